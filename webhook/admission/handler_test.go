@@ -1,0 +1,324 @@
+package admission
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+)
+
+const jsonType = "application/json"
+
+// podCreate is the review of a Deployment's pod, as an API server sends it.
+func podCreate(t testing.TB) []byte {
+	t.Helper()
+	body, err := os.ReadFile("testdata/pod-create.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+// latestReview is the review of a pod that is denied.
+var latestReview = join(uid, pod, `"namespace":"shop"`, create,
+	`"object":{"metadata":{"generateName":"web-"},"spec":{"containers":[{"name":"app","image":"nginx:latest"}]}}`)
+
+func TestHandlerAnswers(t *testing.T) {
+	tests := []struct {
+		name    string
+		verdict Verdict
+		body    string
+		want    string // the body of the answer
+		logged  string // without the time
+	}{
+		{
+			"allowed", Deny, string(podCreate(t)),
+			`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":"705ab4f5-6393-11e8-b7cc-42010a800002","allowed":true}}`,
+			"",
+		},
+		{
+			"denied", Deny, latestReview,
+			`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":"u","allowed":false,"status":{"metadata":{},"status":"Failure",` +
+				`"message":"container \"app\" (spec.containers[0].image) uses image \"nginx:latest\", whose tag \"latest\" can change under you: name a fixed tag such as nginx:1.25 or pin a digest (nginx@sha256:...)",` +
+				`"reason":"Forbidden","code":403},"warnings":["use ` + "`latest`" + ` tag is not allowed"]}}`,
+			`level=INFO msg=denied namespace=shop pod=web- reason="container \"app\" (spec.containers[0].image) uses image \"nginx:latest\", whose tag \"latest\" can change under you: name a fixed tag such as nginx:1.25 or pin a digest (nginx@sha256:...)"`,
+		},
+		{
+			"mirrored", Mirror(mirrors(t)), latestReview,
+			// The patch, in base64, is the one of TestMirror.
+			`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":"u","allowed":true,` +
+				`"patch":"W3sib3AiOiJyZXBsYWNlIiwicGF0aCI6Ii9zcGVjL2NvbnRhaW5lcnMvMC9pbWFnZSIsInZhbHVlIjoiZG9ja2VyLm1pcnJvci5leGFtcGxlL2xpYnJhcnkvbmdpbng6bGF0ZXN0In1d",` +
+				`"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.image":"nginx:latest -\u003e docker.mirror.example/library/nginx:latest"}}}`,
+			`level=INFO msg=mirrored namespace=shop pod=web- images="nginx:latest -> docker.mirror.example/library/nginx:latest"`,
+		},
+		{
+			"left alone", Mirror(mirrors(t)), join(uid, pod, create, `"object":{}`),
+			`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":"u","allowed":true}}`,
+			"",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var logged bytes.Buffer
+			got := post(t, Handler(logger(&logged), tt.verdict), tt.body)
+			want := answer{http.StatusOK, jsonType, tt.want}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("answer (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.logged, strings.TrimSpace(logged.String())); diff != "" {
+				t.Errorf("log (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestHandlerRefusesBodies(t *testing.T) {
+	for _, tt := range refused {
+		t.Run(tt.name, func(t *testing.T) {
+			got := post(t, Handler(slog.New(slog.DiscardHandler), Deny), tt.body)
+			want := answer{http.StatusBadRequest, "text/plain; charset=utf-8", tt.want}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("answer (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestHandlerRefusesRequests(t *testing.T) {
+	full := strings.Repeat(" ", MaxBody-len(latestReview)) + latestReview
+	tests := []struct {
+		name        string
+		method      string
+		contentType string
+		body        string
+		status      int
+		want        string // empty: a review
+	}{
+		{"GET", http.MethodGet, "", "", 405, "an AdmissionReview must be sent by POST"},
+		{"PUT", http.MethodPut, jsonType, latestReview, 405, "an AdmissionReview must be sent by POST"},
+		{"no type", http.MethodPost, "", latestReview, 415, "the content type must be application/json"},
+		{"other type", http.MethodPost, "application/yaml", latestReview, 415, "the content type must be application/json"},
+		{"type with charset", http.MethodPost, "application/json; charset=utf-8", latestReview, 200, ""},
+		{"as large as may be", http.MethodPost, jsonType, full, 200, ""},
+		{"too large", http.MethodPost, jsonType, " " + full, 413, "the body is larger than 8 MiB"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var logged bytes.Buffer
+			srv := httptest.NewServer(Handler(logger(&logged), Deny))
+			defer srv.Close()
+			got := send(t, srv, tt.method, tt.contentType, strings.NewReader(tt.body))
+			if got.Status != tt.status {
+				t.Errorf("status %d, want %d", got.Status, tt.status)
+			}
+			if tt.want == "" {
+				return
+			}
+			if got.Body != tt.want {
+				t.Errorf("answer %q, want %q", got.Body, tt.want)
+			}
+			line := fmt.Sprintf(`level=WARN msg="refused a request" path=/validating status=%d reason=%q`, tt.status, tt.want)
+			if diff := cmp.Diff(line, strings.TrimSpace(logged.String())); diff != "" {
+				t.Errorf("log (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// brokenReader is a body whose sender has gone away.
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func TestHandlerBrokenBody(t *testing.T) {
+	r := httptest.NewRequest(http.MethodPost, "/validating", brokenReader{})
+	r.Header.Set("Content-Type", jsonType)
+	w := httptest.NewRecorder()
+	Handler(slog.New(slog.DiscardHandler), Deny).ServeHTTP(w, r)
+	if w.Code != http.StatusBadRequest || w.Body.String() != "the body cannot be read: unexpected EOF\n" {
+		t.Errorf("answer %d %q", w.Code, w.Body)
+	}
+}
+
+func TestHandlerLogsLittle(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	for _, verdict := range []Verdict{Deny, Mirror(mirrors(t))} {
+		containers := strings.Repeat(fmt.Sprintf(`{"name":%q,"image":"nginx:latest"},`, long[:1000]), 1000)
+		body := join(uid, pod, create, fmt.Sprintf(`"namespace":%q`, long),
+			fmt.Sprintf(`"object":{"metadata":{"name":%q},"spec":{"containers":[%s{}]}}`, long, containers))
+		var logged bytes.Buffer
+		if got := post(t, Handler(logger(&logged), verdict), body); got.Status != http.StatusOK {
+			t.Errorf("status %d", got.Status)
+		}
+		if n := logged.Len(); n == 0 || n > 8192 {
+			t.Errorf("logged %d bytes", n)
+		}
+	}
+}
+
+func FuzzHandler(f *testing.F) {
+	f.Add(podCreate(f))
+	f.Add([]byte(latestReview))
+	for _, tt := range refused {
+		if len(tt.body) < 4096 {
+			f.Add([]byte(tt.body))
+		}
+	}
+	// Of a duplicate key the last counts, in a merge with the first.
+	f.Add([]byte(join(uid, uid, pod, create, anObject, anObject)))
+	handlers := []http.Handler{
+		Handler(slog.New(slog.DiscardHandler), Deny),
+		Handler(slog.New(slog.DiscardHandler), Mirror(mirrors(f))),
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, h := range handlers {
+			checkAnswer(t, body, serve(h, body))
+		}
+	})
+}
+
+// checkAnswer holds an answer against the contract of the package.
+func checkAnswer(t *testing.T, body []byte, w *httptest.ResponseRecorder) {
+	t.Helper()
+	if w.Code == http.StatusBadRequest && strings.TrimSpace(w.Body.String()) != "" {
+		return
+	}
+	var got admissionv1.AdmissionReview
+	if err := json.Unmarshal(w.Body.Bytes(), &got); w.Code != http.StatusOK || err != nil {
+		t.Fatalf("status %d, %v: %q", w.Code, err, w.Body)
+	}
+	req, err := Decode(body)
+	if err != nil {
+		t.Fatalf("answered what is refused: %v", err)
+	}
+	resp := got.Response
+	switch {
+	case got.TypeMeta != reviewType || resp == nil || resp.UID == "":
+		t.Fatalf("no review: %s", w.Body)
+	case !resp.Allowed && (resp.Result == nil || resp.Result.Code != 403 || resp.Result.Message == ""):
+		t.Errorf("denied without a reason: %s", w.Body)
+	case (resp.PatchType == nil) != (len(resp.Patch) == 0):
+		t.Errorf("patch and patch type do not agree: %s", w.Body)
+	}
+	checkPatch(t, req, resp.Patch)
+}
+
+// checkPatch proves that a patch replaces images that are there.
+func checkPatch(t *testing.T, req *Request, patch []byte) {
+	t.Helper()
+	if len(patch) == 0 {
+		return
+	}
+	there := map[string]bool{}
+	for at := range req.Object.Images() {
+		there[at.Pointer()] = at.Reference != ""
+	}
+	var ops []replacement
+	if err := json.Unmarshal(patch, &ops); err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range ops {
+		if op.Op != "replace" || !there[op.Path] {
+			t.Errorf("operation %+v does not apply", op)
+		}
+	}
+}
+
+// FuzzDigest proves that no image pinned by a digest is denied, whatever else
+// its reference says.
+func FuzzDigest(f *testing.F) {
+	for _, name := range []string{"nginx", "nginx:latest", "quay.io/x:latest", "registry:5000/app", "Nginx", ""} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		r := request(t, `{"spec":{"containers":[{"name":"app"}]}}`)
+		r.Object.Spec.Containers[0].Image = name + digest
+		if resp := Deny(r); !resp.Allowed && !strings.Contains(resp.Result.Message, "which cannot be read") {
+			t.Errorf("denied %q: %s", name+digest, resp.Result.Message)
+		}
+	})
+}
+
+func BenchmarkValidating(b *testing.B) { benchmark(b, Deny) }
+
+func BenchmarkMutating(b *testing.B) { benchmark(b, Mirror(mirrors(b))) }
+
+// benchmark measures a handler from the body to the answer, without HTTP.
+func benchmark(b *testing.B, verdict Verdict) {
+	b.Helper()
+	h := Handler(slog.New(slog.DiscardHandler), verdict)
+	body := podCreate(b)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if w := serve(h, body); w.Code != http.StatusOK {
+			b.Fatal(w.Body)
+		}
+	}
+}
+
+// serve calls a handler without a network.
+func serve(h http.Handler, body []byte) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/validating", bytes.NewReader(body))
+	r.Header.Set("Content-Type", jsonType)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// answer is what a client sees.
+type answer struct {
+	Status      int
+	ContentType string
+	Body        string // without the newline at its end
+}
+
+// post sends a body to a handler over HTTP.
+func post(t *testing.T, h http.Handler, body string) answer {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	return send(t, srv, http.MethodPost, jsonType, strings.NewReader(body))
+}
+
+func send(t *testing.T, srv *httptest.Server, method, contentType string, body io.Reader) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+"/validating", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	resp, err := srv.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header.Get("Content-Type"), strings.TrimSuffix(string(got), "\n")}
+}
+
+// logger writes text without times.
+func logger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+}

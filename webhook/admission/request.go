@@ -1,0 +1,88 @@
+package admission
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/image-webhook/image-webhook/webhook/podimages"
+)
+
+// The webhook is registered for the creation of these objects.
+var podKind = metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}
+
+var reviewType = metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}
+
+// Request is an admission request, reduced to what is judged.
+type Request struct {
+	UID         types.UID               `json:"uid"`
+	Kind        metav1.GroupVersionKind `json:"kind"`
+	SubResource string                  `json:"subResource"`
+	Namespace   string                  `json:"namespace"`
+	Operation   admissionv1.Operation   `json:"operation"`
+	Object      *podimages.Pod          `json:"object"`
+}
+
+// Decode reads the request of an AdmissionReview in one pass over the body.
+// It refuses what the webhook was not asked about; the error is a sentence
+// for whoever registered it.
+//
+// That encoding/json ignores the case of keys and merges a key that stands
+// twice does no harm: the API server decodes an object by its schema and
+// encodes it again before it asks a webhook.
+func Decode(body []byte) (*Request, error) {
+	if len(body) == 0 {
+		return nil, errors.New("the body is empty: expected an AdmissionReview")
+	}
+	var review struct {
+		metav1.TypeMeta `json:",inline"`
+		Request         *Request `json:"request"`
+	}
+	// A value of the wrong type does not end the decoding, so that a body of
+	// another kind is called by its kind and not by its first odd field.
+	err := json.Unmarshal(body, &review)
+	var odd *json.UnmarshalTypeError
+	if err != nil && !errors.As(err, &odd) {
+		return nil, fmt.Errorf("the body is not JSON: %w", err)
+	}
+	if review.TypeMeta != reviewType {
+		return nil, fmt.Errorf("the body is no AdmissionReview of admission.k8s.io/v1: its apiVersion is %s and its kind %s",
+			quote(review.APIVersion), quote(review.Kind))
+	}
+	if odd != nil {
+		return nil, fmt.Errorf("the field %s of the AdmissionReview must not be a JSON %s", odd.Field, odd.Value)
+	}
+	if review.Request == nil {
+		return nil, errors.New("the AdmissionReview has no request")
+	}
+	return review.Request, review.Request.check()
+}
+
+// check refuses what the webhook was not asked about.
+func (r *Request) check() error {
+	switch {
+	case r.UID == "":
+		return errors.New("the request has no uid")
+	case r.Kind != podKind || r.SubResource != "":
+		return fmt.Errorf("the request is about %s: only pods (core v1, no subresource) are judged; register no others",
+			describe(r.Kind, r.SubResource))
+	case r.Operation != admissionv1.Create:
+		return fmt.Errorf("the operation is %s: only CREATE is judged; register no others", quote(string(r.Operation)))
+	case r.Object == nil:
+		return errors.New("the request has no object")
+	}
+	return nil
+}
+
+// describe names a kind and a subresource for an error.
+func describe(k metav1.GroupVersionKind, subresource string) string {
+	s := fmt.Sprintf("kind %s of group %s and version %s", quote(k.Kind), quote(k.Group), quote(k.Version))
+	if subresource != "" {
+		s += ", subresource " + quote(subresource)
+	}
+	return s
+}

@@ -1,0 +1,104 @@
+package admission
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/image-webhook/image-webhook/webhook/podimages"
+)
+
+// reviewOf is a review with the fields of its request given as JSON.
+func reviewOf(fields string) string {
+	return `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{` + fields + `}}`
+}
+
+const (
+	uid      = `"uid":"u"`
+	pod      = `"kind":{"group":"","version":"v1","kind":"Pod"}`
+	create   = `"operation":"CREATE"`
+	anObject = `"object":{"spec":{"containers":[{"name":"app","image":"nginx:1.25"}]}}`
+)
+
+func join(fields ...string) string { return reviewOf(strings.Join(fields, ",")) }
+
+// refused are bodies that the webhook was not asked about, and the sentence
+// that says so.
+var refused = []struct{ name, body, want string }{
+	{"empty", "", "the body is empty: expected an AdmissionReview"},
+	{"blank", " \n", "the body is not JSON: unexpected end of JSON input"},
+	{"text", "hello", "the body is not JSON: invalid character 'h' looking for beginning of value"},
+	{"truncated", `{"kind":"Admis`, "the body is not JSON: unexpected end of JSON input"},
+	{"trailing", join(uid, pod, create, anObject) + "{}", "the body is not JSON: invalid character '{' after top-level value"},
+	{"deep", strings.Repeat("[", 1<<20), "the body is not JSON: invalid character '[' exceeded max depth"},
+	{"null", "null", `the body is no AdmissionReview of admission.k8s.io/v1: its apiVersion is "" and its kind ""`},
+	{"array", "[]", `the body is no AdmissionReview of admission.k8s.io/v1: its apiVersion is "" and its kind ""`},
+	{"nothing in it", "{}", `the body is no AdmissionReview of admission.k8s.io/v1: its apiVersion is "" and its kind ""`},
+	{"odd kind", `{"kind":7}`, `the body is no AdmissionReview of admission.k8s.io/v1: its apiVersion is "" and its kind ""`},
+	{"a pod", `{"apiVersion":"v1","kind":"Pod"}`, `the body is no AdmissionReview of admission.k8s.io/v1: its apiVersion is "v1" and its kind "Pod"`},
+	{"old version", `{"apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview"}`, `the body is no AdmissionReview of admission.k8s.io/v1: its apiVersion is "admission.k8s.io/v1beta1" and its kind "AdmissionReview"`},
+	{"no request", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`, "the AdmissionReview has no request"},
+	{"null request", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":null}`, "the AdmissionReview has no request"},
+	{"odd request", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":"x"}`, "the field request of the AdmissionReview must not be a JSON string"},
+	{"no uid", join(pod, create, anObject), "the request has no uid"},
+	{"empty uid", join(`"uid":""`, pod, create, anObject), "the request has no uid"},
+	{"no kind", join(uid, create, anObject), `the request is about kind "" of group "" and version "": only pods (core v1, no subresource) are judged; register no others`},
+	{"deployment", join(uid, `"kind":{"group":"apps","version":"v1","kind":"Deployment"}`, create, anObject), `the request is about kind "Deployment" of group "apps" and version "v1": only pods (core v1, no subresource) are judged; register no others`},
+	{"pod of a group", join(uid, `"kind":{"group":"metrics.k8s.io","version":"v1","kind":"Pod"}`, create, anObject), `the request is about kind "Pod" of group "metrics.k8s.io" and version "v1": only pods (core v1, no subresource) are judged; register no others`},
+	{"subresource", join(uid, pod, `"subResource":"ephemeralcontainers"`, create, anObject), `the request is about kind "Pod" of group "" and version "v1", subresource "ephemeralcontainers": only pods (core v1, no subresource) are judged; register no others`},
+	{"update", join(uid, pod, `"operation":"UPDATE"`, anObject), `the operation is "UPDATE": only CREATE is judged; register no others`},
+	{"no operation", join(uid, pod, anObject), `the operation is "": only CREATE is judged; register no others`},
+	{"no object", join(uid, pod, create), "the request has no object"},
+	{"null object", join(uid, pod, create, `"object":null`), "the request has no object"},
+	{"odd object", join(uid, pod, create, `"object":[]`), "the field request.object of the AdmissionReview must not be a JSON array"},
+	{"odd image", join(uid, pod, create, `"object":{"spec":{"containers":[{"image":7}]}}`), "the field request.object.spec.containers.image of the AdmissionReview must not be a JSON number"},
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	for _, tt := range refused {
+		t.Run(tt.name, func(t *testing.T) {
+			r, err := Decode([]byte(tt.body))
+			if err == nil {
+				t.Fatalf("accepted as %+v", r)
+			}
+			if diff := cmp.Diff(tt.want, err.Error()); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDecodeQuotesLittle(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	for _, body := range []string{
+		fmt.Sprintf(`{"kind":%q}`, long),
+		join(uid, fmt.Sprintf(`"kind":{"kind":%q}`, long)),
+		join(uid, pod, fmt.Sprintf(`"operation":%q`, long)),
+	} {
+		if _, err := Decode([]byte(body)); err == nil || len(err.Error()) > 1024 {
+			t.Errorf("the error has %d bytes", len(err.Error()))
+		}
+	}
+}
+
+func TestDecode(t *testing.T) {
+	got, err := Decode(podCreate(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Request{
+		UID: "705ab4f5-6393-11e8-b7cc-42010a800002", Kind: podKind, Namespace: "shop", Operation: "CREATE",
+		Object: &podimages.Pod{
+			Metadata: podimages.Metadata{GenerateName: "shop-7d9c6b5f4-"},
+			Spec: podimages.Spec{
+				Containers:     []podimages.Container{{Name: "app", Image: "nginx:1.25"}},
+				InitContainers: []podimages.Container{{Name: "migrate", Image: "registry.k8s.io/e2e-test-images/busybox:1.36"}},
+			},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("request (-want +got):\n%s", diff)
+	}
+}

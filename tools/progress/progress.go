@@ -1,0 +1,170 @@
+// Package progress tells a person what a long task is doing.
+//
+// A task is a row of steps. Every step ends in one line with the time it took:
+//
+//	✓ kube-apiserver (4m12s)
+//	✗ kubelet (3s)
+//
+// While a step runs, a terminal shows a spinner with the last line of its
+// output; anything else (a CI log, a file) gets a line every few seconds, so
+// that nothing is ever silent for long.
+package progress
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+)
+
+const (
+	// logInterval keeps a log that is not a terminal from being silent.
+	logInterval = 10 * time.Second
+	// frameInterval is how often a terminal's spinner turns.
+	frameInterval = 150 * time.Millisecond
+	// detailWidth cuts a step's last line so that a spinner stays on one row.
+	detailWidth = 60
+)
+
+var frames = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
+
+// Reporter writes the progress of steps to one writer, one step at a time.
+type Reporter struct {
+	w        io.Writer
+	terminal bool
+	interval time.Duration
+}
+
+// New returns a Reporter that writes to w, with a spinner if w is a terminal.
+func New(w io.Writer) *Reporter {
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return &Reporter{w: w, terminal: true, interval: frameInterval}
+	}
+	return &Reporter{w: w, interval: logInterval}
+}
+
+// Note prints one line that belongs to no step.
+func (r *Reporter) Note(format string, args ...any) {
+	fmt.Fprintf(r.w, format+"\n", args...)
+}
+
+// Step runs do and reports it under name. What do writes to the Step is the
+// detail shown while it runs. The error of do is returned as it is.
+func (r *Reporter) Step(name string, do func(*Step) error) error {
+	step := &Step{}
+	started := time.Now()
+	stop := r.watch(name, step, started)
+	err := do(step)
+	stop()
+	mark := "✓"
+	if err != nil {
+		mark = "✗"
+	}
+	r.Note("%s %s%s (%s)", mark, name, step.suffix(), Elapsed(time.Since(started)))
+	return err
+}
+
+// watch shows that the step is alive until the returned function is called.
+func (r *Reporter) watch(name string, step *Step, started time.Time) (stop func()) {
+	done := make(chan struct{})
+	var finished sync.WaitGroup
+	finished.Go(func() {
+		ticker := time.NewTicker(r.interval)
+		defer ticker.Stop()
+		for frame := 0; ; frame++ {
+			select {
+			case <-done:
+				r.clear()
+				return
+			case <-ticker.C:
+				r.tick(frame, name, step.Detail(), time.Since(started))
+			}
+		}
+	})
+	return func() {
+		close(done)
+		finished.Wait()
+	}
+}
+
+func (r *Reporter) tick(frame int, name, detail string, elapsed time.Duration) {
+	if detail != "" {
+		detail = ": " + detail
+	}
+	if r.terminal {
+		fmt.Fprintf(r.w, "\r\033[K%s %s %s%s", frames[frame%len(frames)], name, Elapsed(elapsed), detail)
+		return
+	}
+	r.Note("  … %s, %s so far%s", name, Elapsed(elapsed), detail)
+}
+
+func (r *Reporter) clear() {
+	if r.terminal {
+		fmt.Fprint(r.w, "\r\033[K")
+	}
+}
+
+// Step is a running step. It is an io.Writer for the output of the programs
+// that the step runs; it may be written to from several goroutines.
+type Step struct {
+	mu     sync.Mutex
+	detail string
+	result string
+}
+
+// Write keeps the last line that is not blank as the step's detail.
+func (s *Step) Write(p []byte) (int, error) {
+	lines := strings.FieldsFunc(string(p), func(r rune) bool { return r == '\n' || r == '\r' })
+	for i := len(lines) - 1; i >= 0; i-- {
+		if line := strings.TrimSpace(lines[i]); line != "" {
+			s.SetDetail(line)
+			break
+		}
+	}
+	return len(p), nil
+}
+
+// SetDetail sets what is shown beside the step while it runs.
+func (s *Step) SetDetail(detail string) {
+	if runes := []rune(detail); len(runes) > detailWidth {
+		detail = string(runes[:detailWidth-1]) + "…"
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.detail = detail
+}
+
+// Detail returns what is shown beside the step while it runs.
+func (s *Step) Detail() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.detail
+}
+
+// SetResult adds what came out of the step to its last line.
+func (s *Step) SetResult(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.result = fmt.Sprintf(format, args...)
+}
+
+func (s *Step) suffix() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.result == "" {
+		return ""
+	}
+	return ": " + s.result
+}
+
+// Elapsed renders d as a person says it: 0.4s, 12s, 4m12s.
+func Elapsed(d time.Duration) string {
+	if d < 10*time.Second {
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}

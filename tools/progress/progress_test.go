@@ -1,0 +1,118 @@
+package progress
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestStepEndsInOneLine(t *testing.T) {
+	failure := errors.New("no space left")
+	tests := []struct {
+		name string
+		do   func(*Step) error
+		err  error  // what Step returns
+		line string // what is printed, times replaced by T
+	}{
+		{
+			name: "success",
+			do:   func(*Step) error { return nil },
+			line: "✓ build (T)\n",
+		},
+		{
+			name: "failure",
+			do:   func(*Step) error { return failure },
+			err:  failure,
+			line: "✗ build (T)\n",
+		},
+		{
+			name: "result",
+			do:   func(s *Step) error { s.SetResult("%d MB", 12); return nil },
+			line: "✓ build: 12 MB (T)\n",
+		},
+	}
+	times := regexp.MustCompile(`\([0-9.]+s\)`)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := New(&out).Step("build", test.do); err != test.err {
+				t.Errorf("Step returned %v, want %v", err, test.err)
+			}
+			if diff := cmp.Diff(test.line, times.ReplaceAllString(out.String(), "(T)")); diff != "" {
+				t.Errorf("output differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A log that is no terminal must show that a long step is alive.
+func TestLongStepIsNotSilent(t *testing.T) {
+	lines := make(chan string, 100)
+	report := &Reporter{w: lineWriter(lines), interval: time.Millisecond}
+	err := report.Step("build", func(s *Step) error {
+		fmt.Fprintln(s, "compiling net/http")
+		if line := <-lines; !strings.Contains(line, "build") || !strings.Contains(line, "so far") {
+			return fmt.Errorf("unexpected line %q", line)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+type lineWriter chan string
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	select {
+	case w <- string(p):
+	default: // the test has read what it needs
+	}
+	return len(p), nil
+}
+
+func TestStepDetail(t *testing.T) {
+	long := strings.Repeat("ä", detailWidth+1)
+	tests := []struct {
+		name    string
+		written []string // one write each
+		detail  string
+	}{
+		{"nothing", nil, ""},
+		{"last line", []string{"one\ntwo\n"}, "two"},
+		{"blank lines are skipped", []string{"one\n\n  \n"}, "one"},
+		{"carriage returns of a progress bar", []string{"10%\r20%\r"}, "20%"},
+		{"last write", []string{"one\n", "two\n"}, "two"},
+		{"long lines are cut between characters", []string{long}, strings.Repeat("ä", detailWidth-1) + "…"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var step Step
+			for _, text := range test.written {
+				fmt.Fprint(&step, text)
+			}
+			if diff := cmp.Diff(test.detail, step.Detail()); diff != "" {
+				t.Errorf("detail differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestElapsed(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		40 * time.Millisecond:          "0.0s",
+		1240 * time.Millisecond:        "1.2s",
+		12*time.Second + 400_000_000:   "12s",
+		4*time.Minute + 12*time.Second: "4m12s",
+	} {
+		if got := Elapsed(d); got != want {
+			t.Errorf("Elapsed(%s) = %q, want %q", d, got, want)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+// Package archive builds the image of image-webhook from the checkout: static
+// binaries for linux in one layer on nothing, owned by root, run by user 65532.
+//
+// The same sources give the same bytes, so an archive carries two references
+// to its one image: StaticRef, which the manifests name, and one made from the
+// image's own digest. A Deployment that is given the latter rolls out when the
+// content changed, and only then.
+package archive
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+
+	"github.com/image-webhook/image-webhook/tools/cachedir"
+	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/scratch"
+)
+
+const (
+	// Repository is the image's name. Nothing is ever pulled from it: no such
+	// host serves images, and the nodes have the image already.
+	Repository = "image-webhook.dev/image-webhook"
+
+	// StaticRef is the reference that the manifests of deploy/ use.
+	StaticRef = Repository + ":dev"
+
+	// user is the customary "nonroot" of images without a user database.
+	user = "65532:65532"
+
+	// digits of the digest in a content reference: unique enough for a cluster.
+	digits = 12
+)
+
+// programs are the image's files and the packages they are built from, in the
+// order in which the layer has them.
+var programs = []struct{ path, pkg string }{
+	{"/certgen", "./tools/certgen"},
+	{"/image-webhook", "./webhook"},
+}
+
+// Options say what to build. Only Root is required.
+type Options struct {
+	Root   string // the folder of the module's go.mod
+	Arch   string // GOARCH; empty: this machine's
+	Output string // the archive; empty: in the user's cache folder, named by architecture
+}
+
+// Image is a finished archive.
+type Image struct {
+	Path       string
+	Size       int64
+	StaticRef  string
+	ContentRef string
+}
+
+// Build writes the archive and returns what is in it. An archive of that name
+// is replaced in one step, so whoever reads it sees the old one or the new.
+func Build(ctx context.Context, o Options, report *progress.Reporter) (Image, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return Image{}, err
+	}
+	dir, err := os.MkdirTemp("", "image-webhook-image-")
+	if err != nil {
+		return Image{}, fmt.Errorf("make a working folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	if err := o.compile(ctx, dir, report); err != nil {
+		return Image{}, fmt.Errorf("compile for linux/%s: %w", o.Arch, err)
+	}
+	var built Image
+	err = report.Step("write "+filepath.Base(o.Output), func(*progress.Step) (err error) {
+		built, err = o.write(dir)
+		return err
+	})
+	if err != nil {
+		return Image{}, fmt.Errorf("write %s: %w", o.Output, err)
+	}
+	return built, nil
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Arch == "" {
+		o.Arch = runtime.GOARCH
+	}
+	if !slices.Contains(architectures, o.Arch) {
+		return o, fmt.Errorf("no such architecture %q: give one that Go builds for linux, such as amd64 or arm64", o.Arch)
+	}
+	if o.Output == "" {
+		dir, err := cachedir.Make("image")
+		if err != nil {
+			return o, err
+		}
+		o.Output = filepath.Join(dir, "image-webhook-"+o.Arch+".tar")
+	}
+	output, err := filepath.Abs(o.Output) // go build runs in another folder
+	if err != nil {
+		return o, err
+	}
+	o.Output = output
+	return o, os.MkdirAll(filepath.Dir(output), 0o755)
+}
+
+// architectures are those that Kubernetes has nodes of.
+var architectures = []string{"amd64", "arm", "arm64", "ppc64le", "riscv64", "s390x"}
+
+// compile builds one program after the other: the second finds what it shares
+// with the first, and a person sees which one takes the time. Nothing of this
+// machine gets into the binaries: no paths, no build id, no state of git.
+func (o Options) compile(ctx context.Context, dir string, report *progress.Reporter) error {
+	for _, p := range programs {
+		err := report.Step("compile "+p.path+" for linux/"+o.Arch, func(step *progress.Step) error {
+			return command.Command{
+				Args: []string{
+					"go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=",
+					"-o", filepath.Join(dir, p.path), p.pkg,
+				},
+				Dir:      o.Root,
+				Env:      []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + o.Arch},
+				Progress: step,
+			}.Run(ctx)
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.pkg, err)
+		}
+	}
+	return nil
+}
+
+func (o Options) write(dir string) (Image, error) {
+	image, err := o.image(dir).Build(filepath.Join(dir, "layer.tar"))
+	if err != nil {
+		return Image{}, err
+	}
+	config, err := image.ConfigName()
+	if err != nil {
+		return Image{}, err
+	}
+	contentRef := Repository + ":sha256-" + config.Hex[:digits]
+	tagged := scratch.Tagged{Image: image, Refs: []string{StaticRef, contentRef}}
+	if err := scratch.WriteArchive(o.Output, tagged); err != nil {
+		return Image{}, err
+	}
+	info, err := os.Stat(o.Output)
+	if err != nil {
+		return Image{}, err
+	}
+	return Image{Path: o.Output, Size: info.Size(), StaticRef: StaticRef, ContentRef: contentRef}, nil
+}
+
+func (o Options) image(dir string) scratch.Image {
+	image := scratch.Image{
+		Arch:       o.Arch,
+		Entrypoint: "/certgen",
+		User:       user,
+		Labels: map[string]string{
+			"org.opencontainers.image.title":  "image-webhook",
+			"org.opencontainers.image.source": "https://github.com/image-webhook/image-webhook",
+		},
+	}
+	for _, p := range programs {
+		image.Files = append(image.Files, scratch.File{Path: p.path, Source: filepath.Join(dir, p.path)})
+	}
+	return image
+}

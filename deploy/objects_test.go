@@ -1,0 +1,143 @@
+package deploy_test
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/yaml"
+
+	"github.com/image-webhook/image-webhook/deploy"
+	"github.com/image-webhook/image-webhook/tools/certgen/verb"
+)
+
+// object is one document of the manifests.
+type object struct {
+	file  string
+	kind  string
+	typed runtime.Object
+	metav1.Object
+}
+
+// key names an object as the others refer to it.
+func (o object) key() string { return key(o.kind, o.GetNamespace(), o.GetName()) }
+
+func key(kind, namespace, name string) string { return kind + " " + namespace + "/" + name }
+
+func (o object) String() string { return o.file + ": " + o.kind + " " + o.GetName() }
+
+// load decodes all documents in the order of installation, into the types of
+// the API; a field that the type does not have is an error.
+func load(t *testing.T) []object {
+	t.Helper()
+	var objects []object
+	for _, file := range deploy.Files() {
+		documents := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(file.Content)))
+		for {
+			document, err := documents.Read()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", file.Name, err)
+			}
+			objects = append(objects, decode(t, file.Name, document))
+		}
+	}
+	return objects
+}
+
+func decode(t *testing.T, file string, document []byte) object {
+	t.Helper()
+	var meta metav1.TypeMeta
+	if err := yaml.Unmarshal(document, &meta); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	typed, err := scheme.Scheme.New(schema.FromAPIVersionAndKind(meta.APIVersion, meta.Kind))
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	if err := yaml.UnmarshalStrict(document, typed); err != nil {
+		t.Fatalf("%s: %s: %v", file, meta.Kind, err)
+	}
+	named, ok := typed.(metav1.Object)
+	if !ok {
+		t.Fatalf("%s: %s has no metadata", file, meta.Kind)
+	}
+	return object{file, meta.Kind, typed, named}
+}
+
+// all returns the objects of one type.
+func all[T runtime.Object](objects []object) (found []T) {
+	for _, o := range objects {
+		if typed, ok := o.typed.(T); ok {
+			found = append(found, typed)
+		}
+	}
+	return found
+}
+
+// only returns the one object of a type.
+func only[T runtime.Object](t *testing.T, objects []object) T {
+	t.Helper()
+	found := all[T](objects)
+	if len(found) != 1 {
+		t.Fatalf("%d objects of type %T, want one", len(found), found)
+	}
+	return found[0]
+}
+
+// podTemplate returns what an object makes Pods from, if it makes any.
+func (o object) podTemplate() (template corev1.PodTemplateSpec, ok bool) {
+	switch typed := o.typed.(type) {
+	case *appsv1.Deployment:
+		return typed.Spec.Template, true
+	case *batchv1.Job:
+		return typed.Spec.Template, true
+	}
+	return template, false
+}
+
+func containers(template corev1.PodTemplateSpec) []corev1.Container {
+	return append(append([]corev1.Container{}, template.Spec.InitContainers...), template.Spec.Containers...)
+}
+
+// commands returns what the containers of a Job ask of certgen, read by
+// certgen's own parser.
+func commands(t *testing.T, job *batchv1.Job) (asked []verb.Command) {
+	t.Helper()
+	for _, c := range containers(job.Spec.Template) {
+		if len(c.Command) > 0 {
+			t.Errorf("Job %s, container %s: has a command, where the image's entrypoint is to run", job.Name, c.Name)
+		}
+		command, err := verb.Parse(c.Args, io.Discard)
+		if err != nil || command == nil {
+			t.Fatalf("Job %s, container %s: %v", job.Name, c.Name, err)
+		}
+		asked = append(asked, command)
+	}
+	return asked
+}
+
+// asked returns what all Jobs ask of certgen of one verb.
+func asked[T verb.Command](t *testing.T, objects []object) (found []T) {
+	t.Helper()
+	for _, job := range all[*batchv1.Job](objects) {
+		for _, command := range commands(t, job) {
+			if typed, ok := command.(T); ok {
+				found = append(found, typed)
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,73 @@
+package deploy_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// The namespace turns away what is not restricted; so nothing may be that the
+// manifests put into it.
+func TestPodsAreRestricted(t *testing.T) {
+	objects := load(t)
+	for _, mode := range []string{"enforce", "warn", "audit"} {
+		if level := only[*corev1.Namespace](t, objects).Labels["pod-security.kubernetes.io/"+mode]; level != "restricted" {
+			t.Errorf("the namespace's %s level is %q", mode, level)
+		}
+	}
+	for _, o := range objects {
+		template, ok := o.podTemplate()
+		if !ok {
+			continue
+		}
+		checkPod(t, o.String(), template.Spec)
+		for _, c := range containers(template) {
+			checkContainer(t, o.String()+", container "+c.Name, c)
+		}
+	}
+}
+
+func checkPod(t *testing.T, name string, spec corev1.PodSpec) {
+	t.Helper()
+	if spec.HostNetwork || spec.HostPID || spec.HostIPC {
+		t.Errorf("%s: shares a namespace of the host", name)
+	}
+	for _, v := range spec.Volumes {
+		if v.Secret == nil && v.ConfigMap == nil && v.EmptyDir == nil && v.Projected == nil && v.DownwardAPI == nil {
+			t.Errorf("%s: volume %s is of a kind that restricted Pods may not have, or that nobody has thought of here", name, v.Name)
+		}
+	}
+	user := int64(65532)
+	want := corev1.PodSecurityContext{
+		RunAsNonRoot: new(true), RunAsUser: &user, RunAsGroup: &user,
+		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}
+	if slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool { return v.Secret != nil }) {
+		want.FSGroup = &user // or the user could not read the key
+	}
+	if diff := cmp.Diff(&want, spec.SecurityContext); diff != "" {
+		t.Errorf("%s: security context:\n%s", name, diff)
+	}
+}
+
+func checkContainer(t *testing.T, name string, c corev1.Container) {
+	t.Helper()
+	want := corev1.SecurityContext{
+		AllowPrivilegeEscalation: new(false),
+		ReadOnlyRootFilesystem:   new(true),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
+	if diff := cmp.Diff(&want, c.SecurityContext); diff != "" {
+		t.Errorf("%s: security context:\n%s", name, diff)
+	}
+	for _, port := range c.Ports {
+		if port.HostPort != 0 {
+			t.Errorf("%s: takes port %d of the host", name, port.HostPort)
+		}
+	}
+	if c.Resources.Requests.Cpu().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
+		t.Errorf("%s: without requests or a bound on memory", name)
+	}
+}

@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/image-webhook/image-webhook/tools/scratch"
+)
+
+const (
+	probeRef = "image-webhook.dev/privileged-probe:v1"
+	// probeProgram ends at once with exit code 0.
+	probeProgram = "package main\n\nfunc main() {}\n"
+)
+
+var (
+	errNoDocker     = errors.New("no docker program is installed")
+	errNoDaemon     = errors.New("the Docker daemon does not answer")
+	errNoPrivileged = errors.New("the Docker daemon cannot start a privileged container here, and a kind node is one")
+)
+
+// probeDocker starts a privileged container that does nothing. Only that proves
+// that kind can work: a Docker that answers may still be refused by a host that
+// withholds capabilities. The image is made here, so no registry is asked.
+func probeDocker(ctx context.Context) error {
+	if _, err := exec.LookPath("docker"); err != nil {
+		return errNoDocker
+	}
+	e := &Engine{Name: "docker"}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	if e.Run(ctx, nil, "version", "--format", "{{.Server.Version}}") != nil {
+		return errNoDaemon
+	}
+	if !e.HasImage(ctx, probeRef) {
+		if err := e.loadProbe(ctx); err != nil {
+			return fmt.Errorf("make an image to try Docker with: %w", err)
+		}
+	}
+	if e.Run(ctx, nil, "run", "--rm", "--privileged", "--network=none", probeRef) != nil {
+		return errNoPrivileged
+	}
+	return nil
+}
+
+// loadProbe gives Docker an image with nothing but a program that ends.
+func (e *Engine) loadProbe(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "image-webhook-probe-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	source, program, archive := filepath.Join(dir, "main.go"), filepath.Join(dir, "probe"), filepath.Join(dir, "probe.tar")
+	if err := os.WriteFile(source, []byte(probeProgram), 0o644); err != nil {
+		return err
+	}
+	build := command.Command{Args: []string{"go", "build", "-o", program, source}, Env: []string{"CGO_ENABLED=0", "GOOS=linux"}}
+	if err := build.Run(ctx); err != nil {
+		return err
+	}
+	probe := scratch.Image{Files: []scratch.File{{Path: "/probe", Source: program}}, Entrypoint: "/probe"}
+	image, err := probe.Build(archive + ".layer")
+	if err != nil {
+		return err
+	}
+	if err := scratch.WriteArchive(archive, scratch.Tagged{Image: image, Refs: []string{probeRef}}); err != nil {
+		return err
+	}
+	return e.Run(ctx, nil, "load", "--input", archive)
+}

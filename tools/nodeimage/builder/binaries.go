@@ -1,0 +1,124 @@
+package builder
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/image-webhook/image-webhook/tools/progress"
+)
+
+// program is one of the node's static programs.
+type program struct {
+	name string // file name in the cache
+	pkg  string // Go package, in the module that pins it
+	node string // where it lies on the node; empty: only in a preloaded image
+}
+
+var programs = []program{
+	{"pause", "", ""}, // tools/pause, from this module
+	{"kubeadm", "k8s.io/kubernetes/cmd/kubeadm", "/usr/bin/kubeadm"},
+	{"kubectl", "k8s.io/kubernetes/cmd/kubectl", "/usr/bin/kubectl"},
+	{"kubelet", "k8s.io/kubernetes/cmd/kubelet", "/usr/bin/kubelet"},
+	{"kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", ""},
+	{"kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", ""},
+	{"kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler", ""},
+	{"kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy", ""},
+	{"etcd", "go.etcd.io/etcd/server/v3", ""},
+	{"coredns", "github.com/coredns/coredns", ""},
+	{"containerd", "github.com/containerd/containerd/v2/cmd/containerd", "/usr/local/bin/containerd"},
+	{"containerd-shim-runc-v2", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", "/usr/local/bin/containerd-shim-runc-v2"},
+	{"ctr", "github.com/containerd/containerd/v2/cmd/ctr", "/usr/local/bin/ctr"},
+	{"ptp", "github.com/containernetworking/plugins/plugins/main/ptp", "/opt/cni/bin/ptp"},
+	{"loopback", "github.com/containernetworking/plugins/plugins/main/loopback", "/opt/cni/bin/loopback"},
+	{"host-local", "github.com/containernetworking/plugins/plugins/ipam/host-local", "/opt/cni/bin/host-local"},
+	{"portmap", "github.com/containernetworking/plugins/plugins/meta/portmap", "/opt/cni/bin/portmap"},
+}
+
+// buildFlags make the programs static, reproducible and, for kubeadm and kind,
+// aware of their version; the tags leave out containerd's unused snapshotters.
+func buildFlags() []string {
+	const version = "-X k8s.io/component-base/version."
+	major, minor, _ := strings.Cut(strings.TrimPrefix(KubernetesVersion, "v"), ".")
+	minor, _, _ = strings.Cut(minor, ".")
+	return []string{
+		"-trimpath", "-buildvcs=false",
+		"-tags=no_aufs,no_zfs,no_btrfs,no_devmapper",
+		"-ldflags=-s -w " + version + "gitVersion=" + KubernetesVersion + " " +
+			version + "gitMajor=" + major + " " + version + "gitMinor=" + minor,
+	}
+}
+
+// binariesKey hashes the pins, the compiler and its flags.
+func (b *build) binariesKey(ctx context.Context) (string, error) {
+	toolchain, err := command.Command{Args: []string{"go", "env", "GOVERSION"}, Dir: b.pins}.Output(ctx)
+	if err != nil {
+		return "", fmt.Errorf("ask the Go toolchain for its version: %w", err)
+	}
+	content := bytes.NewBufferString(toolchain + runtime.GOARCH + strings.Join(buildFlags(), " "))
+	for _, name := range []string{"go.mod", "go.sum", "../../pause/main.go"} {
+		pin, err := os.ReadFile(filepath.Join(b.pins, name))
+		if err != nil {
+			return "", fmt.Errorf("read the pins of the node's programs: %w", err)
+		}
+		content.Write(pin)
+	}
+	return key(content.Bytes()), nil
+}
+
+// buildBinaries builds what the cache does not hold yet, one program a step.
+func (b *build) buildBinaries(ctx context.Context) error {
+	if err := os.MkdirAll(b.binaries, 0o755); err != nil {
+		return err
+	}
+	for _, p := range programs {
+		if _, err := os.Stat(filepath.Join(b.binaries, p.name)); err == nil {
+			continue
+		}
+		err := b.report.Step("build "+p.name, func(step *progress.Step) error { return b.buildProgram(ctx, p, step) })
+		if err != nil {
+			return fmt.Errorf("build %s for the node image: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+// buildProgram writes the program under another name first, so that a file
+// with its own name is always whole.
+func (b *build) buildProgram(ctx context.Context, p program, step *progress.Step) error {
+	dir, pkg := b.pins, p.pkg
+	if pkg == "" {
+		dir, pkg = filepath.Join(b.pins, "..", "..", p.name), "."
+	}
+	path := filepath.Join(b.binaries, p.name)
+	args := append([]string{"go", "build", "-v", "-o", path + ".new"}, buildFlags()...)
+	err := command.Command{
+		Args:     append(args, pkg),
+		Dir:      dir,
+		Env:      []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + runtime.GOARCH},
+		Progress: &compiled{step: step},
+	}.Run(ctx)
+	if err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// compiled counts the packages that `go build -v` names as it compiles them.
+type compiled struct {
+	step  *progress.Step
+	count int
+}
+
+func (c *compiled) Write(p []byte) (int, error) {
+	c.count += bytes.Count(p, []byte("\n"))
+	last := bytes.TrimSpace(p)
+	last = last[bytes.LastIndexByte(last, '\n')+1:]
+	c.step.SetDetail(fmt.Sprintf("%d packages, %s", c.count, last))
+	return len(p), nil
+}

@@ -1,0 +1,163 @@
+package builder
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/mod/modfile"
+
+	"github.com/image-webhook/image-webhook/tools/command"
+)
+
+// kindFiles is the folder of kind's own base image in this machine's module
+// cache: the real files, so that a new kind is adapted to or noticed.
+func kindFiles(t *testing.T) string {
+	t.Helper()
+	dir, err := command.Command{Args: []string{"go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kind"}}.Output(t.Context())
+	if err != nil || dir == "" {
+		t.Fatalf("kind's module is not downloaded: %v", err)
+	}
+	return filepath.Join(dir, "images", "base", "files")
+}
+
+func TestWriteKindFiles(t *testing.T) {
+	to := t.TempDir()
+	if err := writeKindFiles(kindFiles(t), to); err != nil {
+		t.Fatal(err)
+	}
+	for name, mode := range map[string]os.FileMode{
+		"usr/local/bin/entrypoint":                    0o755,
+		"kind/bin/mount-product-files.sh":             0o755,
+		"etc/systemd/system/kubelet.service":          0o644,
+		"etc/systemd/system/containerd.service":       0o644,
+		"etc/sysctl.d/10-network-security.conf":       0o644,
+		"etc/systemd/system/undo-mount-hacks.service": 0o644,
+	} {
+		info, err := os.Stat(filepath.Join(to, name))
+		if err != nil {
+			t.Error(err)
+		} else if info.Mode().Perm() != mode {
+			t.Errorf("%s has mode %o, want %o", name, info.Mode().Perm(), mode)
+		}
+	}
+	unit, err := os.ReadFile(filepath.Join(to, "etc/systemd/system/containerd.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(unit), "OOMScoreAdjust") || !strings.Contains(string(unit), "ExecStart=/usr/local/bin/containerd") {
+		t.Errorf("containerd.service is not adapted:\n%s", unit)
+	}
+}
+
+func TestAdaptContainerd(t *testing.T) {
+	original, err := os.ReadFile(filepath.Join(kindFiles(t), "etc/containerd/config.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	adapted, err := adaptContainerd(original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decode := func(content []byte) map[string]any {
+		var config map[string]any
+		if err := toml.Unmarshal(content, &config); err != nil {
+			t.Fatal(err)
+		}
+		return config
+	}
+	want := decode(original)
+	cri := want["plugins"].(map[string]any)[criPlugin].(map[string]any)
+	cri["restrict_oom_score_adj"] = true
+	cri["registry"] = map[string]any{"config_path": "/etc/containerd/certs.d"}
+	cri["cni"] = map[string]any{"conf_template": cniTemplatePath}
+	if diff := cmp.Diff(want, decode(adapted)); diff != "" {
+		t.Errorf("configuration differs (-want +got):\n%s", diff)
+	}
+}
+
+// The version that the programs are told must be the one that is pinned, and
+// every program must be one of the pinned tools.
+func TestProgramsArePinned(t *testing.T) {
+	content, err := os.ReadFile("../binaries/go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pins, err := modfile.Parse("go.mod", content, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tools := map[string]bool{}
+	for _, tool := range pins.Tool {
+		tools[tool.Path] = true
+	}
+	for _, p := range programs {
+		if p.pkg != "" && !tools[p.pkg] {
+			t.Errorf("%s is not a tool of binaries/go.mod", p.pkg)
+		}
+		delete(tools, p.pkg)
+	}
+	if len(tools) > 0 {
+		t.Errorf("binaries/go.mod pins what is never built: %v", tools)
+	}
+	for _, require := range pins.Require {
+		if require.Mod.Path == "k8s.io/kubernetes" && require.Mod.Version != KubernetesVersion {
+			t.Errorf("binaries/go.mod pins %s, but the node says %s", require.Mod.Version, KubernetesVersion)
+		}
+	}
+}
+
+func TestNetfilter(t *testing.T) {
+	tests := []struct {
+		path string // as tar lists it
+		want bool   // kube-proxy's image has it
+	}{
+		{"./usr/sbin/iptables", true},
+		{"./usr/sbin/ip6tables-restore", true},
+		{"./usr/sbin/xtables-nft-multi", true},
+		{"./usr/sbin/nft", true},
+		{"./usr/sbin/conntrack", true},
+		{"./etc/alternatives/iptables", true},
+		{"./usr/lib/x86_64-linux-gnu/libc.so.6", true},
+		{"./usr/lib/aarch64-linux-gnu/libmnl.so.0.2.0", true},
+		{"./usr/lib/x86_64-linux-gnu/xtables/libxt_comment.so", true},
+		{"./usr/lib64/ld-linux-x86-64.so.2", true},
+		{"./lib64", true},
+		{"./sbin", true},
+		{"./usr/sbin/mkfs.ext4", false},
+		{"./usr/bin/bash", false},
+		{"./etc/passwd", false},
+		{"./usr/share/doc/iptables/copyright", false},
+	}
+	for _, test := range tests {
+		if got := netfilter.MatchString(test.path); got != test.want {
+			t.Errorf("netfilter matches %s: %t, want %t", test.path, got, test.want)
+		}
+	}
+}
+
+func TestLockIsExclusive(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	open := func() *os.File {
+		file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { file.Close() })
+		return file
+	}
+	first, second := open(), open()
+	if err := tryLock(first); err != nil {
+		t.Fatal(err)
+	}
+	if err := tryLock(second); err == nil {
+		t.Error("two builds hold the lock at once")
+	}
+	first.Close()
+	if err := waitLock(t.Context(), second); err != nil {
+		t.Errorf("the lock was not released: %v", err)
+	}
+}

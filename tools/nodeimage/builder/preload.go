@@ -1,0 +1,61 @@
+package builder
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/image-webhook/image-webhook/tools/progress"
+)
+
+// preloadContainer is the running base; one build at a time holds the lock.
+const preloadContainer = "image-webhook-node-preload"
+
+// importImages starts containerd, waits until it answers, imports the archive
+// without unpacking it (a node does that on its own filesystem), and stops
+// containerd so that its database is closed.
+const importImages = `set -e
+containerd >/tmp/containerd.log 2>&1 &
+for i in $(seq 100); do ctr version >/dev/null 2>&1 && break; sleep 0.2; done
+ctr --namespace k8s.io images import --no-unpack --digests --label io.cri-containerd.pinned=pinned /mnt/images.tar \
+  || { cat /tmp/containerd.log; exit 1; }
+kill %1
+wait
+rm -f /tmp/containerd.log
+`
+
+// preload imports the control-plane images into the base and commits it as ref.
+func (b *build) preload(ctx context.Context, base, ref string) error {
+	err := b.report.Step("control-plane images", func(step *progress.Step) error {
+		return b.writeImages(ctx, filepath.Join(b.work, "images.tar"))
+	})
+	if err != nil {
+		return fmt.Errorf("make the control-plane images: %w", err)
+	}
+	err = b.report.Step("preload them into the node image", func(step *progress.Step) error {
+		return b.commitWithImages(ctx, base, ref, step)
+	})
+	if err != nil {
+		return fmt.Errorf("preload the control-plane images: %w", err)
+	}
+	return nil
+}
+
+func (b *build) commitWithImages(ctx context.Context, base, ref string, step *progress.Step) error {
+	b.removeContainer() // of a run that was killed
+	defer b.removeContainer()
+	err := b.engine.Run(ctx, step, "run", "--name", preloadContainer, "--privileged", "--network=none",
+		"--volume", b.work+":/mnt:ro", "--entrypoint=/bin/bash", base, "-c", importImages)
+	if err != nil {
+		return err
+	}
+	step.SetDetail("commit")
+	return b.engine.Run(ctx, step, "commit",
+		"--change", `ENTRYPOINT ["/usr/local/bin/entrypoint","/sbin/init"]`, "--change", "CMD []",
+		preloadContainer, ref)
+}
+
+// removeContainer also runs when the build was interrupted.
+func (b *build) removeContainer() {
+	_ = b.engine.Run(context.Background(), nil, "rm", "--force", "--volumes", preloadContainer)
+}

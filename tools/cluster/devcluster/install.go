@@ -1,0 +1,88 @@
+package devcluster
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/image-webhook/image-webhook/deploy"
+	"github.com/image-webhook/image-webhook/tools/image/archive"
+	"github.com/image-webhook/image-webhook/tools/progress"
+)
+
+// waitTimeout bounds what an installation waits for; kubectl's form.
+const waitTimeout = "--timeout=120s"
+
+// after says what has to come true before the next manifest is applied: the
+// same commands that a person types. A manifest not named needs no wait.
+var after = map[string][]string{
+	"03-certgen.yaml":                {"wait", "--for=condition=complete", "job", "-l", "job=certgen"},
+	"04-webhook.yaml":                {"rollout", "status", "deployment/webhook"},
+	"06-patch-webhookconfigure.yaml": {"wait", "--for=condition=complete", "job", "-l", "job=patch-webhookconfigure"},
+}
+
+// Install applies the numbered manifests in their order, with kubectl, as a
+// person would, and returns when the webhook answers. The Deployment runs the
+// image contentRef, so that a new content rolls out; empty: as the manifest says.
+func (c *Cluster) Install(ctx context.Context, contentRef string) error {
+	if err := c.removeJobs(ctx); err != nil {
+		return err
+	}
+	for _, file := range deploy.Files() {
+		manifest := file.Content
+		if contentRef != "" && file.Name == "04-webhook.yaml" {
+			manifest = strings.ReplaceAll(manifest, archive.StaticRef, contentRef)
+		}
+		if err := c.apply(ctx, file.Name, manifest); err != nil {
+			return err
+		}
+	}
+	return c.WaitServing(ctx)
+}
+
+// removeJobs makes room for the Jobs to run again: applying a Job that has
+// finished would do nothing.
+func (c *Cluster) removeJobs(ctx context.Context) error {
+	err := c.Kubectl("delete", "job", "certgen", "patch-webhookconfigure",
+		"-n", "image-webhook", "--ignore-not-found").Run(ctx)
+	if err != nil {
+		return fmt.Errorf("remove the Jobs of an earlier installation: %w", err)
+	}
+	return nil
+}
+
+func (c *Cluster) apply(ctx context.Context, name, manifest string) error {
+	err := c.report.Step("apply "+name, func(step *progress.Step) error {
+		apply := c.Kubectl("apply", "-f", "-")
+		apply.Stdin = strings.NewReader(manifest)
+		if err := apply.Run(ctx); err != nil {
+			return err
+		}
+		wait := after[name]
+		if wait == nil {
+			return nil
+		}
+		step.SetDetail("kubectl " + strings.Join(wait, " "))
+		return c.Kubectl(append(wait, "-n", "image-webhook", waitTimeout)...).Run(ctx)
+	})
+	if err != nil {
+		c.describe(ctx)
+		return fmt.Errorf("apply deploy/%s: %w", name, err)
+	}
+	return nil
+}
+
+// describe shows the state of the installation and what its pods last said. It
+// never hides the failure that it is called for.
+func (c *Cluster) describe(ctx context.Context) {
+	for _, args := range [][]string{
+		{"get", "all", "-o", "wide"},
+		{"get", "events", "--sort-by=.lastTimestamp"},
+		{"logs", "-l", "app.kubernetes.io/name=image-webhook", "--all-containers", "--prefix", "--tail=40", "--ignore-errors"},
+	} {
+		out, err := c.Kubectl(append(args, "-n", "image-webhook")...).Output(ctx)
+		if err == nil {
+			c.report.Note("$ kubectl %s -n image-webhook\n%s\n", strings.Join(args, " "), out)
+		}
+	}
+}

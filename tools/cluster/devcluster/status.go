@@ -1,0 +1,91 @@
+package devcluster
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// State is how a cluster is.
+type State string
+
+// The states of a cluster.
+const (
+	Absent State = "Absent" // kind knows no nodes of it
+	Dead   State = "Dead"   // listed, but it does not answer or was never finished; `up` replaces it
+	Ready  State = "Ready"  // its API server answers
+)
+
+// State asks kind and the API server.
+func (c *Cluster) State(ctx context.Context) (State, error) {
+	listed, err := c.listed()
+	switch {
+	case err != nil:
+		return "", err
+	case !listed:
+		return Absent, nil
+	case !c.alive(ctx):
+		return Dead, nil
+	}
+	return Ready, nil
+}
+
+// PrintStatus writes how the cluster and the webhook in it are, as a table.
+func (c *Cluster) PrintStatus(ctx context.Context, out io.Writer) (State, error) {
+	state, err := c.State(ctx)
+	if err != nil {
+		return "", err
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	defer table.Flush()
+	fmt.Fprintf(table, "CLUSTER\t%s (kind on %s)\nSTATE\t%s\n", c.Name, c.Engine.Name, state)
+	if state != Ready {
+		return state, nil
+	}
+	fmt.Fprintf(table, "KUBECONFIG\t%s\nKUBECTL\t%s\n", c.Kubeconfig(), c.KubectlPath())
+	return state, c.printWebhook(ctx, table)
+}
+
+// printWebhook leaves out what is not installed.
+func (c *Cluster) printWebhook(ctx context.Context, table io.Writer) error {
+	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	deployment, err := client.AppsV1().Deployments("image-webhook").Get(ctx, "webhook", metav1.GetOptions{})
+	if err != nil {
+		fmt.Fprintf(table, "WEBHOOK\tnot installed (%v)\n", err)
+		return nil
+	}
+	fmt.Fprintf(table, "WEBHOOK\t%d/%d pods ready, image %s\n", deployment.Status.ReadyReplicas,
+		deployment.Status.Replicas, deployment.Spec.Template.Spec.Containers[0].Image)
+	admission := client.AdmissionregistrationV1()
+	if v, err := admission.ValidatingWebhookConfigurations().Get(ctx, "image-webhook", metav1.GetOptions{}); err == nil {
+		for _, hook := range v.Webhooks {
+			fmt.Fprintf(table, "VALIDATING\t%s\n", registration(hook.Name, string(*hook.FailurePolicy), hook.ClientConfig.CABundle))
+		}
+	}
+	if m, err := admission.MutatingWebhookConfigurations().Get(ctx, "image-webhook", metav1.GetOptions{}); err == nil {
+		for _, hook := range m.Webhooks {
+			fmt.Fprintf(table, "MUTATING\t%s\n", registration(hook.Name, string(*hook.FailurePolicy), hook.ClientConfig.CABundle))
+		}
+	}
+	return nil
+}
+
+func registration(name, failurePolicy string, caBundle []byte) string {
+	bundle := "with a caBundle"
+	if len(caBundle) == 0 {
+		bundle = "NO caBundle: the API server cannot call it; apply deploy/06-patch-webhookconfigure.yaml"
+	}
+	return fmt.Sprintf("%s, failurePolicy %s, %s", name, failurePolicy, bundle)
+}

@@ -1,0 +1,144 @@
+// Command cluster runs a real kind cluster for developing, demonstrating and
+// testing the webhook. See package devcluster.
+//
+//	cluster up        create the cluster, or do nothing if it is up
+//	cluster load      build the webhook's image and put it on the nodes
+//	cluster install   load, then apply the numbered manifests of deploy/
+//	cluster status    how the cluster and the webhook in it are
+//	cluster env       shell commands that point kubectl at the cluster
+//	cluster down      delete the cluster
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
+	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/image-webhook/image-webhook/tools/progress"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// errUsage marks what the person typed wrongly.
+var errUsage = errors.New("see `cluster --help`")
+
+// errNotReady makes status end with exit code 1 and nothing more to say.
+var errNotReady = errors.New("the cluster is not ready: run `make up`")
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot(stdout, stderr)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errUsage):
+		fmt.Fprintf(stderr, "cluster: %v\n", err)
+		return 2
+	}
+	return command.Print(stderr, "cluster", err)
+}
+
+// action is a verb: what it does to the opened cluster.
+type action func(ctx context.Context, c *devcluster.Cluster) error
+
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
+	name := devcluster.DefaultName
+	root := &cobra.Command{
+		Use:           "cluster",
+		Short:         "A real kind cluster with the webhook in it",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          usageArgs(cobra.NoArgs),
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w (%w)", err, errUsage) })
+	root.PersistentFlags().StringVar(&name, "name", name, "name of the cluster")
+	verb := func(use, short string, do action) *cobra.Command {
+		v := &cobra.Command{Use: use, Short: short, Args: usageArgs(cobra.NoArgs), RunE: func(cmd *cobra.Command, _ []string) error {
+			open := devcluster.Open
+			if use == "up" {
+				open = devcluster.OpenOrInstall
+			}
+			c, err := open(cmd.Context(), name, progress.New(stderr))
+			if err != nil {
+				return err
+			}
+			return do(cmd.Context(), c)
+		}}
+		root.AddCommand(v)
+		return v
+	}
+	var standIns []string
+	verb("up", "Create the cluster, or do nothing if it is up", up)
+	load := verb("load", "Build the webhook's image and put it on the nodes", func(ctx context.Context, c *devcluster.Cluster) error {
+		return loadImages(ctx, c, standIns)
+	})
+	load.Flags().StringSliceVar(&standIns, "stand-in", nil,
+		"load a tiny program that only waits under this `reference`, instead of the webhook's image")
+	verb("install", "Load the webhook's image and apply the numbered manifests", install)
+	verb("status", "Show how the cluster and the webhook in it are", func(ctx context.Context, c *devcluster.Cluster) error {
+		return status(ctx, c, stdout)
+	})
+	verb("env", "Print shell commands that point kubectl at the cluster", func(_ context.Context, c *devcluster.Cluster) error {
+		_, err := fmt.Fprintf(stdout, "export KUBECONFIG=%q\nexport PATH=%q:$PATH\n", c.Kubeconfig(), filepath.Dir(c.KubectlPath()))
+		return err
+	})
+	verb("down", "Delete the cluster", func(ctx context.Context, c *devcluster.Cluster) error { return c.Down(ctx) })
+	return root
+}
+
+// usageArgs marks a refused argument as a mistake of the person.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return fmt.Errorf("%w (%w)", err, errUsage)
+		}
+		return nil
+	}
+}
+
+func up(ctx context.Context, c *devcluster.Cluster) error {
+	_, err := c.Up(ctx)
+	return err
+}
+
+func loadImages(ctx context.Context, c *devcluster.Cluster, standIns []string) error {
+	if len(standIns) > 0 {
+		return c.LoadStandIn(ctx, standIns...)
+	}
+	_, err := c.Load(ctx)
+	return err
+}
+
+func install(ctx context.Context, c *devcluster.Cluster) error {
+	contentRef, err := c.Load(ctx)
+	if err != nil {
+		return err
+	}
+	return c.Install(ctx, contentRef)
+}
+
+func status(ctx context.Context, c *devcluster.Cluster, out io.Writer) error {
+	state, err := c.PrintStatus(ctx, out)
+	if err == nil && state != devcluster.Ready {
+		return errNotReady
+	}
+	return err
+}

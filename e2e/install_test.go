@@ -1,0 +1,159 @@
+package e2e
+
+import (
+	"context"
+	"encoding/pem"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/e2e-framework/klient/k8s"
+)
+
+const (
+	own = "image-webhook" // the webhook's namespace, and the name of its configurations
+
+)
+
+// These specs change the installation that all the others use; each leaves it
+// working, and none runs beside another.
+var _ = Describe("installation", Serial, func() {
+	// A cleanup, because the cleanups of the specs come before it.
+	BeforeEach(func() { DeferCleanup(func(ctx SpecContext) { serving(ctx) }) })
+
+	It("lets nothing in its own namespace and kube-system through the webhook", func(ctx SpecContext) {
+		for _, namespace := range []string{own, "kube-system", "kube-node-lease"} {
+			pod := newPod(namespace, "nginx:latest")
+			Expect(dryRun(ctx, pod)).To(Succeed(), namespace)
+			Expect(pod.Spec.Containers[0].Image).To(Equal("nginx:latest"), namespace)
+		}
+	})
+
+	It("fails closed for denying and open for mirroring", func(ctx SpecContext) {
+		Expect(failurePolicies(ctx)).To(Equal(policies{validating: "Fail", mutating: "Ignore"}))
+	})
+
+	It("runs the Jobs again, created as the first time, without harm", func(ctx SpecContext) {
+		secret := get(ctx, &corev1.Secret{}, "webhook-tls")
+		bundle := caBundle(ctx)
+		removeJobs(ctx)
+
+		succeed(ctx, "create", "-f", manifest("03-certgen.yaml"))
+		succeed(ctx, "wait", "--for=condition=complete", "job", "-l", "job=certgen", "-n", own, "--timeout=60s")
+		Expect(get(ctx, &corev1.Secret{}, "webhook-tls").Data).To(Equal(secret.Data), "a sound certificate is kept")
+
+		succeed(ctx, "create", "-f", manifest("06-patch-webhookconfigure.yaml"))
+		succeed(ctx, "wait", "--for=condition=complete", "job", "-l", "job=patch-webhookconfigure", "-n", own, "--timeout=60s")
+		Expect(caBundle(ctx)).To(Equal(bundle))
+		Expect(failurePolicies(ctx)).To(Equal(policies{validating: "Fail", mutating: "Ignore"}))
+	})
+
+	It("repairs a Secret that has lost its certificate, and stays trusted meanwhile", func(ctx SpecContext) {
+		old := get(ctx, &corev1.Secret{}, "webhook-tls")
+		succeed(ctx, "patch", "secret", "webhook-tls", "-n", own, "--type=json", `-p=[{"op":"remove","path":"/data/cert"}]`)
+		removeJobs(ctx)
+
+		applyAndWait(ctx, "03-certgen.yaml", "certgen")
+		repaired := get(ctx, &corev1.Secret{}, "webhook-tls")
+		Expect(repaired.Data).To(HaveKey("cert"))
+		Expect(repaired.Data["key"]).NotTo(Equal(old.Data["key"]))
+
+		// The servers still have the old certificate for up to a minute.
+		applyAndWait(ctx, "06-patch-webhookconfigure.yaml", "patch-webhookconfigure")
+		Expect(caBundle(ctx)).To(Equal(repaired.Data["ca"]))
+		current, _ := pem.Decode(old.Data["ca"]) // what the servers' certificate was issued by
+		Expect(caBundle(ctx)).To(ContainSubstring(string(pem.EncodeToMemory(current))), "the old CA stays trusted")
+		serving(ctx)
+	})
+
+	It("still works after each numbered manifest was applied a second time", func(ctx SpecContext) {
+		removeJobs(ctx)
+		for _, step := range []struct{ file, job string }{
+			{file: "01-namespace.yaml"},
+			{file: "02-rbac.yaml"},
+			{file: "03-certgen.yaml", job: "certgen"},
+			{file: "04-webhook.yaml"},
+			{file: "05-webhookconfigure.yaml"},
+			{file: "06-patch-webhookconfigure.yaml", job: "patch-webhookconfigure"},
+		} {
+			By("apply " + step.file)
+			applyAndWait(ctx, step.file, step.job)
+			serving(ctx)
+			Expect(caBundle(ctx)).NotTo(BeEmpty(), "after "+step.file)
+		}
+		Expect(failurePolicies(ctx)).To(Equal(policies{validating: "Fail", mutating: "Ignore"}))
+	})
+
+	It("can be healed when no server answers: only other namespaces wait for it", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		DeferCleanup(func(ctx SpecContext) {
+			succeed(ctx, "scale", "deployment/webhook", "-n", own, "--replicas=2")
+			succeed(ctx, "rollout", "status", "deployment/webhook", "-n", own, "--timeout=60s")
+			serving(ctx)
+		})
+		succeed(ctx, "scale", "deployment/webhook", "-n", own, "--replicas=0")
+		succeed(ctx, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/component=webhook", "-n", own, "--timeout=60s")
+
+		Eventually(func() error { return dryRun(ctx, newPod(namespace, "nginx:1.25")) }).WithContext(ctx).
+			Should(MatchError(ContainSubstring(`failed calling webhook "validating.image-webhook.dev"`)))
+		Expect(dryRun(ctx, newPod(own, "nginx:1.25"))).To(Succeed())
+		Expect(dryRun(ctx, newPod("kube-system", "nginx:1.25"))).To(Succeed())
+	})
+
+	It("has two servers that hold no token of a service account", func(ctx SpecContext) {
+		Expect(get(ctx, &appsv1.Deployment{}, "webhook").Status.ReadyReplicas).To(BeEquivalentTo(2))
+		Eventually(func() string { // the pods of an earlier rollout may still be on their way out
+			return succeed(ctx, "get", "pods", "-n", own, "-l", "app.kubernetes.io/component=webhook",
+				"-o", "jsonpath={.items[*].spec.volumes[*].name}")
+		}).WithContext(ctx).Should(Equal("tls tls"))
+	})
+})
+
+// policies are the failure policies of the two configurations.
+type policies struct {
+	validating, mutating admissionregistrationv1.FailurePolicyType
+}
+
+func failurePolicies(ctx context.Context) policies {
+	GinkgoHelper()
+	validating := get(ctx, &admissionregistrationv1.ValidatingWebhookConfiguration{}, own)
+	mutating := get(ctx, &admissionregistrationv1.MutatingWebhookConfiguration{}, own)
+	return policies{*validating.Webhooks[0].FailurePolicy, *mutating.Webhooks[0].FailurePolicy}
+}
+
+// caBundle is the validating side's, which must be the mutating side's too.
+func caBundle(ctx context.Context) []byte {
+	GinkgoHelper()
+	validating := get(ctx, &admissionregistrationv1.ValidatingWebhookConfiguration{}, own)
+	mutating := get(ctx, &admissionregistrationv1.MutatingWebhookConfiguration{}, own)
+	Expect(mutating.Webhooks[0].ClientConfig.CABundle).To(Equal(validating.Webhooks[0].ClientConfig.CABundle))
+	return validating.Webhooks[0].ClientConfig.CABundle
+}
+
+// get reads an object of the webhook's namespace, or one that has none.
+func get[T k8s.Object](ctx context.Context, object T, name string) T {
+	GinkgoHelper()
+	Expect(client.Resources().Get(ctx, name, own, object)).To(Succeed())
+	return object
+}
+
+// removeJobs makes room for them to run again: a finished Job that is applied
+// once more does nothing until it has removed itself.
+func removeJobs(ctx context.Context) {
+	GinkgoHelper()
+	succeed(ctx, "delete", "job", "certgen", "patch-webhookconfigure", "-n", own, "--ignore-not-found")
+}
+
+// applyAndWait applies a manifest and waits for its Job, or for the rollout.
+func applyAndWait(ctx context.Context, file, job string) {
+	GinkgoHelper()
+	succeed(ctx, "apply", "-f", manifest(file))
+	switch {
+	case job != "":
+		succeed(ctx, "wait", "--for=condition=complete", "job", "-l", "job="+job, "-n", own, "--timeout=60s")
+	case file == "04-webhook.yaml":
+		succeed(ctx, "rollout", "status", "deployment/webhook", "-n", own, "--timeout=90s")
+	}
+}

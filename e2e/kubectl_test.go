@@ -1,0 +1,89 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// said is what a command printed and how it ended, as a person sees it.
+type said struct {
+	Stdout, Stderr string
+	Exit           int
+}
+
+// kubectl runs kubectl on the cluster of the suite.
+func kubectl(ctx context.Context, args ...string) said {
+	GinkgoHelper()
+	return kubectlWith(ctx, "", args...)
+}
+
+// kubectlWith runs kubectl with stdin as its input.
+func kubectlWith(ctx context.Context, stdin string, args ...string) said {
+	GinkgoHelper()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, shared.Kubectl, args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+shared.Kubeconfig)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	err := cmd.Run()
+	var failed *exec.ExitError
+	if err != nil && !errors.As(err, &failed) {
+		Expect(err).NotTo(HaveOccurred(), "run kubectl")
+	}
+	result := said{Stdout: stdout.String(), Stderr: stderr.String(), Exit: cmd.ProcessState.ExitCode()}
+	AddReportEntry("kubectl "+strings.Join(args, " "), result, ReportEntryVisibilityFailureOrVerbose)
+	return result
+}
+
+// succeed is kubectl that must end with exit code 0; it returns its output.
+func succeed(ctx context.Context, args ...string) string {
+	GinkgoHelper()
+	result := kubectl(ctx, args...)
+	Expect(result.Exit).To(BeZero(), "kubectl %s: %s", strings.Join(args, " "), result.Stderr)
+	return strings.TrimSpace(result.Stdout)
+}
+
+// manifest is the path of one of the numbered manifests.
+func manifest(name string) string { return filepath.Join("..", "deploy", name) }
+
+// newNamespace makes a namespace for one spec, ready for pods, and removes it
+// afterwards. If the spec fails, its pods and events are shown first.
+func newNamespace(ctx context.Context) string {
+	GinkgoHelper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}}
+	Expect(client.Resources().Create(ctx, namespace)).To(Succeed())
+	DeferCleanup(func(ctx SpecContext) {
+		if CurrentSpecReport().Failed() {
+			explain(ctx, namespace.Name)
+		}
+		Expect(client.Resources().Delete(ctx, namespace)).To(Succeed())
+	})
+	Eventually(func() error { // without it, pods are refused for another reason
+		return client.Resources().Get(ctx, "default", namespace.Name, &corev1.ServiceAccount{})
+	}).WithContext(ctx).Should(Succeed())
+	return namespace.Name
+}
+
+// explain prints what helps to understand a failure: the spec's objects and
+// events, and what the webhook logged. It is best effort.
+func explain(ctx context.Context, namespace string) {
+	for _, args := range [][]string{
+		{"get", "pods", "-o", "yaml", "-n", namespace},
+		{"get", "events", "-n", namespace},
+		{"get", "all", "-n", "image-webhook"},
+		{"logs", "-n", "image-webhook", "-l", "app.kubernetes.io/name=image-webhook", "--all-containers", "--prefix", "--tail=40"},
+	} {
+		result := kubectl(ctx, args...)
+		fmt.Fprintf(GinkgoWriter, "$ kubectl %s\n%s%s\n", strings.Join(args, " "), result.Stdout, result.Stderr)
+	}
+}

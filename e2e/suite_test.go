@@ -1,0 +1,95 @@
+// Package e2e tests the webhook as its users have it: a real kind cluster, the
+// numbered manifests of deploy/, kubectl, and nothing of the webhook's own code.
+//
+// `make e2e` runs it. Without E2E=1 the suite skips itself, so that `go vet` and
+// editors see it like any other package and `go test ./...` stays without a
+// cluster. It uses the cluster of `make up` if there is one. A cluster that it
+// had to create is deleted at the end, unless a spec failed or KEEP=1 is set.
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/e2e-framework/klient"
+	"sigs.k8s.io/e2e-framework/klient/conf"
+
+	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
+	"github.com/image-webhook/image-webhook/tools/progress"
+)
+
+// setUpLimit bounds the set-up: it may build the node image from nothing.
+const setUpLimit = 45 * time.Minute
+
+// setUp is what the first process hands to the others.
+type setUp struct {
+	Kubeconfig string
+	Kubectl    string
+	Created    bool // by this run
+}
+
+var (
+	shared setUp
+	client klient.Client
+)
+
+func TestE2E(t *testing.T) {
+	if os.Getenv("E2E") == "" {
+		t.Skip("it needs a cluster: run `make e2e`")
+	}
+	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(time.Minute)
+	SetDefaultEventuallyPollingInterval(200 * time.Millisecond)
+	RunSpecs(t, "image-webhook")
+}
+
+var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
+	c, err := devcluster.OpenOrInstall(ctx, devcluster.DefaultName, report())
+	Expect(err).NotTo(HaveOccurred())
+	shared = setUp{Kubeconfig: c.Kubeconfig(), Kubectl: c.KubectlPath()}
+	shared.Created, err = c.Up(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	contentRef, err := c.Load(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(c.LoadStandIn(ctx, standIns...)).To(Succeed())
+	Expect(c.Install(ctx, contentRef)).To(Succeed())
+	handedOn, err := json.Marshal(shared)
+	Expect(err).NotTo(HaveOccurred())
+	return handedOn
+}, func(_ SpecContext, handedOn []byte) {
+	Expect(json.Unmarshal(handedOn, &shared)).To(Succeed())
+	config, err := conf.New(shared.Kubeconfig)
+	Expect(err).NotTo(HaveOccurred())
+	config.WarningHandler = rest.NoWarnings{} // kubectl's specs assert the warnings
+	client, err = klient.New(config)
+	Expect(err).NotTo(HaveOccurred())
+}, NodeTimeout(setUpLimit), PollProgressAfter(setUpLimit)) // it reports its own progress
+
+var _ = ReportAfterSuite("the cluster", func(ctx SpecContext, r Report) {
+	if os.Getenv("E2E") == "" || !shared.Created {
+		return
+	}
+	if !r.SuiteSucceeded || os.Getenv("KEEP") != "" {
+		report().Note("The cluster is kept: `make status` shows it, `make down` deletes it.")
+		return
+	}
+	c, err := devcluster.Open(ctx, devcluster.DefaultName, report())
+	Expect(err).NotTo(HaveOccurred())
+	Expect(c.Down(ctx)).To(Succeed())
+}, NodeTimeout(5*time.Minute))
+
+// report writes where a person sees it at once; Ginkgo's own writer keeps the
+// output of a node back until it fails.
+func report() *progress.Reporter { return progress.New(os.Stderr) }
+
+// serving waits until the API server really calls both sides of the webhook.
+func serving(ctx context.Context) {
+	GinkgoHelper()
+	Expect(devcluster.WaitServing(ctx, client.RESTConfig(), &progress.Step{})).To(Succeed())
+}

@@ -1,0 +1,90 @@
+# image-webhook: every command a person needs. `make` or `make help` lists them.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+# Variables that change what the targets do:
+#   ENGINE=docker|podman   force a container engine
+#   KIND_NODE_IMAGE=REF    the cluster's node image, instead of finding or building one
+#   KEEP=1                 make e2e keeps a cluster that it created
+#   FOCUS=REGEXP           make e2e runs only the specs that match
+export ENGINE KIND_NODE_IMAGE KEEP
+
+STEP := scripts/step.sh
+CLUSTER := bin/cluster
+GINKGO = E2E=1 go tool ginkgo run --fail-on-empty --randomize-all --timeout=60m \
+	--poll-progress-after=60s --output-dir=artifacts --junit-report=e2e.xml \
+	$(if $(FOCUS),--focus='$(FOCUS)') $(if $(GITHUB_ACTIONS),--github-output)
+
+##@ See it work
+
+.PHONY: demo
+demo: up ## From nothing to a cluster that denies `latest` and mirrors images
+	@$(CLUSTER) install
+	@scripts/demo.sh
+
+.PHONY: up
+up: tools ## Create the kind cluster, unless it is up
+	@$(CLUSTER) up
+
+.PHONY: install
+install: tools ## Build the image, load it, apply deploy/ to the cluster of `make up`
+	@$(CLUSTER) install
+
+.PHONY: status
+status: tools ## Show how the cluster and the webhook in it are
+	@$(CLUSTER) status
+
+.PHONY: down
+down: tools ## Delete the cluster
+	@$(CLUSTER) down
+
+##@ Build
+
+.PHONY: image
+image: tools ## Write the image archive, from scratch, without a daemon
+	@go run ./tools/image
+
+.PHONY: node-image
+node-image: tools ## Build the kind node image from Go modules and Debian packages
+	@go run ./tools/nodeimage
+
+##@ Test
+
+.PHONY: test
+test: ## Everything that needs no cluster, with the race detector
+	@go run ./tools/need "to use the race detector" gcc=gcc,libc6-dev
+	@$(STEP) "compile the tests" scripts/compile-tests.sh
+	go test -race $$(go list ./... | grep -v /e2e$$)
+
+.PHONY: e2e
+e2e: ## The suite on a real kind cluster; uses the one of `make up` if there is one
+	@$(STEP) "compile the suite" go test -c -o e2e/e2e.test ./e2e
+	@mkdir -p artifacts
+	$(GINKGO) e2e/e2e.test
+
+.PHONY: e2e-debug
+e2e-debug: ## The suite, stopping at the first failure with the cluster kept for you
+	@$(STEP) "compile the suite" go test -c -o e2e/e2e.test ./e2e
+	@mkdir -p artifacts
+	KEEP=1 $(GINKGO) --fail-fast -v e2e/e2e.test
+
+.PHONY: verify
+verify: ## gofmt, vet, go mod tidy, staticcheck, shellcheck: all of them, then the verdict
+	@scripts/verify.sh
+
+##@ Clean
+
+.PHONY: clean
+clean: ## Delete what the targets wrote into this checkout
+	rm -rf bin artifacts e2e/e2e.test
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The tools are compiled once, in sight: from an empty cache it takes a minute.
+.PHONY: tools
+tools:
+	@$(STEP) "compile the tools" go build -o $(CLUSTER) ./tools/cluster

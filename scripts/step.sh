@@ -1,0 +1,34 @@
+#!/bin/sh
+# Runs a command that is silent for long, and shows that it is alive.
+#
+#   scripts/step.sh NAME COMMAND [ARG...]
+#
+# A line every ten seconds, one with the time at the end; the command's output
+# only if it failed.
+set -u
+name=$1
+shift
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
+started=$(date +%s)
+elapsed() { echo $(($(date +%s) - started)); }
+
+"$@" >"$log" 2>&1 &
+pid=$!
+while kill -0 "$pid" 2>/dev/null; do
+	sleep 1
+	seconds=$(elapsed)
+	if [ "$seconds" -gt 0 ] && [ $((seconds % 10)) -eq 0 ]; then
+		echo "  … $name, ${seconds}s so far: $(tail -n 1 "$log" | cut -c 1-60)" >&2
+	fi
+done
+wait "$pid"
+status=$?
+if [ "$status" -ne 0 ]; then
+	echo "✗ $name ($(elapsed)s)" >&2
+	cat "$log" >&2
+	exit "$status"
+fi
+seconds=$(elapsed)
+[ "$seconds" -lt 3 ] || echo "✓ $name (${seconds}s)" >&2

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Every check of the sources that needs no cluster and runs no code of ours. All
+# of them run; the exit code says whether one has failed.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+failed=
+
+# check NAME COMMAND...: the command fails when it finds something.
+check() {
+	name=$1
+	shift
+	if output=$("$@" 2>&1); then
+		echo "✓ $name"
+		return
+	fi
+	echo "✗ $name"
+	printf '%s\n' "$output" | sed 's/^/  | /'
+	failed="$failed $name"
+}
+
+unformatted() {
+	files=$(gofmt -l .)
+	[ -z "$files" ] || { echo "$files" && return 1; }
+}
+
+scripts/step.sh "download the modules" go mod download
+scripts/step.sh "build the linter" go -C tools/lint build -o "$PWD/bin/staticcheck" honnef.co/go/tools/cmd/staticcheck
+scripts/step.sh "compile everything" go build ./...
+go run ./tools/need "to check the scripts" shellcheck=shellcheck || failed="$failed shellcheck"
+
+check gofmt unformatted
+check vet go vet ./...
+check "go mod tidy" go mod tidy -diff
+check "go mod tidy, tools/lint" go -C tools/lint mod tidy -diff
+check "go mod tidy, tools/nodeimage/binaries" go -C tools/nodeimage/binaries mod tidy -diff
+check staticcheck bin/staticcheck -checks all ./...
+check shellcheck shellcheck scripts/*.sh .ci/run
+
+if [ -n "$failed" ]; then
+	echo "failed:$failed"
+	exit 1
+fi

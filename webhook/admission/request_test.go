@@ -91,7 +91,10 @@ func TestDecode(t *testing.T) {
 	want := &Request{
 		UID: "705ab4f5-6393-11e8-b7cc-42010a800002", Kind: podKind, Namespace: "shop", Operation: "CREATE",
 		Object: &podimages.Pod{
-			Metadata: podimages.Metadata{GenerateName: "shop-7d9c6b5f4-"},
+			Metadata: podimages.Metadata{
+				GenerateName: "shop-7d9c6b5f4-",
+				Annotations:  map[string]string{"prometheus.io/port": "8080", "prometheus.io/scrape": "true"},
+			},
 			Spec: podimages.Spec{
 				Containers:     []podimages.Container{{Name: "app", Image: "nginx:1.25"}},
 				InitContainers: []podimages.Container{{Name: "migrate", Image: "registry.k8s.io/e2e-test-images/busybox:1.36"}},

@@ -20,17 +20,16 @@ type Pod struct {
 
 // Metadata is what tells one pod from another.
 type Metadata struct {
-	Name         string      `json:"name"`
-	GenerateName string      `json:"generateName"`
-	Annotations  Annotations `json:"annotations"`
+	Name         string `json:"name"`
+	GenerateName string `json:"generateName"`
+	// Annotations is a map, not a struct of the keys that are judged: users
+	// choose the keys, and a struct would take them in any case of letters.
+	Annotations map[string]string `json:"annotations"`
 }
 
-// Annotations are the annotations that are judged.
-type Annotations struct {
-	// ConfigMirror is set on the mirror pods of static pods: the API server's
-	// copy of a pod that the kubelet reads from a file.
-	ConfigMirror *string `json:"kubernetes.io/config.mirror"`
-}
+// configMirror is the annotation of the mirror pods of static pods: the API
+// server's copies of pods that the kubelet reads from files.
+const configMirror = "kubernetes.io/config.mirror"
 
 // Spec is the part of the pod's spec that names images.
 type Spec struct {
@@ -94,7 +93,8 @@ func (i Image) Key() string {
 // IsStatic reports whether the pod is the mirror pod of a static pod. The
 // kubelet runs what its file says, whatever becomes of the mirror pod.
 func (p *Pod) IsStatic() bool {
-	return p.Metadata.Annotations.ConfigMirror != nil
+	_, ok := p.Metadata.Annotations[configMirror]
+	return ok
 }
 
 // DisplayName returns the pod's name or, before it has one, the prefix from

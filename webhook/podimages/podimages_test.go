@@ -71,6 +71,7 @@ func TestMetadata(t *testing.T) {
 		{"to be named", `{"metadata":{"generateName":"web-"}}`, "web-", false},
 		{"other annotations", `{"metadata":{"annotations":{"kubernetes.io/config.source":"file"}}}`, "", false},
 		{"static", `{"metadata":{"annotations":{"kubernetes.io/config.mirror":"4f2a"}}}`, "", true},
+		{"not static: annotation keys have a case", `{"metadata":{"annotations":{"Kubernetes.io/Config.Mirror":"4f2a"}}}`, "", false},
 		{"static, empty value", `{"metadata":{"annotations":{"kubernetes.io/config.mirror":""}}}`, "", true},
 	}
 	for _, tt := range tests {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -150,14 +151,15 @@ func parseCertificates(data []byte) ([]*x509.Certificate, error) {
 	return certificates, nil
 }
 
-// withEarlier puts the CAs of the old bundle that are still good behind the
-// new one, so that Pods that go on serving the old certificate until the
-// Secret reaches them stay trusted.
+// withEarlier puts the CAs of the old bundle that are still good, and not in the
+// new one already, behind the new one, so that Pods that go on serving the old
+// certificate until the Secret reaches them stay trusted.
 func withEarlier(ca, old []byte, now time.Time) []byte {
 	kept := 0
+	present := readable(ca)
 	for _, c := range readable(old) {
 		valid := c.IsCA && now.After(c.NotBefore) && now.Before(c.NotAfter)
-		if valid && kept < keptCAs {
+		if valid && kept < keptCAs && !slices.ContainsFunc(present, c.Equal) {
 			ca = append(ca, encode(c)...)
 			kept++
 		}

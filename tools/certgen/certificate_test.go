@@ -86,6 +86,7 @@ func TestWithEarlier(t *testing.T) {
 	for name, test := range map[string]struct{ old, want []byte }{
 		"nothing before":           {nil, fresh.ca},
 		"the CA before":            {first.ca, join(fresh.ca, first.ca)},
+		"not the new one twice":    {join(fresh.ca, first.ca), join(fresh.ca, first.ca)},
 		"at most two":              {join(first.ca, second.ca, third.ca), join(fresh.ca, first.ca, second.ca)},
 		"not one that has expired": {join(expired.ca, first.ca), join(fresh.ca, first.ca)},
 		"not one yet to come":      {future.ca, fresh.ca},

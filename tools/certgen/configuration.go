@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,13 +45,18 @@ type change struct {
 	want
 }
 
-// changesTo returns the webhooks that are not yet as wanted.
-func (w want) changesTo(c configuration) []change {
+// changesTo returns the webhooks that are not yet as wanted. A CA that a webhook
+// trusts already stays beside the wanted one: if the Secret was lost and made
+// anew, the servers go on serving under the old CA until the new Secret reaches
+// them, and must not be locked out meanwhile.
+func (w want) changesTo(c configuration, now time.Time) []change {
 	var changes []change
 	for _, hook := range c.webhooks {
 		lacking := change{webhook: hook}
-		if len(w.caBundle) > 0 && !bytes.Equal(hook.client.CABundle, w.caBundle) {
-			lacking.caBundle = w.caBundle
+		if len(w.caBundle) > 0 {
+			if bundle := withEarlier(bytes.Clone(w.caBundle), hook.client.CABundle, now); !bytes.Equal(hook.client.CABundle, bundle) {
+				lacking.caBundle = bundle
+			}
 		}
 		if w.failurePolicy != "" && (hook.failurePolicy == nil || *hook.failurePolicy != w.failurePolicy) {
 			lacking.failurePolicy = w.failurePolicy

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"testing"
@@ -46,7 +47,7 @@ func TestMergePatch(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			changes := test.want.changesTo(configuration{"7", test.hooks})
+			changes := test.want.changesTo(configuration{"7", test.hooks}, noon)
 			if test.patch == "" {
 				if len(changes) > 0 {
 					t.Errorf("changes: %s", mergePatch("7", changes))
@@ -58,6 +59,26 @@ func TestMergePatch(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A Secret that was lost and made anew has a CA that no server serves under yet.
+func TestTheTrustedCAStays(t *testing.T) {
+	lost, fresh := mustIssue(t, hosts, noon), mustIssue(t, hosts, noon)
+	trusting := func(bundle []byte) configuration {
+		return configuration{"7", []webhook{hook("a", string(bundle), "Fail")}}
+	}
+	both := append(bytes.Clone(fresh.ca), lost.ca...)
+	changes := want{caBundle: fresh.ca}.changesTo(trusting(lost.ca), noon)
+	if len(changes) != 1 || !bytes.Equal(changes[0].caBundle, both) {
+		t.Fatalf("the bundle must be the new CA and the trusted one: %v", changes)
+	}
+	if changes := (want{caBundle: fresh.ca}).changesTo(trusting(both), noon); len(changes) > 0 {
+		t.Errorf("a second run changes the bundle again: %v", changes)
+	}
+	later := noon.AddDate(20, 0, 0)
+	if changes := (want{caBundle: fresh.ca}).changesTo(trusting(both), later); len(changes) != 1 || !bytes.Equal(changes[0].caBundle, fresh.ca) {
+		t.Errorf("a CA that has expired must leave the bundle: %v", changes)
 	}
 }
 
@@ -76,7 +97,7 @@ func TestMergePatchLeavesTheRestAlone(t *testing.T) {
 		{"name":"a","clientConfig":{"service":{"name":"s","namespace":"n"}},"failurePolicy":"Ignore","rules":[{"operations":["CREATE"]}],"fromTheFuture":1},
 		{"name":"b","clientConfig":{"url":"https://u","caBundle":"b2xk"},"failurePolicy":"Fail","timeoutSeconds":3}]}`
 	c := configuration{"7", []webhook{hook("a", "", "Ignore"), hook("b", "old", "Fail")}}
-	patch := mergePatch("7", want{[]byte("ca"), "Fail"}.changesTo(c))
+	patch := mergePatch("7", want{[]byte("ca"), "Fail"}.changesTo(c, noon))
 	got, err := strategicpatch.StrategicMergePatch([]byte(found), patch, admissionregistrationv1.ValidatingWebhookConfiguration{})
 	if err != nil {
 		t.Fatal(err)

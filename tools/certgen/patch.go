@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -78,7 +79,7 @@ func (s side) change(ctx context.Context, w want, prove *prover, out io.Writer) 
 		if err != nil {
 			return explain(err, s.String(), "deploy/05-webhookconfigure.yaml")
 		}
-		changes := w.changesTo(found)
+		changes := w.changesTo(found, time.Now())
 		if len(changes) == 0 {
 			fmt.Fprintf(out, "%s: %s set already, nothing to change\n", s, w)
 			return nil

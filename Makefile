@@ -53,7 +53,8 @@ node-image: tools ## Build the kind node image from Go modules and Debian packag
 
 .PHONY: test
 test: ## Everything that needs no cluster, with the race detector
-	@go run ./tools/need "to use the race detector" gcc=gcc,libc6-dev
+	@$(STEP) "compile the tools" go build -o bin/need ./tools/need
+	@bin/need "to use the race detector" gcc=gcc,libc6-dev
 	@$(STEP) "compile the tests" scripts/compile-tests.sh
 	go test -race $$(go list ./... | grep -v /e2e$$)
 

@@ -75,6 +75,7 @@ var _ = ReportAfterSuite("the cluster", func(ctx SpecContext, r Report) {
 	if os.Getenv("E2E") == "" || !shared.Created {
 		return
 	}
+	report().Note("") // ends Ginkgo's row of dots
 	if !r.SuiteSucceeded || os.Getenv("KEEP") != "" {
 		report().Note("The cluster is kept: `make status` shows it, `make down` deletes it.")
 		return

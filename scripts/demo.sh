@@ -2,7 +2,8 @@
 # Shows the webhook's two behaviours in the cluster of `make up`.
 set -eu
 cd "$(dirname "$0")/.."
-environment=$(go run ./tools/cluster env)
+go build -o bin/cluster ./tools/cluster
+environment=$(bin/cluster env)
 eval "$environment"
 
 # run COMMAND...: as a person would type it, with what it prints. A denial is
@@ -14,7 +15,7 @@ run() {
 
 # The cluster may reach no registry, so a tiny program that only waits stands in
 # for nginx under the name that the mirror gives it.
-go run ./tools/cluster load --stand-in docker.mirror.example/library/nginx:1.25
+bin/cluster load --stand-in docker.mirror.example/library/nginx:1.25
 kubectl delete pod web --ignore-not-found --now >/dev/null 2>&1
 
 printf '\n--- A pod whose image can change under its name is denied:\n'
@@ -29,10 +30,10 @@ cat <<END
 
 --- To go on by hand, in this shell:
 
-eval "\$(go run ./tools/cluster env)"    # points kubectl at this cluster
+eval "\$(bin/cluster env)"    # points kubectl at this cluster
 kubectl run mine --image=registry.k8s.io/pause:3.10 --dry-run=server -o yaml
-make status                             # how the cluster and the webhook are
-make e2e                                # the whole suite, on this cluster
+make status                  # how the cluster and the webhook are
+make e2e                     # the whole suite, on this cluster
 
 --- To delete the cluster:
 

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -52,6 +53,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return command.Print(stderr, "cluster", err)
 }
 
+// clusterName is what kind takes for a name, and what is safe as a folder's.
+var clusterName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,48}$`)
+
 // action is a verb: what it does to the opened cluster.
 type action func(ctx context.Context, c *devcluster.Cluster) error
 
@@ -72,6 +76,9 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.PersistentFlags().StringVar(&name, "name", name, "name of the cluster")
 	verb := func(use, short string, do action) *cobra.Command {
 		v := &cobra.Command{Use: use, Short: short, Args: usageArgs(cobra.NoArgs), RunE: func(cmd *cobra.Command, _ []string) error {
+			if !clusterName.MatchString(name) {
+				return fmt.Errorf("--name %q is no name of a cluster: write lower-case letters, digits, - and . (%w)", name, errUsage)
+			}
 			open := devcluster.Open
 			if use == "up" {
 				open = devcluster.OpenOrInstall

@@ -29,15 +29,21 @@ func (c *Cluster) Install(ctx context.Context, contentRef string) error {
 		return err
 	}
 	for _, file := range deploy.Files() {
-		manifest := file.Content
-		if contentRef != "" && file.Name == "04-webhook.yaml" {
-			manifest = strings.ReplaceAll(manifest, archive.StaticRef, contentRef)
-		}
-		if err := c.apply(ctx, file.Name, manifest); err != nil {
+		if err := c.apply(ctx, file.Name, withImage(file.Name, file.Content, contentRef)); err != nil {
 			return err
 		}
 	}
 	return c.WaitServing(ctx)
+}
+
+// withImage names the image ref in the manifest of the Deployment. The Jobs keep
+// what their manifests say, or a plain `kubectl apply` of them, which must not
+// change a Job's template, would be refused.
+func withImage(name, manifest, ref string) string {
+	if ref == "" || name != "04-webhook.yaml" {
+		return manifest
+	}
+	return strings.ReplaceAll(manifest, archive.StaticRef, ref)
 }
 
 // removeJobs makes room for the Jobs to run again: applying a Job that has

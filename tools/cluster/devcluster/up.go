@@ -3,7 +3,6 @@ package devcluster
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -158,7 +157,7 @@ func (c *Cluster) copyKubectl(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = writeAtomically(c.KubectlPath(), func(out io.Writer) error {
+	err = writeAtomically(c.KubectlPath(), func(out *os.File) error {
 		return found[0].CommandContext(ctx, "cat", "/usr/bin/kubectl").SetStdout(out).Run()
 	})
 	if err != nil {
@@ -168,7 +167,7 @@ func (c *Cluster) copyKubectl(ctx context.Context) error {
 }
 
 // writeAtomically makes an executable file that is whole or not there.
-func writeAtomically(path string, write func(io.Writer) error) error {
+func writeAtomically(path string, write func(*os.File) error) error {
 	out, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755)
 	if err != nil {
 		return err

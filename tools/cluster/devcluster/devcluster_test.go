@@ -1,0 +1,87 @@
+package devcluster
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
+	"sigs.k8s.io/yaml"
+
+	"github.com/image-webhook/image-webhook/deploy"
+	"github.com/image-webhook/image-webhook/tools/image/archive"
+)
+
+// Strictly decoded, so that a misspelt field is found here and not by kind.
+func TestKindConfig(t *testing.T) {
+	const etcd = "kind: ClusterConfiguration\netcd:\n  local:\n    extraArgs:\n    - name: unsafe-no-fsync\n      value: \"true\"\n"
+	tests := []struct {
+		name     string
+		cgroupV1 bool
+		patches  []string // of kubeadm's configuration
+	}{
+		{"cgroup v2", false, []string{etcd}},
+		{"cgroup v1", true, []string{etcd, "kind: KubeletConfiguration\nfailCgroupV1: false\n"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var config v1alpha4.Cluster
+			if err := yaml.UnmarshalStrict([]byte(kindConfig(test.cgroupV1)), &config); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.patches, config.KubeadmConfigPatches); diff != "" {
+				t.Errorf("patches differ (-want +got):\n%s", diff)
+			}
+			if len(config.Nodes) != 1 || config.Nodes[0].Role != v1alpha4.ControlPlaneRole {
+				t.Errorf("nodes: %+v", config.Nodes)
+			}
+		})
+	}
+}
+
+// What is waited for, and where the image is replaced, is found by file name.
+func TestManifestsAreKnownByName(t *testing.T) {
+	names := map[string]string{}
+	for _, file := range deploy.Files() {
+		names[file.Name] = file.Content
+	}
+	for name := range after {
+		if names[name] == "" {
+			t.Errorf("install waits after %s, which is not in deploy/", name)
+		}
+	}
+	if got := withImage("04-webhook.yaml", names["04-webhook.yaml"], "example.com/app:v1"); got == names["04-webhook.yaml"] {
+		t.Errorf("04-webhook.yaml does not name %s", archive.StaticRef)
+	}
+}
+
+func TestWriteAtomicallyLeavesTheOldFileOnFailure(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kubectl")
+	if err := os.WriteFile(path, []byte("old"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	failure := errors.New("the node went away")
+	if err := writeAtomically(path, func(*os.File) error { return failure }); !errors.Is(err, failure) {
+		t.Errorf("writeAtomically returned %v", err)
+	}
+	if content, _ := os.ReadFile(path); string(content) != "old" {
+		t.Errorf("the file is now %q", content)
+	}
+}
+
+func TestUninterruptedReturnsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	release := make(chan struct{})
+	defer close(release)
+	err := uninterrupted(ctx, func() error {
+		cancel()
+		<-release // kind goes on; nobody waits for it
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("uninterrupted returned %v", err)
+	}
+}

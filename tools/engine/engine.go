@@ -59,12 +59,21 @@ func Ensure(ctx context.Context, report *progress.Reporter) (*Engine, error) {
 	if whyNotDocker != nil {
 		report.Note("Using podman: %v", whyNotDocker)
 	}
-	if _, err := exec.LookPath("podman"); err != nil || apt.CanInstall() {
-		if err := apt.Ensure(ctx, report, "to run the cluster's containers", podmanPackages...); err != nil {
-			return nil, err
-		}
+	if err := ensurePodman(ctx, report); err != nil {
+		return nil, err
 	}
 	return e, e.preparePodman(ctx)
+}
+
+// ensurePodman installs podman, or what is missing beside a podman that Debian
+// gave. A podman from elsewhere is taken as it is.
+func ensurePodman(ctx context.Context, report *progress.Reporter) error {
+	_, err := exec.LookPath("podman")
+	foreign := err == nil && len(apt.Missing(ctx, "podman")) > 0
+	if foreign || err == nil && !apt.CanInstall() {
+		return nil
+	}
+	return apt.Ensure(ctx, report, "to run the cluster's containers", podmanPackages...)
 }
 
 // choose decides between Docker and podman, and why Docker was left aside.

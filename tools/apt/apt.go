@@ -22,8 +22,7 @@ func Ensure(ctx context.Context, report *progress.Reporter, purpose string, pack
 	}
 	names := strings.Join(missing, " ")
 	if !CanInstall() {
-		return fmt.Errorf("%s needs these Debian packages, or what another system calls them: %s "+
-			"(install them, or run this as root on Debian or Ubuntu and they are installed for you)", purpose, names)
+		return fmt.Errorf("%s, install %s (Debian's names); as root on Debian or Ubuntu that is done for you", purpose, names)
 	}
 	report.Note("Installing with apt-get, %s: %s", purpose, names)
 	err := report.Step("install "+names, func(step *progress.Step) error { return install(ctx, step, missing) })

@@ -12,7 +12,7 @@ export ENGINE KIND_NODE_IMAGE KEEP
 
 STEP := scripts/step.sh
 CLUSTER := bin/cluster
-GINKGO = E2E=1 go tool ginkgo run --fail-on-empty --randomize-all --timeout=60m \
+GINKGO = E2E=1 go tool ginkgo run $$(test -t 1 || echo --no-color) --fail-on-empty --randomize-all --timeout=60m \
 	--poll-progress-after=60s --output-dir=artifacts --junit-report=e2e.xml \
 	$(if $(FOCUS),--focus='$(FOCUS)') $(if $(GITHUB_ACTIONS),--github-output)
 

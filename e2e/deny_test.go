@@ -23,16 +23,16 @@ var _ = Describe("deny", func() {
 		Entry("the tag latest", "quay.io/app:latest",
 			`container "web" (spec.containers[0].image) uses image "quay.io/app:latest", `+
 				`whose tag "latest" can change under you: `+
-				`name a fixed tag such as quay.io/app:1.25 or pin a digest (quay.io/app@sha256:...)`),
+				`name a fixed tag such as quay.io/app:1.2.3 or pin a digest (quay.io/app@sha256:...)`),
 		Entry("no tag", "nginx",
 			`container "web" (spec.containers[0].image) uses image "docker.mirror.example/library/nginx", `+
 				`which has no tag and so means "latest", a tag that can change under you: `+
-				`name a fixed tag such as docker.mirror.example/library/nginx:1.25 `+
+				`name a fixed tag such as docker.mirror.example/library/nginx:1.2.3 `+
 				`or pin a digest (docker.mirror.example/library/nginx@sha256:...)`),
 		Entry("a registry with a port, no tag", "host:5000/app",
 			`container "web" (spec.containers[0].image) uses image "host:5000/app", `+
 				`which has no tag and so means "latest", a tag that can change under you: `+
-				`name a fixed tag such as host:5000/app:1.25 or pin a digest (host:5000/app@sha256:...)`),
+				`name a fixed tag such as host:5000/app:1.2.3 or pin a digest (host:5000/app@sha256:...)`),
 	)
 
 	DescribeTable("a pod is refused",

@@ -77,7 +77,7 @@ var _ = ReportAfterSuite("the cluster", func(ctx SpecContext, r Report) {
 	}
 	report().Note("") // ends Ginkgo's row of dots
 	if !r.SuiteSucceeded || os.Getenv("KEEP") != "" {
-		report().Note("The cluster is kept: `make status` shows it, `make down` deletes it.")
+		report().Note("The cluster is left as it is: `make status` shows it, `make down` deletes it.")
 		return
 	}
 	c, err := devcluster.Open(ctx, devcluster.DefaultName, report())

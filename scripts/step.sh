@@ -16,11 +16,12 @@ elapsed() { echo $(($(date +%s) - started)); }
 
 "$@" >"$log" 2>&1 &
 pid=$!
+next=10
 while kill -0 "$pid" 2>/dev/null; do
-	sleep 1
-	seconds=$(elapsed)
-	if [ "$seconds" -gt 0 ] && [ $((seconds % 10)) -eq 0 ]; then
-		echo "  … $name, ${seconds}s so far: $(tail -n 1 "$log" | cut -c 1-60)" >&2
+	sleep 0.1
+	if [ "$(elapsed)" -ge $next ]; then
+		echo "  … $name, ${next}s so far: $(tail -n 1 "$log" | cut -c 1-60)" >&2
+		next=$((next + 10))
 	fi
 done
 wait "$pid"

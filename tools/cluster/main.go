@@ -36,8 +36,8 @@ func main() {
 // errUsage marks what the person typed wrongly.
 var errUsage = errors.New("see `cluster --help`")
 
-// errNotReady makes status end with exit code 1 and nothing more to say.
-var errNotReady = errors.New("the cluster is not ready: run `make up`")
+// errNotReady ends the verbs that need a cluster where there is none that works.
+var errNotReady = errors.New("there is no such cluster that works: run `make up`")
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot(stdout, stderr)
@@ -103,7 +103,10 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	verb("status", "Show how the cluster and the webhook in it are", func(ctx context.Context, c *devcluster.Cluster) error {
 		return status(ctx, c, stdout)
 	})
-	verb("env", "Print shell commands that point kubectl at the cluster", func(_ context.Context, c *devcluster.Cluster) error {
+	verb("env", "Print shell commands that point kubectl at the cluster", func(ctx context.Context, c *devcluster.Cluster) error {
+		if err := ready(ctx, c); err != nil {
+			return err
+		}
 		_, err := fmt.Fprintf(stdout, "export KUBECONFIG=%q\nexport PATH=%q:$PATH\n", c.Kubeconfig(), filepath.Dir(c.KubectlPath()))
 		return err
 	})
@@ -126,7 +129,19 @@ func up(ctx context.Context, c *devcluster.Cluster) error {
 	return err
 }
 
+// ready refuses what needs a cluster before it has done half of it.
+func ready(ctx context.Context, c *devcluster.Cluster) error {
+	state, err := c.State(ctx)
+	if err == nil && state != devcluster.Ready {
+		return errNotReady
+	}
+	return err
+}
+
 func loadImages(ctx context.Context, c *devcluster.Cluster, standIns []string) error {
+	if err := ready(ctx, c); err != nil {
+		return err
+	}
 	if len(standIns) > 0 {
 		return c.LoadStandIn(ctx, standIns...)
 	}
@@ -135,6 +150,9 @@ func loadImages(ctx context.Context, c *devcluster.Cluster, standIns []string) e
 }
 
 func install(ctx context.Context, c *devcluster.Cluster) error {
+	if err := ready(ctx, c); err != nil {
+		return err
+	}
 	contentRef, err := c.Load(ctx)
 	if err != nil {
 		return err

@@ -26,8 +26,11 @@ const (
 	logInterval = 10 * time.Second
 	// frameInterval is how often a terminal's spinner turns.
 	frameInterval = 150 * time.Millisecond
-	// detailWidth cuts a step's last line so that a spinner stays on one row.
+	// detailWidth cuts a step's last line.
 	detailWidth = 60
+	// wideRunes is room for the symbols of kind's messages, which take two
+	// columns each.
+	wideRunes = 4
 )
 
 var frames = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
@@ -35,14 +38,21 @@ var frames = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "�
 // Reporter writes the progress of steps to one writer, one step at a time.
 type Reporter struct {
 	w        io.Writer
-	terminal bool
+	columns  func() int // of the terminal; nil: w is none
 	interval time.Duration
 }
 
 // New returns a Reporter that writes to w, with a spinner if w is a terminal.
 func New(w io.Writer) *Reporter {
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return &Reporter{w: w, terminal: true, interval: frameInterval}
+		columns := func() int {
+			width, _, err := term.GetSize(int(f.Fd()))
+			if err != nil || width <= 0 {
+				return 80
+			}
+			return width
+		}
+		return &Reporter{w: w, columns: columns, interval: frameInterval}
 	}
 	return &Reporter{w: w, interval: logInterval}
 }
@@ -95,15 +105,16 @@ func (r *Reporter) tick(frame int, name, detail string, elapsed time.Duration) {
 	if detail != "" {
 		detail = ": " + detail
 	}
-	if r.terminal {
-		fmt.Fprintf(r.w, "\r\033[K%s %s %s%s", frames[frame%len(frames)], name, Elapsed(elapsed), detail)
+	if r.columns != nil {
+		line := fmt.Sprintf("%s %s %s%s", frames[frame%len(frames)], name, Elapsed(elapsed), detail)
+		fmt.Fprint(r.w, "\r\033[K"+shorten(line, r.columns()-wideRunes))
 		return
 	}
 	r.Note("  … %s, %s so far%s", name, Elapsed(elapsed), detail)
 }
 
 func (r *Reporter) clear() {
-	if r.terminal {
+	if r.columns != nil {
 		fmt.Fprint(r.w, "\r\033[K")
 	}
 }
@@ -130,12 +141,19 @@ func (s *Step) Write(p []byte) (int, error) {
 
 // SetDetail sets what is shown beside the step while it runs.
 func (s *Step) SetDetail(detail string) {
-	if runes := []rune(detail); len(runes) > detailWidth {
-		detail = string(runes[:detailWidth-1]) + "…"
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.detail = detail
+	s.detail = shorten(detail, detailWidth)
+}
+
+// shorten cuts s to at most width characters: a line that wraps could not be
+// overwritten by the next.
+func shorten(s string, width int) string {
+	runes := []rune(s)
+	if len(runes) <= width || width < 1 {
+		return s
+	}
+	return string(runes[:width-1]) + "…"
 }
 
 // Detail returns what is shown beside the step while it runs.

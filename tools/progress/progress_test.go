@@ -67,6 +67,18 @@ func TestLongStepIsNotSilent(t *testing.T) {
 	}
 }
 
+// A line that is wider than the terminal wraps, and can no longer be cleared.
+func TestSpinnerStaysOnOneRow(t *testing.T) {
+	for _, columns := range []int{20, 80, 200} {
+		var out bytes.Buffer
+		report := &Reporter{w: &out, columns: func() int { return columns }}
+		report.tick(3, strings.Repeat("long name ", 8), strings.Repeat("detail ", 8), time.Minute)
+		if row := strings.TrimPrefix(out.String(), "\r\033[K"); len([]rune(row)) >= columns {
+			t.Errorf("%d characters in %d columns: %q", len([]rune(row)), columns, row)
+		}
+	}
+}
+
 type lineWriter chan string
 
 func (w lineWriter) Write(p []byte) (int, error) {

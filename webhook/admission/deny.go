@@ -63,7 +63,7 @@ func latestFault(at podimages.Image, ref image.Reference) string {
 		why = `which has no tag and so means "latest", a tag that can change under you`
 	}
 	name := clip(strings.TrimSuffix(at.Reference, ref.Suffix()), maxQuoted)
-	return fmt.Sprintf("%s, %s: name a fixed tag such as %s:1.25 or pin a digest (%s@sha256:...)",
+	return fmt.Sprintf("%s, %s: name a fixed tag such as %s:1.2.3 or pin a digest (%s@sha256:...)",
 		usage(at), why, name, name)
 }
 

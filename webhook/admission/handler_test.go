@@ -48,9 +48,9 @@ func TestHandlerAnswers(t *testing.T) {
 		{
 			"denied", Deny, latestReview,
 			`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":"u","allowed":false,"status":{"metadata":{},"status":"Failure",` +
-				`"message":"container \"app\" (spec.containers[0].image) uses image \"nginx:latest\", whose tag \"latest\" can change under you: name a fixed tag such as nginx:1.25 or pin a digest (nginx@sha256:...)",` +
+				`"message":"container \"app\" (spec.containers[0].image) uses image \"nginx:latest\", whose tag \"latest\" can change under you: name a fixed tag such as nginx:1.2.3 or pin a digest (nginx@sha256:...)",` +
 				`"reason":"Forbidden","code":403},"warnings":["use ` + "`latest`" + ` tag is not allowed"]}}`,
-			`level=INFO msg=denied namespace=shop pod=web- reason="container \"app\" (spec.containers[0].image) uses image \"nginx:latest\", whose tag \"latest\" can change under you: name a fixed tag such as nginx:1.25 or pin a digest (nginx@sha256:...)"`,
+			`level=INFO msg=denied namespace=shop pod=web- reason="container \"app\" (spec.containers[0].image) uses image \"nginx:latest\", whose tag \"latest\" can change under you: name a fixed tag such as nginx:1.2.3 or pin a digest (nginx@sha256:...)"`,
 		},
 		{
 			"mirrored", Mirror(mirrors(t)), latestReview,

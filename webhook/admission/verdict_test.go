@@ -48,17 +48,17 @@ func TestDeny(t *testing.T) {
 		{"no containers", `{}`, "", ""},
 		{
 			"latest", podOf("nginx:latest"),
-			app + `"nginx:latest", whose tag "latest" can change under you: name a fixed tag such as nginx:1.25 or pin a digest (nginx@sha256:...)`,
+			app + `"nginx:latest", whose tag "latest" can change under you: name a fixed tag such as nginx:1.2.3 or pin a digest (nginx@sha256:...)`,
 			notLatest,
 		},
 		{
 			"untagged", podOf("nginx"),
-			app + `"nginx", which has no tag and so means "latest", a tag that can change under you: name a fixed tag such as nginx:1.25 or pin a digest (nginx@sha256:...)`,
+			app + `"nginx", which has no tag and so means "latest", a tag that can change under you: name a fixed tag such as nginx:1.2.3 or pin a digest (nginx@sha256:...)`,
 			notLatest,
 		},
 		{
 			"port and no tag", podOf("registry:5000/app"),
-			app + `"registry:5000/app", which has no tag and so means "latest", a tag that can change under you: name a fixed tag such as registry:5000/app:1.25 or pin a digest (registry:5000/app@sha256:...)`,
+			app + `"registry:5000/app", which has no tag and so means "latest", a tag that can change under you: name a fixed tag such as registry:5000/app:1.2.3 or pin a digest (registry:5000/app@sha256:...)`,
 			notLatest,
 		},
 		{"empty tag", podOf("nginx:"), app + `"nginx:", which cannot be read (invalid reference format)` + write, ""},
@@ -72,8 +72,8 @@ func TestDeny(t *testing.T) {
 			`{"spec":{
 				"containers":[{"name":"app","image":"nginx:1.25"},{"name":"side","image":"quay.io/side:latest"}],
 				"initContainers":[{"name":"init","image":"busybox"},{"name":"bad","image":"Bad"}]}}`,
-			`container "side" (spec.containers[1].image) uses image "quay.io/side:latest", whose tag "latest" can change under you: name a fixed tag such as quay.io/side:1.25 or pin a digest (quay.io/side@sha256:...); ` +
-				`container "init" (spec.initContainers[0].image) uses image "busybox", which has no tag and so means "latest", a tag that can change under you: name a fixed tag such as busybox:1.25 or pin a digest (busybox@sha256:...); ` +
+			`container "side" (spec.containers[1].image) uses image "quay.io/side:latest", whose tag "latest" can change under you: name a fixed tag such as quay.io/side:1.2.3 or pin a digest (quay.io/side@sha256:...); ` +
+				`container "init" (spec.initContainers[0].image) uses image "busybox", which has no tag and so means "latest", a tag that can change under you: name a fixed tag such as busybox:1.2.3 or pin a digest (busybox@sha256:...); ` +
 				`container "bad" (spec.initContainers[1].image) uses image "Bad", which cannot be read (invalid reference format: repository name (library/Bad) must be lowercase)` + write,
 			notLatest,
 		},

@@ -9,6 +9,7 @@ package devcluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -77,6 +78,9 @@ func (c *Cluster) Kubeconfig() string { return filepath.Join(c.dir, "kubeconfig"
 // KubectlPath is the path of a kubectl of the cluster's own version.
 func (c *Cluster) KubectlPath() string { return filepath.Join(c.dir, "kubectl") }
 
+// logs is where the logs of a cluster that could not be created are kept.
+func (c *Cluster) logs() string { return c.dir + "-logs" }
+
 // Kubectl is a kubectl command on the cluster, to be run.
 func (c *Cluster) Kubectl(args ...string) command.Command {
 	return command.Command{
@@ -103,7 +107,7 @@ func (c *Cluster) delete(ctx context.Context) error {
 	if err := uninterrupted(ctx, func() error { return c.provider.Delete(c.Name, c.Kubeconfig()) }); err != nil {
 		return explainKind(err)
 	}
-	return os.RemoveAll(c.dir)
+	return errors.Join(os.RemoveAll(c.dir), os.RemoveAll(c.logs()))
 }
 
 // listed says whether kind knows nodes of the cluster, alive or dead.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"text/tabwriter"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
@@ -71,21 +72,26 @@ func (c *Cluster) printWebhook(ctx context.Context, table io.Writer) error {
 	admission := client.AdmissionregistrationV1()
 	if v, err := admission.ValidatingWebhookConfigurations().Get(ctx, "image-webhook", metav1.GetOptions{}); err == nil {
 		for _, hook := range v.Webhooks {
-			fmt.Fprintf(table, "VALIDATING\t%s\n", registration(hook.Name, string(*hook.FailurePolicy), hook.ClientConfig.CABundle))
+			fmt.Fprintf(table, "VALIDATING\t%s\n", registration(hook.Name, *hook.FailurePolicy, hook.ClientConfig.CABundle, admissionregistrationv1.Fail))
 		}
 	}
 	if m, err := admission.MutatingWebhookConfigurations().Get(ctx, "image-webhook", metav1.GetOptions{}); err == nil {
 		for _, hook := range m.Webhooks {
-			fmt.Fprintf(table, "MUTATING\t%s\n", registration(hook.Name, string(*hook.FailurePolicy), hook.ClientConfig.CABundle))
+			fmt.Fprintf(table, "MUTATING\t%s\n", registration(hook.Name, *hook.FailurePolicy, hook.ClientConfig.CABundle, admissionregistrationv1.Ignore))
 		}
 	}
 	return nil
 }
 
-func registration(name, failurePolicy string, caBundle []byte) string {
-	bundle := "with a caBundle"
+// registration describes one side, and what is missing from a finished
+// installation, after which its failure policy is the one wanted.
+func registration(name string, policy admissionregistrationv1.FailurePolicyType, caBundle []byte, wanted admissionregistrationv1.FailurePolicyType) string {
+	described := fmt.Sprintf("%s, failurePolicy %s, with a caBundle", name, policy)
 	if len(caBundle) == 0 {
-		bundle = "NO caBundle: the API server cannot call it; apply deploy/06-patch-webhookconfigure.yaml"
+		described = fmt.Sprintf("%s, failurePolicy %s, NO caBundle: the API server cannot call it", name, policy)
 	}
-	return fmt.Sprintf("%s, failurePolicy %s, %s", name, failurePolicy, bundle)
+	if len(caBundle) == 0 || policy != wanted {
+		described += " (unfinished: the Job of deploy/06-patch-webhookconfigure.yaml must run; wanted is " + string(wanted) + ")"
+	}
+	return described
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -90,7 +89,8 @@ func (c *Cluster) create(ctx context.Context, image string) error {
 		return err
 	}
 	_ = os.Remove(c.Kubeconfig()) // of an earlier cluster: kind would merge into it
-	err := c.report.Step("create cluster "+c.Name+" from "+image, func(step *progress.Step) error {
+	c.report.Note("Node image: %s", image)
+	err := c.report.Step("create cluster "+c.Name, func(step *progress.Step) error {
 		c.kindLog.to(step)
 		defer c.kindLog.to(nil)
 		return uninterrupted(ctx, func() error {
@@ -115,10 +115,12 @@ func (c *Cluster) cleanUp(ctx context.Context, cause error) error {
 	if ctx.Err() != nil {
 		return cause
 	}
-	logs := filepath.Join(filepath.Dir(c.dir), c.Name+"-logs")
-	_ = os.RemoveAll(logs)
-	if err := c.provider.CollectLogs(c.Name, logs); err == nil {
-		c.report.Note("The nodes' logs are in %s", logs)
+	if found, err := c.provider.ListNodes(c.Name); err != nil || len(found) == 0 {
+		return cause
+	}
+	_ = os.RemoveAll(c.logs())
+	if err := c.provider.CollectLogs(c.Name, c.logs()); err == nil {
+		c.report.Note("The nodes' logs are in %s", c.logs())
 	}
 	_ = c.provider.Delete(c.Name, c.Kubeconfig())
 	return cause

@@ -139,6 +139,43 @@ func TestNetfilter(t *testing.T) {
 	}
 }
 
+func TestDebianSources(t *testing.T) {
+	tests := []struct {
+		name   string
+		listed string // by apt-get indextargets: origin, URI, release, component
+		want   []string
+	}{
+		{"no apt", "", nil},
+		{
+			"a machine of the release, with a mirror of its own",
+			"Debian http://mirror.example/debian/ bookworm main\n" +
+				"Debian http://mirror.example/debian/ bookworm-updates main\n" +
+				"Debian http://mirror.example/security/ bookworm-security main\n",
+			[]string{
+				"deb http://mirror.example/debian/ bookworm main",
+				"deb http://mirror.example/debian/ bookworm-updates main",
+				"deb http://mirror.example/security/ bookworm-security main",
+			},
+		},
+		{
+			"others' packages are left out",
+			"Debian http://mirror.example/debian/ bookworm main\nVendor http://vendor.example/ bookworm main\n" +
+				"Debian http://mirror.example/debian/ bookworm contrib\n",
+			[]string{"deb http://mirror.example/debian/ bookworm main"},
+		},
+		{"another release", "Debian http://mirror.example/debian/ trixie main\n", nil},
+		{"updates without the release", "Debian http://mirror.example/debian/ bookworm-updates main\n", nil},
+		{"lists that were never fetched have no origin", " http://mirror.example/debian/ bookworm main\n", nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, debianSources(test.listed)); diff != "" {
+				t.Errorf("sources differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestLockIsExclusive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	open := func() *os.File {

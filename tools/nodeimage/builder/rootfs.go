@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/image-webhook/image-webhook/tools/apt"
 	"github.com/image-webhook/image-webhook/tools/command"
@@ -19,7 +20,7 @@ const rootfsPackages = "systemd,conntrack,iptables,nftables,iproute2,ethtool,uti
 	"libseccomp2,bash,ca-certificates,curl,jq,procps,runc,e2fsprogs,socat"
 
 // rootfsArgs is the command that makes the root filesystem, but for the file it
-// writes. DEBIAN_MIRROR names another mirror than mmdebstrap's own choice.
+// writes and the mirrors it reads.
 func rootfsArgs() []string {
 	return []string{"mmdebstrap", "--variant=minbase", "--include=" + rootfsPackages, debianRelease}
 }
@@ -33,9 +34,7 @@ func (b *build) buildRootfs(ctx context.Context) error {
 		return err
 	}
 	args := append(rootfsArgs(), b.rootfs+".new")
-	if mirror := os.Getenv("DEBIAN_MIRROR"); mirror != "" {
-		args = append(args, mirror)
-	}
+	args = append(args, mirrors(ctx)...)
 	err := b.report.Step("root filesystem from Debian "+debianRelease, func(step *progress.Step) error {
 		// The format is named because it cannot be guessed from ".new".
 		return command.Command{Args: append(args, "--format=tar"), Progress: step}.Run(ctx)
@@ -45,4 +44,43 @@ func (b *build) buildRootfs(ctx context.Context) error {
 			"(are Debian's packages reachable? DEBIAN_MIRROR names another mirror): %w", err)
 	}
 	return os.Rename(b.rootfs+".new", b.rootfs)
+}
+
+// mirrors is DEBIAN_MIRROR; else what this machine's own apt uses for the same
+// release, which may be all that a firewall lets through; else nothing, and so
+// mmdebstrap's own choice.
+func mirrors(ctx context.Context) []string {
+	if mirror := os.Getenv("DEBIAN_MIRROR"); mirror != "" {
+		return []string{mirror}
+	}
+	listed, err := command.Command{Args: []string{
+		"apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)", "Identifier: Packages",
+	}}.Output(ctx)
+	if err != nil {
+		return nil
+	}
+	return debianSources(listed)
+}
+
+// debianSources picks Debian's own repositories of the release from apt's list
+// of index targets, as lines of a sources.list.
+func debianSources(listed string) []string {
+	var sources []string
+	complete := false
+	for line := range strings.Lines(listed) {
+		fields := strings.Fields(line)
+		if len(fields) != 4 || fields[0] != "Debian" || fields[3] != "main" {
+			continue
+		}
+		uri, release := fields[1], fields[2]
+		switch release {
+		case debianRelease, debianRelease + "-updates", debianRelease + "-security":
+			complete = complete || release == debianRelease
+			sources = append(sources, "deb "+uri+" "+release+" main")
+		}
+	}
+	if !complete {
+		return nil
+	}
+	return sources
 }

@@ -26,6 +26,7 @@ var _ = Describe("mirror", func() {
 		Entry("a deep path on Docker Hub", "a/b/c/d:1", "docker.mirror.example/a/b/c/d:1"),
 		Entry("registry.k8s.io", "registry.k8s.io/pause:3.10", "k8s.mirror.example/pause:3.10"),
 		Entry("registry.k8s.io with a path", "registry.k8s.io/coredns/coredns:v1.14.6", "k8s.mirror.example/coredns/coredns:v1.14.6"),
+		Entry("registry.k8s.io in another spelling", "REGISTRY.K8S.IO:443/pause:3.10", "k8s.mirror.example/pause:3.10"),
 		Entry("tag and digest are kept", "nginx:1.25"+pinned, "docker.mirror.example/library/nginx:1.25"+pinned),
 		Entry("a digest is kept", "registry.k8s.io/pause"+pinned, "k8s.mirror.example/pause"+pinned),
 		Entry("an unmapped registry is left", "quay.io/prometheus/node-exporter:v1.8.0", "quay.io/prometheus/node-exporter:v1.8.0"),

@@ -19,22 +19,47 @@ const latestWarning = "use `latest` tag is not allowed"
 // tag latest, or with a reference that no runtime can read. Images pinned by
 // a digest always pass. The message names every such image of the pod.
 func Deny(r *Request) *admissionv1.AdmissionResponse {
-	var faults []string
+	var faults faults
 	var warnings []string
 	for at := range r.Object.Images() {
 		ref, err := image.Parse(at.Reference)
 		switch {
 		case err != nil:
-			faults = append(faults, invalidFault(at, err))
+			faults.add(func() string { return invalidFault(at, err) })
 		case ref.Latest():
-			faults = append(faults, latestFault(at, ref))
+			faults.add(func() string { return latestFault(at, ref) })
 			warnings = []string{latestWarning}
 		}
 	}
-	if len(faults) == 0 {
+	if faults.count == 0 {
 		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
-	return forbidden(strings.Join(faults, "; "), warnings)
+	return forbidden(faults.String(), warnings)
+}
+
+// maxFaults is how many faults a message spells out: a pod can have a million
+// containers, and a person reads the first few.
+const maxFaults = 10
+
+// faults are the images that a pod is denied for.
+type faults struct {
+	texts []string
+	count int
+}
+
+func (f *faults) add(describe func() string) {
+	if f.count < maxFaults {
+		f.texts = append(f.texts, describe())
+	}
+	f.count++
+}
+
+func (f *faults) String() string {
+	message := strings.Join(f.texts, "; ")
+	if more := f.count - len(f.texts); more > 0 {
+		message += fmt.Sprintf("; and %d more", more)
+	}
+	return message
 }
 
 // forbidden is the response that denies.

@@ -12,28 +12,44 @@
 //	405  the method is not POST
 //	413  the body is larger than MaxBody
 //	415  the content type is not application/json
+//	503  so many large reviews are under way that memory would run out
 //
-// and a sentence in plain text. The API server puts such an answer into its
-// own error and then does as the failure policy says.
+// and a sentence in plain text. To the API server such an answer is a failed
+// call, and it does as the failure policy says.
 package admission
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"maps"
 	"mime"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
+	"golang.org/x/sync/semaphore"
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
-// MaxBody bounds the body of a review. The API server takes objects of at
-// most 3 MiB, and a review can hold two of them, the new one and the old one.
-const MaxBody = 8 << 20
+const (
+	// MaxBody bounds the body of a review. The API server takes objects of at
+	// most 3 MiB, but writes some characters, such as <, as six bytes.
+	MaxBody = 20 << 20
+	// maxInFlight bounds the bodies in memory at once. Reviews have some
+	// kilobytes; a few users with huge pods must not be able to exhaust a
+	// server that the whole cluster needs.
+	maxInFlight = 32 << 20
+	// maxWait is how long a review waits for its share of maxInFlight. The API
+	// server gives up about then.
+	maxWait = 5 * time.Second
+)
+
+// inFlight is shared by all handlers of the process, as its memory is.
+var inFlight = semaphore.NewWeighted(maxInFlight)
 
 // Verdict judges a request. Handler fills in the uid of the response.
 type Verdict func(*Request) *admissionv1.AdmissionResponse
@@ -42,7 +58,8 @@ type Verdict func(*Request) *admissionv1.AdmissionResponse
 // an object.
 func Handler(log *slog.Logger, verdict Verdict) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		req, refused := receive(w, r)
+		req, release, refused := receive(w, r)
+		defer release()
 		if refused != nil {
 			log.Warn("refused a request", "path", r.URL.Path, "status", refused.status, "reason", clip(refused.reason, maxLogged))
 			http.Error(w, refused.reason, refused.status)
@@ -63,23 +80,55 @@ type refusal struct {
 	reason string
 }
 
-// receive reads the review of an HTTP request.
-func receive(w http.ResponseWriter, r *http.Request) (*Request, *refusal) {
+// receive reads the review of an HTTP request. What it takes of the memory for
+// reviews is given back by release, which is never nil.
+func receive(w http.ResponseWriter, r *http.Request) (req *Request, release func(), refused *refusal) {
+	if refused := checkHeader(w, r); refused != nil {
+		return nil, func() {}, refused
+	}
+	weight := weigh(r)
+	ctx, cancel := context.WithTimeout(r.Context(), maxWait)
+	defer cancel()
+	if inFlight.Acquire(ctx, weight) != nil {
+		return nil, func() {}, &refusal{http.StatusServiceUnavailable, "too many large reviews are under way: try again"}
+	}
+	req, refused = read(w, r)
+	return req, func() { inFlight.Release(weight) }, refused
+}
+
+func checkHeader(w http.ResponseWriter, r *http.Request) *refusal {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return nil, &refusal{http.StatusMethodNotAllowed, "an AdmissionReview must be sent by POST"}
+		return &refusal{http.StatusMethodNotAllowed, "an AdmissionReview must be sent by POST"}
 	}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return nil, &refusal{http.StatusUnsupportedMediaType, "the content type must be application/json"}
+		return &refusal{http.StatusUnsupportedMediaType, "the content type must be application/json"}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	return nil
+}
+
+// weigh returns how much memory the body may take: all there may be if the
+// client does not say.
+func weigh(r *http.Request) int64 {
+	if r.ContentLength < 0 || r.ContentLength > MaxBody {
+		return MaxBody
+	}
+	return r.ContentLength
+}
+
+func read(w http.ResponseWriter, r *http.Request) (*Request, *refusal) {
+	var content bytes.Buffer
+	if r.ContentLength > 0 {
+		content.Grow(int(weigh(r)) + bytes.MinRead) // growing step by step would take twice that
+	}
+	_, err := content.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBody))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		return nil, &refusal{http.StatusRequestEntityTooLarge, "the body is larger than 8 MiB"}
+		return nil, &refusal{http.StatusRequestEntityTooLarge, "the body is larger than 20 MiB"}
 	}
 	if err != nil {
 		return nil, &refusal{http.StatusBadRequest, "the body cannot be read: " + err.Error()}
 	}
-	req, err := Decode(body)
+	req, err := Decode(content.Bytes())
 	if err != nil {
 		return nil, &refusal{http.StatusBadRequest, err.Error()}
 	}

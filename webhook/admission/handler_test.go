@@ -2,6 +2,7 @@ package admission
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -109,7 +110,7 @@ func TestHandlerRefusesRequests(t *testing.T) {
 		{"other type", http.MethodPost, "application/yaml", latestReview, 415, "the content type must be application/json"},
 		{"type with charset", http.MethodPost, "application/json; charset=utf-8", latestReview, 200, ""},
 		{"as large as may be", http.MethodPost, jsonType, full, 200, ""},
-		{"too large", http.MethodPost, jsonType, " " + full, 413, "the body is larger than 8 MiB"},
+		{"too large", http.MethodPost, jsonType, " " + full, 413, "the body is larger than 20 MiB"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -138,6 +139,35 @@ func TestHandlerRefusesRequests(t *testing.T) {
 type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// Large reviews wait for each other instead of exhausting the memory; one that
+// cannot wait any longer is refused, and the others still have their share.
+func TestHandlerBoundsTheMemory(t *testing.T) {
+	if !inFlight.TryAcquire(maxInFlight) {
+		t.Fatal("an earlier review has not given back its memory")
+	}
+	handler := Handler(slog.New(slog.DiscardHandler), Deny)
+	ask := func(ctx context.Context) int {
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/validating", strings.NewReader(latestReview))
+		r.Header.Set("Content-Type", jsonType)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		return w.Code
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got := ask(gone); got != http.StatusServiceUnavailable {
+		t.Errorf("status %d, want 503", got)
+	}
+	inFlight.Release(maxInFlight)
+	if got := ask(t.Context()); got != http.StatusOK {
+		t.Errorf("status %d, want 200", got)
+	}
+	if !inFlight.TryAcquire(maxInFlight) {
+		t.Fatal("a review has not given back its memory")
+	}
+	inFlight.Release(maxInFlight)
+}
 
 func TestHandlerBrokenBody(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/validating", brokenReader{})

@@ -105,6 +105,17 @@ func TestDenyIsBounded(t *testing.T) {
 	}
 }
 
+func TestDenySpellsOutTheFirstFaults(t *testing.T) {
+	containers := strings.Repeat(`{"name":"app","image":"nginx"},`, maxFaults+2)
+	resp := Deny(request(t, `{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}`))
+	if got := strings.Count(resp.Result.Message, "container "); got != maxFaults {
+		t.Errorf("%d faults are spelled out, want %d", got, maxFaults)
+	}
+	if !strings.HasSuffix(resp.Result.Message, "; and 2 more") {
+		t.Errorf("the rest is not counted: %s", resp.Result.Message)
+	}
+}
+
 func TestMirror(t *testing.T) {
 	tests := []struct {
 		name  string

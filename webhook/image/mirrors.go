@@ -90,10 +90,18 @@ func (m Mirrors) Rewrite(s string) (string, bool) {
 	return mirrored, true
 }
 
+// host returns the one spelling of a registry by which rules are compared: DNS
+// names have no case, and 443 is the port of a registry that names none. So
+// QUAY.IO/app and quay.io:443/app do not get around the rule for quay.io.
+func host(registry string) string {
+	return strings.TrimSuffix(strings.ToLower(registry), ":443")
+}
+
 // find returns the rule for a registry. Rules are few: a scan is enough.
 func (m Mirrors) find(registry string) (rule, bool) {
+	registry = host(registry)
 	for _, r := range m.rules {
-		if r.registry == registry {
+		if host(r.registry) == registry {
 			return r, true
 		}
 	}

@@ -57,6 +57,7 @@ func TestParseMirrorsRefuses(t *testing.T) {
 		path     = form + "; a path is lower-case components after single slashes"
 	)
 	tests := []struct{ in, want string }{
+		{"quay.io=a.example,QUAY.IO:443=b.example", `mirror rules "quay.io=a.example" and "QUAY.IO:443=b.example" both rewrite QUAY.IO:443: keep one of them`},
 		// A colon that could as well stand before a port.
 		{"docker.mirror.example:5000", `mirror rule "docker.mirror.example:5000" can be read in two ways: write docker.io=docker.mirror.example:5000`},
 		{"docker.mirror.example:5000/hub", `mirror rule "docker.mirror.example:5000/hub" can be read in two ways: write docker.io=docker.mirror.example:5000/hub`},
@@ -132,14 +133,19 @@ func TestRewrite(t *testing.T) {
 		{article, "registry.k8s.io/ingress/controller:v1", "k8s.mirror.example/ingress/controller:v1"},
 		{article, "nginx@" + sha256Ref, "docker.mirror.example/library/nginx@" + sha256Ref},
 		{article, "nginx:1.25@" + sha512Ref, "docker.mirror.example/library/nginx:1.25@" + sha512Ref},
+		// Other spellings of a registry do not get around its rule.
+		{article, "docker.io:443/library/nginx:1", "docker.mirror.example/library/nginx:1"},
+		{article, "Docker.io/library/nginx:1", "docker.mirror.example/library/nginx:1"},
+		{article, "REGISTRY.K8S.IO/pause:3.10", "k8s.mirror.example/pause:3.10"},
+		{article, "registry.k8s.io:443/pause:3.10", "k8s.mirror.example/pause:3.10"},
+		{"Quay.io:443=mirror.example", "quay.io/app:1", "mirror.example/app:1"},
+		{article, "registry.k8s.io:5000/pause:3.10", ""},
 		// Registries without a rule, and names that only look like docker.io.
 		{article, "registry-1.docker.io/library/nginx:1", ""},
 		{article, "quay.io/x:1", ""},
 		{article, "ghcr.io/x:1", ""},
 		{article, "localhost/x:1", ""},
 		{article, "host:5000/x:1", ""},
-		{article, "docker.io:443/library/nginx:1", ""},
-		{article, "Docker.io/library/nginx:1", ""},
 		{article, "docker.mirror.example/library/nginx:1", ""},
 		{article, "k8s.mirror.example/pause:3.10", ""},
 		// What no runtime can read stays as it is.

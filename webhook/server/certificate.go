@@ -69,7 +69,7 @@ func (c *Certificate) reload() {
 // load reads the files and reports whether they hold another pair than before.
 func (c *Certificate) load() (changed bool, err error) {
 	files, err := readPEM(c.certFile, c.keyFile)
-	if err != nil || files == c.files {
+	if err != nil || c.pair != nil && files == c.files {
 		return false, err
 	}
 	pair, err := tls.X509KeyPair([]byte(files.cert), []byte(files.key))
@@ -89,10 +89,27 @@ func (c *Certificate) expiry() string {
 type pem struct{ cert, key string }
 
 func readPEM(certFile, keyFile string) (pem, error) {
-	cert, err := os.ReadFile(certFile)
+	cert, err := readFile(certFile)
 	if err != nil {
 		return pem{}, err
 	}
-	key, err := os.ReadFile(keyFile)
-	return pem{string(cert), string(key)}, err
+	key, err := readFile(keyFile)
+	return pem{cert, key}, err
+}
+
+// maxFile bounds a file; a Secret has at most 1 MiB.
+const maxFile = 1 << 20
+
+// readFile refuses what is no ordinary file: a device or a pipe could keep the
+// server from ever starting.
+func readFile(name string) (string, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFile {
+		return "", fmt.Errorf("%s is no file of at most 1 MiB", name)
+	}
+	content, err := os.ReadFile(name)
+	return string(content), err
 }

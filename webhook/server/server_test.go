@@ -262,11 +262,19 @@ func remove(t *testing.T, file string) {
 func TestLoadCertificate(t *testing.T) {
 	good, other := servertest.New(t, t.TempDir()), servertest.New(t, t.TempDir())
 	missing := t.TempDir() + "/none"
+	empty := t.TempDir() + "/empty"
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
 	tests := []struct{ name, cert, key, want string }{
 		{"good", good.CertFile, good.KeyFile, ""},
-		{"no certificate", missing, good.KeyFile, "open " + missing + ": no such file or directory"},
-		{"no key", good.CertFile, missing, "open " + missing + ": no such file or directory"},
+		{"no certificate", missing, good.KeyFile, "stat " + missing + ": no such file or directory"},
+		{"no key", good.CertFile, missing, "stat " + missing + ": no such file or directory"},
 		{"not a pair", good.CertFile, other.KeyFile, good.CertFile + " with " + other.KeyFile + ": tls: private key does not match public key"},
+		{"empty files", empty, empty, empty + " with " + empty + ": tls: failed to find any PEM data in certificate input"},
+		{"a device", "/dev/zero", good.KeyFile, "/dev/zero is no file of at most 1 MiB"},
+		{"a folder", folder, good.KeyFile, folder + " is no file of at most 1 MiB"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -279,6 +287,21 @@ func TestLoadCertificate(t *testing.T) {
 				t.Errorf("error %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// The limits cannot be waited for in a test; that they are there can be seen.
+func TestLimits(t *testing.T) {
+	pair := servertest.New(t, t.TempDir())
+	h := New(nil, load(t, pair, slog.New(slog.DiscardHandler)), slog.New(slog.DiscardHandler)).http
+	if h.ReadTimeout <= 0 || h.ReadHeaderTimeout <= 0 || h.WriteTimeout <= 0 || h.MaxHeaderBytes <= 0 {
+		t.Errorf("a limit is missing: %+v", h)
+	}
+	if h.IdleTimeout <= 90*time.Second {
+		t.Errorf("idle connections end after %s, before the API server gives them up", h.IdleTimeout)
+	}
+	if h.Protocols.HTTP2() || !h.Protocols.HTTP1() {
+		t.Errorf("protocols %v, want HTTP/1 alone", h.Protocols)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -54,7 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // clusterName is what kind takes for a name, and what is safe as a folder's.
-var clusterName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,48}$`)
+var clusterName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
 
 // action is a verb: what it does to the opened cluster.
 type action func(ctx context.Context, c *devcluster.Cluster) error
@@ -77,7 +78,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	verb := func(use, short string, do action) *cobra.Command {
 		v := &cobra.Command{Use: use, Short: short, Args: usageArgs(cobra.NoArgs), RunE: func(cmd *cobra.Command, _ []string) error {
 			if !clusterName.MatchString(name) {
-				return fmt.Errorf("--name %q is no name of a cluster: write lower-case letters, digits, - and . (%w)", name, errUsage)
+				return fmt.Errorf("--name %q is no name of a cluster: write at most 40 lower-case letters, digits and dashes (%w)", name, errUsage)
 			}
 			open := devcluster.Open
 			if use == "up" {
@@ -107,11 +108,17 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		if err := ready(ctx, c); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(stdout, "export KUBECONFIG=%q\nexport PATH=%q:$PATH\n", c.Kubeconfig(), filepath.Dir(c.KubectlPath()))
+		_, err := fmt.Fprintf(stdout, "export KUBECONFIG=%s\nexport PATH=%s:$PATH\n",
+			shellQuote(c.Kubeconfig()), shellQuote(filepath.Dir(c.KubectlPath())))
 		return err
 	})
 	verb("down", "Delete the cluster", func(ctx context.Context, c *devcluster.Cluster) error { return c.Down(ctx) })
 	return root
+}
+
+// shellQuote makes one word of s that no shell looks into.
+func shellQuote(s string) string {
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // usageArgs marks a refused argument as a mistake of the person.

@@ -4,12 +4,19 @@ package module
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"golang.org/x/mod/modfile"
+
 	"github.com/image-webhook/image-webhook/tools/command"
 )
+
+const path = "github.com/image-webhook/image-webhook"
+
+var errElsewhere = errors.New("not inside a checkout of image-webhook: run this in its folder")
 
 // Root returns the folder of the module's go.mod.
 func Root(ctx context.Context) (string, error) {
@@ -18,7 +25,14 @@ func Root(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("ask go for the module: %w", err)
 	}
 	if file == "" || file == os.DevNull {
-		return "", fmt.Errorf("not inside a checkout of image-webhook: run this in its folder")
+		return "", errElsewhere
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read the module: %w", err)
+	}
+	if modfile.ModulePath(content) != path {
+		return "", errElsewhere
 	}
 	return filepath.Dir(file), nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -30,15 +31,20 @@ func WriteArchive(path string, images ...Tagged) error {
 	if err := checkRefs(images); err != nil {
 		return err
 	}
-	file, err := os.Create(path + ".new")
+	// A name of its own, so that two runs at once do not write into one file.
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-")
 	if err != nil {
 		return err
 	}
 	archive := tar.NewWriter(file)
-	if err := errors.Join(addImages(archive, images), archive.Close(), file.Close()); err != nil {
-		return errors.Join(err, os.Remove(path+".new"))
+	err = errors.Join(addImages(archive, images), archive.Close(), file.Chmod(0o644), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), path)
 	}
-	return os.Rename(path+".new", path)
+	if err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	return nil
 }
 
 func checkRefs(images []Tagged) error {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -111,6 +112,35 @@ func onlyFile(t *testing.T, archive io.Reader) (*tar.Header, string) {
 		t.Errorf("the layer goes on after %s: %v", header.Name, err)
 	}
 	return header, string(content)
+}
+
+func TestArchivesWrittenAtOnceAreWhole(t *testing.T) {
+	dir := t.TempDir()
+	want, err := os.ReadFile(write(t, dir, "program", time.Now()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := Image{Files: []File{{Path: "/bin/app", Source: filepath.Join(dir, "program")}}}.Build(filepath.Join(dir, "layer.tar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "shared.tar")
+	var writers sync.WaitGroup
+	for range 8 {
+		writers.Go(func() {
+			if err := WriteArchive(path, Tagged{Image: image, Refs: []string{ref}}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	writers.Wait()
+	left, err := filepath.Glob(filepath.Join(dir, "*.new*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+	if got, err := os.Stat(path); err != nil || got.Size() == 0 || len(want) == 0 {
+		t.Errorf("the archive is missing: %v", err)
+	}
 }
 
 func TestWriteArchiveRefusesABadReference(t *testing.T) {

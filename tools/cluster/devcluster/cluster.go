@@ -79,7 +79,7 @@ func (c *Cluster) Kubeconfig() string { return filepath.Join(c.dir, "kubeconfig"
 func (c *Cluster) KubectlPath() string { return filepath.Join(c.dir, "kubectl") }
 
 // logs is where the logs of a cluster that could not be created are kept.
-func (c *Cluster) logs() string { return c.dir + "-logs" }
+func (c *Cluster) logs() string { return c.dir + ".logs" }
 
 // Kubectl is a kubectl command on the cluster, to be run.
 func (c *Cluster) Kubectl(args ...string) command.Command {

@@ -2,8 +2,10 @@ package devcluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -52,6 +54,7 @@ func (c *Cluster) Up(ctx context.Context) (created bool, err error) {
 // engine has it, or can pull it soon; else the image of package builder.
 func (c *Cluster) nodeImage(ctx context.Context) (string, error) {
 	if image := os.Getenv("KIND_NODE_IMAGE"); image != "" {
+		c.report.Note("Using KIND_NODE_IMAGE.")
 		return image, nil
 	}
 	if c.Engine.HasImage(ctx, defaults.Image) {
@@ -170,16 +173,16 @@ func (c *Cluster) copyKubectl(ctx context.Context) error {
 
 // writeAtomically makes an executable file that is whole or not there.
 func writeAtomically(path string, write func(*os.File) error) error {
-	out, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755)
+	out, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-")
 	if err != nil {
 		return err
 	}
-	if err := write(out); err != nil {
-		out.Close()
-		return err
+	err = errors.Join(write(out), out.Chmod(0o755), out.Close())
+	if err == nil {
+		err = os.Rename(out.Name(), path)
 	}
-	if err := out.Close(); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, os.Remove(out.Name()))
 	}
-	return os.Rename(path+".new", path)
+	return nil
 }

@@ -135,11 +135,3 @@ func (e *Engine) RemoveImages(ctx context.Context, repository, keep string) {
 		}
 	}
 }
-
-// Running says whether the container is there and runs.
-func (e *Engine) Running(ctx context.Context, container string) bool {
-	state, err := command.Command{
-		Args: []string{e.Name, "inspect", "--type=container", "--format", "{{.State.Running}}", container},
-	}.Output(ctx)
-	return err == nil && state == "true"
-}

@@ -87,13 +87,22 @@ func receive(w http.ResponseWriter, r *http.Request) (req *Request, release func
 		return nil, func() {}, refused
 	}
 	weight := weigh(r)
-	ctx, cancel := context.WithTimeout(r.Context(), maxWait)
-	defer cancel()
-	if inFlight.Acquire(ctx, weight) != nil {
+	if !acquire(r.Context(), weight) {
 		return nil, func() {}, &refusal{http.StatusServiceUnavailable, "too many large reviews are under way: try again"}
 	}
 	req, refused = read(w, r)
 	return req, func() { inFlight.Release(weight) }, refused
+}
+
+// acquire takes a share of the memory. Nearly always there is enough, and nobody
+// has to wait or to set a clock.
+func acquire(ctx context.Context, weight int64) bool {
+	if inFlight.TryAcquire(weight) {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	return inFlight.Acquire(ctx, weight) == nil
 }
 
 func checkHeader(w http.ResponseWriter, r *http.Request) *refusal {

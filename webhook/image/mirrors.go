@@ -21,7 +21,8 @@ type Mirrors struct {
 
 // rule sends the images of one registry to a mirror, host and path.
 type rule struct {
-	registry string
+	registry string // as written
+	matches  string // registry in the spelling that is compared
 	host     string
 	path     string // with the leading slash, or empty
 }
@@ -90,18 +91,18 @@ func (m Mirrors) Rewrite(s string) (string, bool) {
 	return mirrored, true
 }
 
-// host returns the one spelling of a registry by which rules are compared: DNS
+// canonical returns the one spelling of a registry by which rules are compared: DNS
 // names have no case, and 443 is the port of a registry that names none. So
 // QUAY.IO/app and quay.io:443/app do not get around the rule for quay.io.
-func host(registry string) string {
+func canonical(registry string) string {
 	return strings.TrimSuffix(strings.ToLower(registry), ":443")
 }
 
 // find returns the rule for a registry. Rules are few: a scan is enough.
 func (m Mirrors) find(registry string) (rule, bool) {
-	registry = host(registry)
+	registry = canonical(registry)
 	for _, r := range m.rules {
-		if host(r.registry) == registry {
+		if r.matches == registry {
 			return r, true
 		}
 	}
@@ -195,7 +196,7 @@ func newRule(registry, mirror string) (rule, error) {
 		return rule{}, fmt.Errorf("has an unreadable path %q: write %s; a path is lower-case components after single slashes",
 			path, mirrorForm)
 	}
-	return rule{registry: from, host: to, path: path}, nil
+	return rule{registry: from, matches: canonical(from), host: to, path: path}, nil
 }
 
 // parseRegistry returns the normalised name of a registry. It asks the parser

@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/kind/pkg/cluster"
 	"sigs.k8s.io/kind/pkg/cluster/nodes"
 
@@ -43,19 +45,24 @@ type Cluster struct {
 
 // OpenOrInstall is Open, but installs a container engine where there is none.
 func OpenOrInstall(ctx context.Context, name string, report *progress.Reporter) (*Cluster, error) {
-	if _, err := engine.Ensure(ctx, report); err != nil {
+	found, err := engine.Ensure(ctx, report)
+	if err != nil {
 		return nil, err
 	}
-	return Open(ctx, name, report)
+	return open(ctx, name, found, report)
 }
 
 // Open finds the container engine and returns the cluster called name.
 func Open(ctx context.Context, name string, report *progress.Reporter) (*Cluster, error) {
-	root, err := module.Root(ctx)
+	found, err := engine.Find(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found, err := engine.Find(ctx)
+	return open(ctx, name, found, report)
+}
+
+func open(ctx context.Context, name string, found *engine.Engine, report *progress.Reporter) (*Cluster, error) {
+	root, err := module.Root(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +136,15 @@ func (c *Cluster) alive(ctx context.Context) bool {
 	}
 	answer, err := c.Kubectl("get", "--raw=/readyz", "--request-timeout=10s").Output(ctx)
 	return err == nil && strings.TrimSpace(answer) == "ok"
+}
+
+// config reaches the cluster's API server.
+func (c *Cluster) config() (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
+	if err != nil {
+		return nil, fmt.Errorf("read the kubeconfig of cluster %s: %w", c.Name, err)
+	}
+	return config, nil
 }
 
 // nodes are the containers that kind runs for the cluster.

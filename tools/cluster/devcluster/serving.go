@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
@@ -26,9 +25,9 @@ const servingLimit = time.Minute
 // webhook: a dry-run create of a pod comes back changed, and one of a latest
 // image is denied. An available Deployment alone does not prove that.
 func (c *Cluster) WaitServing(ctx context.Context) error {
-	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
+	config, err := c.config()
 	if err != nil {
-		return fmt.Errorf("read the kubeconfig of cluster %s: %w", c.Name, err)
+		return err
 	}
 	return c.report.Step("the webhook denies and mirrors", func(step *progress.Step) error {
 		return WaitServing(ctx, config, step)

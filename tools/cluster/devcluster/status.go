@@ -9,7 +9,6 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 )
 
 // State is how a cluster is.
@@ -54,7 +53,7 @@ func (c *Cluster) PrintStatus(ctx context.Context, out io.Writer) (State, error)
 
 // printWebhook leaves out what is not installed.
 func (c *Cluster) printWebhook(ctx context.Context, table io.Writer) error {
-	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
+	config, err := c.config()
 	if err != nil {
 		return err
 	}

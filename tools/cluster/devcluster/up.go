@@ -29,11 +29,11 @@ const (
 // but dead, or was never finished, is replaced. It returns whether it created
 // the cluster.
 func (c *Cluster) Up(ctx context.Context) (created bool, err error) {
-	listed, err := c.listed()
+	state, err := c.State(ctx)
 	if err != nil {
 		return false, err
 	}
-	if listed && c.alive(ctx) {
+	if state == Ready {
 		c.report.Note("✓ cluster %s is up already", c.Name)
 		return false, nil
 	}
@@ -41,7 +41,7 @@ func (c *Cluster) Up(ctx context.Context) (created bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if listed {
+	if state == Dead {
 		c.report.Note("Cluster %s is there but does not answer, or was never finished: it is replaced.", c.Name)
 		if err := c.Down(ctx); err != nil {
 			return false, err

@@ -87,16 +87,8 @@ func Find(ctx context.Context, root string, e *engine.Engine) (ref string, found
 
 // prepare finds the inputs and derives every key from them.
 func (b *build) prepare(ctx context.Context, root string) (ref string, err error) {
-	b.kind, err = command.Command{
-		Args: []string{"go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kind"}, Dir: root,
-	}.Output(ctx)
-	if err != nil {
-		return "", fmt.Errorf("find kind's module: %w", err)
-	}
-	if b.kind == "" {
-		if b.kind, err = downloadModule(ctx, root, "sigs.k8s.io/kind"); err != nil {
-			return "", err
-		}
+	if b.kind, err = downloadModule(ctx, root, "sigs.k8s.io/kind"); err != nil {
+		return "", err
 	}
 	binariesKey, err := b.binariesKey(ctx)
 	if err != nil {
@@ -157,7 +149,8 @@ func (b *build) make(ctx context.Context, ref string) (err error) {
 	return nil
 }
 
-// downloadModule fetches a module that go.mod names and returns its folder.
+// downloadModule returns the folder of a module that go.mod names, and fetches
+// it first if it is not there.
 func downloadModule(ctx context.Context, dir, module string) (string, error) {
 	if err := (command.Command{Args: []string{"go", "mod", "download", module}, Dir: dir}).Run(ctx); err != nil {
 		return "", fmt.Errorf("download %s: %w", module, err)

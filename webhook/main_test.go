@@ -54,7 +54,7 @@ func TestRunRefuses(t *testing.T) {
 		serveForm = ": write image-webhook serve [flags]; see image-webhook serve --help"
 		pairForm  = ": expected a PEM certificate and its private key"
 		addrForm  = " is no address: write [HOST]:PORT with a port from 0 to 65535, such as :8443"
-		ruleForm  = "write REGISTRY=HOST[:PORT][/PATH]; a registry is HOST[:PORT] with a dot or a port, or localhost"
+		ruleForm  = "write REGISTRY[/PATH]=HOST[:PORT][/PATH]; a registry is HOST[:PORT] with a dot or a port, or localhost"
 	)
 	tests := []struct {
 		name string
@@ -72,8 +72,11 @@ func TestRunRefuses(t *testing.T) {
 		{"flag without value", []string{"serve", "--tls-key"}, 2, "flag needs an argument: --tls-key" + serveForm},
 		{"argument", serve("now"), 2, `unexpected argument "now"` + serveForm},
 		{"ambiguous rule", serve("--registry-mirrors=docker.mirror.example:5000"), 2, `--registry-mirrors: mirror rule "docker.mirror.example:5000" can be read in two ways: write docker.io=docker.mirror.example:5000`},
-		{"rule without registry", serve("--registry-mirrors=foo=bar"), 2, `--registry-mirrors: mirror rule "foo=bar" rewrites "foo", which is no registry: ` + ruleForm},
+		{"rule without registry", serve("--registry-mirrors=foo=bar"), 2, `--registry-mirrors: mirror rule "foo=bar" rewrites "foo", which is on no registry: ` + ruleForm},
 		{"empty rule", serve("--registry-mirrors=a.example,,b.example"), 2, `--registry-mirrors: mirror rule 2 of "a.example,,b.example" is empty: remove the spare comma`},
+		{"rules that do not converge", serve("--registry-mirrors=a.example=b.example,b.example=a.example"), 2, `--registry-mirrors: mirror rule "a.example=b.example" leads to b.example, which rule "b.example=a.example" rewrites again: remove one of them or choose another mirror`},
+		{"no tag", serve("--disallowed-tags=latest,nginx:dev"), 2, `--disallowed-tags: "nginx:dev" is no tag: write the tag alone, such as latest: up to 128 letters, digits, dots, dashes and underscores, the first no dot or dash`},
+		{"no image pattern", serve("--exempt-images=busybox"), 2, `--exempt-images: image pattern "busybox" begins with no registry: write REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox; a registry is HOST[:PORT] with a dot or a port, or localhost`},
 		{"no certificate", serve("--tls-cert=" + missing), 2, "--tls-cert and --tls-key: stat " + missing + ": no such file or directory" + pairForm},
 		{"no key", serve("--tls-key=" + missing), 2, "--tls-cert and --tls-key: stat " + missing + ": no such file or directory" + pairForm},
 		{"not PEM", serve("--tls-cert=" + text), 2, "--tls-cert and --tls-key: " + text + " with " + good.KeyFile + ": tls: failed to find any PEM data in certificate input" + pairForm},
@@ -100,7 +103,7 @@ func TestRunHelp(t *testing.T) {
 	if got.Code != 0 || got.Stderr != "" {
 		t.Errorf("outcome %+v", got)
 	}
-	for _, flag := range []string{"--server-addr", "--tls-cert", "--tls-key", "--registry-mirrors"} {
+	for _, flag := range []string{"--server-addr", "--tls-cert", "--tls-key", "--registry-mirrors", "--disallowed-tags", "--exempt-images"} {
 		if !strings.Contains(got.Stdout, flag) {
 			t.Errorf("no word of %s", flag)
 		}
@@ -116,26 +119,29 @@ func TestServe(t *testing.T) {
 	go func() {
 		code <- run(ctx, []string{
 			"serve", "--server-addr=127.0.0.1:0", "--tls-cert=" + pair.CertFile, "--tls-key=" + pair.KeyFile,
-			"--registry-mirrors=docker.mirror.example",
+			"--registry-mirrors=docker.mirror.example", "--disallowed-tags=latest,dev", "--exempt-images=quay.io/team",
 		}, strings.NewReader(""), io.Discard, stderr)
 		_ = stderr.Close()
 	}()
 	log := bufio.NewScanner(logged)
-	addr := field(nextLine(t, log, `msg=serving addr=127.0.0.1:`, ` mirrors="docker.io=docker.mirror.example"`), "addr")
+	addr := field(nextLine(t, log, `msg=serving addr=127.0.0.1:`, ` mirrors="docker.io=docker.mirror.example" disallowedTags=latest,dev exemptImages=quay.io/team`), "addr")
 
 	client := pair.Client(t)
 	const review = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","namespace":"shop","operation":"CREATE",` +
 		`"kind":{"group":"","version":"v1","kind":"Pod"},"object":{"metadata":{"name":"web"},"spec":{"containers":[{"name":"app","image":"nginx"}]}}}}`
-	answers := make(chan error, 1)
-	go func() { answers <- ask(client, "https://"+addr+"/validating", review, `"allowed":false`) }()
-	nextLine(t, log, "msg=denied namespace=shop pod=web ")
-	if err := <-answers; err != nil {
-		t.Error(err)
-	}
-	go func() { answers <- ask(client, "https://"+addr+"/mutating", review, `"patchType":"JSONPatch"`) }()
-	nextLine(t, log, `msg=mirrored namespace=shop pod=web images="nginx -> docker.mirror.example/library/nginx"`)
-	if err := <-answers; err != nil {
-		t.Error(err)
+
+	for _, path := range []struct{ name, answer, logged string }{
+		{"/validating", `"allowed":false`, "msg=denied namespace=shop object=pod/web "},
+		{"/validating/warn", `"warnings":`, "msg=warned namespace=shop object=pod/web "},
+		{"/validating/unknown-mode", "treated as deny", "msg=warned namespace=shop object=pod/web "},
+		{"/mutating", `"patchType":"JSONPatch"`, `msg=mirrored namespace=shop object=pod/web images="nginx -> docker.mirror.example/library/nginx"`},
+	} {
+		answer := make(chan error, 1)
+		go func() { answer <- ask(client, "https://"+addr+path.name, review, path.answer) }()
+		nextLine(t, log, path.logged)
+		if err := <-answer; err != nil {
+			t.Error(err)
+		}
 	}
 
 	stop()

@@ -24,14 +24,17 @@ type serveOptions struct {
 	addr    string
 	tlsCert string
 	tlsKey  string
-	mirrors string
+
+	mirrors        string
+	disallowedTags string
+	exemptImages   string
 }
 
 func newServe() *cobra.Command {
 	var o serveOptions
 	c := &cobra.Command{
 		Use:   "serve",
-		Short: "Answer the API server's admission reviews at /validating and /mutating",
+		Short: "Answer the API server's admission reviews",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return o.run(c.Context(), c.ErrOrStderr())
@@ -41,14 +44,16 @@ func newServe() *cobra.Command {
 	f.StringVar(&o.addr, "server-addr", ":8443", "address to serve on, `[HOST]:PORT`")
 	f.StringVar(&o.tlsCert, "tls-cert", "/tls/cert", "PEM `file` of the certificate, read again when it changes")
 	f.StringVar(&o.tlsKey, "tls-key", "/tls/key", "PEM `file` of the certificate's private key")
-	f.StringVar(&o.mirrors, "registry-mirrors", "", "comma-separated `rules`: MIRROR (of docker.io), REGISTRY:MIRROR or, with ports, REGISTRY=MIRROR; MIRROR is HOST[:PORT][/PATH]")
+	f.StringVar(&o.mirrors, "registry-mirrors", "", "comma-separated `rules`: MIRROR (of docker.io), PATTERN:MIRROR or, with ports, PATTERN=MIRROR; PATTERN is REGISTRY[/PATH] or * for all others, MIRROR is HOST[:PORT][/PATH] or nothing to leave the images alone; the longest pattern wins")
+	f.StringVar(&o.disallowedTags, "disallowed-tags", "latest", "comma-separated `tags` that no image may have, unless a digest pins it; no tag means latest")
+	f.StringVar(&o.exemptImages, "exempt-images", "", "comma-separated `patterns` REGISTRY[/PATH] of images that may have any tag")
 	return c
 }
 
 // run serves until the context ends.
 func (o serveOptions) run(ctx context.Context, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	mirrors, cert, err := o.load(log)
+	policy, cert, err := o.load(log)
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
@@ -56,8 +61,9 @@ func (o serveOptions) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return &exitError{exitFailure, err}
 	}
-	log.Info("serving", "addr", l.Addr().String(), "mirrors", mirrors.String())
-	if err := server.New(handlers(mirrors, log), cert, log).Serve(ctx, l); err != nil {
+	log.Info("serving", "addr", l.Addr().String(), "mirrors", policy.Mirrors.String(),
+		"disallowedTags", policy.Disallowed.String(), "exemptImages", policy.Exempt.String())
+	if err := server.New(handlers(policy, log), cert, log).Serve(ctx, l); err != nil {
 		return &exitError{exitFailure, err}
 	}
 	log.Info("stopped")
@@ -65,26 +71,43 @@ func (o serveOptions) run(ctx context.Context, stderr io.Writer) error {
 }
 
 // load reads what the flags say and name.
-func (o serveOptions) load(log *slog.Logger) (image.Mirrors, *server.Certificate, error) {
+func (o serveOptions) load(log *slog.Logger) (image.Policy, *server.Certificate, error) {
 	if err := checkAddr(o.addr); err != nil {
-		return image.Mirrors{}, nil, fmt.Errorf("--server-addr: %w", err)
+		return image.Policy{}, nil, fmt.Errorf("--server-addr: %w", err)
 	}
-	mirrors, err := image.ParseMirrors(o.mirrors)
+	policy, err := o.policy()
 	if err != nil {
-		return image.Mirrors{}, nil, fmt.Errorf("--registry-mirrors: %w", err)
+		return image.Policy{}, nil, err
 	}
 	cert, err := server.LoadCertificate(o.tlsCert, o.tlsKey, log)
 	if err != nil {
-		return image.Mirrors{}, nil, fmt.Errorf("--tls-cert and --tls-key: %w: expected a PEM certificate and its private key", err)
+		return image.Policy{}, nil, fmt.Errorf("--tls-cert and --tls-key: %w: expected a PEM certificate and its private key", err)
 	}
-	return mirrors, cert, nil
+	return policy, cert, nil
 }
 
-// handlers are the paths that the webhook configurations name.
-func handlers(mirrors image.Mirrors, log *slog.Logger) map[string]http.Handler {
+// policy reads what may run and what is mirrored where.
+func (o serveOptions) policy() (p image.Policy, err error) {
+	if p.Mirrors, err = image.ParseMirrors(o.mirrors); err != nil {
+		return p, fmt.Errorf("--registry-mirrors: %w", err)
+	}
+	if p.Disallowed, err = image.ParseTags(o.disallowedTags); err != nil {
+		return p, fmt.Errorf("--disallowed-tags: %w", err)
+	}
+	if p.Exempt, err = image.ParsePatterns(o.exemptImages); err != nil {
+		return p, fmt.Errorf("--exempt-images: %w", err)
+	}
+	return p, nil
+}
+
+// handlers are the paths that the webhook configurations name. Which of them is
+// asked about an object is decided by the mode of its namespace.
+func handlers(policy image.Policy, log *slog.Logger) map[string]http.Handler {
 	return map[string]http.Handler{
-		"/validating": admission.Handler(log, admission.Deny),
-		"/mutating":   admission.Handler(log, admission.Mirror(mirrors)),
+		"/validating":              admission.Handler(log, admission.Deny(policy)),
+		"/validating/warn":         admission.Handler(log, admission.Warn(policy)),
+		"/validating/unknown-mode": admission.Handler(log, admission.UnknownMode),
+		"/mutating":                admission.Handler(log, admission.Mirror(policy.Mirrors)),
 	}
 }
 

@@ -1,12 +1,12 @@
 // Package admission answers the API server's AdmissionReviews: a review of
 // admission.k8s.io/v1 in, a verdict out.
 //
-// A verdict is a pure function of the request: Deny refuses images that can
-// change under their name, Mirror sends images to the mirrors of their
-// registries. Both walk the table of package podimages. Handler does the
-// rest, the same for every verdict: it takes a POST of application/json of at
-// most MaxBody bytes and answers with a review that echoes the request's uid,
-// or with one of
+// A verdict is a pure function of the request: Deny refuses images that may
+// not run, Warn only says so, Mirror sends images to the mirrors of their
+// registries, UnknownMode speaks up about a namespace. All but the last walk
+// the table of package podimages. Handler does the rest, the same for every
+// verdict: it takes a POST of application/json of at most MaxBody bytes and
+// answers with a review that echoes the request's uid, or with one of
 //
 //	400  the body is not what the webhook was asked about
 //	405  the method is not POST
@@ -23,6 +23,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"mime"
@@ -37,8 +38,9 @@ import (
 
 const (
 	// MaxBody bounds the body of a review. The API server takes objects of at
-	// most 3 MiB, but writes some characters, such as <, as six bytes.
-	MaxBody = 20 << 20
+	// most 3 MiB, and keeps some half of that as the old object, but writes some
+	// characters, such as <, as six bytes.
+	MaxBody = 30 << 20
 	// maxInFlight bounds the bodies in memory at once. Reviews have some
 	// kilobytes; a few users with huge pods must not be able to exhaust a
 	// server that the whole cluster needs.
@@ -54,8 +56,8 @@ var inFlight = semaphore.NewWeighted(maxInFlight)
 // Verdict judges a request. Handler fills in the uid of the response.
 type Verdict func(*Request) *admissionv1.AdmissionResponse
 
-// Handler answers reviews with a verdict, and logs those that deny or change
-// an object.
+// Handler answers reviews with a verdict, and logs those that deny, warn about
+// or change an object.
 func Handler(log *slog.Logger, verdict Verdict) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		req, release, refused := receive(w, r)
@@ -132,7 +134,7 @@ func read(w http.ResponseWriter, r *http.Request) (*Request, *refusal) {
 	}
 	_, err := content.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBody))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		return nil, &refusal{http.StatusRequestEntityTooLarge, "the body is larger than 20 MiB"}
+		return nil, &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d MiB", MaxBody>>20)}
 	}
 	if err != nil {
 		return nil, &refusal{http.StatusBadRequest, "the body cannot be read: " + err.Error()}
@@ -144,21 +146,23 @@ func read(w http.ResponseWriter, r *http.Request) (*Request, *refusal) {
 	return req, nil
 }
 
-// record logs what a person may later ask about: who was refused, and which
-// image became which.
+// record logs what a person may later ask about: who was refused or warned, and
+// which image became which.
 func record(log *slog.Logger, req *Request, resp *admissionv1.AdmissionResponse) {
-	if !resp.Allowed {
+	switch {
+	case !resp.Allowed:
 		log.Info("denied", who(req), slog.String("reason", clip(resp.Result.Message, maxLogged)))
-	}
-	if len(resp.Patch) > 0 {
+	case len(resp.Warnings) > 0:
+		log.Warn("warned", who(req), slog.String("reason", clip(strings.Join(resp.Warnings, "\n"), maxLogged)))
+	case len(resp.Patch) > 0:
 		rewrites := slices.Sorted(maps.Values(resp.AuditAnnotations))
 		log.Info("mirrored", who(req), slog.String("images", clip(strings.Join(rewrites, ", "), maxLogged)))
 	}
 }
 
-// who names the object of a request for the log.
+// who names the object of a request for the log, as kubectl does.
 func who(req *Request) slog.Attr {
 	return slog.Group("",
 		slog.String("namespace", clip(req.Namespace, maxQuoted)),
-		slog.String("pod", clip(req.Object.DisplayName(), maxQuoted)))
+		slog.String("object", strings.ToLower(req.Kind.Kind)+"/"+clip(req.Object.DisplayName(), maxQuoted)))
 }

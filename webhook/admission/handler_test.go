@@ -9,61 +9,63 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/image-webhook/image-webhook/webhook/image"
 )
 
 const jsonType = "application/json"
 
-// podCreate is the review of a Deployment's pod, as an API server sends it.
-func podCreate(t testing.TB) []byte {
-	t.Helper()
-	body, err := os.ReadFile("testdata/pod-create.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return body
-}
-
 // latestReview is the review of a pod that is denied.
 var latestReview = join(uid, pod, `"namespace":"shop"`, create,
-	`"object":{"metadata":{"generateName":"web-"},"spec":{"containers":[{"name":"app","image":"nginx:latest"}]}}`)
+	`"object":{"metadata":{"generateName":"web-"},"spec":{"containers":[{"name":"web","image":"nginx:latest"}]}}`)
 
 func TestHandlerAnswers(t *testing.T) {
+	policy := policy(t, article)
+	namespace := join(uid, `"kind":{"group":"","version":"v1","kind":"Namespace"}`, `"namespace":"shop"`, create,
+		`"object":{"metadata":{"name":"shop","labels":{"image-webhook.dev/mode":"of"}}}`)
+	const latest = `container "web" (spec.containers[0].image) uses image "nginx:latest", whose tag "latest" is not allowed because it can change under you: name a fixed tag such as nginx:1.2.3 or pin a digest (nginx@sha256:...)`
+	const warning = "use `latest` tag is not allowed: container \"web\" (spec.containers[0].image) has image \"nginx:latest\""
+	const ofMode = `namespace "shop": the label image-webhook.dev/mode is "of", none of deny, warn, off: treated as deny`
 	tests := []struct {
 		name    string
 		verdict Verdict
 		body    string
-		want    string // the body of the answer
+		want    string // the response
 		logged  string // without the time
 	}{
+		{"allowed", Deny(policy), join(uid, pod, create, anObject), `"uid":"u","allowed":true`, ""},
 		{
-			"allowed", Deny, string(podCreate(t)),
-			`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":"705ab4f5-6393-11e8-b7cc-42010a800002","allowed":true}}`,
-			"",
+			"denied", Deny(policy), latestReview,
+			fmt.Sprintf(`"uid":"u","allowed":false,"status":{"metadata":{},"status":"Failure","message":%q,"reason":"Forbidden","code":403},"warnings":[%q]`, latest, warning),
+			`level=INFO msg=denied namespace=shop object=pod/web- reason=` + strconv.Quote(latest),
 		},
 		{
-			"denied", Deny, latestReview,
-			`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":"u","allowed":false,"status":{"metadata":{},"status":"Failure",` +
-				`"message":"container \"app\" (spec.containers[0].image) uses image \"nginx:latest\", whose tag \"latest\" can change under you: name a fixed tag such as nginx:1.2.3 or pin a digest (nginx@sha256:...)",` +
-				`"reason":"Forbidden","code":403},"warnings":["use ` + "`latest`" + ` tag is not allowed"]}}`,
-			`level=INFO msg=denied namespace=shop pod=web- reason="container \"app\" (spec.containers[0].image) uses image \"nginx:latest\", whose tag \"latest\" can change under you: name a fixed tag such as nginx:1.2.3 or pin a digest (nginx@sha256:...)"`,
+			"warned", Warn(policy), latestReview,
+			fmt.Sprintf(`"uid":"u","allowed":true,"warnings":[%q]`, warning),
+			`level=WARN msg=warned namespace=shop object=pod/web- reason=` + strconv.Quote(warning),
 		},
 		{
-			"mirrored", Mirror(mirrors(t)), latestReview,
+			"unknown mode", UnknownMode, namespace,
+			fmt.Sprintf(`"uid":"u","allowed":true,"warnings":[%q]`, ofMode),
+			`level=WARN msg=warned namespace=shop object=namespace/shop reason=` + strconv.Quote(ofMode),
+		},
+		{
+			"mirrored", Mirror(policy.Mirrors), latestReview,
 			// The patch, in base64, is the one of TestMirror.
-			`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":"u","allowed":true,` +
+			`"uid":"u","allowed":true,` +
 				`"patch":"W3sib3AiOiJyZXBsYWNlIiwicGF0aCI6Ii9zcGVjL2NvbnRhaW5lcnMvMC9pbWFnZSIsInZhbHVlIjoiZG9ja2VyLm1pcnJvci5leGFtcGxlL2xpYnJhcnkvbmdpbng6bGF0ZXN0In1d",` +
-				`"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.image":"nginx:latest -\u003e docker.mirror.example/library/nginx:latest"}}}`,
-			`level=INFO msg=mirrored namespace=shop pod=web- images="nginx:latest -> docker.mirror.example/library/nginx:latest"`,
+				`"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.image":"nginx:latest -\u003e docker.mirror.example/library/nginx:latest"}`,
+			`level=INFO msg=mirrored namespace=shop object=pod/web- images="nginx:latest -> docker.mirror.example/library/nginx:latest"`,
 		},
 		{
-			"left alone", Mirror(mirrors(t)), join(uid, pod, create, `"object":{}`),
-			`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":"u","allowed":true}}`,
+			"left alone", Mirror(policy.Mirrors), join(uid, pod, create, `"object":{}`),
+			`"uid":"u","allowed":true`,
 			"",
 		},
 	}
@@ -71,7 +73,7 @@ func TestHandlerAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var logged bytes.Buffer
 			got := post(t, Handler(logger(&logged), tt.verdict), tt.body)
-			want := answer{http.StatusOK, jsonType, tt.want}
+			want := answer{http.StatusOK, jsonType, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{` + tt.want + `}}`}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
 			}
@@ -85,7 +87,7 @@ func TestHandlerAnswers(t *testing.T) {
 func TestHandlerRefusesBodies(t *testing.T) {
 	for _, tt := range refused {
 		t.Run(tt.name, func(t *testing.T) {
-			got := post(t, Handler(slog.New(slog.DiscardHandler), Deny), tt.body)
+			got := post(t, Handler(slog.New(slog.DiscardHandler), Deny(image.Policy{})), tt.body)
 			want := answer{http.StatusBadRequest, "text/plain; charset=utf-8", tt.want}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
@@ -110,12 +112,12 @@ func TestHandlerRefusesRequests(t *testing.T) {
 		{"other type", http.MethodPost, "application/yaml", latestReview, 415, "the content type must be application/json"},
 		{"type with charset", http.MethodPost, "application/json; charset=utf-8", latestReview, 200, ""},
 		{"as large as may be", http.MethodPost, jsonType, full, 200, ""},
-		{"too large", http.MethodPost, jsonType, " " + full, 413, "the body is larger than 20 MiB"},
+		{"too large", http.MethodPost, jsonType, " " + full, 413, "the body is larger than 30 MiB"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var logged bytes.Buffer
-			srv := httptest.NewServer(Handler(logger(&logged), Deny))
+			srv := httptest.NewServer(Handler(logger(&logged), Deny(image.Policy{})))
 			defer srv.Close()
 			got := send(t, srv, tt.method, tt.contentType, strings.NewReader(tt.body))
 			if got.Status != tt.status {
@@ -146,7 +148,7 @@ func TestHandlerBoundsTheMemory(t *testing.T) {
 	if !inFlight.TryAcquire(maxInFlight) {
 		t.Fatal("an earlier review has not given back its memory")
 	}
-	handler := Handler(slog.New(slog.DiscardHandler), Deny)
+	handler := Handler(slog.New(slog.DiscardHandler), Deny(image.Policy{}))
 	ask := func(ctx context.Context) int {
 		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/validating", strings.NewReader(latestReview))
 		r.Header.Set("Content-Type", jsonType)
@@ -173,7 +175,7 @@ func TestHandlerBrokenBody(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/validating", brokenReader{})
 	r.Header.Set("Content-Type", jsonType)
 	w := httptest.NewRecorder()
-	Handler(slog.New(slog.DiscardHandler), Deny).ServeHTTP(w, r)
+	Handler(slog.New(slog.DiscardHandler), Deny(image.Policy{})).ServeHTTP(w, r)
 	if w.Code != http.StatusBadRequest || w.Body.String() != "the body cannot be read: unexpected EOF\n" {
 		t.Errorf("answer %d %q", w.Code, w.Body)
 	}
@@ -181,7 +183,8 @@ func TestHandlerBrokenBody(t *testing.T) {
 
 func TestHandlerLogsLittle(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
-	for _, verdict := range []Verdict{Deny, Mirror(mirrors(t))} {
+	policy := policy(t, article)
+	for _, verdict := range []Verdict{Deny(policy), Warn(policy), Mirror(policy.Mirrors)} {
 		containers := strings.Repeat(fmt.Sprintf(`{"name":%q,"image":"nginx:latest"},`, long[:1000]), 1000)
 		body := join(uid, pod, create, fmt.Sprintf(`"namespace":%q`, long),
 			fmt.Sprintf(`"object":{"metadata":{"name":%q},"spec":{"containers":[%s{}]}}`, long, containers))
@@ -196,7 +199,9 @@ func TestHandlerLogsLittle(t *testing.T) {
 }
 
 func FuzzHandler(f *testing.F) {
-	f.Add(podCreate(f))
+	for _, name := range reviews(f) {
+		f.Add(review(f, name))
+	}
 	f.Add([]byte(latestReview))
 	for _, tt := range refused {
 		if len(tt.body) < 4096 {
@@ -205,9 +210,10 @@ func FuzzHandler(f *testing.F) {
 	}
 	// Of a duplicate key the last counts, in a merge with the first.
 	f.Add([]byte(join(uid, uid, pod, create, anObject, anObject)))
-	handlers := []http.Handler{
-		Handler(slog.New(slog.DiscardHandler), Deny),
-		Handler(slog.New(slog.DiscardHandler), Mirror(mirrors(f))),
+	policy := policy(f, article)
+	var handlers []http.Handler
+	for _, verdict := range []Verdict{Deny(policy), Warn(policy), Mirror(policy.Mirrors), UnknownMode} {
+		handlers = append(handlers, Handler(slog.New(slog.DiscardHandler), verdict))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, h := range handlers {
@@ -236,6 +242,8 @@ func checkAnswer(t *testing.T, body []byte, w *httptest.ResponseRecorder) {
 		t.Fatalf("no review: %s", w.Body)
 	case !resp.Allowed && (resp.Result == nil || resp.Result.Code != 403 || resp.Result.Message == ""):
 		t.Errorf("denied without a reason: %s", w.Body)
+	case !resp.Allowed && !req.isPod():
+		t.Errorf("denied what is no pod: %s", w.Body)
 	case (resp.PatchType == nil) != (len(resp.Patch) == 0):
 		t.Errorf("patch and patch type do not agree: %s", w.Body)
 	}
@@ -249,7 +257,7 @@ func checkPatch(t *testing.T, req *Request, patch []byte) {
 		return
 	}
 	there := map[string]bool{}
-	for at := range req.Object.Images() {
+	for at := range req.newImages() {
 		there[at.Pointer()] = at.Reference != ""
 	}
 	var ops []replacement
@@ -269,24 +277,25 @@ func FuzzDigest(f *testing.F) {
 	for _, name := range []string{"nginx", "nginx:latest", "quay.io/x:latest", "registry:5000/app", "Nginx", ""} {
 		f.Add(name)
 	}
+	deny := Deny(policy(f, article))
 	f.Fuzz(func(t *testing.T, name string) {
-		r := request(t, `{"spec":{"containers":[{"name":"app"}]}}`)
+		r := created(t, `{"spec":{"containers":[{"name":"app"}]}}`)
 		r.Object.Spec.Containers[0].Image = name + digest
-		if resp := Deny(r); !resp.Allowed && !strings.Contains(resp.Result.Message, "which cannot be read") {
+		if resp := deny(r); !resp.Allowed && !strings.Contains(resp.Result.Message, "which cannot be read") {
 			t.Errorf("denied %q: %s", name+digest, resp.Result.Message)
 		}
 	})
 }
 
-func BenchmarkValidating(b *testing.B) { benchmark(b, Deny) }
+func BenchmarkValidating(b *testing.B) { benchmark(b, Deny(policy(b, article))) }
 
-func BenchmarkMutating(b *testing.B) { benchmark(b, Mirror(mirrors(b))) }
+func BenchmarkMutating(b *testing.B) { benchmark(b, Mirror(policy(b, article).Mirrors)) }
 
 // benchmark measures a handler from the body to the answer, without HTTP.
 func benchmark(b *testing.B, verdict Verdict) {
 	b.Helper()
 	h := Handler(slog.New(slog.DiscardHandler), verdict)
-	body := podCreate(b)
+	body := review(b, "pod-create-by-replicaset")
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -17,17 +17,18 @@ type replacement struct {
 	Value string `json:"value"`
 }
 
-// Mirror sends the images of pods to the mirrors of their registries. Every
-// rewrite is told to the audit log under the path of the image. The mirror
-// pods of static pods are left as the kubelet wrote them.
+// Mirror sends the new images of pods to the mirrors of their registries.
+// Every rewrite is told to the audit log, under the path of the image. Objects
+// that make pods are left as they are: whoever compares them with a file would
+// find a difference that nobody can mend.
 func Mirror(mirrors image.Mirrors) Verdict {
 	return func(r *Request) *admissionv1.AdmissionResponse {
 		resp := &admissionv1.AdmissionResponse{Allowed: true}
-		if r.Object.IsStatic() {
+		if !r.isPod() {
 			return resp
 		}
 		var patch []replacement
-		for at := range r.Object.Images() {
+		for at := range r.newImages() {
 			to, ok := mirrors.Rewrite(at.Reference)
 			if !ok {
 				continue
@@ -40,12 +41,13 @@ func Mirror(mirrors image.Mirrors) Verdict {
 	}
 }
 
-// note tells the audit log about a rewrite.
+// note tells the audit log about a rewrite. Both references are bounded by what
+// can be read.
 func note(resp *admissionv1.AdmissionResponse, key, value string) {
 	if resp.AuditAnnotations == nil {
 		resp.AuditAnnotations = map[string]string{}
 	}
-	resp.AuditAnnotations[key] = clip(value, maxLogged)
+	resp.AuditAnnotations[key] = value
 }
 
 // apply puts the patch into the response. A response without a patch must not

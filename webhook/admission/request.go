@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,8 +13,12 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/podimages"
 )
 
-// The webhook is registered for the creation of these objects.
-var podKind = metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}
+// namespaceKind is the kind of the objects whose label says how pods are judged.
+var namespaceKind = metav1.GroupVersionKind{Version: "v1", Kind: "Namespace"}
+
+// ephemeral is the subresource of pods by which ephemeral containers are added:
+// an UPDATE of the whole pod.
+const ephemeral = "ephemeralcontainers"
 
 var reviewType = metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}
 
@@ -24,7 +29,22 @@ type Request struct {
 	SubResource string                  `json:"subResource"`
 	Namespace   string                  `json:"namespace"`
 	Operation   admissionv1.Operation   `json:"operation"`
-	Object      *podimages.Pod          `json:"object"`
+	Object      *podimages.Object       `json:"object"`
+	OldObject   *podimages.Object       `json:"oldObject"` // of an UPDATE
+}
+
+// isPod reports whether the object runs itself; other objects only make pods.
+func (r *Request) isPod() bool { return r.Kind == podimages.Pod }
+
+// newImages yields the images that the request brings in. What an object had
+// before is not judged again, and never rewritten: an old pod must be able to
+// lose a finalizer, and a running container must not be restarted. The mirror
+// pods of static pods bring in none: what they name runs already.
+func (r *Request) newImages() iter.Seq[podimages.Image] {
+	if r.isPod() && r.Object.IsStatic() {
+		return podimages.Images(r.Kind, nil)
+	}
+	return podimages.New(r.Kind, r.Object, r.OldObject)
 }
 
 // Decode reads the request of an AdmissionReview in one pass over the body.
@@ -67,11 +87,11 @@ func (r *Request) check() error {
 	switch {
 	case r.UID == "":
 		return errors.New("the request has no uid")
-	case r.Kind != podKind || r.SubResource != "":
-		return fmt.Errorf("the request is about %s: only pods (core v1, no subresource) are judged; register no others",
+	case !podimages.Has(r.Kind) && r.Kind != namespaceKind, r.SubResource != "" && !(r.isPod() && r.SubResource == ephemeral):
+		return fmt.Errorf("the request is about %s: only pods, with their ephemeral containers, what makes pods, and namespaces are judged; register no others",
 			describe(r.Kind, r.SubResource))
-	case r.Operation != admissionv1.Create:
-		return fmt.Errorf("the operation is %s: only CREATE is judged; register no others", quote(string(r.Operation)))
+	case r.Operation != admissionv1.Create && r.Operation != admissionv1.Update:
+		return fmt.Errorf("the operation is %s: only CREATE and UPDATE are judged; register no others", quote(string(r.Operation)))
 	case r.Object == nil:
 		return errors.New("the request has no object")
 	}

@@ -18,7 +18,7 @@ func quote(s string) string {
 	return strconv.QuoteToASCII(clip(s, maxQuoted))
 }
 
-// clip returns at most the first n bytes of s, with dots if there were more.
+// clip returns at most the first n bytes of s, and dots if there were more.
 func clip(s string, n int) string {
 	if len(s) <= n {
 		return s

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,6 +29,22 @@ func TestParseMirrors(t *testing.T) {
 		{"index.docker.io=mirror.example", "docker.io=mirror.example"},
 		{"registry-1.docker.io=mirror.example", "registry-1.docker.io=mirror.example"},
 		{"quay.io=index.docker.io/quay", "quay.io=docker.io/quay"},
+		// Paths, exclusions and the wildcard.
+		{"quay.io/team=m.example/team", "quay.io/team=m.example/team"},
+		{"quay.io/team:m.example/team", "quay.io/team=m.example/team"},
+		{"index.docker.io/library/nginx=m.example/nginx", "docker.io/library/nginx=m.example/nginx"},
+		{"host:5000/a/b=m.example", "host:5000/a/b=m.example"},
+		{"quay.io=", "quay.io="},
+		{"quay.io:", "quay.io="},
+		{"quay.io/team=,quay.io=m.example", "quay.io/team=,quay.io=m.example"},
+		{"*=m.example/all", "*=m.example/all"},
+		{"*:m.example", "*=m.example"},
+		{"*=,docker.io=m.example", "*=,docker.io=m.example"},
+		// On one registry, as long as the rules do not meet.
+		{"quay.io/a=quay.io/b", "quay.io/a=quay.io/b"},
+		{"quay.io=quay.io/cache,quay.io/cache=", "quay.io=quay.io/cache,quay.io/cache="},
+		{"a.example=b.example/a,b.example/a=,b.example=a.example/b,a.example/b=", "a.example=b.example/a,b.example/a=,b.example=a.example/b,a.example/b="},
+		{"*=m.example/all,m.example/old=m.example/new", "*=m.example/all,m.example/old=m.example/new"},
 		// Two registries may share a mirror.
 		{"docker.io=m.example/hub,quay.io=m.example/quay", "docker.io=m.example/hub,quay.io=m.example/quay"},
 	}
@@ -52,19 +67,22 @@ func TestParseMirrors(t *testing.T) {
 
 func TestParseMirrorsRefuses(t *testing.T) {
 	const (
-		form     = "write REGISTRY=HOST[:PORT][/PATH]"
+		form     = "write REGISTRY[/PATH]=HOST[:PORT][/PATH]"
 		registry = form + "; a registry is HOST[:PORT] with a dot or a port, or localhost"
 		path     = form + "; a path is lower-case components after single slashes"
+		mend     = "remove one of them or choose another mirror"
 	)
 	tests := []struct{ in, want string }{
-		{"quay.io=a.example,QUAY.IO:443=b.example", `mirror rules "quay.io=a.example" and "QUAY.IO:443=b.example" both rewrite QUAY.IO:443: keep one of them`},
 		// A colon that could as well stand before a port.
 		{"docker.mirror.example:5000", `mirror rule "docker.mirror.example:5000" can be read in two ways: write docker.io=docker.mirror.example:5000`},
 		{"docker.mirror.example:5000/hub", `mirror rule "docker.mirror.example:5000/hub" can be read in two ways: write docker.io=docker.mirror.example:5000/hub`},
 		{"host:5000:mirror.example", `mirror rule "host:5000:mirror.example" can be read in two ways: write host:5000=mirror.example`},
+		{"host:5000:", `mirror rule "host:5000:" can be read in two ways: ` + form},
 		{"host:5000:mirror", `mirror rule "host:5000:mirror" can be read in two ways: ` + form},
 		{"quay.io:m.example:5000", `mirror rule "quay.io:m.example:5000" can be read in two ways: write quay.io=m.example:5000`},
 		{"quay.io:5000:m.example:5000", `mirror rule "quay.io:5000:m.example:5000" can be read in two ways: write quay.io:5000=m.example:5000`},
+		{"quay.io/team:m.example:5000", `mirror rule "quay.io/team:m.example:5000" can be read in two ways: write quay.io/team=m.example:5000`},
+		{"*:5000", `mirror rule "*:5000" can be read in two ways: ` + form},
 		{"mirror.example/hub:5000", `mirror rule "mirror.example/hub:5000" can be read in two ways: ` + form},
 		{"[::1]:5000", `mirror rule "[::1]:5000" can be read in two ways: write docker.io=[::1]:5000`},
 		{"https://mirror.example", `mirror rule "https://mirror.example" has a scheme: ` + form + ` without it`},
@@ -72,31 +90,48 @@ func TestParseMirrorsRefuses(t *testing.T) {
 		{"a.example,,quay.io=b.example", `mirror rule 2 of "a.example,,quay.io=b.example" is empty: remove the spare comma`},
 		{"a.example,", `mirror rule 2 of "a.example," is empty: remove the spare comma`},
 		// Sides that are no registry.
-		{"foo=bar", `mirror rule "foo=bar" rewrites "foo", which is no registry: ` + registry},
-		{"foo:mirror.example", `mirror rule "foo:mirror.example" rewrites "foo", which is no registry: ` + registry},
-		{"library=mirror.example", `mirror rule "library=mirror.example" rewrites "library", which is no registry: ` + registry},
-		{"=mirror.example", `mirror rule "=mirror.example" rewrites "", which is no registry: ` + registry},
-		{"quay.io/foo=mirror.example", `mirror rule "quay.io/foo=mirror.example" rewrites "quay.io/foo", which is no registry: ` + registry},
-		{"quay.io/x/x=mirror.example", `mirror rule "quay.io/x/x=mirror.example" rewrites "quay.io/x/x", which is no registry: ` + registry},
-		{"quay_io.x=mirror.example", `mirror rule "quay_io.x=mirror.example" rewrites "quay_io.x", which is no registry: ` + registry},
+		{"foo=bar", `mirror rule "foo=bar" rewrites "foo", which is on no registry: ` + registry},
+		{"foo:mirror.example", `mirror rule "foo:mirror.example" rewrites "foo", which is on no registry: ` + registry},
+		{"library/nginx=mirror.example", `mirror rule "library/nginx=mirror.example" rewrites "library/nginx", which is on no registry: ` + registry},
+		{"=mirror.example", `mirror rule "=mirror.example" rewrites "", which is on no registry: ` + registry},
+		{"=", `mirror rule "=" rewrites "", which is on no registry: ` + registry},
+		{"quay_io.x=mirror.example", `mirror rule "quay_io.x=mirror.example" rewrites "quay_io.x", which is on no registry: ` + registry},
+		{"*.quay.io=mirror.example", `mirror rule "*.quay.io=mirror.example" rewrites "*.quay.io", which is on no registry: ` + registry},
+		{"*/team=mirror.example", `mirror rule "*/team=mirror.example" rewrites "*/team", which is on no registry: ` + registry},
 		{"mirror", `mirror rule "mirror" leads to "mirror", which is on no registry: ` + registry},
 		{"quay.io=mirror/hub", `mirror rule "quay.io=mirror/hub" leads to "mirror/hub", which is on no registry: ` + registry},
-		{"quay.io=", `mirror rule "quay.io=" leads to "", which is on no registry: ` + registry},
-		{"quay.io:", `mirror rule "quay.io:" leads to "", which is on no registry: ` + registry},
+		{"quay.io=*", `mirror rule "quay.io=*" leads to "*", which is on no registry: ` + registry},
 		{"quay.io=m.example:port", `mirror rule "quay.io=m.example:port" leads to "m.example:port", which is on no registry: ` + registry},
 		{"a.example=b.example=c.example", `mirror rule "a.example=b.example=c.example" leads to "b.example=c.example", which is on no registry: ` + registry},
-		{"quay.io = m.example", `mirror rule "quay.io = m.example" rewrites "quay.io ", which is no registry: ` + registry},
+		{"quay.io = m.example", `mirror rule "quay.io = m.example" rewrites "quay.io ", which is on no registry: ` + registry},
 		// Paths that no reference can have.
-		{"mirror.example/", `mirror rule "mirror.example/" has an unreadable path "/": ` + path},
-		{"mirror.example//hub", `mirror rule "mirror.example//hub" has an unreadable path "//hub": ` + path},
-		{"mirror.example/Hub", `mirror rule "mirror.example/Hub" has an unreadable path "/Hub": ` + path},
-		{"quay.io=m.example/hub:1", `mirror rule "quay.io=m.example/hub:1" has an unreadable path "/hub:1": ` + path},
+		{"mirror.example/", `mirror rule "mirror.example/" leads to "mirror.example/", which has an unreadable path: ` + path},
+		{"mirror.example//hub", `mirror rule "mirror.example//hub" leads to "mirror.example//hub", which has an unreadable path: ` + path},
+		{"mirror.example/Hub", `mirror rule "mirror.example/Hub" leads to "mirror.example/Hub", which has an unreadable path: ` + path},
+		{"quay.io=m.example/hub:1", `mirror rule "quay.io=m.example/hub:1" leads to "m.example/hub:1", which has an unreadable path: ` + path},
+		{"quay.io/=m.example", `mirror rule "quay.io/=m.example" rewrites "quay.io/", which has an unreadable path: ` + path},
+		{"quay.io/Team=m.example", `mirror rule "quay.io/Team=m.example" rewrites "quay.io/Team", which has an unreadable path: ` + path},
+		{"quay.io/app:v1=m.example", `mirror rule "quay.io/app:v1=m.example" rewrites "quay.io/app:v1", which has an unreadable path: ` + path},
+		{"quay.io/*=m.example", `mirror rule "quay.io/*=m.example" rewrites "quay.io/*", which has an unreadable path: ` + path},
+		// Two rules for the same.
+		{"a.example,docker.io=b.example", `mirror rules "docker.io=a.example" and "docker.io=b.example" are both for docker.io: keep one of them`},
+		{"index.docker.io=a.example,a.example", `mirror rules "docker.io=a.example" and "docker.io=a.example" are both for docker.io: keep one of them`},
+		{"quay.io=a.example,QUAY.IO:443=b.example", `mirror rules "quay.io=a.example" and "QUAY.IO:443=b.example" are both for QUAY.IO:443: keep one of them`},
+		{"quay.io/a=,quay.io/a=b.example", `mirror rules "quay.io/a=" and "quay.io/a=b.example" are both for quay.io/a: keep one of them`},
+		{"*=a.example,*=b.example", `mirror rules "*=a.example" and "*=b.example" are both for *: keep one of them`},
 		// Rules that do not converge.
-		{"a.example,docker.io=b.example", `mirror rules "docker.io=a.example" and "docker.io=b.example" both rewrite docker.io: keep one of them`},
-		{"index.docker.io=a.example,a.example", `mirror rules "docker.io=a.example" and "docker.io=a.example" both rewrite docker.io: keep one of them`},
-		{"quay.io=quay.io/cache", `mirror rule "quay.io=quay.io/cache" leads to quay.io, which rule "quay.io=quay.io/cache" rewrites again: a mirror must not be on a rewritten registry`},
-		{"a.example=b.example,b.example=c.example", `mirror rule "a.example=b.example" leads to b.example, which rule "b.example=c.example" rewrites again: a mirror must not be on a rewritten registry`},
-		{"b.example=index.docker.io/b,m.example", `mirror rule "b.example=docker.io/b" leads to docker.io, which rule "docker.io=m.example" rewrites again: a mirror must not be on a rewritten registry`},
+		{"quay.io=quay.io", `mirror rule "quay.io=quay.io" leads to where it starts: write "quay.io=" to leave these images alone`},
+		{"quay.io/a=Quay.io:443/a", `mirror rule "quay.io/a=Quay.io:443/a" leads to where it starts: write "quay.io/a=" to leave these images alone`},
+		{"quay.io=quay.io/cache", `mirror rule "quay.io=quay.io/cache" leads to quay.io/cache, which rule "quay.io=quay.io/cache" rewrites again: choose another mirror, or add the rule "quay.io/cache=" to leave its images alone`},
+		{"quay.io/a=quay.io/a/b", `mirror rule "quay.io/a=quay.io/a/b" leads to quay.io/a/b, which rule "quay.io/a=quay.io/a/b" rewrites again: choose another mirror, or add the rule "quay.io/a/b=" to leave its images alone`},
+		{"a.example=b.example,b.example=c.example", `mirror rule "a.example=b.example" leads to b.example, which rule "b.example=c.example" rewrites again: ` + mend},
+		{"a.example=b.example,b.example=a.example", `mirror rule "a.example=b.example" leads to b.example, which rule "b.example=a.example" rewrites again: ` + mend},
+		{"a.example=b.example/a,b.example=c.example", `mirror rule "a.example=b.example/a" leads to b.example/a, which rule "b.example=c.example" rewrites again: choose another mirror, or add the rule "b.example/a=" to leave its images alone`},
+		{"b.example=index.docker.io/b,m.example", `mirror rule "b.example=docker.io/b" leads to docker.io/b, which rule "docker.io=m.example" rewrites again: choose another mirror, or add the rule "docker.io/b=" to leave its images alone`},
+		{"a.example=B.EXAMPLE:443,b.example=c.example", `mirror rule "a.example=B.EXAMPLE:443" leads to B.EXAMPLE:443, which rule "b.example=c.example" rewrites again: ` + mend},
+		{"quay.io=m.example,m.example/old=m.example/new", `mirror rule "quay.io=m.example" leads to m.example, below which rule "m.example/old=m.example/new" rewrites again: ` + mend},
+		{"*=m.example,m.example=,m.example/old=m.example/new", `mirror rule "*=m.example" leads to m.example, below which rule "m.example/old=m.example/new" rewrites again: ` + mend},
+		{"quay.io/a/b=quay.io/a", `mirror rule "quay.io/a/b=quay.io/a" leads to quay.io/a, below which rule "quay.io/a/b=quay.io/a" rewrites again: ` + mend},
 	}
 	for _, tt := range tests {
 		t.Run(tt.in, func(t *testing.T) {
@@ -111,121 +146,5 @@ func TestParseMirrorsRefuses(t *testing.T) {
 				t.Errorf("rules %q beside the error", m)
 			}
 		})
-	}
-}
-
-func TestRewrite(t *testing.T) {
-	const article = "docker.mirror.example,registry.k8s.io:k8s.mirror.example"
-	tests := []struct {
-		rules string
-		in    string
-		want  string // empty: not rewritten
-	}{
-		{article, "nginx", "docker.mirror.example/library/nginx"},
-		{article, "nginx:1.25", "docker.mirror.example/library/nginx:1.25"},
-		{article, "library/nginx:1.25", "docker.mirror.example/library/nginx:1.25"},
-		{article, "docker.io/nginx:1", "docker.mirror.example/library/nginx:1"},
-		{article, "docker.io/library/nginx:1", "docker.mirror.example/library/nginx:1"},
-		{article, "index.docker.io/library/nginx:1", "docker.mirror.example/library/nginx:1"},
-		{article, "bitnami/redis:7", "docker.mirror.example/bitnami/redis:7"},
-		{article, "a/b/c/d:1", "docker.mirror.example/a/b/c/d:1"},
-		{article, "registry.k8s.io/pause:3.10", "k8s.mirror.example/pause:3.10"},
-		{article, "registry.k8s.io/ingress/controller:v1", "k8s.mirror.example/ingress/controller:v1"},
-		{article, "nginx@" + sha256Ref, "docker.mirror.example/library/nginx@" + sha256Ref},
-		{article, "nginx:1.25@" + sha512Ref, "docker.mirror.example/library/nginx:1.25@" + sha512Ref},
-		// Other spellings of a registry do not get around its rule.
-		{article, "docker.io:443/library/nginx:1", "docker.mirror.example/library/nginx:1"},
-		{article, "Docker.io/library/nginx:1", "docker.mirror.example/library/nginx:1"},
-		{article, "REGISTRY.K8S.IO/pause:3.10", "k8s.mirror.example/pause:3.10"},
-		{article, "registry.k8s.io:443/pause:3.10", "k8s.mirror.example/pause:3.10"},
-		{"Quay.io:443=mirror.example", "quay.io/app:1", "mirror.example/app:1"},
-		{article, "registry.k8s.io:5000/pause:3.10", ""},
-		// Registries without a rule, and names that only look like docker.io.
-		{article, "registry-1.docker.io/library/nginx:1", ""},
-		{article, "quay.io/x:1", ""},
-		{article, "ghcr.io/x:1", ""},
-		{article, "localhost/x:1", ""},
-		{article, "host:5000/x:1", ""},
-		{article, "docker.mirror.example/library/nginx:1", ""},
-		{article, "k8s.mirror.example/pause:3.10", ""},
-		// What no runtime can read stays as it is.
-		{article, "", ""},
-		{article, "nginx:", ""},
-		{article, " nginx:1", ""},
-		{article, "https://docker.io/nginx:1", ""},
-		{article, "Nginx:1", ""},
-		// No rules.
-		{"", "docker.io/library/nginx:1", ""},
-		// Ports and paths.
-		{"docker.io=m:5000/hub", "nginx:1", "m:5000/hub/library/nginx:1"},
-		{"host:5000=m.example/host", "host:5000/x:1", "m.example/host/x:1"},
-		{"host:5000=m.example/host", "host/x:1", ""},
-		// A path that grows past the limit of 255 bytes.
-		{"m.example/hub", strings.Repeat("a", 255) + ":1", ""},
-		{"m.example/hub", "x/" + strings.Repeat("a", 249) + ":1", "m.example/hub/x/" + strings.Repeat("a", 249) + ":1"},
-		// On docker.io a single component would be read as library/etcd.
-		{"quay.io=docker.io", "quay.io/etcd:1", ""},
-		{"quay.io=docker.io", "quay.io/coreos/etcd:1", "docker.io/coreos/etcd:1"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.rules+" "+tt.in, func(t *testing.T) {
-			m, err := ParseMirrors(tt.rules)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want, wantOK := tt.want, tt.want != ""
-			if !wantOK {
-				want = tt.in
-			}
-			if got, ok := m.Rewrite(tt.in); got != want || ok != wantOK {
-				t.Errorf("rewritten to %q, %v, want %q, %v", got, ok, want, wantOK)
-			}
-		})
-	}
-}
-
-func FuzzRewrite(f *testing.F) {
-	for _, rules := range []string{"docker.mirror.example", "docker.io=m:5000/hub,quay.io=docker.mirror.example", "quay.io=docker.io", "a.b:c.d,c.d:a.b"} {
-		for _, tt := range valid {
-			f.Add(rules, tt.in)
-		}
-	}
-	f.Fuzz(func(t *testing.T, rules, s string) {
-		m, err := ParseMirrors(rules)
-		if err != nil {
-			return
-		}
-		once, ok := m.Rewrite(s)
-		if ok == (once == s) {
-			t.Errorf("rewritten to %q, %v", once, ok)
-		}
-		if twice, again := m.Rewrite(once); again {
-			t.Errorf("rewritten to %q and then to %q", once, twice)
-		}
-		if ok {
-			checkRewritten(t, s, once)
-		}
-	})
-}
-
-// checkRewritten holds a rewritten reference against the original.
-func checkRewritten(t *testing.T, from, to string) {
-	t.Helper()
-	before, err := Parse(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	after, err := Parse(to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if after.String() != to {
-		t.Errorf("%q means %q", to, after)
-	}
-	if after.Suffix() != before.Suffix() {
-		t.Errorf("tag and digest %q became %q", before.Suffix(), after.Suffix())
-	}
-	if !strings.HasSuffix("/"+after.Path, "/"+before.Path) {
-		t.Errorf("path %q became %q", before.Path, after.Path)
 	}
 }

@@ -17,15 +17,26 @@
 //
 // The list of mirror rules is written as
 //
-//	rules  = [ item *( "," item ) ]
-//	item   = mirror                 ; the mirror of docker.io
-//	       | registry ":" mirror    ; only where neither side has a port
-//	       | registry "=" mirror
-//	mirror = registry [ "/" path ]
+//	rules   = [ item *( "," item ) ]
+//	item    = mirror                    ; the mirror of docker.io
+//	        | pattern ":" [ mirror ]    ; only where neither side has a port
+//	        | pattern "=" [ mirror ]
+//	pattern = registry [ "/" path ]
+//	        | "*"                       ; all other registries
+//	mirror  = registry [ "/" path ]
 //
-// A rule replaces the registry and keeps the rest: the normalised path, and
-// the tag and the digest byte for byte. Rules that ParseMirrors accepts
+// Patterns are compared with normalised references, on the boundaries of path
+// components: docker.io/library/nginx is the image nginx, docker.io/bitnami is
+// all that bitnami has there. The longest pattern that matches decides,
+// whatever the order. Its rule replaces what the pattern names and keeps the
+// rest of the path, and the tag and the digest byte for byte; without a mirror
+// it leaves the image as it is. The wildcard is the shortest pattern, and never
+// matches a registry to which a rule leads. Rules that ParseMirrors accepts
 // converge: rewriting what was rewritten changes nothing.
+//
+// An image may not run if its tag is disallowed; no tag means latest, and a
+// digest pins the image whatever the tag says. Policy has the rule and its
+// exemptions.
 package image
 
 import (
@@ -74,6 +85,11 @@ func Parse(s string) (Reference, error) {
 		return Reference{}, invalid(err)
 	}
 	ref := Reference{Registry: reference.Domain(named), Path: reference.Path(named)}
+	if ref.Registry == "" {
+		// A host with an underscore: the parser counts it as a part of the path,
+		// yet does not put docker.io before it, and a runtime asks that host.
+		ref.Registry, ref.Path, _ = strings.Cut(ref.Path, "/")
+	}
 	if t, ok := named.(reference.Tagged); ok {
 		ref.Tag = t.Tag()
 	}
@@ -93,11 +109,16 @@ func invalid(err error) error {
 	return fmt.Errorf("%w: %s", ErrInvalid, reason)
 }
 
-// Latest reports whether the reference means the tag latest: by that name
-// (tags are case-sensitive) or because it has no tag. A digest pins the image
-// whatever the tag says, so a reference with a digest is never Latest.
-func (r Reference) Latest() bool {
-	return r.Digest == "" && (r.Tag == "" || r.Tag == latestTag)
+// FloatingTag returns the tag that decides which image is pulled: latest if
+// none is written, and none if a digest pins the image.
+func (r Reference) FloatingTag() string {
+	switch {
+	case r.Digest != "":
+		return ""
+	case r.Tag == "":
+		return latestTag
+	}
+	return r.Tag
 }
 
 // Suffix returns the tag and the digest as they were written, each with its
@@ -116,4 +137,18 @@ func (r Reference) Suffix() string {
 // String returns the reference in full: registry, path, tag and digest.
 func (r Reference) String() string {
 	return r.Registry + "/" + r.Path + r.Suffix()
+}
+
+// familiar returns a reference as a person writes it, without what Docker
+// would add by itself. The argument must be a full reference.
+func familiar(s string) string {
+	short, ok := strings.CutPrefix(s, dockerHub+"/")
+	if !ok {
+		return s
+	}
+	short = strings.TrimPrefix(short, "library/")
+	if ref, err := Parse(short); err != nil || ref.String() != s {
+		return s
+	}
+	return short
 }

@@ -15,39 +15,54 @@ const (
 	sha512Ref = "sha512:" + sha256Hex + sha256Hex
 )
 
+// article are the mirror rules of the article's example.
+const article = "docker.mirror.example,registry.k8s.io:k8s.mirror.example"
+
 // valid are references that the kubelet can read.
 var valid = []struct {
-	in     string    // as written in a pod
-	want   Reference // normalised
-	latest bool      // whether it means the tag latest
+	in       string    // as written in a pod
+	want     Reference // normalised
+	floating string    // the tag that decides which image is pulled
+	mirrored string    // by the article's rules; empty: left as it is
 }{
-	{"nginx", Reference{"docker.io", "library/nginx", "", ""}, true},
-	{"nginx:latest", Reference{"docker.io", "library/nginx", "latest", ""}, true},
-	{"nginx:1.25", Reference{"docker.io", "library/nginx", "1.25", ""}, false},
-	{"nginx:LATEST", Reference{"docker.io", "library/nginx", "LATEST", ""}, false},
-	{"nginx:latest-alpine", Reference{"docker.io", "library/nginx", "latest-alpine", ""}, false},
-	{"nginx@" + sha256Ref, Reference{"docker.io", "library/nginx", "", sha256Ref}, false},
-	{"nginx@" + sha512Ref, Reference{"docker.io", "library/nginx", "", sha512Ref}, false},
-	{"nginx:latest@" + sha256Ref, Reference{"docker.io", "library/nginx", "latest", sha256Ref}, false},
-	{"library/nginx:1", Reference{"docker.io", "library/nginx", "1", ""}, false},
-	{"docker.io/nginx:1", Reference{"docker.io", "library/nginx", "1", ""}, false},
-	{"docker.io/library/nginx:1", Reference{"docker.io", "library/nginx", "1", ""}, false},
-	{"index.docker.io/nginx:1", Reference{"docker.io", "library/nginx", "1", ""}, false},
-	{"registry-1.docker.io/nginx:1", Reference{"registry-1.docker.io", "nginx", "1", ""}, false},
-	{"bitnami/redis:7", Reference{"docker.io", "bitnami/redis", "7", ""}, false},
-	{"a/b/c/d:1", Reference{"docker.io", "a/b/c/d", "1", ""}, false},
-	{"latest", Reference{"docker.io", "library/latest", "", ""}, true},
-	{"registry.k8s.io/pause:3.10", Reference{"registry.k8s.io", "pause", "3.10", ""}, false},
-	{"quay.io/x", Reference{"quay.io", "x", "", ""}, true},
-	{"ghcr.io/x/y:latest", Reference{"ghcr.io", "x/y", "latest", ""}, true},
-	{"localhost/x:1", Reference{"localhost", "x", "1", ""}, false},
-	{"host:5000/x:1", Reference{"host:5000", "x", "1", ""}, false},
-	{"registry:5000/app", Reference{"registry:5000", "app", "", ""}, true},
-	{"FOO/x:1", Reference{"FOO", "x", "1", ""}, false},
-	{"[::1]:5000/x:1", Reference{"[::1]:5000", "x", "1", ""}, false},
-	{strings.Repeat("a.", 510) + "a/x", Reference{strings.Repeat("a.", 510) + "a", "x", "", ""}, true},
+	// Docker Hub has two names, one of them for images without a registry, and
+	// official images under library/.
+	{"nginx", Reference{"docker.io", "library/nginx", "", ""}, "latest", "docker.mirror.example/library/nginx"},
+	{"nginx:1.25", Reference{"docker.io", "library/nginx", "1.25", ""}, "1.25", "docker.mirror.example/library/nginx:1.25"},
+	{"library/nginx:1", Reference{"docker.io", "library/nginx", "1", ""}, "1", "docker.mirror.example/library/nginx:1"},
+	{"docker.io/nginx:1", Reference{"docker.io", "library/nginx", "1", ""}, "1", "docker.mirror.example/library/nginx:1"},
+	{"docker.io/library/nginx:1", Reference{"docker.io", "library/nginx", "1", ""}, "1", "docker.mirror.example/library/nginx:1"},
+	{"index.docker.io/nginx:1", Reference{"docker.io", "library/nginx", "1", ""}, "1", "docker.mirror.example/library/nginx:1"},
+	{"index.docker.io/library/nginx:1", Reference{"docker.io", "library/nginx", "1", ""}, "1", "docker.mirror.example/library/nginx:1"},
+	{"bitnami/redis:7", Reference{"docker.io", "bitnami/redis", "7", ""}, "7", "docker.mirror.example/bitnami/redis:7"},
+	{"a/b/c/d:1", Reference{"docker.io", "a/b/c/d", "1", ""}, "1", "docker.mirror.example/a/b/c/d:1"},
+	{"latest", Reference{"docker.io", "library/latest", "", ""}, "latest", "docker.mirror.example/library/latest"},
+	{"registry-1.docker.io/nginx:1", Reference{"registry-1.docker.io", "nginx", "1", ""}, "1", ""},
+	// The first component is a registry if it has a dot, a colon or an upper-case
+	// letter, or is localhost.
+	{"registry.k8s.io/pause:3.10", Reference{"registry.k8s.io", "pause", "3.10", ""}, "3.10", "k8s.mirror.example/pause:3.10"},
+	{"registry.k8s.io/ingress/controller:v1", Reference{"registry.k8s.io", "ingress/controller", "v1", ""}, "v1", "k8s.mirror.example/ingress/controller:v1"},
+	{"quay.io/x", Reference{"quay.io", "x", "", ""}, "latest", ""},
+	{"ghcr.io/x/y:latest", Reference{"ghcr.io", "x/y", "latest", ""}, "latest", ""},
+	{"localhost/x:1", Reference{"localhost", "x", "1", ""}, "1", ""},
+	{"host:5000/x:1", Reference{"host:5000", "x", "1", ""}, "1", ""},
+	{"registry:5000/app", Reference{"registry:5000", "app", "", ""}, "latest", ""},
+	{"FOO/x:1", Reference{"FOO", "x", "1", ""}, "1", ""},
+	{"[::1]:5000/x:1", Reference{"[::1]:5000", "x", "1", ""}, "1", ""},
+	{strings.Repeat("a.", 510) + "a/x", Reference{strings.Repeat("a.", 510) + "a", "x", "", ""}, "latest", ""},
+	// No registry by the grammar, but a runtime would ask this host.
+	{"quay_x.io/app/web:1", Reference{"quay_x.io", "app/web", "1", ""}, "1", ""},
 	// Without a slash this is a tag and not a port.
-	{"registry:5000", Reference{"docker.io", "library/registry", "5000", ""}, false},
+	{"registry:5000", Reference{"docker.io", "library/registry", "5000", ""}, "5000", "docker.mirror.example/library/registry:5000"},
+	// Tags are case-sensitive, and only look like latest.
+	{"nginx:latest", Reference{"docker.io", "library/nginx", "latest", ""}, "latest", "docker.mirror.example/library/nginx:latest"},
+	{"nginx:LATEST", Reference{"docker.io", "library/nginx", "LATEST", ""}, "LATEST", "docker.mirror.example/library/nginx:LATEST"},
+	{"nginx:latest-alpine", Reference{"docker.io", "library/nginx", "latest-alpine", ""}, "latest-alpine", "docker.mirror.example/library/nginx:latest-alpine"},
+	// A digest pins, whatever the tag; both are kept byte for byte.
+	{"nginx@" + sha256Ref, Reference{"docker.io", "library/nginx", "", sha256Ref}, "", "docker.mirror.example/library/nginx@" + sha256Ref},
+	{"nginx@" + sha512Ref, Reference{"docker.io", "library/nginx", "", sha512Ref}, "", "docker.mirror.example/library/nginx@" + sha512Ref},
+	{"nginx:1.25@" + sha512Ref, Reference{"docker.io", "library/nginx", "1.25", sha512Ref}, "", "docker.mirror.example/library/nginx:1.25@" + sha512Ref},
+	{"nginx:latest@" + sha256Ref, Reference{"docker.io", "library/nginx", "latest", sha256Ref}, "", "docker.mirror.example/library/nginx:latest@" + sha256Ref},
 }
 
 func TestParse(t *testing.T) {
@@ -60,12 +75,13 @@ func TestParse(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("Parse (-want +got):\n%s", diff)
 			}
-			if got.Latest() != tt.latest {
-				t.Errorf("Latest is %v, want %v", got.Latest(), tt.latest)
+			if got.FloatingTag() != tt.floating {
+				t.Errorf("FloatingTag is %q, want %q", got.FloatingTag(), tt.floating)
 			}
 			if !strings.HasSuffix(tt.in, got.Suffix()) {
 				t.Errorf("%q does not end with its suffix %q", tt.in, got.Suffix())
 			}
+			checkRewrite(t, article, tt.in, tt.mirrored)
 		})
 	}
 }
@@ -100,6 +116,7 @@ func TestParseInvalid(t *testing.T) {
 			if diff := cmp.Diff(tt.want, err.Error()); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
+			checkRewrite(t, article, tt.in, "")
 		})
 	}
 }
@@ -132,19 +149,39 @@ func FuzzParse(f *testing.F) {
 		if !strings.HasSuffix(s, got.Suffix()) {
 			t.Errorf("%q does not end with its suffix %q", s, got.Suffix())
 		}
-		if got.Latest() != isLatest(t, s) {
-			t.Errorf("Latest of %q is %v", s, got.Latest())
+		if want := floatingTag(t, s); got.FloatingTag() != want {
+			t.Errorf("FloatingTag of %q is %q, want %q", s, got.FloatingTag(), want)
 		}
 	})
 }
 
-// isLatest asks the parser what Docker would pull.
-func isLatest(t *testing.T, s string) bool {
+// floatingTag asks the parser what Docker would pull.
+func floatingTag(t *testing.T, s string) string {
 	t.Helper()
 	named, err := reference.ParseDockerRef(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tagged, ok := named.(reference.Tagged)
-	return ok && tagged.Tag() == "latest"
+	if _, pinned := named.(reference.Digested); pinned {
+		return ""
+	}
+	return named.(reference.Tagged).Tag()
+}
+
+func TestFamiliar(t *testing.T) {
+	tests := []struct{ in, want string }{
+		{"docker.io/library/nginx:1.25", "nginx:1.25"},
+		{"docker.io/library/nginx@" + sha256Ref, "nginx@" + sha256Ref},
+		{"docker.io/bitnami/redis", "bitnami/redis"},
+		{"quay.io/app:1", "quay.io/app:1"},
+		// Without what is left out these would be other references.
+		{"docker.io/library/a/b:1", "docker.io/library/a/b:1"},
+		{"docker.io/localhost/x:1", "docker.io/localhost/x:1"},
+		{"docker.io/library/" + sha256Hex, "docker.io/library/" + sha256Hex},
+	}
+	for _, tt := range tests {
+		if got := familiar(tt.in); got != tt.want {
+			t.Errorf("%s is familiar as %s, want %s", tt.in, got, tt.want)
+		}
+	}
 }

@@ -1,107 +1,170 @@
-// Package podimages is the one table of the places where a pod names images.
-// Whatever judges or rewrites images walks this table, so that no rule can
-// know a place that another has forgotten.
+// Package podimages is the one table of the places where objects name images:
+// which kinds of objects have a pod spec and where, and which fields of a pod
+// spec are images. Whatever judges or rewrites images walks this table, so that
+// no rule can know a place that another has forgotten.
 //
-// A Pod holds only what is judged. Fields that are not here are not lost: a
-// pod is never encoded again, it is changed by patching the places that this
-// table yields.
+// An Object holds only what is judged. Fields that are not here are not lost:
+// an object is never encoded again, it is changed by patching the places that
+// this table yields.
 package podimages
 
 import (
-	"fmt"
 	"iter"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Pod is a core v1 Pod, reduced to what is judged.
-type Pod struct {
-	Metadata Metadata `json:"metadata"`
-	Spec     Spec     `json:"spec"`
+// Pod is the kind of the objects that are run.
+var Pod = metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}
+
+// place is where the objects of a kind keep a pod spec.
+type place struct {
+	path string
+	of   func(*Object) *Spec // nil if the object has none
 }
 
-// Metadata is what tells one pod from another.
-type Metadata struct {
-	Name         string `json:"name"`
-	GenerateName string `json:"generateName"`
-	// Annotations is a map, not a struct of the keys that are judged: users
-	// choose the keys, and a struct would take them in any case of letters.
-	Annotations map[string]string `json:"annotations"`
+var (
+	inSpec        = place{"spec", func(o *Object) *Spec { return &o.Spec }}
+	inTemplate    = place{"spec.template.spec", func(o *Object) *Spec { return o.Spec.Template.spec() }}
+	inPodTemplate = place{"template.spec", func(o *Object) *Spec { return o.Template.spec() }}
+	inJobTemplate = place{"spec.jobTemplate.spec.template.spec", func(o *Object) *Spec { return o.Spec.JobTemplate.template() }}
+)
+
+// places is the table of kinds.
+var places = map[metav1.GroupVersionKind]place{
+	Pod: inSpec,
+
+	{Version: "v1", Kind: "PodTemplate"}:                inPodTemplate,
+	{Version: "v1", Kind: "ReplicationController"}:      inTemplate,
+	{Group: "apps", Version: "v1", Kind: "Deployment"}:  inTemplate,
+	{Group: "apps", Version: "v1", Kind: "StatefulSet"}: inTemplate,
+	{Group: "apps", Version: "v1", Kind: "DaemonSet"}:   inTemplate,
+	{Group: "apps", Version: "v1", Kind: "ReplicaSet"}:  inTemplate,
+	{Group: "batch", Version: "v1", Kind: "Job"}:        inTemplate,
+	{Group: "batch", Version: "v1", Kind: "CronJob"}:    inJobTemplate,
 }
 
-// configMirror is the annotation of the mirror pods of static pods: the API
-// server's copies of pods that the kubelet reads from files.
-const configMirror = "kubernetes.io/config.mirror"
-
-// Spec is the part of the pod's spec that names images.
-type Spec struct {
-	Containers     []Container `json:"containers"`
-	InitContainers []Container `json:"initContainers"`
+// Has reports whether objects of the kind have a pod spec.
+func Has(kind metav1.GroupVersionKind) bool {
+	_, ok := places[kind]
+	return ok
 }
 
-// Container is a container of any of the pod's lists.
-type Container struct {
-	Name  string `json:"name"`
-	Image string `json:"image"`
+// field is a list of a pod spec whose entries name images.
+type field struct {
+	list   string
+	holder string // what an entry is
+	leaf   string // the image below an entry
+	len    func(*Spec) int
+	at     func(*Spec, int) (name, reference string)
 }
 
-// lists is the table: the lists of a pod's spec whose entries have an image.
-var lists = []struct {
-	name string
-	of   func(*Spec) []Container
-}{
-	{"containers", func(s *Spec) []Container { return s.Containers }},
-	{"initContainers", func(s *Spec) []Container { return s.InitContainers }},
+// fields is the table of image fields.
+var fields = []field{
+	containers("containers", func(s *Spec) []Container { return s.Containers }),
+	containers("initContainers", func(s *Spec) []Container { return s.InitContainers }),
+	containers("ephemeralContainers", func(s *Spec) []Container { return s.EphemeralContainers }),
+	{
+		list: "volumes", holder: "volume", leaf: "image.reference",
+		len: func(s *Spec) int { return len(s.Volumes) },
+		at:  func(s *Spec, i int) (string, string) { return s.Volumes[i].Name, s.Volumes[i].Image.Reference },
+	},
 }
 
-// Image is one place of a pod and the image that it names.
+// containers is the field of a list of containers.
+func containers(list string, of func(*Spec) []Container) field {
+	return field{
+		list: list, holder: "container", leaf: "image",
+		len: func(s *Spec) int { return len(of(s)) },
+		at:  func(s *Spec, i int) (string, string) { c := of(s)[i]; return c.Name, c.Image },
+	}
+}
+
+// Image is one place of an object and the image that it names.
 type Image struct {
-	Container string // the container's name
-	Reference string // as written, perhaps invalid or empty
+	Holder    string // what uses the image: "container" or "volume"
+	Name      string // the holder's name
+	Reference string // as written, perhaps invalid
 
-	list  string
+	spec  string // the path of the pod spec
+	field *field
 	index int
 }
 
-// Images yields every place of the pod that names an image.
-func (p *Pod) Images() iter.Seq[Image] {
+// Images yields every place of an object that names an image. An empty
+// reference is yielded for a container, which needs an image, and not for a
+// volume, which is then of another kind. Of kinds without a pod spec, and of
+// no object, there are none.
+func Images(kind metav1.GroupVersionKind, o *Object) iter.Seq[Image] {
 	return func(yield func(Image) bool) {
-		for _, list := range lists {
-			for i, c := range list.of(&p.Spec) {
-				if !yield(Image{c.Name, c.Image, list.name, i}) {
-					return
-				}
+		place, ok := places[kind]
+		if !ok || o == nil {
+			return
+		}
+		spec := place.of(o)
+		for f := range fields {
+			if spec == nil || !fields[f].each(spec, place.path, yield) {
+				return
 			}
 		}
 	}
 }
 
-// Pointer returns the JSON pointer (RFC 6901) of the image.
-func (i Image) Pointer() string {
-	return fmt.Sprintf("/spec/%s/%d/image", i.list, i.index)
+// each yields the images of one field, and reports whether to go on.
+func (f *field) each(spec *Spec, path string, yield func(Image) bool) bool {
+	for i := range f.len(spec) {
+		name, reference := f.at(spec, i)
+		if reference == "" && f.holder == "volume" {
+			continue
+		}
+		if !yield(Image{f.holder, name, reference, path, f, i}) {
+			return false
+		}
+	}
+	return true
 }
+
+// New yields the images of an object that its old version does not have in the
+// same list under the same name; without an old version, all of them.
+func New(kind metav1.GroupVersionKind, o, old *Object) iter.Seq[Image] {
+	if old == nil {
+		return Images(kind, o)
+	}
+	return func(yield func(Image) bool) {
+		before := map[slot]string{}
+		for i := range Images(kind, old) {
+			before[i.slot()] = i.Reference
+		}
+		for i := range Images(kind, o) {
+			if reference, ok := before[i.slot()]; ok && reference == i.Reference {
+				continue
+			}
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+// slot is what an image keeps when its list grows or is put in another order.
+type slot struct{ list, name string }
+
+func (i Image) slot() slot { return slot{i.field.list, i.Name} }
 
 // Field returns the path of the image as Kubernetes writes it for persons.
 func (i Image) Field() string {
-	return fmt.Sprintf("spec.%s[%d].image", i.list, i.index)
+	return i.spec + "." + i.field.list + "[" + strconv.Itoa(i.index) + "]." + i.field.leaf
 }
 
 // Key returns the path of the image as a key of audit annotations, which may
 // have neither slashes nor brackets.
 func (i Image) Key() string {
-	return fmt.Sprintf("spec.%s.%d.image", i.list, i.index)
+	return i.spec + "." + i.field.list + "." + strconv.Itoa(i.index) + "." + i.field.leaf
 }
 
-// IsStatic reports whether the pod is the mirror pod of a static pod. The
-// kubelet runs what its file says, whatever becomes of the mirror pod.
-func (p *Pod) IsStatic() bool {
-	_, ok := p.Metadata.Annotations[configMirror]
-	return ok
-}
-
-// DisplayName returns the pod's name or, before it has one, the prefix from
-// which it will be generated.
-func (p *Pod) DisplayName() string {
-	if p.Metadata.Name != "" {
-		return p.Metadata.Name
-	}
-	return p.Metadata.GenerateName
+// Pointer returns the JSON pointer (RFC 6901) of the image.
+func (i Image) Pointer() string {
+	return "/" + strings.ReplaceAll(i.Key(), ".", "/")
 }

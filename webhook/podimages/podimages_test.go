@@ -5,42 +5,56 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// place is what an Image says.
-type place struct{ Container, Reference, Pointer, Field, Key string }
+// seen is what an Image says.
+type seen struct{ Holder, Name, Reference, Pointer, Field, Key string }
 
-func TestImages(t *testing.T) {
+func see(i Image) seen {
+	return seen{i.Holder, i.Name, i.Reference, i.Pointer(), i.Field(), i.Key()}
+}
+
+func TestImagesOfAPod(t *testing.T) {
 	tests := []struct {
 		name string
 		pod  string
-		want []place
+		want []seen
 	}{
 		{"no spec", `{}`, nil},
-		{"null lists", `{"spec":{"containers":null,"initContainers":null}}`, nil},
+		{"null lists", `{"spec":{"containers":null,"initContainers":null,"ephemeralContainers":null,"volumes":null}}`, nil},
 		{
 			"every list",
 			`{"spec":{
+				"volumes":[{"name":"tmp","emptyDir":{}},{"name":"model","image":{"reference":"v:1","pullPolicy":"Always"}}],
+				"ephemeralContainers":[{"name":"debug","image":"e:1"}],
 				"initContainers":[{"name":"init","image":"i:1"}],
 				"containers":[{"name":"app","image":"a:1"},{"name":"side","image":"s:1"}]}}`,
-			[]place{
-				{"app", "a:1", "/spec/containers/0/image", "spec.containers[0].image", "spec.containers.0.image"},
-				{"side", "s:1", "/spec/containers/1/image", "spec.containers[1].image", "spec.containers.1.image"},
-				{"init", "i:1", "/spec/initContainers/0/image", "spec.initContainers[0].image", "spec.initContainers.0.image"},
+			[]seen{
+				{"container", "app", "a:1", "/spec/containers/0/image", "spec.containers[0].image", "spec.containers.0.image"},
+				{"container", "side", "s:1", "/spec/containers/1/image", "spec.containers[1].image", "spec.containers.1.image"},
+				{"container", "init", "i:1", "/spec/initContainers/0/image", "spec.initContainers[0].image", "spec.initContainers.0.image"},
+				{"container", "debug", "e:1", "/spec/ephemeralContainers/0/image", "spec.ephemeralContainers[0].image", "spec.ephemeralContainers.0.image"},
+				{"volume", "model", "v:1", "/spec/volumes/1/image/reference", "spec.volumes[1].image.reference", "spec.volumes.1.image.reference"},
 			},
 		},
 		{
-			"without an image",
+			"a container without an image, which it needs",
 			`{"spec":{"containers":[{"name":"app"}]}}`,
-			[]place{{"app", "", "/spec/containers/0/image", "spec.containers[0].image", "spec.containers.0.image"}},
+			[]seen{{"container", "app", "", "/spec/containers/0/image", "spec.containers[0].image", "spec.containers.0.image"}},
 		},
+		{
+			"volumes that are no images",
+			`{"spec":{"volumes":[{"name":"a","image":null},{"name":"b","image":{}},{"name":"c","image":{"reference":""}}]}}`,
+			nil,
+		},
+		{"a template, which pods do not have", `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"a:1"}]}}}}`, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			pod := decode(t, tt.pod)
-			var got []place
-			for i := range pod.Images() {
-				got = append(got, place{i.Container, i.Reference, i.Pointer(), i.Field(), i.Key()})
+			var got []seen
+			for i := range Images(Pod, decode(t, tt.pod)) {
+				got = append(got, see(i))
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("images (-want +got):\n%s", diff)
@@ -49,20 +63,125 @@ func TestImages(t *testing.T) {
 	}
 }
 
-func TestImagesStops(t *testing.T) {
-	pod := decode(t, `{"spec":{"containers":[{"name":"a"},{"name":"b"}],"initContainers":[{"name":"c"}]}}`)
-	for i := range pod.Images() {
-		if i.Container != "a" {
-			t.Errorf("still yields %s", i.Container)
+func TestImagesOfEveryKind(t *testing.T) {
+	kind := func(group, name string) metav1.GroupVersionKind {
+		return metav1.GroupVersionKind{Group: group, Version: "v1", Kind: name}
+	}
+	const spec = `{"containers":[{"name":"app","image":"a:1"}]}`
+	const inTemplate = `{"spec":{"template":{"spec":` + spec + `}}}`
+	tests := []struct {
+		kind   metav1.GroupVersionKind
+		object string
+		want   string // the field of the one image; empty: none
+	}{
+		{kind("", "Pod"), `{"spec":` + spec + `}`, "spec.containers[0].image"},
+		{kind("", "PodTemplate"), `{"template":{"spec":` + spec + `}}`, "template.spec.containers[0].image"},
+		{kind("", "ReplicationController"), inTemplate, "spec.template.spec.containers[0].image"},
+		{kind("apps", "Deployment"), inTemplate, "spec.template.spec.containers[0].image"},
+		{kind("apps", "StatefulSet"), inTemplate, "spec.template.spec.containers[0].image"},
+		{kind("apps", "DaemonSet"), inTemplate, "spec.template.spec.containers[0].image"},
+		{kind("apps", "ReplicaSet"), inTemplate, "spec.template.spec.containers[0].image"},
+		{kind("batch", "Job"), inTemplate, "spec.template.spec.containers[0].image"},
+		{kind("batch", "CronJob"), `{"spec":{"jobTemplate":{"spec":{"template":{"spec":` + spec + `}}}}}`, "spec.jobTemplate.spec.template.spec.containers[0].image"},
+		// Kinds that have no pod spec, or not under this group.
+		{kind("", "Namespace"), `{"spec":` + spec + `}`, ""},
+		{kind("", "Deployment"), inTemplate, ""},
+		{kind("metrics.k8s.io", "Pod"), `{"spec":` + spec + `}`, ""},
+		{metav1.GroupVersionKind{Group: "apps", Version: "v1beta1", Kind: "Deployment"}, inTemplate, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.kind.String(), func(t *testing.T) {
+			got := ""
+			for i := range Images(tt.kind, decode(t, tt.object)) {
+				got += i.Field()
+			}
+			if got != tt.want {
+				t.Errorf("image at %q, want %q", got, tt.want)
+			}
+			for i := range Images(tt.kind, decode(t, `{}`)) {
+				t.Errorf("an image at %q of an empty object", i.Field())
+			}
+			for i := range Images(tt.kind, decode(t, `{"spec":{"jobTemplate":{}}}`)) {
+				t.Errorf("an image at %q without a template", i.Field())
+			}
+			if Has(tt.kind) != (tt.want != "") {
+				t.Errorf("the table has the kind: %v", Has(tt.kind))
+			}
+		})
+	}
+}
+
+func TestNew(t *testing.T) {
+	const before = `{"spec":{
+		"containers":[{"name":"app","image":"a:1"},{"name":"side","image":"s:1"}],
+		"initContainers":[{"name":"init","image":"i:1"}],
+		"ephemeralContainers":[{"name":"first","image":"e:1"},{"name":"second","image":"e:2"}],
+		"volumes":[{"name":"model","image":{"reference":"v:1"}}]}}`
+	tests := []struct {
+		name string
+		now  string
+		want []string // fields
+	}{
+		{"unchanged", before, nil},
+		{
+			"each list changed",
+			`{"spec":{
+				"containers":[{"name":"app","image":"a:1"},{"name":"side","image":"s:2"}],
+				"initContainers":[{"name":"init","image":"i:2"}],
+				"ephemeralContainers":[{"name":"first","image":"e:1"},{"name":"second","image":"e:2"},{"name":"third","image":"e:1"}],
+				"volumes":[{"name":"model","image":{"reference":"v:2"}}]}}`,
+			[]string{"spec.containers[1].image", "spec.initContainers[0].image", "spec.ephemeralContainers[2].image", "spec.volumes[0].image.reference"},
+		},
+		{"another order", `{"spec":{"ephemeralContainers":[{"name":"second","image":"e:2"},{"name":"first","image":"e:1"}]}}`, nil},
+		{"exchanged", `{"spec":{"containers":[{"name":"app","image":"s:1"},{"name":"side","image":"a:1"}]}}`, []string{"spec.containers[0].image", "spec.containers[1].image"}},
+		{"an image of another list is new", `{"spec":{"initContainers":[{"name":"app","image":"a:1"}]}}`, []string{"spec.initContainers[0].image"}},
+		{"another name is new", `{"spec":{"containers":[{"name":"renamed","image":"a:1"}]}}`, []string{"spec.containers[0].image"}},
+		{"an image that went away", `{"spec":{"containers":[{"name":"app"}]}}`, []string{"spec.containers[0].image"}},
+		{"less than before", `{"spec":{"containers":[{"name":"side","image":"s:1"}]}}`, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for i := range New(Pod, decode(t, tt.now), decode(t, before)) {
+				got = append(got, i.Field())
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("new images (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNewWithoutAnOldObject(t *testing.T) {
+	var got []string
+	for i := range New(Pod, decode(t, `{"spec":{"containers":[{"name":"app","image":"a:1"}]}}`), nil) {
+		got = append(got, i.Field())
+	}
+	if diff := cmp.Diff([]string{"spec.containers[0].image"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A walk ends where its reader ends it.
+func TestWalksStop(t *testing.T) {
+	pod := decode(t, `{"spec":{"containers":[{"name":"a","image":"a"},{"name":"b"}],"initContainers":[{"name":"c"}]}}`)
+	for name, walk := range map[string]func(func(Image) bool){
+		"Images": Images(Pod, pod),
+		"New":    New(Pod, pod, &Object{}),
+	} {
+		for i := range walk {
+			if i.Name != "a" {
+				t.Errorf("%s still yields %s", name, i.Name)
+			}
+			break
 		}
-		break
 	}
 }
 
 func TestMetadata(t *testing.T) {
 	tests := []struct {
 		name        string
-		pod         string
+		object      string
 		displayName string
 		static      bool
 	}{
@@ -76,22 +195,22 @@ func TestMetadata(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			pod := decode(t, tt.pod)
-			if got := pod.DisplayName(); got != tt.displayName {
+			object := decode(t, tt.object)
+			if got := object.DisplayName(); got != tt.displayName {
 				t.Errorf("name %q, want %q", got, tt.displayName)
 			}
-			if got := pod.IsStatic(); got != tt.static {
+			if got := object.IsStatic(); got != tt.static {
 				t.Errorf("static %v, want %v", got, tt.static)
 			}
 		})
 	}
 }
 
-func decode(t *testing.T, s string) *Pod {
+func decode(t *testing.T, s string) *Object {
 	t.Helper()
-	var pod Pod
-	if err := json.Unmarshal([]byte(s), &pod); err != nil {
+	var object Object
+	if err := json.Unmarshal([]byte(s), &object); err != nil {
 		t.Fatal(err)
 	}
-	return &pod
+	return &object
 }

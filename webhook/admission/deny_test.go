@@ -1,0 +1,210 @@
+package admission
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/image-webhook/image-webhook/webhook/image"
+)
+
+// denial is what a person reads of a denial.
+func denial(message string, warnings ...string) *admissionv1.AdmissionResponse {
+	return &admissionv1.AdmissionResponse{
+		Warnings: warnings,
+		Result:   &metav1.Status{Status: "Failure", Code: 403, Reason: "Forbidden", Message: message},
+	}
+}
+
+const (
+	app      = `container "app" (spec.containers[0].image)`
+	uses     = app + ` uses image `
+	latest   = ` whose tag "latest" is not allowed because it can change under you: `
+	untagged = ` which has no tag and so means "latest", a tag that is not allowed because it can change under you: `
+	spelling = `: write it as [REGISTRY/]NAME:TAG or [REGISTRY/]NAME@DIGEST`
+	notTag   = "use `latest` tag is not allowed: "
+	notRead  = "image reference cannot be read: "
+)
+
+// mend is the advice for an image.
+func mend(name string) string {
+	return "name a fixed tag such as " + name + ":1.2.3 or pin a digest (" + name + "@sha256:...)"
+}
+
+func TestDeny(t *testing.T) {
+	tests := []struct {
+		name string
+		pod  string
+		want *admissionv1.AdmissionResponse
+	}{
+		{"fixed tag", podOf("nginx:1.25"), allowed()},
+		{"other case", podOf("nginx:LATEST"), allowed()},
+		{"digest", podOf("nginx" + digest), allowed()},
+		{"latest with digest", podOf("nginx:latest" + digest), allowed()},
+		{"no containers", `{}`, allowed()},
+		{
+			"static pod",
+			`{"metadata":{"annotations":{"kubernetes.io/config.mirror":"4f2a"}},"spec":{"containers":[{"name":"app","image":"nginx"}]}}`,
+			allowed(),
+		},
+		{
+			"latest", podOf("quay.io/app:latest"),
+			denial(uses+`"quay.io/app:latest",`+latest+mend("quay.io/app"), notTag+app+` has image "quay.io/app:latest"`),
+		},
+		{
+			"untagged", podOf("quay.io/app"),
+			denial(uses+`"quay.io/app",`+untagged+mend("quay.io/app"), notTag+app+` has image "quay.io/app"`),
+		},
+		{
+			"port and no tag", podOf("registry:5000/app"),
+			denial(uses+`"registry:5000/app",`+untagged+mend("registry:5000/app"), notTag+app+` has image "registry:5000/app"`),
+		},
+		{
+			"mirrored: both names", podOf("docker.mirror.example/library/nginx:latest"),
+			denial(uses+`"nginx:latest" (mirrored to "docker.mirror.example/library/nginx:latest"),`+latest+mend("nginx"),
+				notTag+app+` has image "nginx:latest"`),
+		},
+		{
+			"mirrored and untagged", podOf("k8s.mirror.example/pause"),
+			denial(uses+`"registry.k8s.io/pause" (mirrored to "k8s.mirror.example/pause"),`+untagged+mend("registry.k8s.io/pause"),
+				notTag+app+` has image "registry.k8s.io/pause"`),
+		},
+		{"empty tag", podOf("nginx:"), denial(uses+`"nginx:", which cannot be read (invalid reference format)`+spelling, notRead+app+` has image "nginx:"`)},
+		{"space", podOf(" nginx:1"), denial(uses+`" nginx:1", which cannot be read (invalid reference format)`+spelling, notRead+app+` has image " nginx:1"`)},
+		{"scheme", podOf("https://x.example/nginx:1"), denial(uses+`"https://x.example/nginx:1", which cannot be read (invalid reference format)`+spelling, notRead+app+` has image "https://x.example/nginx:1"`)},
+		{"upper case", podOf("Nginx:1"), denial(uses+`"Nginx:1", which cannot be read (invalid reference format: repository name (library/Nginx) must be lowercase)`+spelling, notRead+app+` has image "Nginx:1"`)},
+		{"no image", `{"spec":{"containers":[{"name":"app"}]}}`, denial(uses+`"", which cannot be read (invalid reference format)`+spelling, notRead+app+` has image ""`)},
+		{"not ASCII", podOf("n\u011finx:1"), denial(uses+`"n\u011finx:1", which cannot be read (invalid reference format)`+spelling, notRead+app+` has image "n\u011finx:1"`)},
+		{
+			"all at once",
+			`{"spec":{
+				"containers":[{"name":"app","image":"nginx:1.25"},{"name":"side","image":"quay.io/side:latest"}],
+				"initContainers":[{"name":"bad","image":"Bad"}],
+				"ephemeralContainers":[{"name":"debug","image":"quay.io/debug"}],
+				"volumes":[{"name":"model","image":{"reference":"quay.io/model:latest"}}]}}`,
+			denial(strings.Join([]string{
+				`4 images are not allowed`,
+				`- container "side" (spec.containers[1].image) uses image "quay.io/side:latest",` + latest + mend("quay.io/side"),
+				`- container "bad" (spec.initContainers[0].image) uses image "Bad", which cannot be read (invalid reference format: repository name (library/Bad) must be lowercase)` + spelling,
+				`- container "debug" (spec.ephemeralContainers[0].image) uses image "quay.io/debug",` + untagged + mend("quay.io/debug"),
+				`- volume "model" (spec.volumes[0].image.reference) uses image "quay.io/model:latest",` + latest + mend("quay.io/model"),
+			}, "\n"),
+				notTag+`container "side" (spec.containers[1].image) has image "quay.io/side:latest"`,
+				notRead+`container "bad" (spec.initContainers[0].image) has image "Bad"`,
+				notTag+`container "debug" (spec.ephemeralContainers[0].image) has image "quay.io/debug"`,
+				notTag+`volume "model" (spec.volumes[0].image.reference) has image "quay.io/model:latest"`,
+			),
+		},
+	}
+	deny := Deny(policy(t, article))
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, deny(created(t, tt.pod))); diff != "" {
+				t.Errorf("response (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Where mirrors share a path, nobody can say which of them was written.
+func TestDenyNamesEveryOrigin(t *testing.T) {
+	deny := Deny(policy(t, "docker.io=m.example/all,quay.io=m.example/all"))
+	want := denial(uses+`"acme/app:latest" or "quay.io/acme/app:latest" (mirrored to "m.example/all/acme/app:latest"),`+latest+mend("m.example/all/acme/app"),
+		notTag+app+` has image "m.example/all/acme/app:latest"`)
+	if diff := cmp.Diff(want, deny(created(t, podOf("m.example/all/acme/app:latest")))); diff != "" {
+		t.Errorf("response (-want +got):\n%s", diff)
+	}
+}
+
+func TestDenyByOtherTags(t *testing.T) {
+	p := policy(t, "")
+	var err error
+	if p.Disallowed, err = image.ParseTags("dev,edge"); err != nil {
+		t.Fatal(err)
+	}
+	want := denial(uses+`"nginx:edge", whose tag "edge" is not allowed because it can change under you: `+mend("nginx"),
+		"use `edge` tag is not allowed: "+app+` has image "nginx:edge"`)
+	if diff := cmp.Diff(want, Deny(p)(created(t, podOf("nginx:edge")))); diff != "" {
+		t.Errorf("response (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(allowed(), Deny(p)(created(t, podOf("nginx:latest")))); diff != "" {
+		t.Errorf("response (-want +got):\n%s", diff)
+	}
+}
+
+// Objects that make pods are warned about, on every path, and never refused.
+func TestWorkloadsAreOnlyWarnedAbout(t *testing.T) {
+	const at = `container "app" (spec.template.spec.containers[0].image) has image "nginx:latest"`
+	policy := policy(t, article)
+	tests := []struct {
+		name    string
+		verdict Verdict
+		want    []string // warnings
+	}{
+		{"Deny", Deny(policy), []string{notTag + at + "; its pods will be denied"}},
+		{"Warn", Warn(policy), []string{notTag + at}},
+		{"Mirror", Mirror(policy.Mirrors), nil},
+		{"UnknownMode", UnknownMode, []string{`namespace "shop": the label image-webhook.dev/mode is none of deny, warn, off: treated as deny`}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			want := &admissionv1.AdmissionResponse{Allowed: true, Warnings: tt.want}
+			if diff := cmp.Diff(want, tt.verdict(created(t, deploymentOf("nginx:latest")).of(deploymentKind))); diff != "" {
+				t.Errorf("response (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The annotation of a static pod's mirror pod means nothing on other objects.
+func TestWorkloadsAreNotStatic(t *testing.T) {
+	r := created(t, deploymentOf("nginx:latest")).of(deploymentKind)
+	r.Object.Metadata.Annotations = map[string]string{"kubernetes.io/config.mirror": "4f2a"}
+	if got := Deny(policy(t, ""))(r); len(got.Warnings) != 1 {
+		t.Errorf("warnings %q", got.Warnings)
+	}
+}
+
+func TestDenyIsBounded(t *testing.T) {
+	deny := Deny(policy(t, article))
+	for _, ref := range []string{strings.Repeat("A", 1<<20), strings.Repeat("\u00fc", 1<<20), strings.Repeat("a.", 500) + "a/x:latest"} {
+		resp := deny(created(t, podOf(ref)))
+		if resp.Allowed || len(resp.Result.Message) > 8192 {
+			t.Errorf("allowed %v with a message of %d bytes", resp.Allowed, len(resp.Result.Message))
+		}
+	}
+}
+
+func TestDenySpellsOutTheFirstFaults(t *testing.T) {
+	containers := strings.Repeat(`{"name":"app","image":"nginx"},`, maxFaults+2)
+	resp := Deny(policy(t, ""))(created(t, `{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}`))
+	lines := strings.Split(resp.Result.Message, "\n")
+	if first, last := lines[0], lines[len(lines)-1]; len(lines) != maxFaults+2 || first != "12 images are not allowed" || last != "- and 2 more" {
+		t.Errorf("%d lines, from %q to %q", len(lines), first, last)
+	}
+	if last := resp.Warnings[len(resp.Warnings)-1]; len(resp.Warnings) != maxFaults+1 || last != "and 2 more images are not allowed" {
+		t.Errorf("%d warnings, the last %q", len(resp.Warnings), last)
+	}
+}
+
+// The API server cuts warnings off at 256 bytes, and drops all of them beyond
+// 4096; and what it puts into a header must be one line of ASCII.
+func TestWarningsFit(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	for _, reference := range []string{long, long + ":latest", strings.Repeat("\u00fc\n", 300), "quay.io/" + strings.Repeat("a/", 100) + "a"} {
+		containers := strings.Repeat(`{"name":"`+long+`","image":`+quote(reference)+`},`, 1000)
+		r := created(t, `{"spec":{"template":{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}}}`).of(deploymentKind)
+		warnings := Deny(policy(t, ""))(r).Warnings
+		if total := len(strings.Join(warnings, "")); total == 0 || total > 4096 {
+			t.Errorf("%d bytes of warnings", total)
+		}
+		for _, w := range warnings {
+			if len(w) > 256 || !strings.HasSuffix(w, "; its pods will be denied") || strings.ContainsFunc(w, func(r rune) bool { return r < ' ' || r > '~' }) {
+				t.Errorf("%d bytes: %s", len(w), w)
+			}
+		}
+	}
+}

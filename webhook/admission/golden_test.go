@@ -1,0 +1,197 @@
+package admission
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+)
+
+// update writes the answers anew: go test ./webhook/admission -update. The
+// reviews themselves are recorded from a real API server by `make record`.
+var update = flag.Bool("update", false, "write the golden answers in testdata/answers")
+
+// reviews are the names of the recorded reviews.
+func reviews(t testing.TB) (names []string) {
+	t.Helper()
+	files, err := filepath.Glob("testdata/reviews/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no reviews in testdata: %v", err)
+	}
+	for _, file := range files {
+		names = append(names, strings.TrimSuffix(filepath.Base(file), ".json"))
+	}
+	return names
+}
+
+// review is the body of a recorded review as the API server sent it: in one
+// line.
+func review(t testing.TB, name string) []byte {
+	t.Helper()
+	indented, err := os.ReadFile(filepath.Join("testdata", "reviews", name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var body bytes.Buffer
+	if err := json.Compact(&body, indented); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return body.Bytes()
+}
+
+// golden is a response as a person reads it: with its patch as JSON.
+type golden struct {
+	Allowed  bool
+	Message  []string          `json:",omitempty"` // by lines
+	Warnings []string          `json:",omitempty"`
+	Patch    json.RawMessage   `json:",omitempty"`
+	Audit    map[string]string `json:",omitempty"`
+}
+
+func goldenOf(resp *admissionv1.AdmissionResponse) golden {
+	g := golden{Allowed: resp.Allowed, Warnings: resp.Warnings, Patch: resp.Patch, Audit: resp.AuditAnnotations}
+	if resp.Result != nil {
+		g.Message = strings.Split(resp.Result.Message, "\n")
+	}
+	return g
+}
+
+// Every recorded review has a golden answer from every path.
+func TestGoldenReviews(t *testing.T) {
+	policy := policy(t, article)
+	for _, name := range reviews(t) {
+		t.Run(name, func(t *testing.T) {
+			req, err := Decode(review(t, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got bytes.Buffer
+			encoder := json.NewEncoder(&got)
+			encoder.SetIndent("", "  ")
+			encoder.SetEscapeHTML(false)
+			err = encoder.Encode(map[string]golden{
+				"/validating":              goldenOf(Deny(policy)(req)),
+				"/validating/warn":         goldenOf(Warn(policy)(req)),
+				"/validating/unknown-mode": goldenOf(UnknownMode(req)),
+				"/mutating":                goldenOf(Mirror(policy.Mirrors)(req)),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			compare(t, filepath.Join("testdata", "answers", name+".json"), got.Bytes())
+		})
+	}
+}
+
+// compare holds an answer against its file, or writes the file.
+func compare(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+// What is decoded of a recorded review is what the server's author meant.
+func TestDecodeGolden(t *testing.T) {
+	req, err := Decode(review(t, "pod-update-set-image"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if req.UID == "" || !req.isPod() || req.Operation != admissionv1.Update || req.OldObject == nil || req.Object.DisplayName() == "" {
+		t.Errorf("request %+v", req)
+	}
+	var images []string
+	for i := range req.newImages() {
+		images = append(images, i.Reference)
+	}
+	if diff := cmp.Diff([]string{"nginx:1.26"}, images); diff != "" {
+		t.Errorf("new images (-want +got):\n%s", diff)
+	}
+}
+
+// A patched pod is the pod with other images: fields that the webhook does not
+// know survive, the ones of tomorrow too.
+func TestPatchKeepsEverythingElse(t *testing.T) {
+	body := review(t, "pod-create-full")
+	for _, known := range []string{`"spec":{`, `"image":{`, `"metadata":{`} {
+		body = bytes.ReplaceAll(body, []byte(known), []byte(known+`"ofTomorrow":{"a":[1.50,null,"\u00fc"]},`))
+	}
+	var raw struct {
+		Request struct{ Object json.RawMessage }
+	}
+	if err := json.Unmarshal(body, &raw); err != nil {
+		t.Fatal(err)
+	}
+	req, err := Decode(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch := Mirror(policy(t, article).Mirrors)(req).Patch
+	patched := applyPatch(t, raw.Request.Object, patch)
+	if bytes.Equal(patched, raw.Request.Object) || !bytes.Contains(patched, []byte("ofTomorrow")) {
+		t.Fatal("the patch changes nothing, or nothing is unknown")
+	}
+	restored := applyPatch(t, patched, inverse(t, req, patch))
+	if diff := cmp.Diff(generic(t, raw.Request.Object), generic(t, restored)); diff != "" {
+		t.Errorf("beside the images (-before +after):\n%s", diff)
+	}
+}
+
+func applyPatch(t *testing.T, document, patch []byte) []byte {
+	t.Helper()
+	decoded, err := jsonpatch.DecodePatch(patch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patched, err := decoded.Apply(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return patched
+}
+
+// inverse is the patch that puts the images back.
+func inverse(t *testing.T, req *Request, patch []byte) []byte {
+	t.Helper()
+	written := map[string]string{}
+	for i := range req.newImages() {
+		written[i.Pointer()] = i.Reference
+	}
+	var ops []replacement
+	if err := json.Unmarshal(patch, &ops); err != nil {
+		t.Fatal(err)
+	}
+	for i := range ops {
+		ops[i].Value = written[ops[i].Path]
+	}
+	back, err := json.Marshal(ops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return back
+}
+
+func generic(t *testing.T, document []byte) (v any) {
+	t.Helper()
+	if err := json.Unmarshal(document, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}

@@ -1,0 +1,54 @@
+package admission
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+)
+
+func TestUnknownMode(t *testing.T) {
+	namespace := func(labels string) *Request {
+		r := created(t, fmt.Sprintf(`{"metadata":{"name":"shop","labels":{%s}}}`, labels))
+		return r.of(namespaceKind)
+	}
+	const label = `namespace "shop": the label image-webhook.dev/mode is `
+	const asDeny = "none of deny, warn, off: treated as deny"
+	tests := []struct {
+		name    string
+		request *Request
+		want    string // the warning; empty: none
+	}{
+		{"misspelt", namespace(`"image-webhook.dev/mode":"of"`), label + `"of", ` + asDeny},
+		{"in another case", namespace(`"image-webhook.dev/mode":"Warn"`), label + `"Warn", ` + asDeny},
+		{"empty", namespace(`"image-webhook.dev/mode":""`), label + `"", ` + asDeny},
+		{"a pod, which does not say what its namespace's label is", created(t, podOf("nginx:1.25")), label + asDeny},
+		// The webhook configurations do not ask about these.
+		{"deny", namespace(`"image-webhook.dev/mode":"deny"`), ""},
+		{"warn", namespace(`"image-webhook.dev/mode":"warn"`), ""},
+		{"off", namespace(`"image-webhook.dev/mode":"off"`), ""},
+		{"no label", namespace(`"other":"of"`), ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			want := &admissionv1.AdmissionResponse{Allowed: true}
+			if tt.want != "" {
+				want.Warnings = []string{tt.want}
+			}
+			if diff := cmp.Diff(want, UnknownMode(tt.request)); diff != "" {
+				t.Errorf("response (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A label's value and a namespace's name have at most 63 characters.
+func TestUnknownModeFits(t *testing.T) {
+	r := created(t, fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, ModeLabel, strings.Repeat("x", 63))).of(namespaceKind)
+	r.Namespace = strings.Repeat("n", 63)
+	if got := UnknownMode(r).Warnings[0]; len(got) > maxWarning {
+		t.Errorf("%d bytes: %s", len(got), got)
+	}
+}

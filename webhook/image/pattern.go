@@ -1,0 +1,111 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// wildcard is the pattern of all registries.
+const wildcard = "*"
+
+// pattern is a registry, or what is below a path of it, or any registry. It
+// matches on path boundaries: quay.io/team has quay.io/team/app and
+// quay.io/team itself, but not quay.io/teams.
+type pattern struct {
+	registry string // normalised, or the wildcard
+	path     string // without a leading slash; empty: the whole registry
+	compared string // registry in the spelling that is compared
+}
+
+// String returns the pattern as parsePattern reads it.
+func (p pattern) String() string {
+	if p.path == "" {
+		return p.registry
+	}
+	return p.registry + "/" + p.path
+}
+
+func (p pattern) any() bool { return p.registry == wildcard }
+
+// matches reports whether a path of a registry, which is canonical, is in the
+// pattern.
+func (p pattern) matches(registry, path string) bool {
+	return p.any() || p.compared == registry && below(path, p.path)
+}
+
+// below reports whether a path is the other one or has it as its beginning,
+// whole components of it. Everything is below the empty path.
+func below(path, parent string) bool {
+	rest, ok := strings.CutPrefix(path, parent)
+	return ok && (parent == "" || rest == "" || rest[0] == '/')
+}
+
+// equal reports whether two patterns match the same.
+func (p pattern) equal(q pattern) bool { return p.compared == q.compared && p.path == q.path }
+
+// longer reports whether a pattern says more than another that matches the
+// same reference.
+func (p pattern) longer(q pattern) bool {
+	return q.any() && !p.any() || len(p.path) > len(q.path)
+}
+
+// canonical returns the one spelling of a registry by which patterns are
+// compared: DNS names have no case, and 443 is the port of a registry that
+// names none. So QUAY.IO/app and quay.io:443/app do not get around quay.io.
+func canonical(registry string) string {
+	return strings.TrimSuffix(strings.ToLower(registry), ":443")
+}
+
+// Why a text is no pattern.
+var (
+	errNoRegistry = errors.New("no registry")
+	errPath       = errors.New("unreadable path")
+)
+
+// parsePattern reads a registry with or without a path, or the wildcard. It
+// fails with errNoRegistry or errPath.
+func parsePattern(s string) (pattern, error) {
+	if s == wildcard {
+		return pattern{registry: wildcard, compared: wildcard}, nil
+	}
+	host, path, hasPath := strings.Cut(s, "/")
+	registry, ok := parseRegistry(host)
+	if !ok {
+		return pattern{}, errNoRegistry
+	}
+	if hasPath && !isPath(path) {
+		return pattern{}, errPath
+	}
+	return pattern{registry, path, canonical(registry)}, nil
+}
+
+// parseRegistry returns the normalised name of a registry. It asks the parser
+// whether it takes s for one when a path follows; two components, because
+// docker.io puts library/ before a single one. A host with an underscore is
+// none by the grammar, though a reference with it can be read.
+func parseRegistry(s string) (string, bool) {
+	ref, err := Parse(s + "/x/x")
+	return ref.Registry, err == nil && ref.Path == "x/x" && !strings.Contains(s, "_")
+}
+
+// isPath reports whether s can be the beginning of a path.
+func isPath(s string) bool {
+	ref, err := Parse("registry.invalid/" + s + "/x")
+	return err == nil && ref.Path == s+"/x"
+}
+
+// splitList splits a comma-separated list and trims its items; what names one
+// of them in the error for an empty one. Blank text has no items.
+func splitList(what, s string) ([]string, error) {
+	if strings.TrimSpace(s) == "" {
+		return nil, nil
+	}
+	items := strings.Split(s, ",")
+	for i, item := range items {
+		if items[i] = strings.TrimSpace(item); items[i] == "" {
+			return nil, fmt.Errorf("%s %d of %q is empty: remove the spare comma", what, i+1, s)
+		}
+	}
+	return items, nil
+}

@@ -1,0 +1,156 @@
+package image
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// newPolicy reads a policy from its flags.
+func newPolicy(t testing.TB, tags, exempt, rules string) Policy {
+	t.Helper()
+	disallowed, err := ParseTags(tags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patterns, err := ParsePatterns(exempt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Policy{Disallowed: disallowed, Exempt: patterns, Mirrors: mustMirrors(t, rules)}
+}
+
+func TestCheck(t *testing.T) {
+	const busybox = "docker.io/library/busybox,quay.io/team"
+	latest, implied := TagError{Tag: "latest"}, TagError{Tag: "latest", Implied: true}
+	none := TagError{}
+	tests := []struct {
+		name   string
+		tags   string
+		exempt string
+		in     string
+		want   TagError // the zero value: allowed
+	}{
+		{"fixed tag", "latest", "", "nginx:1.25", none},
+		{"latest", "latest", "", "nginx:latest", latest},
+		{"untagged", "latest", "", "nginx", implied},
+		{"untagged, with a port", "latest", "", "registry:5000/app", implied},
+		{"tags are case-sensitive", "latest", "", "nginx:LATEST", none},
+		{"a tag that only begins like it", "latest", "", "nginx:latest-alpine", none},
+		{"digest", "latest", "", "nginx@" + sha256Ref, none},
+		{"latest with a digest", "latest", "", "nginx:latest@" + sha256Ref, none},
+
+		{"one of several", "latest,dev,edge", "", "nginx:edge", TagError{Tag: "edge"}},
+		{"none of several", "latest,dev,edge", "", "nginx:1", none},
+		{"untagged is latest, which is allowed", "dev", "", "nginx", none},
+		{"no tags are disallowed", "", "", "nginx:latest", none},
+
+		{"exempt image", "latest", busybox, "busybox", none},
+		{"exempt image, written in full", "latest", busybox, "docker.io/library/busybox:latest", none},
+		{"exempt image, as it is mirrored", "latest", busybox, "docker.mirror.example/library/busybox:latest", none},
+		{"exempt path", "latest", busybox, "quay.io/team/app", none},
+		{"exempt path in another spelling", "latest", busybox, "QUAY.IO:443/team/app", none},
+		{"exempt path itself", "latest", busybox, "quay.io/team:latest", none},
+		{"beside the exempt path", "latest", busybox, "quay.io/teams/app:latest", latest},
+		{"beside the exempt image", "latest", busybox, "busyboxes:latest", latest},
+		{"exempt mirror, before an image is there", "latest", "docker.mirror.example/library/nginx", "nginx", none},
+		{"exempt mirror", "latest", "docker.mirror.example", "docker.mirror.example/library/nginx", none},
+		{"another image of the exempt mirror's registry", "latest", "docker.mirror.example/bitnami", "nginx:latest", latest},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := newPolicy(t, tt.tags, tt.exempt, article).Check(tt.in)
+			got := new(TagError)
+			if err != nil && !errors.As(err, &got) {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, *got); diff != "" {
+				t.Errorf("verdict (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCheckUnreadable(t *testing.T) {
+	policy := newPolicy(t, "latest", "docker.io,quay.io", article)
+	for _, tt := range unreadable {
+		if err := policy.Check(tt.in); !errors.Is(err, ErrInvalid) || err.Error() != tt.want {
+			t.Errorf("%q: %v, want %s", tt.in, err, tt.want)
+		}
+	}
+}
+
+func TestTagError(t *testing.T) {
+	tests := []struct {
+		err  TagError
+		want string
+	}{
+		{TagError{Tag: "dev"}, `disallowed tag "dev"`},
+		{TagError{Tag: "latest", Implied: true}, `no tag, which means the disallowed "latest"`},
+	}
+	for _, tt := range tests {
+		if got := tt.err.Error(); got != tt.want {
+			t.Errorf("error %s, want %s", got, tt.want)
+		}
+	}
+}
+
+func TestParseLists(t *testing.T) {
+	tags := func(s string) (string, error) { l, err := ParseTags(s); return l.String(), err }
+	patterns := func(s string) (string, error) { l, err := ParsePatterns(s); return l.String(), err }
+	const (
+		noTag = " is no tag: write the tag alone, such as latest: up to 128 letters, digits, dots, dashes and underscores, the first no dot or dash"
+		form  = "write REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox; "
+		host  = form + "a registry is HOST[:PORT] with a dot or a port, or localhost"
+		path  = form + "a path is lower-case components after single slashes, without tag and digest"
+	)
+	tests := []struct {
+		parse func(string) (string, error)
+		in    string
+		want  string // the list again
+		err   string
+	}{
+		{tags, "", "", ""},
+		{tags, " latest , Dev_1.x", "latest,Dev_1.x", ""},
+		{tags, "latest,,dev", "", `tag 2 of "latest,,dev" is empty: remove the spare comma`},
+		{tags, "nginx:latest", "", `"nginx:latest"` + noTag},
+		{tags, ":latest", "", `":latest"` + noTag},
+		{tags, "a/b", "", `"a/b"` + noTag},
+		{tags, "-dev", "", `"-dev"` + noTag},
+		{tags, "*", "", `"*"` + noTag},
+		{tags, "x@" + sha256Ref, "", `"x@` + sha256Ref + `"` + noTag},
+		{tags, strings.Repeat("a", 129), "", `"` + strings.Repeat("a", 129) + `"` + noTag},
+
+		{patterns, "", "", ""},
+		{patterns, "quay.io, index.docker.io/library/busybox", "quay.io,docker.io/library/busybox", ""},
+		{patterns, "host:5000/a/b", "host:5000/a/b", ""},
+		{patterns, "quay.io,", "", `image pattern 2 of "quay.io," is empty: remove the spare comma`},
+		{patterns, "busybox", "", `image pattern "busybox" begins with no registry: ` + host},
+		{patterns, "library/busybox", "", `image pattern "library/busybox" begins with no registry: ` + host},
+		{patterns, "quay.io/", "", `image pattern "quay.io/" has an unreadable path: ` + path},
+		{patterns, "quay.io/app:1", "", `image pattern "quay.io/app:1" has an unreadable path: ` + path},
+		{patterns, "quay.io/app@" + sha256Ref, "", `image pattern "quay.io/app@` + sha256Ref + `" has an unreadable path: ` + path},
+		{patterns, "quay.io/team*", "", `image pattern "quay.io/team*" has an unreadable path: ` + path},
+		{patterns, "*", "", `image pattern "*" would exempt every image: name registries or paths`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.in, func(t *testing.T) {
+			got, err := tt.parse(tt.in)
+			if got != tt.want {
+				t.Errorf("read as %q, want %q", got, tt.want)
+			}
+			if got := errorText(err); got != tt.err {
+				t.Errorf("error %s, want %s", got, tt.err)
+			}
+		})
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

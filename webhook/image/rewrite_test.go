@@ -1,0 +1,242 @@
+package image
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func mustMirrors(t testing.TB, rules string) Mirrors {
+	t.Helper()
+	m, err := ParseMirrors(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// checkRewrite compares what rules make of a reference; an empty want stands
+// for a reference that is left as it is.
+func checkRewrite(t *testing.T, rules, in, want string) {
+	t.Helper()
+	rewritten := want != ""
+	if !rewritten {
+		want = in
+	}
+	if got, ok := mustMirrors(t, rules).Rewrite(in); got != want || ok != rewritten {
+		t.Errorf("%q rewrites %q to %q, %v, want %q, %v", rules, in, got, ok, want, rewritten)
+	}
+}
+
+// TestRewrite has the rules that the reference table of TestParse, which goes
+// by the article's rules, does not reach.
+func TestRewrite(t *testing.T) {
+	const overlapping = "quay.io/team/app=app.example,quay.io=all.example/quay,quay.io/team=team.example/t,quay.io/team/app/private="
+	const others = "*=m.example/all,quay.io=q.example,quay.io/team=,ghcr.io/acme=acme.example"
+	tests := []struct {
+		name  string
+		rules string
+		in    string
+		want  string // empty: left as it is
+	}{
+		{"another spelling of a registry: port", article, "docker.io:443/library/nginx:1", "docker.mirror.example/library/nginx:1"},
+		{"another spelling of a registry: case", article, "REGISTRY.K8S.IO/pause:3.10", "k8s.mirror.example/pause:3.10"},
+		{"docker.io in another case", article, "Docker.io/library/nginx:1", "docker.mirror.example/library/nginx:1"},
+		{"another spelling in the rule", "Quay.io:443=mirror.example", "quay.io/app:1", "mirror.example/app:1"},
+		{"another port is another registry", article, "registry.k8s.io:5000/pause:3.10", ""},
+		{"what is on the mirror stays there", article, "docker.mirror.example/library/nginx:1", ""},
+		{"no rules", "", "docker.io/library/nginx:1", ""},
+		{"mirror with a port and a path", "docker.io=m:5000/hub", "nginx:1", "m:5000/hub/library/nginx:1"},
+		{"registry with a port", "host:5000=m.example/host", "host:5000/x:1", "m.example/host/x:1"},
+		{"a host without the port is no registry", "host:5000=m.example/host", "host/x:1", ""},
+
+		{"longest match: the registry", overlapping, "quay.io/other:1", "all.example/quay/other:1"},
+		{"longest match: the path", overlapping, "quay.io/team/web:1", "team.example/t/web:1"},
+		{"longest match: the longer path", overlapping, "quay.io/team/app/x:1", "app.example/x:1"},
+		{"longest match: an exclusion", overlapping, "quay.io/team/app/private/x:1", ""},
+		{"longest match: the exclusion's own path", overlapping, "quay.io/team/app/private:1", ""},
+		{"paths end at a boundary", overlapping, "quay.io/teams/web:1", "all.example/quay/teams/web:1"},
+		{"paths are not looked for inside", overlapping, "quay.io/x/team/web:1", "all.example/quay/x/team/web:1"},
+		{"paths have a case-insensitive registry", overlapping, "QUAY.IO/team/web:1", "team.example/t/web:1"},
+		{"the path itself is an image", "quay.io/team=m.example/t", "quay.io/team:1", "m.example/t:1"},
+		{"the path itself has no name on a mirror without a path", "quay.io/team=m.example", "quay.io/team:1", ""},
+
+		{"Docker Hub: official images", "docker.io/library=m.example/official", "nginx:1", "m.example/official/nginx:1"},
+		{"Docker Hub: one official image", "docker.io/library/nginx=m.example/nginx", "nginx:1", "m.example/nginx:1"},
+		{"Docker Hub: a user", "docker.io/bitnami=m.example/bitnami", "bitnami/redis:7", "m.example/bitnami/redis:7"},
+		{"Docker Hub: no user of the name of an official image", "docker.io/nginx=m.example", "nginx:1", ""},
+		{"Docker Hub excluded", "docker.io=,*=m.example", "nginx:1", ""},
+
+		{"all others", others, "ghcr.io/x/y:1", "m.example/all/x/y:1"},
+		{"all others: a short name", others, "nginx:1", "m.example/all/library/nginx:1"},
+		{"all others: not one with a rule", others, "quay.io/x:1", "q.example/x:1"},
+		{"all others: not one that is excluded", others, "quay.io/team/x:1", ""},
+		{"all others: what a path of the registry leaves", others, "ghcr.io/acme/x:1", "acme.example/x:1"},
+		{"all others: not its own mirror", others, "m.example/x:1", ""},
+		{"all others: not the mirror of another rule", others, "acme.example/x:1", ""},
+		{"all others: not a mirror in another spelling", others, "Q.EXAMPLE:443/x:1", ""},
+		{"all others excluded changes nothing", "*=", "nginx:1", ""},
+
+		{"a path that grows past the limit of 255 bytes", "m.example/hub", strings.Repeat("a", 255) + ":1", ""},
+		{"a path that just fits", "m.example/hub", "x/" + strings.Repeat("a", 249) + ":1", "m.example/hub/x/" + strings.Repeat("a", 249) + ":1"},
+		// There a single component would be read as library/etcd.
+		{"docker.io as a mirror: one component", "quay.io=docker.io", "quay.io/etcd:1", ""},
+		{"docker.io as a mirror", "quay.io=docker.io", "quay.io/coreos/etcd:1", "docker.io/coreos/etcd:1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { checkRewrite(t, tt.rules, tt.in, tt.want) })
+	}
+}
+
+// The order in which rules are written means nothing.
+func TestRewriteInAnyOrder(t *testing.T) {
+	rules := []string{"quay.io=all.example", "quay.io/team=team.example", "quay.io/team/app=", "*=rest.example"}
+	want := map[string]string{
+		"quay.io/x:1": "all.example/x:1", "quay.io/team/x:1": "team.example/x:1", "quay.io/team/app:1": "", "nginx": "rest.example/library/nginx",
+	}
+	for range rules {
+		rules = append(rules[1:], rules[0])
+		for in, mirrored := range want {
+			checkRewrite(t, strings.Join(rules, ","), in, mirrored)
+		}
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	const shared = "docker.io=m.example/x,quay.io=m.example/x,ghcr.io/acme=m.example/x/acme"
+	tests := []struct {
+		name  string
+		rules string
+		in    string
+		want  []string
+	}{
+		{"as Docker writes it", article, "docker.mirror.example/library/nginx:1.25", []string{"nginx:1.25"}},
+		{"tag and digest", article, "docker.mirror.example/bitnami/redis:7@" + sha256Ref, []string{"bitnami/redis:7@" + sha256Ref}},
+		{"another registry", article, "k8s.mirror.example/pause:3.10", []string{"registry.k8s.io/pause:3.10"}},
+		{"mirrors that share a path", shared, "m.example/x/library/app:1", []string{"app:1", "quay.io/library/app:1"}},
+		{"a longer path of the mirror", shared, "m.example/x/acme/app:1", []string{"acme/app:1", "quay.io/acme/app:1", "ghcr.io/acme/app:1"}},
+		{"an image that is a rule's path", "quay.io/team=m.example/t", "m.example/t:1", []string{"quay.io/team:1"}},
+		{"on no mirror", article, "quay.io/x:1", nil},
+		{"beside the mirror's path", shared, "m.example/xy/app:1", nil},
+		{"nothing leads there", article, "docker.mirror.example/nginx:1", nil},
+		{"excluded from what leads there", "quay.io=m.example,quay.io/team=", "m.example/team/x:1", nil},
+		{"the wildcard forgets the registry", "*=m.example/all", "m.example/all/x:1", nil},
+		{"unreadable", article, "docker.mirror.example/Nginx", nil},
+		{"no rules", "", "nginx:1", nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, mustMirrors(t, tt.rules).Origins(tt.in)); diff != "" {
+				t.Errorf("origins (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// rulesSeeds are rule sets for the fuzzers, accepted and refused ones.
+var rulesSeeds = []string{
+	article,
+	"docker.io=m:5000/hub,quay.io=docker.mirror.example",
+	"quay.io=docker.io",
+	"a.b:c.d,c.d:a.b",
+	"quay.io/a=quay.io/b,quay.io/b/c=,*=m.example/x",
+	"quay.io=quay.io/cache,quay.io/cache=",
+	"*=m.example,docker.io/library/nginx=m.example/nginx,docker.io/library=",
+	"quay.io/a/b=quay.io/a",
+}
+
+// FuzzRewrite proves that rewriting what was rewritten changes nothing, that
+// tag and digest survive and that the way back leads home, for every set of
+// rules that is accepted.
+func FuzzRewrite(f *testing.F) {
+	for _, rules := range rulesSeeds {
+		for _, tt := range valid {
+			f.Add(rules, tt.in)
+		}
+	}
+	f.Fuzz(func(t *testing.T, rules, s string) {
+		m, err := ParseMirrors(rules)
+		if err != nil {
+			return
+		}
+		once, ok := m.Rewrite(s)
+		if ok == (once == s) {
+			t.Errorf("rewritten to %q, %v", once, ok)
+		}
+		if twice, again := m.Rewrite(once); again {
+			t.Errorf("rewritten to %q and then to %q", once, twice)
+		}
+		if ok {
+			checkRewritten(t, s, once)
+		}
+		for _, origin := range m.Origins(once) {
+			checkRewrite(t, rules, origin, once)
+		}
+	})
+}
+
+// checkRewritten holds a rewritten reference against the original.
+func checkRewritten(t *testing.T, from, to string) {
+	t.Helper()
+	before, err := Parse(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.String() != to {
+		t.Errorf("%q means %q", to, after)
+	}
+	if after.Suffix() != before.Suffix() || !strings.HasSuffix(to, before.Suffix()) {
+		t.Errorf("tag and digest %q became %q", before.Suffix(), after.Suffix())
+	}
+}
+
+// FuzzConverge proves that no set of rules that is accepted rewrites twice. It
+// asks about the references that could show it: what the rules lead to and
+// start from, and what is below these.
+func FuzzConverge(f *testing.F) {
+	for _, rules := range rulesSeeds {
+		f.Add(rules)
+	}
+	f.Fuzz(func(t *testing.T, rules string) {
+		m, err := ParseMirrors(rules)
+		if err != nil || len(m.rules) > 8 {
+			return
+		}
+		if again, err := ParseMirrors(m.String()); err != nil || again.String() != m.String() {
+			t.Errorf("%q is read again as %q, %v", m, again, err)
+		}
+		for _, s := range crossings(m) {
+			if once, ok := m.Rewrite(s); ok {
+				if twice, again := m.Rewrite(once); again {
+					t.Errorf("%q rewrites %q to %q and then to %q", m, s, once, twice)
+				}
+			}
+		}
+	})
+}
+
+// crossings are references at and below every pattern of the rules, with the
+// path of every pattern behind it.
+func crossings(m Mirrors) (refs []string) {
+	patterns := []pattern{{registry: "other.example"}}
+	for _, r := range m.rules {
+		for _, p := range []pattern{r.from, r.to} {
+			if !p.any() && p.registry != "" {
+				patterns = append(patterns, p)
+			}
+		}
+	}
+	for _, p := range patterns {
+		refs = append(refs, p.String(), p.String()+"/x")
+		for _, q := range patterns {
+			tail := strings.TrimPrefix(q.path, p.path)
+			refs = append(refs, p.String()+"/"+q.path+"/x", p.String()+tail, p.String()+tail+"/x")
+		}
+	}
+	return refs
+}

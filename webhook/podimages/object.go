@@ -1,0 +1,89 @@
+package podimages
+
+// Object is an object of any kind of the table, reduced to what is judged. One
+// type for all kinds, so that a body is decoded in one pass, whatever the order
+// of its keys: no two kinds have something different at the same path.
+type Object struct {
+	Metadata Metadata  `json:"metadata"`
+	Spec     Spec      `json:"spec"`
+	Template *Template `json:"template"` // of a PodTemplate
+}
+
+// Metadata is what tells one object from another.
+type Metadata struct {
+	Name         string `json:"name"`
+	GenerateName string `json:"generateName"`
+	// Maps, not structs of the keys that are judged: users choose the keys, and
+	// a struct would take them in any case of letters.
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+// Spec is the part of a pod's spec that names images, or the spec of what makes
+// pods from a template.
+type Spec struct {
+	Containers          []Container `json:"containers"`
+	InitContainers      []Container `json:"initContainers"`
+	EphemeralContainers []Container `json:"ephemeralContainers"`
+	Volumes             []Volume    `json:"volumes"`
+
+	Template    *Template `json:"template"`    // of pods
+	JobTemplate *Template `json:"jobTemplate"` // of a CronJob: its spec has the template
+}
+
+// Template is a template of pods or of Jobs.
+type Template struct {
+	Spec Spec `json:"spec"`
+}
+
+// spec returns the template's spec, or nil without a template.
+func (t *Template) spec() *Spec {
+	if t == nil {
+		return nil
+	}
+	return &t.Spec
+}
+
+// template returns the spec of the template within a template, or nil.
+func (t *Template) template() *Spec {
+	if t == nil {
+		return nil
+	}
+	return t.Spec.Template.spec()
+}
+
+// Container is a container of any of the pod's lists.
+type Container struct {
+	Name  string `json:"name"`
+	Image string `json:"image"`
+}
+
+// Volume is a volume. Only one that is an image has a reference.
+type Volume struct {
+	Name  string `json:"name"`
+	Image struct {
+		Reference string `json:"reference"`
+	} `json:"image"`
+}
+
+// configMirror is the annotation of the mirror pods of static pods: the API
+// server's copies of pods that the kubelet reads from files.
+const configMirror = "kubernetes.io/config.mirror"
+
+// IsStatic reports whether the object is the mirror pod of a static pod. The
+// kubelet runs what its file says, whatever becomes of the mirror pod. Nobody
+// can run another pod under this annotation: it cannot be removed later, and
+// the kubelet deletes what has it without a file.
+func (o *Object) IsStatic() bool {
+	_, ok := o.Metadata.Annotations[configMirror]
+	return ok
+}
+
+// DisplayName returns the object's name or, before it has one, the prefix from
+// which it will be generated.
+func (o *Object) DisplayName() string {
+	if o.Metadata.Name != "" {
+		return o.Metadata.Name
+	}
+	return o.Metadata.GenerateName
+}

@@ -8,7 +8,8 @@ SHELL := /bin/sh
 #   KIND_NODE_IMAGE=REF    the cluster's node image, instead of finding or building one
 #   KEEP=1                 make e2e keeps a cluster that it created
 #   FOCUS=REGEXP           make e2e runs only the specs that match
-export ENGINE KIND_NODE_IMAGE KEEP
+#   FUZZTIME=30s           how long make fuzz runs each target
+export ENGINE KIND_NODE_IMAGE KEEP FUZZTIME
 
 STEP := scripts/step.sh
 CLUSTER := bin/cluster
@@ -69,6 +70,16 @@ e2e-debug: ## The suite, stopping at the first failure with the cluster kept for
 	@$(STEP) "compile the suite" go test -c -o e2e/e2e.test ./e2e
 	@mkdir -p artifacts
 	KEEP=1 $(GINKGO) --fail-fast -v e2e/e2e.test
+
+.PHONY: fuzz
+fuzz: ## Every fuzz target for FUZZTIME each (30s)
+	@scripts/fuzz.sh
+
+.PHONY: record
+record: ## Record the golden reviews in webhook/admission/testdata from the cluster's API server
+	@$(STEP) "compile the suite" go test -c -o e2e/e2e.test ./e2e
+	@mkdir -p artifacts
+	RECORD=1 $(GINKGO) --label-filter=record e2e/e2e.test
 
 .PHONY: verify
 verify: ## gofmt, vet, go mod tidy, staticcheck, shellcheck: all of them, then the verdict

@@ -80,13 +80,19 @@ func (c *Cluster) writeStandIn(ctx context.Context, path string, refs []string) 
 	if err := build.Run(ctx); err != nil {
 		return err
 	}
-	standIn := scratch.Image{
-		Files:      []scratch.File{{Path: "/pause", Source: path + ".program"}},
-		Entrypoint: "/pause",
+	var images []scratch.Tagged
+	for _, ref := range refs {
+		standIn := scratch.Image{
+			Files:      []scratch.File{{Path: "/pause", Source: path + ".program"}},
+			Entrypoint: "/pause",
+			// To a node, images with the same bytes are one image with many names.
+			Labels: map[string]string{"image-webhook.dev/stand-in-for": ref},
+		}
+		image, err := standIn.Build(path + ".layer")
+		if err != nil {
+			return err
+		}
+		images = append(images, scratch.Tagged{Image: image, Refs: []string{ref}})
 	}
-	image, err := standIn.Build(path + ".layer")
-	if err != nil {
-		return err
-	}
-	return scratch.WriteArchive(path, scratch.Tagged{Image: image, Refs: refs})
+	return scratch.WriteArchive(path, images...)
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -61,6 +60,7 @@ func TestObjects(t *testing.T) {
 		"04 Service image-webhook/webhook",
 		"04 PodDisruptionBudget image-webhook/webhook",
 		"05 ValidatingWebhookConfiguration /image-webhook",
+		"05 ValidatingWebhookConfiguration /image-webhook-warnings",
 		"05 MutatingWebhookConfiguration /image-webhook",
 		"06 Job image-webhook/patch-webhookconfigure",
 	}
@@ -118,7 +118,7 @@ func needs(t *testing.T, o object) (needed []string) {
 		needed = append(needed, subjects(typed.Subjects)...)
 	}
 	for _, hook := range hooks(o) {
-		needed = append(needed, key("Service", hook.client.Service.Namespace, hook.client.Service.Name))
+		needed = append(needed, key("Service", hook.ClientConfig.Service.Namespace, hook.ClientConfig.Service.Name))
 	}
 	return needed
 }
@@ -171,8 +171,8 @@ func TestServiceIsTheCertificatesHost(t *testing.T) {
 	}
 	for _, o := range objects {
 		for _, hook := range hooks(o) {
-			if got := hook.client.Service.Name + "." + hook.client.Service.Namespace; got != full {
-				t.Errorf("%s calls %s, the Service is %s", hook.name, got, full)
+			if got := hook.ClientConfig.Service.Name + "." + hook.ClientConfig.Service.Namespace; got != full {
+				t.Errorf("%s calls %s, the Service is %s", hook.Name, got, full)
 			}
 		}
 	}
@@ -186,8 +186,8 @@ func TestPortsLeadToTheServer(t *testing.T) {
 	container := webhookContainer(t, objects)
 	for _, o := range objects {
 		for _, hook := range hooks(o) {
-			if *hook.client.Service.Port != service.Port {
-				t.Errorf("%s calls port %d, the Service has %d", hook.name, *hook.client.Service.Port, service.Port)
+			if *hook.ClientConfig.Service.Port != service.Port {
+				t.Errorf("%s calls port %d, the Service has %d", hook.Name, *hook.ClientConfig.Service.Port, service.Port)
 			}
 		}
 	}
@@ -372,117 +372,5 @@ func TestImageIsTheOneThatIsBuilt(t *testing.T) {
 				t.Errorf("%s: image %s, pull policy %s", o, c.Image, c.ImagePullPolicy)
 			}
 		}
-	}
-}
-
-// hook is what the webhooks of both kinds have in common.
-type hook struct {
-	name        string
-	client      admissionregistrationv1.WebhookClientConfig
-	rules       []admissionregistrationv1.RuleWithOperations
-	policy      *admissionregistrationv1.FailurePolicyType
-	match       *admissionregistrationv1.MatchPolicyType
-	sideEffects *admissionregistrationv1.SideEffectClass
-	timeout     *int32
-	versions    []string
-	namespaces  *metav1.LabelSelector
-}
-
-func hooks(o object) (found []hook) {
-	switch typed := o.typed.(type) {
-	case *admissionregistrationv1.ValidatingWebhookConfiguration:
-		for _, w := range typed.Webhooks {
-			found = append(found, hook{w.Name, w.ClientConfig, w.Rules, w.FailurePolicy, w.MatchPolicy, w.SideEffects, w.TimeoutSeconds, w.AdmissionReviewVersions, w.NamespaceSelector})
-		}
-	case *admissionregistrationv1.MutatingWebhookConfiguration:
-		for _, w := range typed.Webhooks {
-			found = append(found, hook{w.Name, w.ClientConfig, w.Rules, w.FailurePolicy, w.MatchPolicy, w.SideEffects, w.TimeoutSeconds, w.AdmissionReviewVersions, w.NamespaceSelector})
-		}
-	}
-	return found
-}
-
-// A cluster must be able to start, and to go on, without the webhook.
-func TestConfigurationsAreBootSafe(t *testing.T) {
-	names := []string{}
-	for _, o := range load(t) {
-		for _, h := range hooks(o) {
-			names = append(names, h.name+*h.client.Service.Path)
-			checkHook(t, h)
-		}
-	}
-	want := []string{"validating.image-webhook.dev/validating", "mutating.image-webhook.dev/mutating"}
-	if diff := cmp.Diff(want, names); diff != "" {
-		t.Error(diff)
-	}
-	for _, file := range deploy.Files() {
-		for line := range strings.Lines(file.Content) {
-			if strings.HasPrefix(strings.TrimLeft(line, " -"), "caBundle:") {
-				t.Errorf("%s: a caBundle, which applying the file again would bring back", file.Name)
-			}
-		}
-	}
-}
-
-func checkHook(t *testing.T, h hook) {
-	t.Helper()
-	if h.policy == nil || *h.policy != admissionregistrationv1.Ignore {
-		t.Errorf("%s: failurePolicy is not Ignore", h.name)
-	}
-	if h.client.CABundle != nil {
-		t.Errorf("%s: has a caBundle", h.name)
-	}
-	if *h.sideEffects != admissionregistrationv1.SideEffectClassNone || *h.match != admissionregistrationv1.Equivalent || *h.timeout > 5 {
-		t.Errorf("%s: sideEffects %s, matchPolicy %s, timeout %ds", h.name, *h.sideEffects, *h.match, *h.timeout)
-	}
-	rules := []admissionregistrationv1.RuleWithOperations{{
-		Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
-		Rule: admissionregistrationv1.Rule{
-			APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"},
-			Scope: new(admissionregistrationv1.NamespacedScope),
-		},
-	}}
-	if diff := cmp.Diff(rules, h.rules); diff != "" {
-		t.Errorf("%s: rules:\n%s", h.name, diff)
-	}
-	left := &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
-		Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn,
-		Values: []string{"kube-system", "kube-node-lease", namespace},
-	}}}
-	if diff := cmp.Diff(left, h.namespaces); diff != "" {
-		t.Errorf("%s: namespaces left out:\n%s", h.name, diff)
-	}
-	if diff := cmp.Diff([]string{"v1"}, h.versions); diff != "" {
-		t.Errorf("%s: review versions:\n%s", h.name, diff)
-	}
-}
-
-func TestMutatingLooksAgain(t *testing.T) {
-	for _, w := range only[*admissionregistrationv1.MutatingWebhookConfiguration](t, load(t)).Webhooks {
-		if w.ReinvocationPolicy == nil || *w.ReinvocationPolicy != admissionregistrationv1.IfNeededReinvocationPolicy {
-			t.Errorf("%s: not reinvoked", w.Name)
-		}
-	}
-}
-
-// Between them the patches reach both sides, and only the validating one is
-// made binding.
-func TestOnlyTheValidatingSideBecomesBinding(t *testing.T) {
-	type end struct{ Validating, Mutating []verb.Side }
-	var got end
-	for _, patch := range asked[verb.Patch](t, load(t)) {
-		if patch.Validating.Selected {
-			got.Validating = append(got.Validating, patch.Validating)
-		}
-		if patch.Mutating.Selected {
-			got.Mutating = append(got.Mutating, patch.Mutating)
-		}
-	}
-	want := end{
-		Validating: []verb.Side{{Selected: true, FailurePolicy: admissionregistrationv1.Fail}},
-		Mutating:   []verb.Side{{Selected: true}},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
 	}
 }

@@ -1,43 +1,62 @@
 package e2e
 
 import (
+	"strings"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-var _ = Describe("deny", func() {
-	const warning = "Warning: use `latest` tag is not allowed\n"
-	const denied = `Error from server (Forbidden): admission webhook "validating.image-webhook.dev" denied the request: `
+// The beginnings of what kubectl prints of a warning and of a denial.
+const (
+	notAllowed = "Warning: use `latest` tag is not allowed: "
+	denied     = `Error from server (Forbidden): admission webhook "validating.image-webhook.dev" denied the request: `
+)
 
+// podManifest is for images that kubectl run does not take.
+func podManifest(image string) string {
+	return `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"containers":[{"name":"web","image":"` + image + `"}]}}`
+}
+
+var _ = Describe("deny", func() {
 	// What kubectl prints is what people act on: it is asserted to the letter.
 	DescribeTable("kubectl run is refused, with the reason and the remedy",
-		func(ctx SpecContext, image, message string) {
-			namespace := newNamespace(ctx)
-			Expect(kubectl(ctx, "run", "web", "--image="+image, "-n", namespace)).To(Equal(said{
-				Stderr: warning + denied + message + "\n",
+		func(ctx SpecContext, image, written, message string) {
+			const at = `container "web" (spec.containers[0].image) `
+			Expect(kubectl(ctx, "run", "web", "--image="+image, "-n", shared.Namespace)).To(Equal(said{
+				Stderr: notAllowed + at + `has image "` + written + `"` + "\n" + denied + at + `uses image ` + message + "\n",
 				Exit:   1,
 			}))
-			Expect(succeed(ctx, "get", "pods", "-n", namespace, "-o", "name")).To(BeEmpty())
+			Expect(succeed(ctx, "get", "pods", "-n", shared.Namespace, "-o", "name")).To(BeEmpty())
 		},
-		Entry("the tag latest", "quay.io/app:latest",
-			`container "web" (spec.containers[0].image) uses image "quay.io/app:latest", `+
-				`whose tag "latest" can change under you: `+
+		Entry("the tag latest", "quay.io/app:latest", "quay.io/app:latest",
+			`"quay.io/app:latest", whose tag "latest" is not allowed because it can change under you: `+
 				`name a fixed tag such as quay.io/app:1.2.3 or pin a digest (quay.io/app@sha256:...)`),
-		Entry("no tag", "nginx",
-			`container "web" (spec.containers[0].image) uses image "docker.mirror.example/library/nginx", `+
-				`which has no tag and so means "latest", a tag that can change under you: `+
-				`name a fixed tag such as docker.mirror.example/library/nginx:1.2.3 `+
-				`or pin a digest (docker.mirror.example/library/nginx@sha256:...)`),
-		Entry("a registry with a port, no tag", "host:5000/app",
-			`container "web" (spec.containers[0].image) uses image "host:5000/app", `+
-				`which has no tag and so means "latest", a tag that can change under you: `+
+		Entry("no tag, and a mirror: both names", "nginx", "nginx",
+			`"nginx" (mirrored to "docker.mirror.example/library/nginx"), `+
+				`which has no tag and so means "latest", a tag that is not allowed because it can change under you: `+
+				`name a fixed tag such as nginx:1.2.3 or pin a digest (nginx@sha256:...)`),
+		Entry("a registry with a port, no tag", "host:5000/app", "host:5000/app",
+			`"host:5000/app", `+
+				`which has no tag and so means "latest", a tag that is not allowed because it can change under you: `+
 				`name a fixed tag such as host:5000/app:1.2.3 or pin a digest (host:5000/app@sha256:...)`),
 	)
 
+	It("says of an unreadable reference that it is one", func(ctx SpecContext) {
+		const at = `container "web" (spec.containers[0].image) `
+		Expect(kubectlWith(ctx, podManifest("Nginx:1"), "create", "-n", shared.Namespace, "-f", "-")).To(Equal(said{
+			Stderr: "Warning: image reference cannot be read: " + at + `has image "Nginx:1"` + "\n" +
+				strings.Replace(denied, "Error from server (Forbidden): ", `Error from server (Forbidden): error when creating "STDIN": `, 1) +
+				at + `uses image "Nginx:1", which cannot be read (invalid reference format: repository name (library/Nginx) must be lowercase): ` +
+				"write it as [REGISTRY/]NAME:TAG or [REGISTRY/]NAME@DIGEST\n",
+			Exit: 1,
+		}))
+	})
+
 	DescribeTable("a pod is refused",
 		func(ctx SpecContext, image string, initImages ...string) {
-			err := dryRun(ctx, newPod(newNamespace(ctx), image, initImages...))
+			err := dryRun(ctx, newPod(shared.Namespace, image, initImages...))
 			Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%v", err)
 			Expect(err).To(MatchError(ContainSubstring("validating.image-webhook.dev")))
 		},
@@ -50,7 +69,7 @@ var _ = Describe("deny", func() {
 
 	DescribeTable("a pod is admitted",
 		func(ctx SpecContext, image string, initImages ...string) {
-			Expect(dryRun(ctx, newPod(newNamespace(ctx), image, initImages...))).To(Succeed())
+			Expect(dryRun(ctx, newPod(shared.Namespace, image, initImages...))).To(Succeed())
 		},
 		Entry("with a tag", "nginx:1.25"),
 		Entry("with a tag that only looks like latest", "nginx:latest-alpine"),
@@ -60,11 +79,19 @@ var _ = Describe("deny", func() {
 		Entry("with fixed init containers", "nginx:1.25", "busybox:1.36"),
 	)
 
+	It("refuses an image volume", func(ctx SpecContext) {
+		err := dryRun(ctx, withImageVolume(newPod(shared.Namespace, "nginx:1.25"), "acme/model:latest"))
+		Expect(err).To(MatchError(ContainSubstring(
+			`volume "files" (spec.volumes[0].image.reference) uses image "acme/model:latest" (mirrored to "docker.mirror.example/acme/model:latest")`)))
+	})
+
 	It("names every fault of a pod at once", func(ctx SpecContext) {
-		err := dryRun(ctx, newPod(newNamespace(ctx), "quay.io/app:latest", "quay.io/init"))
-		Expect(err).To(MatchError(And(
-			ContainSubstring(`container "web" (spec.containers[0].image) uses image "quay.io/app:latest"`),
-			ContainSubstring(`container "init-0" (spec.initContainers[0].image) uses image "quay.io/init"`),
+		pod := withImageVolume(newPod(shared.Namespace, "quay.io/app:latest", "quay.io/init"), "quay.io/model")
+		Expect(dryRun(ctx, pod)).To(MatchError(And(
+			ContainSubstring("denied the request: 3 images are not allowed\n"),
+			ContainSubstring(`- container "web" (spec.containers[0].image) uses image "quay.io/app:latest"`),
+			ContainSubstring(`- container "init-0" (spec.initContainers[0].image) uses image "quay.io/init"`),
+			ContainSubstring(`- volume "files" (spec.volumes[0].image.reference) uses image "quay.io/model"`),
 		)))
 	})
 })

@@ -72,8 +72,11 @@ var _ = Describe("installation", Serial, func() {
 		Expect(failurePolicies(ctx)).To(Equal(policies{validating: "Fail", mutating: "Ignore"}))
 	})
 
-	It("can be healed when no server answers: only other namespaces wait for it", func(ctx SpecContext) {
-		namespace := newNamespace(ctx)
+	It("can be healed when no server answers: only new images of other namespaces wait for it", func(ctx SpecContext) {
+		namespace, warned, off := newNamespace(ctx), newNamespace(ctx), newNamespace(ctx)
+		setMode(ctx, warned, "warn")
+		setMode(ctx, off, "off")
+		runAndWait(ctx, namespace, "web", "nginx:1.25")
 		DeferCleanup(func(ctx SpecContext) {
 			succeed(ctx, "scale", "deployment/webhook", "-n", own, "--replicas=2")
 			succeed(ctx, "rollout", "status", "deployment/webhook", "-n", own, "--timeout=60s")
@@ -84,8 +87,16 @@ var _ = Describe("installation", Serial, func() {
 
 		Eventually(func() error { return dryRun(ctx, newPod(namespace, "nginx:1.25")) }).WithContext(ctx).
 			Should(MatchError(ContainSubstring(`failed calling webhook "validating.image-webhook.dev"`)))
-		Expect(dryRun(ctx, newPod(own, "nginx:1.25"))).To(Succeed())
-		Expect(dryRun(ctx, newPod("kube-system", "nginx:1.25"))).To(Succeed())
+		for _, other := range []string{own, "kube-system", warned, off} {
+			Expect(dryRun(ctx, newPod(other, "nginx:1.25"))).To(Succeed(), other)
+		}
+		Expect(kubectl(ctx, "create", "deployment", "web", "--image=nginx:latest", "-n", namespace)).
+			To(Equal(said{Stdout: "deployment.apps/web created\n"}), "nothing waits for a warning")
+		succeed(ctx, "label", "pod/web", "tier=front", "-n", namespace)
+		succeed(ctx, "patch", "pod/web", "--type=merge", "-p", `{"metadata":{"finalizers":["example.com/hold"]}}`, "-n", namespace)
+		succeed(ctx, "patch", "pod/web", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`, "-n", namespace)
+		succeed(ctx, "label", "namespace", namespace, "image-webhook.dev/mode=of")
+		succeed(ctx, "delete", "pod/web", "-n", namespace, "--now", "--timeout=60s")
 	})
 
 	It("has two servers that hold no token of a service account", func(ctx SpecContext) {

@@ -13,10 +13,11 @@ import (
 var _ = Describe("mirror", func() {
 	DescribeTable("an image is sent to the mirror of its registry",
 		func(ctx SpecContext, written, stored string) {
-			pod := newPod(newNamespace(ctx), written, written)
+			pod := withImageVolume(newPod(shared.Namespace, written, written), written)
 			Expect(dryRun(ctx, pod)).To(Succeed())
 			Expect(pod.Spec.Containers[0].Image).To(Equal(stored))
 			Expect(pod.Spec.InitContainers[0].Image).To(Equal(stored), "init container")
+			Expect(pod.Spec.Volumes[0].Image.Reference).To(Equal(stored), "image volume")
 		},
 		Entry("short name", "nginx:1.25", "docker.mirror.example/library/nginx:1.25"),
 		Entry("library name", "docker.io/library/nginx:1.25", "docker.mirror.example/library/nginx:1.25"),
@@ -35,7 +36,7 @@ var _ = Describe("mirror", func() {
 	)
 
 	It("runs a mirrored pod whose image is on the node under the mirror's name", func(ctx SpecContext) {
-		pod := newPod(newNamespace(ctx), "nginx:1.25")
+		pod := withImageVolume(newPod(newNamespace(ctx), "nginx:1.25"), "busybox:1.36")
 		id := int64(65532) // the stand-in's own user is root
 		pod.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: &id}
 		Expect(client.Resources().Create(ctx, pod)).To(Succeed())
@@ -44,10 +45,11 @@ var _ = Describe("mirror", func() {
 		)).To(Succeed())
 		Expect(client.Resources().Get(ctx, pod.Name, pod.Namespace, pod)).To(Succeed())
 		Expect(pod.Status.ContainerStatuses[0].Image).To(Equal("docker.mirror.example/library/nginx:1.25"))
+		Expect(pod.Spec.Volumes[0].Image.Reference).To(Equal("docker.mirror.example/library/busybox:1.36"))
 	})
 
 	It("leaves no trace on the pod but the image", func(ctx SpecContext) {
-		pod := newPod(newNamespace(ctx), "nginx:1.25")
+		pod := newPod(shared.Namespace, "nginx:1.25")
 		Expect(dryRun(ctx, pod)).To(Succeed())
 		Expect(pod.Annotations).To(BeEmpty())
 		Expect(pod.Labels).To(BeEmpty())

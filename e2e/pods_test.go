@@ -4,13 +4,21 @@ import (
 	"context"
 	"strconv"
 
+	. "github.com/onsi/ginkgo/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // standIns are on the nodes under the names that the mirrors give them, so that
-// pods with them run where no registry can be reached.
-var standIns = []string{"docker.mirror.example/library/nginx:1.25", "k8s.mirror.example/pause:3.10"}
+// pods with them run where no registry can be reached. The last is for a pod that
+// no webhook was asked about.
+var standIns = []string{
+	"docker.mirror.example/library/nginx:1.25",
+	"docker.mirror.example/library/nginx:1.26",
+	"docker.mirror.example/library/busybox:1.36",
+	"k8s.mirror.example/pause:3.10",
+	"docker.io/library/httpd:latest",
+}
 
 // pinned is a digest that no test ever pulls.
 const pinned = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -43,4 +51,28 @@ func dryRun(ctx context.Context, pod *corev1.Pod) error {
 	return client.Resources().Create(ctx, pod, func(o *metav1.CreateOptions) {
 		o.DryRun = []string{metav1.DryRunAll}
 	})
+}
+
+// withImageVolume adds a volume that is an image.
+func withImageVolume(pod *corev1.Pod, image string) *corev1.Pod {
+	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "files", VolumeSource: corev1.VolumeSource{
+		Image: &corev1.ImageVolumeSource{Reference: image, PullPolicy: corev1.PullIfNotPresent},
+	}})
+	mount := corev1.VolumeMount{Name: "files", MountPath: "/files"}
+	pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts, mount)
+	return pod
+}
+
+// runAndWait starts a pod of the stand-ins as a person does, and waits until it
+// is Ready.
+func runAndWait(ctx context.Context, namespace, name, image string) {
+	GinkgoHelper()
+	succeed(ctx, "run", name, "--image="+image, "--image-pull-policy=IfNotPresent", "-n", namespace)
+	succeed(ctx, "wait", "pod/"+name, "--for=condition=Ready", "-n", namespace, "--timeout=60s")
+}
+
+// field is what kubectl shows of an object at a JSONPath.
+func field(ctx context.Context, namespace, object, path string) string {
+	GinkgoHelper()
+	return succeed(ctx, "get", object, "-n", namespace, "-o", "jsonpath={"+path+"}")
 }

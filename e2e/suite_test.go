@@ -31,7 +31,8 @@ const setUpLimit = 45 * time.Minute
 type setUp struct {
 	Kubeconfig string
 	Kubectl    string
-	Created    bool // by this run
+	Created    bool   // by this run
+	Namespace  string // for specs that store nothing in it
 }
 
 var (
@@ -59,17 +60,24 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 	Expect(err).NotTo(HaveOccurred())
 	Expect(c.LoadStandIn(ctx, standIns...)).To(Succeed())
 	Expect(c.Install(ctx, contentRef)).To(Succeed())
+	connect()
+	shared.Namespace = newNamespace(ctx)
 	handedOn, err := json.Marshal(shared)
 	Expect(err).NotTo(HaveOccurred())
 	return handedOn
 }, func(_ SpecContext, handedOn []byte) {
 	Expect(json.Unmarshal(handedOn, &shared)).To(Succeed())
+	connect()
+}, NodeTimeout(setUpLimit), PollProgressAfter(setUpLimit)) // it reports its own progress
+
+func connect() {
+	GinkgoHelper()
 	config, err := conf.New(shared.Kubeconfig)
 	Expect(err).NotTo(HaveOccurred())
 	config.WarningHandler = rest.NoWarnings{} // kubectl's specs assert the warnings
 	client, err = klient.New(config)
 	Expect(err).NotTo(HaveOccurred())
-}, NodeTimeout(setUpLimit), PollProgressAfter(setUpLimit)) // it reports its own progress
+}
 
 var _ = ReportAfterSuite("the cluster", func(ctx SpecContext, r Report) {
 	if os.Getenv("E2E") == "" || !shared.Created {

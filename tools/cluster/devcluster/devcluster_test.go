@@ -5,9 +5,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+	admissionfake "k8s.io/client-go/kubernetes/typed/admissionregistration/v1/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 	"sigs.k8s.io/yaml"
 
@@ -56,6 +61,45 @@ func TestManifestsAreKnownByName(t *testing.T) {
 	if got := withImage("04-webhook.yaml", names["04-webhook.yaml"], "example.com/app:v1"); got == names["04-webhook.yaml"] {
 		t.Errorf("04-webhook.yaml does not name %s", archive.StaticRef)
 	}
+}
+
+// Status finds the configurations by name and knows how each must end.
+func TestStatusShowsEveryWebhook(t *testing.T) {
+	var got strings.Builder
+	printRegistrations(t.Context(), fakeAdmission(t), &got)
+	const ignore, fail = admissionregistrationv1.Ignore, admissionregistrationv1.Fail
+	want := "VALIDATING\t" + registration("validating.image-webhook.dev", ignore, nil, fail) + "\n" +
+		"VALIDATING\t" + registration("warn.image-webhook.dev", ignore, nil, ignore) + "\n" +
+		"VALIDATING\t" + registration("workloads.image-webhook.dev", ignore, nil, ignore) + "\n" +
+		"VALIDATING\t" + registration("unknown-mode.image-webhook.dev", ignore, nil, ignore) + "\n" +
+		"MUTATING\t" + registration("mutating.image-webhook.dev", ignore, nil, ignore) + "\n"
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// fakeAdmission is an API that holds what 05-webhookconfigure.yaml registers.
+func fakeAdmission(t *testing.T) *admissionfake.FakeAdmissionregistrationV1 {
+	t.Helper()
+	decoder := scheme.Codecs.UniversalDeserializer()
+	tracker := clienttesting.NewObjectTracker(scheme.Scheme, decoder)
+	for _, file := range deploy.Files() {
+		if file.Name != "05-webhookconfigure.yaml" {
+			continue
+		}
+		for document := range strings.SplitSeq(file.Content, "\n---\n") {
+			object, _, err := decoder.Decode([]byte(document), nil, nil)
+			if err == nil {
+				err = tracker.Add(object)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	fake := &clienttesting.Fake{}
+	fake.AddReactor("*", "*", clienttesting.ObjectReaction(tracker))
+	return &admissionfake.FakeAdmissionregistrationV1{Fake: fake}
 }
 
 func TestWriteAtomicallyLeavesTheOldFileOnFailure(t *testing.T) {

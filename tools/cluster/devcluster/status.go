@@ -9,6 +9,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	admissionclient "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
 )
 
 // State is how a cluster is.
@@ -68,10 +69,23 @@ func (c *Cluster) printWebhook(ctx context.Context, table io.Writer) error {
 	}
 	fmt.Fprintf(table, "WEBHOOK\t%d/%d pods ready, image %s\n", deployment.Status.ReadyReplicas,
 		deployment.Status.Replicas, deployment.Spec.Template.Spec.Containers[0].Image)
-	admission := client.AdmissionregistrationV1()
-	if v, err := admission.ValidatingWebhookConfigurations().Get(ctx, "image-webhook", metav1.GetOptions{}); err == nil {
-		for _, hook := range v.Webhooks {
-			fmt.Fprintf(table, "VALIDATING\t%s\n", registration(hook.Name, *hook.FailurePolicy, hook.ClientConfig.CABundle, admissionregistrationv1.Fail))
+	printRegistrations(ctx, client.AdmissionregistrationV1(), table)
+	return nil
+}
+
+// printRegistrations writes a line for each webhook that the API server knows of.
+func printRegistrations(ctx context.Context, admission admissionclient.AdmissionregistrationV1Interface, table io.Writer) {
+	for _, configuration := range []struct {
+		name   string
+		wanted admissionregistrationv1.FailurePolicyType
+	}{
+		{"image-webhook", admissionregistrationv1.Fail},
+		{"image-webhook-warnings", admissionregistrationv1.Ignore},
+	} {
+		if v, err := admission.ValidatingWebhookConfigurations().Get(ctx, configuration.name, metav1.GetOptions{}); err == nil {
+			for _, hook := range v.Webhooks {
+				fmt.Fprintf(table, "VALIDATING\t%s\n", registration(hook.Name, *hook.FailurePolicy, hook.ClientConfig.CABundle, configuration.wanted))
+			}
 		}
 	}
 	if m, err := admission.MutatingWebhookConfigurations().Get(ctx, "image-webhook", metav1.GetOptions{}); err == nil {
@@ -79,10 +93,9 @@ func (c *Cluster) printWebhook(ctx context.Context, table io.Writer) error {
 			fmt.Fprintf(table, "MUTATING\t%s\n", registration(hook.Name, *hook.FailurePolicy, hook.ClientConfig.CABundle, admissionregistrationv1.Ignore))
 		}
 	}
-	return nil
 }
 
-// registration describes one side, and what is missing from a finished
+// registration describes one webhook, and what is missing from a finished
 // installation, after which its failure policy is the one wanted.
 func registration(name string, policy admissionregistrationv1.FailurePolicyType, caBundle []byte, wanted admissionregistrationv1.FailurePolicyType) string {
 	described := fmt.Sprintf("%s, failurePolicy %s, with a caBundle", name, policy)

@@ -1,0 +1,392 @@
+package deploy_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/image-webhook/image-webhook/deploy"
+	"github.com/image-webhook/image-webhook/tools/certgen/verb"
+)
+
+const (
+	denying     = "validating.image-webhook.dev"
+	warning     = "warn.image-webhook.dev"
+	workloads   = "workloads.image-webhook.dev"
+	unknownMode = "unknown-mode.image-webhook.dev"
+	mutating    = "mutating.image-webhook.dev"
+
+	modeLabel = "image-webhook.dev/mode"
+)
+
+// leftOut are the namespaces that must do without the webhook.
+var leftOut = []string{"kube-system", "kube-node-lease", namespace}
+
+// hook is a webhook of either kind, and the key of the configuration it is in.
+type hook struct {
+	admissionregistrationv1.ValidatingWebhook
+	configuration string
+}
+
+func hooks(o object) (found []hook) {
+	switch typed := o.typed.(type) {
+	case *admissionregistrationv1.ValidatingWebhookConfiguration:
+		for _, w := range typed.Webhooks {
+			found = append(found, hook{w, o.key()})
+		}
+	case *admissionregistrationv1.MutatingWebhookConfiguration:
+		for _, w := range typed.Webhooks {
+			found = append(found, hook{common(w), o.key()})
+		}
+	}
+	return found
+}
+
+// common is what a mutating webhook has in common with a validating one.
+func common(w admissionregistrationv1.MutatingWebhook) admissionregistrationv1.ValidatingWebhook {
+	return admissionregistrationv1.ValidatingWebhook{
+		Name: w.Name, ClientConfig: w.ClientConfig, Rules: w.Rules, FailurePolicy: w.FailurePolicy,
+		MatchPolicy: w.MatchPolicy, NamespaceSelector: w.NamespaceSelector, ObjectSelector: w.ObjectSelector,
+		SideEffects: w.SideEffects, TimeoutSeconds: w.TimeoutSeconds,
+		AdmissionReviewVersions: w.AdmissionReviewVersions, MatchConditions: w.MatchConditions,
+	}
+}
+
+func allHooks(t *testing.T) (found []hook) {
+	t.Helper()
+	for _, o := range load(t) {
+		found = append(found, hooks(o)...)
+	}
+	return found
+}
+
+// registration is what decides when a webhook is asked, in words.
+type registration struct {
+	Configuration, Name, Path, Namespaces string
+	Rules, Conditions                     []string
+}
+
+func describe(t *testing.T, h hook) registration {
+	t.Helper()
+	r := registration{
+		Configuration: h.configuration, Name: h.Name, Path: *h.ClientConfig.Service.Path,
+		Namespaces: parse(t, h.NamespaceSelector).String(),
+	}
+	for _, rule := range h.Rules {
+		r.Rules = append(r.Rules, describeRule(rule))
+	}
+	for _, condition := range h.MatchConditions {
+		r.Conditions = append(r.Conditions, condition.Name)
+	}
+	return r
+}
+
+func describeRule(rule admissionregistrationv1.RuleWithOperations) string {
+	var versions []string
+	for _, group := range rule.APIGroups {
+		for _, version := range rule.APIVersions {
+			versions = append(versions, schema.GroupVersion{Group: group, Version: version}.String())
+		}
+	}
+	return fmt.Sprintf("%v %v %v %v", rule.Operations, versions, rule.Resources, *rule.Scope)
+}
+
+func TestRegistrations(t *testing.T) {
+	const (
+		validatingConfiguration = "ValidatingWebhookConfiguration /image-webhook"
+		warningsConfiguration   = "ValidatingWebhookConfiguration /image-webhook-warnings"
+		mutatingConfiguration   = "MutatingWebhookConfiguration /image-webhook"
+
+		others = "kubernetes.io/metadata.name notin (image-webhook,kube-node-lease,kube-system)"
+
+		ephemeral = "[UPDATE] [v1] [pods/ephemeralcontainers] Namespaced"
+		apps      = "[CREATE UPDATE] [apps/v1] [deployments statefulsets daemonsets replicasets] Namespaced"
+		batch     = "[CREATE UPDATE] [batch/v1] [jobs cronjobs] Namespaced"
+	)
+	pods := []string{"[CREATE UPDATE] [v1] [pods] Namespaced", ephemeral}
+	want := []registration{
+		{
+			validatingConfiguration, denying, "/validating", "image-webhook.dev/mode notin (off,warn)," + others,
+			pods, []string{"images-are-new", "not-a-static-pod"},
+		}, {
+			warningsConfiguration, warning, "/validating/warn", "image-webhook.dev/mode in (warn)," + others,
+			[]string{"[CREATE UPDATE] [v1] [pods replicationcontrollers podtemplates] Namespaced", ephemeral, apps, batch},
+			[]string{"spec-changed", "pod-or-no-controller", "not-a-static-pod"},
+		}, {
+			warningsConfiguration, workloads, "/validating", "image-webhook.dev/mode notin (off,warn)," + others,
+			[]string{"[CREATE UPDATE] [v1] [replicationcontrollers podtemplates] Namespaced", apps, batch},
+			[]string{"spec-changed", "no-controller"},
+		}, {
+			warningsConfiguration, unknownMode, "/validating/unknown-mode",
+			"image-webhook.dev/mode,image-webhook.dev/mode notin (deny,off,warn)," + others,
+			[]string{"[CREATE] [v1] [pods] Namespaced", "[CREATE UPDATE] [v1] [namespaces] Cluster"}, nil,
+		}, {
+			mutatingConfiguration, mutating, "/mutating", "image-webhook.dev/mode notin (off)," + others,
+			pods, []string{"images-are-new", "not-a-static-pod", "not-cloudnative-pg"},
+		},
+	}
+	var got []registration
+	for _, h := range allHooks(t) {
+		got = append(got, describe(t, h))
+		if h.ObjectSelector != nil {
+			t.Errorf("%s: an object selector, by which an object's own labels would let it off", h.Name)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// request is what the rules look at.
+type request struct {
+	operation admissionregistrationv1.OperationType
+	version   schema.GroupVersion
+	resource  string
+	scope     admissionregistrationv1.ScopeType
+}
+
+func (r request) matches(rule admissionregistrationv1.RuleWithOperations) bool {
+	return slices.Contains(rule.Operations, r.operation) && slices.Contains(rule.APIGroups, r.version.Group) &&
+		slices.Contains(rule.APIVersions, r.version.Version) && slices.Contains(rule.Resources, r.resource) &&
+		*rule.Scope == r.scope
+}
+
+// both are the two operations on resources in namespaces.
+func both(version schema.GroupVersion, resources ...string) (requests []request) {
+	for _, resource := range resources {
+		for _, operation := range []admissionregistrationv1.OperationType{"CREATE", "UPDATE"} {
+			requests = append(requests, request{operation, version, resource, admissionregistrationv1.NamespacedScope})
+		}
+	}
+	return requests
+}
+
+// The kinds of requests that the modes tell apart.
+const (
+	newPod     = "a new Pod"
+	changedPod = "a changed Pod"
+	workload   = "a workload"
+	aNamespace = "a Namespace"
+)
+
+func kinds() map[string][]request {
+	v1 := schema.GroupVersion{Version: "v1"}
+	return map[string][]request{
+		newPod: {{"CREATE", v1, "pods", "Namespaced"}},
+		changedPod: {
+			{"UPDATE", v1, "pods", "Namespaced"},
+			{"UPDATE", v1, "pods/ephemeralcontainers", "Namespaced"},
+		},
+		workload: slices.Concat(
+			both(v1, "replicationcontrollers", "podtemplates"),
+			both(schema.GroupVersion{Group: "apps", Version: "v1"}, "deployments", "statefulsets", "daemonsets", "replicasets"),
+			both(schema.GroupVersion{Group: "batch", Version: "v1"}, "jobs", "cronjobs"),
+		),
+		aNamespace: {
+			{"CREATE", v1, "namespaces", "Cluster"},
+			{"UPDATE", v1, "namespaces", "Cluster"},
+		},
+	}
+}
+
+// mode is a value of the label, or its absence, and who is then asked.
+type mode struct {
+	name   string
+	labels labels.Set
+	asked  map[string][]string
+}
+
+func modes() []mode {
+	deny := map[string][]string{newPod: {denying, mutating}, changedPod: {denying, mutating}, workload: {workloads}}
+	warn := map[string][]string{newPod: {warning, mutating}, changedPod: {warning, mutating}, workload: {warning}}
+	modes := []mode{
+		{"no label", labels.Set{}, deny},
+		{"deny", labels.Set{modeLabel: "deny"}, deny},
+		{"warn", labels.Set{modeLabel: "warn"}, warn},
+		{"off", labels.Set{modeLabel: "off"}, map[string][]string{}},
+	}
+	unknown := map[string][]string{
+		newPod: {denying, unknownMode, mutating}, changedPod: {denying, mutating},
+		workload: {workloads}, aNamespace: {unknownMode},
+	}
+	for _, value := range []string{"", "Off", "WARN", "denied", "false"} {
+		modes = append(modes, mode{fmt.Sprintf("unknown value %q", value), labels.Set{modeLabel: value}, unknown})
+	}
+	return modes
+}
+
+// A namespace without a mode, or with one that nobody knows, is as strict as deny.
+func TestModesDecideWhoIsAsked(t *testing.T) {
+	all := allHooks(t)
+	for _, mode := range modes() {
+		t.Run(mode.name, func(t *testing.T) {
+			in := labels.Merge(mode.labels, labels.Set{corev1.LabelMetadataName: "default"})
+			for kind, requests := range kinds() {
+				for _, r := range requests {
+					if diff := cmp.Diff(mode.asked[kind], askedAbout(t, all, in, r)); diff != "" {
+						t.Errorf("asked about %s (%s %s):\n%s", kind, r.operation, r.resource, diff)
+					}
+				}
+			}
+		})
+	}
+}
+
+// askedAbout returns the webhooks whose selector and rules a request meets. For a
+// Namespace the labels are its own.
+func askedAbout(t *testing.T, all []hook, in labels.Set, r request) (names []string) {
+	t.Helper()
+	for _, h := range all {
+		if parse(t, h.NamespaceSelector).Matches(in) && slices.ContainsFunc(h.Rules, r.matches) {
+			names = append(names, h.Name)
+		}
+	}
+	return names
+}
+
+// No label brings the webhook into a namespace that must do without it.
+func TestNamespacesAreLeftOutInEveryMode(t *testing.T) {
+	for _, h := range allHooks(t) {
+		for _, name := range leftOut {
+			for _, mode := range modes() {
+				in := labels.Merge(mode.labels, labels.Set{corev1.LabelMetadataName: name})
+				if parse(t, h.NamespaceSelector).Matches(in) {
+					t.Errorf("%s is asked in %s, %s", h.Name, name, mode.name)
+				}
+			}
+		}
+	}
+}
+
+// What is to go must be able to go, and a rule reaches no further than was
+// thought of.
+func TestRulesAreNarrow(t *testing.T) {
+	for _, h := range allHooks(t) {
+		for _, rule := range h.Rules {
+			if strings.Contains(describeRule(rule), "*") {
+				t.Errorf("%s: a wildcard in %s", h.Name, describeRule(rule))
+			}
+			for _, operation := range rule.Operations {
+				if operation != admissionregistrationv1.Create && operation != admissionregistrationv1.Update {
+					t.Errorf("%s: asked on %s", h.Name, operation)
+				}
+			}
+		}
+	}
+}
+
+// A condition is explained once, where its name first occurs.
+func TestConditionsOfOneNameAreTheSame(t *testing.T) {
+	expressions := map[string]string{}
+	for _, h := range allHooks(t) {
+		for _, condition := range h.MatchConditions {
+			first, seen := expressions[condition.Name]
+			if !seen {
+				expressions[condition.Name] = condition.Expression
+				continue
+			}
+			if diff := cmp.Diff(first, condition.Expression); diff != "" {
+				t.Errorf("%s of %s is another one than before:\n%s", condition.Name, h.Name, diff)
+			}
+		}
+	}
+}
+
+// A cluster must be able to start, and to go on, without the webhook.
+func TestRegistrationsAreBootSafe(t *testing.T) {
+	for _, h := range allHooks(t) {
+		checkHook(t, h)
+	}
+	for _, file := range deploy.Files() {
+		for line := range strings.Lines(file.Content) {
+			if strings.HasPrefix(strings.TrimLeft(line, " -"), "caBundle:") {
+				t.Errorf("%s: a caBundle, which applying the file again would bring back", file.Name)
+			}
+		}
+	}
+}
+
+func checkHook(t *testing.T, h hook) {
+	t.Helper()
+	if h.FailurePolicy == nil || *h.FailurePolicy != admissionregistrationv1.Ignore {
+		t.Errorf("%s: failurePolicy is not Ignore", h.Name)
+	}
+	if h.ClientConfig.CABundle != nil {
+		t.Errorf("%s: has a caBundle", h.Name)
+	}
+	if *h.SideEffects != admissionregistrationv1.SideEffectClassNone || *h.MatchPolicy != admissionregistrationv1.Equivalent || *h.TimeoutSeconds > 5 {
+		t.Errorf("%s: sideEffects %s, matchPolicy %s, timeout %ds", h.Name, *h.SideEffects, *h.MatchPolicy, *h.TimeoutSeconds)
+	}
+	if diff := cmp.Diff([]string{"v1"}, h.AdmissionReviewVersions); diff != "" {
+		t.Errorf("%s: review versions:\n%s", h.Name, diff)
+	}
+}
+
+func TestMutatingLooksAgain(t *testing.T) {
+	for _, w := range only[*admissionregistrationv1.MutatingWebhookConfiguration](t, load(t)).Webhooks {
+		if w.ReinvocationPolicy == nil || *w.ReinvocationPolicy != admissionregistrationv1.IfNeededReinvocationPolicy {
+			t.Errorf("%s: not reinvoked", w.Name)
+		}
+	}
+}
+
+// patched is what a run of certgen does to one configuration, besides the CA.
+type patched struct {
+	Configuration string
+	FailurePolicy admissionregistrationv1.FailurePolicyType
+}
+
+func patches(t *testing.T) (found []patched) {
+	t.Helper()
+	for _, p := range asked[verb.Patch](t, load(t)) {
+		if p.Validating.Selected {
+			found = append(found, patched{key("ValidatingWebhookConfiguration", "", p.WebhookName), p.Validating.FailurePolicy})
+		}
+		if p.Mutating.Selected {
+			found = append(found, patched{key("MutatingWebhookConfiguration", "", p.WebhookName), p.Mutating.FailurePolicy})
+		}
+	}
+	return found
+}
+
+// Every configuration gets the CA, once. Fail comes last: it is only asked for
+// when nothing else is left to do.
+func TestPatchesReachEveryConfiguration(t *testing.T) {
+	want := []patched{
+		{"MutatingWebhookConfiguration /image-webhook", ""},
+		{"ValidatingWebhookConfiguration /image-webhook-warnings", ""},
+		{"ValidatingWebhookConfiguration /image-webhook", admissionregistrationv1.Fail},
+	}
+	got := patches(t)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, h := range allHooks(t) {
+		if !slices.ContainsFunc(got, func(p patched) bool { return p.Configuration == h.configuration }) {
+			t.Errorf("%s gets no CA", h.Name)
+		}
+	}
+}
+
+// certgen sets one policy on all webhooks of a configuration, so that whatever
+// is in the same configuration as the denying one would become binding with it.
+func TestOnlyTheDenyingWebhookBecomesBinding(t *testing.T) {
+	var binding []string
+	for _, p := range patches(t) {
+		for _, h := range allHooks(t) {
+			if h.configuration == p.Configuration && p.FailurePolicy != "" {
+				binding = append(binding, h.Name+" "+string(p.FailurePolicy))
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{denying + " Fail"}, binding); diff != "" {
+		t.Error(diff)
+	}
+}

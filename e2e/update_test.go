@@ -1,0 +1,80 @@
+package e2e
+
+import (
+	"context"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+var _ = Describe("update", func() {
+	It("judges and mirrors what kubectl debug adds to a running pod", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		runAndWait(ctx, namespace, "web", "nginx:1.25")
+
+		const at = `container "debugger" (spec.ephemeralContainers[0].image) `
+		Expect(kubectl(ctx, "debug", "pod/web", "--image=busybox:latest", "-c", "debugger", "-n", namespace)).To(Equal(said{
+			Stderr: notAllowed + at + `has image "busybox:latest"` + "\n" +
+				denied + at + `uses image "busybox:latest" (mirrored to "docker.mirror.example/library/busybox:latest"), ` +
+				`whose tag "latest" is not allowed because it can change under you: ` +
+				"name a fixed tag such as busybox:1.2.3 or pin a digest (busybox@sha256:...)\n",
+			Exit: 1,
+		}))
+
+		succeed(ctx, "debug", "pod/web", "--image=busybox:1.36", "-c", "debugger", "-n", namespace)
+		succeed(ctx, "debug", "pod/web", "--image=busybox:1.36", "-c", "second", "-n", namespace)
+		Expect(field(ctx, namespace, "pod/web", ".spec.ephemeralContainers[*].image")).
+			To(Equal("docker.mirror.example/library/busybox:1.36 docker.mirror.example/library/busybox:1.36"))
+		succeed(ctx, "wait", "pod/web", "--for=jsonpath={.status.ephemeralContainerStatuses[?(@.name==\"second\")].state.running}", "-n", namespace, "--timeout=60s")
+	})
+
+	It("judges and mirrors what kubectl set image changes", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		runAndWait(ctx, namespace, "web", "nginx:1.25")
+
+		const at = `container "web" (spec.containers[0].image) `
+		Expect(kubectl(ctx, "set", "image", "pod/web", "web=nginx:latest", "-n", namespace)).To(Equal(said{
+			Stderr: notAllowed + at + `has image "nginx:latest"` + "\n" +
+				"error: failed to patch image update to pod template: " + strings.TrimPrefix(denied, "Error from server (Forbidden): ") +
+				at + `uses image "nginx:latest" (mirrored to "docker.mirror.example/library/nginx:latest"), ` +
+				`whose tag "latest" is not allowed because it can change under you: ` +
+				"name a fixed tag such as nginx:1.2.3 or pin a digest (nginx@sha256:...)\n",
+			Exit: 1,
+		}))
+		Expect(kubectl(ctx, "set", "image", "pod/web", "web=nginx:1.26", "-n", namespace)).To(Equal(said{Stdout: "pod/web image updated\n"}))
+		Expect(field(ctx, namespace, "pod/web", ".spec.containers[0].image")).To(Equal("docker.mirror.example/library/nginx:1.26"))
+		succeed(ctx, "wait", "pod/web", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "-n", namespace, "--timeout=60s")
+
+		// The name under which the image was written leads back to the mirror: it
+		// is no change, and restarts nothing.
+		version := field(ctx, namespace, "pod/web", ".metadata.generation")
+		succeed(ctx, "set", "image", "pod/web", "web=nginx:1.26", "-n", namespace)
+		Expect(field(ctx, namespace, "pod/web", ".metadata.generation")).To(Equal(version))
+	})
+
+	It("lets a pod that is older than the policy live, change and go", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		setMode(ctx, namespace, "off")
+		runAndWait(ctx, namespace, "old", "httpd:latest")
+		setMode(ctx, namespace, "deny")
+		before := life(ctx, namespace)
+
+		succeed(ctx, "label", "pod/old", "tier=front", "-n", namespace)
+		succeed(ctx, "annotate", "pod/old", "example.com/note=kept", "-n", namespace)
+		succeed(ctx, "patch", "pod/old", "--type=merge", "-p", `{"metadata":{"finalizers":["example.com/hold"]}}`, "-n", namespace)
+		succeed(ctx, "debug", "pod/old", "--image=busybox:1.36", "-c", "debugger", "-n", namespace)
+		succeed(ctx, "wait", "pod/old", "--for=jsonpath={.status.ephemeralContainerStatuses[0].state.running}", "-n", namespace, "--timeout=60s")
+		Expect(life(ctx, namespace)).To(Equal(before), "it was neither restarted nor rewritten")
+
+		succeed(ctx, "delete", "pod/old", "-n", namespace, "--now", "--wait=false")
+		succeed(ctx, "patch", "pod/old", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`, "-n", namespace)
+		succeed(ctx, "wait", "pod/old", "--for=delete", "-n", namespace, "--timeout=60s")
+	})
+})
+
+// life is what a pod keeps as long as nothing restarts or rewrites it.
+func life(ctx context.Context, namespace string) string {
+	GinkgoHelper()
+	return field(ctx, namespace, "pod/old", ".spec.containers[0].image} {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount")
+}

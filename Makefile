@@ -29,7 +29,7 @@ up: tools ## Create the kind cluster, unless it is up
 	@$(CLUSTER) up
 
 .PHONY: install
-install: tools ## Build the image, load it, apply deploy/ to the cluster of `make up`
+install: tools ## Build the image, load it, apply deploy/ (after `make up`)
 	@$(CLUSTER) install
 
 .PHONY: status
@@ -60,13 +60,13 @@ test: ## Everything that needs no cluster, with the race detector
 	go test -race $$(go list ./... | grep -v /e2e$$)
 
 .PHONY: e2e
-e2e: ## The suite on a real kind cluster; uses the one of `make up` if there is one
+e2e: ## The suite on a kind cluster, the one of `make up` if there is one
 	@$(STEP) "compile the suite" go test -c -o e2e/e2e.test ./e2e
 	@mkdir -p artifacts
 	$(GINKGO) e2e/e2e.test
 
 .PHONY: e2e-debug
-e2e-debug: ## The suite, stopping at the first failure with the cluster kept for you
+e2e-debug: ## The suite, stopping at the first failure, the cluster kept
 	@$(STEP) "compile the suite" go test -c -o e2e/e2e.test ./e2e
 	@mkdir -p artifacts
 	KEEP=1 $(GINKGO) --fail-fast -v e2e/e2e.test
@@ -76,13 +76,13 @@ fuzz: ## Every fuzz target for FUZZTIME each (30s)
 	@scripts/fuzz.sh
 
 .PHONY: record
-record: ## Record the golden reviews in webhook/admission/testdata from the cluster's API server
+record: ## Record the golden reviews from the cluster's API server
 	@$(STEP) "compile the suite" go test -c -o e2e/e2e.test ./e2e
 	@mkdir -p artifacts
 	RECORD=1 $(GINKGO) --label-filter=record e2e/e2e.test
 
 .PHONY: verify
-verify: ## gofmt, vet, go mod tidy, staticcheck, shellcheck: all of them, then the verdict
+verify: ## Every check of the sources: all of them, then the verdict
 	@scripts/verify.sh
 
 ##@ Clean

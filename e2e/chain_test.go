@@ -5,6 +5,7 @@ import (
 	. "github.com/onsi/gomega"
 	admissionv1 "k8s.io/api/admission/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -12,7 +13,7 @@ var _ = Describe("chain", Serial, func() {
 	It("mirrors the sidecar that another webhook adds after ours", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		injectSidecar(ctx, namespace, "busybox:1.36")
-		pod := newPod(namespace, "nginx:1.25")
+		var pod *corev1.Pod
 		Eventually(func(g Gomega) { // the API server learns of the other webhook by watching
 			pod = newPod(namespace, "nginx:1.25")
 			g.Expect(dryRun(ctx, pod)).To(Succeed())

@@ -14,6 +14,22 @@ const (
 	denied     = `Error from server (Forbidden): admission webhook "validating.image-webhook.dev" denied the request: `
 )
 
+// latestWarning and latestDenial are the rest of these lines about an image with
+// the tag latest; at is what uses it. The image is named as it was written, and
+// as it is mirrored if it is.
+func latestWarning(at, written string) string {
+	return at + ` has image "` + written + `"` + "\n"
+}
+
+func latestDenial(at, written, mirrored string) string {
+	name, also := strings.TrimSuffix(written, ":latest"), ""
+	if mirrored != "" {
+		also = ` (mirrored to "` + mirrored + `")`
+	}
+	return at + ` uses image "` + written + `"` + also + `, whose tag "latest" is not allowed because it can change under you: ` +
+		"name a fixed tag such as " + name + ":1.2.3 or pin a digest (" + name + "@sha256:...)\n"
+}
+
 // podManifest is for images that kubectl run does not take.
 func podManifest(image string) string {
 	return `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"containers":[{"name":"web","image":"` + image + `"}]}}`
@@ -22,25 +38,24 @@ func podManifest(image string) string {
 var _ = Describe("deny", func() {
 	// What kubectl prints is what people act on: it is asserted to the letter.
 	DescribeTable("kubectl run is refused, with the reason and the remedy",
-		func(ctx SpecContext, image, written, message string) {
-			const at = `container "web" (spec.containers[0].image) `
+		func(ctx SpecContext, image, denial string) {
+			const at = `container "web" (spec.containers[0].image)`
 			Expect(kubectl(ctx, "run", "web", "--image="+image, "-n", shared.Namespace)).To(Equal(said{
-				Stderr: notAllowed + at + `has image "` + written + `"` + "\n" + denied + at + `uses image ` + message + "\n",
+				Stderr: notAllowed + latestWarning(at, image) + denied + at + denial,
 				Exit:   1,
 			}))
 			Expect(succeed(ctx, "get", "pods", "-n", shared.Namespace, "-o", "name")).To(BeEmpty())
 		},
-		Entry("the tag latest", "quay.io/app:latest", "quay.io/app:latest",
-			`"quay.io/app:latest", whose tag "latest" is not allowed because it can change under you: `+
-				`name a fixed tag such as quay.io/app:1.2.3 or pin a digest (quay.io/app@sha256:...)`),
-		Entry("no tag, and a mirror: both names", "nginx", "nginx",
-			`"nginx" (mirrored to "docker.mirror.example/library/nginx"), `+
+		Entry("the tag latest", "quay.io/app:latest", latestDenial("", "quay.io/app:latest", "")),
+		Entry("the tag latest, and a mirror: both names", "nginx:latest", latestDenial("", "nginx:latest", "docker.mirror.example/library/nginx:latest")),
+		Entry("no tag, and a mirror: both names", "nginx",
+			` uses image "nginx" (mirrored to "docker.mirror.example/library/nginx"), `+
 				`which has no tag and so means "latest", a tag that is not allowed because it can change under you: `+
-				`name a fixed tag such as nginx:1.2.3 or pin a digest (nginx@sha256:...)`),
-		Entry("a registry with a port, no tag", "host:5000/app", "host:5000/app",
-			`"host:5000/app", `+
+				"name a fixed tag such as nginx:1.2.3 or pin a digest (nginx@sha256:...)\n"),
+		Entry("a registry with a port, no tag", "host:5000/app",
+			` uses image "host:5000/app", `+
 				`which has no tag and so means "latest", a tag that is not allowed because it can change under you: `+
-				`name a fixed tag such as host:5000/app:1.2.3 or pin a digest (host:5000/app@sha256:...)`),
+				"name a fixed tag such as host:5000/app:1.2.3 or pin a digest (host:5000/app@sha256:...)\n"),
 	)
 
 	It("says of an unreadable reference that it is one", func(ctx SpecContext) {
@@ -78,6 +93,14 @@ var _ = Describe("deny", func() {
 		Entry("with latest and a digest", "nginx:latest"+pinned),
 		Entry("with fixed init containers", "nginx:1.25", "busybox:1.36"),
 	)
+
+	It("passes over the mirror pods of static pods", func(ctx SpecContext) {
+		pod := newPod(shared.Namespace, "nginx:latest")
+		pod.Annotations = map[string]string{"kubernetes.io/config.mirror": "4f2a"}
+		pod.Spec.NodeName = "node" // what the API server asks of a mirror pod
+		Expect(dryRun(ctx, pod)).To(Succeed())
+		Expect(pod.Spec.Containers[0].Image).To(Equal("nginx:latest"))
+	})
 
 	It("refuses an image volume", func(ctx SpecContext) {
 		err := dryRun(ctx, withImageVolume(newPod(shared.Namespace, "nginx:1.25"), "acme/model:latest"))

@@ -12,10 +12,8 @@ import (
 	"sigs.k8s.io/e2e-framework/klient/k8s"
 )
 
-const (
-	own = "image-webhook" // the webhook's namespace, and the name of its configurations
-
-)
+// own is the webhook's namespace, and the name of its configurations.
+const own = "image-webhook"
 
 // These specs change the installation that all the others use; each leaves it
 // working, and none runs beside another.
@@ -23,7 +21,7 @@ var _ = Describe("installation", Serial, func() {
 	// A cleanup, because the cleanups of the specs come before it.
 	BeforeEach(func() { DeferCleanup(func(ctx SpecContext) { serving(ctx) }) })
 
-	It("lets nothing in its own namespace and kube-system through the webhook", func(ctx SpecContext) {
+	It("is not asked about kube-system, kube-node-lease and its own namespace", func(ctx SpecContext) {
 		for _, namespace := range []string{own, "kube-system", "kube-node-lease"} {
 			pod := newPod(namespace, "nginx:latest")
 			Expect(dryRun(ctx, pod)).To(Succeed(), namespace)
@@ -31,8 +29,8 @@ var _ = Describe("installation", Serial, func() {
 		}
 	})
 
-	It("fails closed for denying and open for mirroring", func(ctx SpecContext) {
-		Expect(failurePolicies(ctx)).To(Equal(policies{validating: "Fail", mutating: "Ignore"}))
+	It("fails closed for denying and open for all else", func(ctx SpecContext) {
+		Expect(failurePolicies(ctx)).To(Equal(installed))
 	})
 
 	It("repairs a Secret that was lost, and stays trusted meanwhile", func(ctx SpecContext) {
@@ -69,7 +67,7 @@ var _ = Describe("installation", Serial, func() {
 			Expect(caBundle(ctx)).To(Equal(bundle), "after "+step.file)
 		}
 		Expect(get(ctx, &corev1.Secret{}, "webhook-tls").Data).To(Equal(secret.Data), "a sound certificate is kept")
-		Expect(failurePolicies(ctx)).To(Equal(policies{validating: "Fail", mutating: "Ignore"}))
+		Expect(failurePolicies(ctx)).To(Equal(installed))
 	})
 
 	It("can be healed when no server answers: only new images of other namespaces wait for it", func(ctx SpecContext) {
@@ -108,25 +106,55 @@ var _ = Describe("installation", Serial, func() {
 	})
 })
 
-// policies are the failure policies of the two configurations.
-type policies struct {
-	validating, mutating admissionregistrationv1.FailurePolicyType
+// registered is what the API server knows of a webhook.
+type registered struct {
+	policy   admissionregistrationv1.FailurePolicyType
+	caBundle string
 }
 
-func failurePolicies(ctx context.Context) policies {
+// registrations are all webhooks of the installation, by name.
+func registrations(ctx context.Context) map[string]registered {
 	GinkgoHelper()
-	validating := get(ctx, &admissionregistrationv1.ValidatingWebhookConfiguration{}, own)
-	mutating := get(ctx, &admissionregistrationv1.MutatingWebhookConfiguration{}, own)
-	return policies{*validating.Webhooks[0].FailurePolicy, *mutating.Webhooks[0].FailurePolicy}
+	found := map[string]registered{}
+	for _, name := range []string{own, own + "-warnings"} {
+		for _, w := range get(ctx, &admissionregistrationv1.ValidatingWebhookConfiguration{}, name).Webhooks {
+			found[w.Name] = registered{*w.FailurePolicy, string(w.ClientConfig.CABundle)}
+		}
+	}
+	for _, w := range get(ctx, &admissionregistrationv1.MutatingWebhookConfiguration{}, own).Webhooks {
+		found[w.Name] = registered{*w.FailurePolicy, string(w.ClientConfig.CABundle)}
+	}
+	return found
 }
 
-// caBundle is the validating side's, which must be the mutating side's too.
+// failurePolicies are those of all webhooks, by name.
+func failurePolicies(ctx context.Context) map[string]admissionregistrationv1.FailurePolicyType {
+	GinkgoHelper()
+	policies := map[string]admissionregistrationv1.FailurePolicyType{}
+	for name, webhook := range registrations(ctx) {
+		policies[name] = webhook.policy
+	}
+	return policies
+}
+
+// installed are the failure policies at the end of an installation.
+var installed = map[string]admissionregistrationv1.FailurePolicyType{
+	"validating.image-webhook.dev":   "Fail",
+	"warn.image-webhook.dev":         "Ignore",
+	"workloads.image-webhook.dev":    "Ignore",
+	"unknown-mode.image-webhook.dev": "Ignore",
+	"mutating.image-webhook.dev":     "Ignore",
+}
+
+// caBundle is the denying webhook's, which must be that of all others too.
 func caBundle(ctx context.Context) string {
 	GinkgoHelper()
-	validating := get(ctx, &admissionregistrationv1.ValidatingWebhookConfiguration{}, own)
-	mutating := get(ctx, &admissionregistrationv1.MutatingWebhookConfiguration{}, own)
-	Expect(mutating.Webhooks[0].ClientConfig.CABundle).To(Equal(validating.Webhooks[0].ClientConfig.CABundle))
-	return string(validating.Webhooks[0].ClientConfig.CABundle)
+	all := registrations(ctx)
+	bundle := all["validating.image-webhook.dev"].caBundle
+	for name, webhook := range all {
+		Expect(webhook.caBundle).To(Equal(bundle), name)
+	}
+	return bundle
 }
 
 // get reads an object of the webhook's namespace, or one that has none.

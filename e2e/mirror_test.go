@@ -48,6 +48,16 @@ var _ = Describe("mirror", func() {
 		Expect(pod.Spec.Volumes[0].Image.Reference).To(Equal("docker.mirror.example/library/busybox:1.36"))
 	})
 
+	It("leaves CloudNativePG's pods on their own registry, and judges them", func(ctx SpecContext) {
+		pod := newPod(shared.Namespace, "nginx:1.25")
+		pod.Labels = map[string]string{"cnpg.io/podRole": "instance"}
+		Expect(dryRun(ctx, pod)).To(Succeed())
+		Expect(pod.Spec.Containers[0].Image).To(Equal("nginx:1.25"))
+		pod.Spec.Containers[0].Image = "nginx:latest"
+		pod.ResourceVersion = ""
+		Expect(dryRun(ctx, pod)).To(MatchError(ContainSubstring(`uses image "nginx:latest", whose tag`)))
+	})
+
 	It("leaves no trace on the pod but the image", func(ctx SpecContext) {
 		pod := newPod(shared.Namespace, "nginx:1.25")
 		Expect(dryRun(ctx, pod)).To(Succeed())

@@ -28,6 +28,15 @@ var _ = Describe("workload", func() {
 		Expect(field(ctx, namespace, "pods", ".items[*].spec.containers[0].image")).To(HavePrefix("docker.mirror.example/library/nginx:1.25"))
 	})
 
+	It("of a controller is not warned about: whoever made the owner was", func(ctx SpecContext) {
+		const owned = `{"apiVersion":"apps/v1","kind":"ReplicaSet","metadata":{"name":"shop","ownerReferences":[
+			{"apiVersion":"apps/v1","kind":"Deployment","name":"shop","uid":"4f2a","controller":true}]},
+			"spec":{"selector":{"matchLabels":{"app":"shop"}},"template":{"metadata":{"labels":{"app":"shop"}},
+			"spec":{"containers":[{"name":"app","image":"nginx:latest"}]}}}}`
+		Expect(kubectlWith(ctx, owned, "create", "--dry-run=server", "-f", "-", "-n", shared.Namespace)).
+			To(Equal(said{Stdout: "replicaset.apps/shop created (server dry run)\n"}))
+	})
+
 	DescribeTable("of each kind is warned about, and never refused or changed",
 		func(ctx SpecContext, file, created, at string) {
 			create := []string{"create", "--dry-run=server", "-f", "testdata/" + file, "-n", shared.Namespace}

@@ -32,7 +32,7 @@ cat <<END
 
 eval "\$(bin/cluster env)"    # points kubectl at this cluster
 kubectl run mine --image=registry.k8s.io/pause:3.10 --dry-run=server -o yaml
-kubectl logs -n image-webhook -l app.kubernetes.io/component=webhook --prefix
+kubectl logs -n image-webhook -l app.kubernetes.io/component=webhook --prefix --tail=-1
 make status                  # how the cluster and the webhook are
 make e2e                     # the whole suite, on this cluster
 

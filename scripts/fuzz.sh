@@ -5,24 +5,32 @@
 set -eu
 cd "$(dirname "$0")/.."
 time=${FUZZTIME:-30s}
+case $time in
+*[0-9][smh]) ;;
+*)
+	echo "FUZZTIME=$time is no duration: write one such as 30s or 10m" >&2
+	exit 2
+	;;
+esac
 
 # show prints some of the progress of `go test -fuzz`, all else that it says, and
 # the last line of progress as the result.
 show() {
 	lines=0
+	last=
 	while IFS= read -r line; do
 		case $line in
 		"fuzz: elapsed"*)
-			last=${line#*, }
 			lines=$((lines + 1))
-			[ $((lines % 5)) -ne 0 ] || echo "  … $1: $last"
+			[ $((lines % 5)) -ne 0 ] || echo "  … $1: ${line#*, }"
+			case $line in *execs:*) last=${line#*, } ;; esac
 			;;
 		ok*|PASS) ;;
 		FAILED) return 1 ;;
 		*) echo "  | $line" ;;
 		esac
 	done
-	echo "✓ $1: $last"
+	echo "✓ $1: ${last:-only the seeds, $time is too short for more}"
 }
 
 # fuzz PACKAGE TARGET. Without a bound on minimizing, an input that is merely new

@@ -76,7 +76,7 @@ func TestRunRefuses(t *testing.T) {
 		{"empty rule", serve("--registry-mirrors=a.example,,b.example"), 2, `--registry-mirrors: mirror rule 2 of "a.example,,b.example" is empty: remove the spare comma`},
 		{"rules that do not converge", serve("--registry-mirrors=a.example=b.example,b.example=a.example"), 2, `--registry-mirrors: mirror rule "a.example=b.example" leads to b.example, which rule "b.example=a.example" rewrites again: remove one of them or choose another mirror`},
 		{"no tag", serve("--disallowed-tags=latest,nginx:dev"), 2, `--disallowed-tags: "nginx:dev" is no tag: write the tag alone, such as latest: up to 128 letters, digits, dots, dashes and underscores, the first no dot or dash`},
-		{"no image pattern", serve("--exempt-images=busybox"), 2, `--exempt-images: image pattern "busybox" begins with no registry: write REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox; a registry is HOST[:PORT] with a dot or a port, or localhost`},
+		{"no image pattern", serve("--exempt-images=busybox"), 2, `--exempt-images: image pattern "busybox", which is on no registry: write REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox; a registry is HOST[:PORT] with a dot or a port, or localhost`},
 		{"no certificate", serve("--tls-cert=" + missing), 2, "--tls-cert and --tls-key: stat " + missing + ": no such file or directory" + pairForm},
 		{"no key", serve("--tls-key=" + missing), 2, "--tls-cert and --tls-key: stat " + missing + ": no such file or directory" + pairForm},
 		{"not PEM", serve("--tls-cert=" + text), 2, "--tls-cert and --tls-key: " + text + " with " + good.KeyFile + ": tls: failed to find any PEM data in certificate input" + pairForm},
@@ -133,7 +133,7 @@ func TestServe(t *testing.T) {
 	for _, path := range []struct{ name, answer, logged string }{
 		{"/validating", `"allowed":false`, "msg=denied namespace=shop object=pod/web "},
 		{"/validating/warn", `"warnings":`, "msg=warned namespace=shop object=pod/web "},
-		{"/validating/unknown-mode", "treated as deny", "msg=warned namespace=shop object=pod/web "},
+		{"/validating/unknown-mode", "is treated as deny", "msg=warned namespace=shop object=pod/web "},
 		{"/mutating", `"patchType":"JSONPatch"`, `msg=mirrored namespace=shop object=pod/web images="nginx -> docker.mirror.example/library/nginx"`},
 	} {
 		answer := make(chan error, 1)

@@ -44,8 +44,8 @@ func newServe() *cobra.Command {
 	f.StringVar(&o.addr, "server-addr", ":8443", "address to serve on, `[HOST]:PORT`")
 	f.StringVar(&o.tlsCert, "tls-cert", "/tls/cert", "PEM `file` of the certificate, read again when it changes")
 	f.StringVar(&o.tlsKey, "tls-key", "/tls/key", "PEM `file` of the certificate's private key")
-	f.StringVar(&o.mirrors, "registry-mirrors", "", "comma-separated `rules`: MIRROR (of docker.io), PATTERN:MIRROR or, with ports, PATTERN=MIRROR; PATTERN is REGISTRY[/PATH] or * for all others, MIRROR is HOST[:PORT][/PATH] or nothing to leave the images alone; the longest pattern wins")
-	f.StringVar(&o.disallowedTags, "disallowed-tags", "latest", "comma-separated `tags` that no image may have, unless a digest pins it; no tag means latest")
+	f.StringVar(&o.mirrors, "registry-mirrors", "", "comma-separated `rules` PATTERN=MIRROR, or PATTERN:MIRROR without ports, or MIRROR\nalone for docker.io; PATTERN is REGISTRY[/PATH], or * for all others; MIRROR is\nHOST[:PORT][/PATH], or nothing to leave the images alone; the longest PATTERN wins")
+	f.StringVar(&o.disallowedTags, "disallowed-tags", "latest", "comma-separated `tags` that no image may have, unless a digest pins it; no tag\nmeans latest")
 	f.StringVar(&o.exemptImages, "exempt-images", "", "comma-separated `patterns` REGISTRY[/PATH] of images that may have any tag")
 	return c
 }

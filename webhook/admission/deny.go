@@ -14,14 +14,14 @@ import (
 // pods are judged when they are created.
 func Deny(policy image.Policy) Verdict {
 	return func(r *Request) *admissionv1.AdmissionResponse {
-		faults := judge(policy, r)
+		found := judge(policy, r)
 		switch {
-		case faults.count == 0:
+		case found.count == 0:
 			return &admissionv1.AdmissionResponse{Allowed: true}
 		case !r.isPod():
-			return &admissionv1.AdmissionResponse{Allowed: true, Warnings: faults.warnings("; its pods will be denied")}
+			return &admissionv1.AdmissionResponse{Allowed: true, Warnings: found.warnings("; its pods will be denied")}
 		}
-		return forbidden(faults)
+		return forbidden(found)
 	}
 }
 
@@ -45,14 +45,14 @@ func judge(policy image.Policy, r *Request) *faults {
 }
 
 // forbidden is the response that denies.
-func forbidden(faults *faults) *admissionv1.AdmissionResponse {
+func forbidden(found *faults) *admissionv1.AdmissionResponse {
 	return &admissionv1.AdmissionResponse{
-		Warnings: faults.warnings(""),
+		Warnings: found.warnings(""),
 		Result: &metav1.Status{
 			Status:  metav1.StatusFailure,
 			Code:    http.StatusForbidden,
 			Reason:  metav1.StatusReasonForbidden,
-			Message: faults.String(),
+			Message: found.String(),
 		},
 	}
 }

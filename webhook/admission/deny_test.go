@@ -99,7 +99,7 @@ func TestDeny(t *testing.T) {
 			),
 		},
 	}
-	deny := Deny(policy(t, article))
+	deny := Deny(newPolicy(t, exampleRules))
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, deny(created(t, tt.pod))); diff != "" {
@@ -111,7 +111,7 @@ func TestDeny(t *testing.T) {
 
 // Where mirrors share a path, nobody can say which of them was written.
 func TestDenyNamesEveryOrigin(t *testing.T) {
-	deny := Deny(policy(t, "docker.io=m.example/all,quay.io=m.example/all"))
+	deny := Deny(newPolicy(t, "docker.io=m.example/all,quay.io=m.example/all"))
 	want := denial(uses+`"acme/app:latest" or "quay.io/acme/app:latest" (mirrored to "m.example/all/acme/app:latest"),`+latest+mend("m.example/all/acme/app"),
 		notTag+app+` has image "m.example/all/acme/app:latest"`)
 	if diff := cmp.Diff(want, deny(created(t, podOf("m.example/all/acme/app:latest")))); diff != "" {
@@ -120,7 +120,7 @@ func TestDenyNamesEveryOrigin(t *testing.T) {
 }
 
 func TestDenyByOtherTags(t *testing.T) {
-	p := policy(t, "")
+	p := newPolicy(t, "")
 	var err error
 	if p.Disallowed, err = image.ParseTags("dev,edge"); err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func TestDenyByOtherTags(t *testing.T) {
 // Objects that make pods are warned about, on every path, and never refused.
 func TestWorkloadsAreOnlyWarnedAbout(t *testing.T) {
 	const at = `container "app" (spec.template.spec.containers[0].image) has image "nginx:latest"`
-	policy := policy(t, article)
+	policy := newPolicy(t, exampleRules)
 	tests := []struct {
 		name    string
 		verdict Verdict
@@ -147,7 +147,7 @@ func TestWorkloadsAreOnlyWarnedAbout(t *testing.T) {
 		{"Deny", Deny(policy), []string{notTag + at + "; its pods will be denied"}},
 		{"Warn", Warn(policy), []string{notTag + at}},
 		{"Mirror", Mirror(policy.Mirrors), nil},
-		{"UnknownMode", UnknownMode, []string{`namespace "shop": the label image-webhook.dev/mode is none of deny, warn, off: treated as deny`}},
+		{"UnknownMode", UnknownMode, []string{`namespace "shop" is treated as deny: its label image-webhook.dev/mode is none of deny, warn, off`}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -163,13 +163,13 @@ func TestWorkloadsAreOnlyWarnedAbout(t *testing.T) {
 func TestWorkloadsAreNotStatic(t *testing.T) {
 	r := created(t, deploymentOf("nginx:latest")).of(deploymentKind)
 	r.Object.Metadata.Annotations = map[string]string{"kubernetes.io/config.mirror": "4f2a"}
-	if got := Deny(policy(t, ""))(r); len(got.Warnings) != 1 {
+	if got := Deny(newPolicy(t, ""))(r); len(got.Warnings) != 1 {
 		t.Errorf("warnings %q", got.Warnings)
 	}
 }
 
 func TestDenyIsBounded(t *testing.T) {
-	deny := Deny(policy(t, article))
+	deny := Deny(newPolicy(t, exampleRules))
 	for _, ref := range []string{strings.Repeat("A", 1<<20), strings.Repeat("\u00fc", 1<<20), strings.Repeat("a.", 500) + "a/x:latest"} {
 		resp := deny(created(t, podOf(ref)))
 		if resp.Allowed || len(resp.Result.Message) > 8192 {
@@ -180,7 +180,7 @@ func TestDenyIsBounded(t *testing.T) {
 
 func TestDenySpellsOutTheFirstFaults(t *testing.T) {
 	containers := strings.Repeat(`{"name":"app","image":"nginx"},`, maxFaults+2)
-	resp := Deny(policy(t, ""))(created(t, `{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}`))
+	resp := Deny(newPolicy(t, ""))(created(t, `{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}`))
 	lines := strings.Split(resp.Result.Message, "\n")
 	if first, last := lines[0], lines[len(lines)-1]; len(lines) != maxFaults+2 || first != "12 images are not allowed" || last != "- and 2 more" {
 		t.Errorf("%d lines, from %q to %q", len(lines), first, last)
@@ -197,7 +197,7 @@ func TestWarningsFit(t *testing.T) {
 	for _, reference := range []string{long, long + ":latest", strings.Repeat("\u00fc\n", 300), "quay.io/" + strings.Repeat("a/", 100) + "a"} {
 		containers := strings.Repeat(`{"name":"`+long+`","image":`+quote(reference)+`},`, 1000)
 		r := created(t, `{"spec":{"template":{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}}}`).of(deploymentKind)
-		warnings := Deny(policy(t, ""))(r).Warnings
+		warnings := Deny(newPolicy(t, ""))(r).Warnings
 		if total := len(strings.Join(warnings, "")); total == 0 || total > 4096 {
 			t.Errorf("%d bytes of warnings", total)
 		}

@@ -48,19 +48,19 @@ var verbs = []struct {
 	acts    func(resp *admissionv1.AdmissionResponse, field, pointer string) bool
 }{
 	{
-		"deny", "quay.io/app:latest", func(t *testing.T) Verdict { return Deny(policy(t, article)) },
+		"deny", "quay.io/app:latest", func(t *testing.T) Verdict { return Deny(newPolicy(t, exampleRules)) },
 		func(resp *admissionv1.AdmissionResponse, field, _ string) bool {
 			return !resp.Allowed && resp.Result.Code == 403 && strings.Contains(resp.Result.Message, "("+field+")")
 		},
 	},
 	{
-		"warn", "quay.io/app:latest", func(t *testing.T) Verdict { return Warn(policy(t, article)) },
+		"warn", "quay.io/app:latest", func(t *testing.T) Verdict { return Warn(newPolicy(t, exampleRules)) },
 		func(resp *admissionv1.AdmissionResponse, field, _ string) bool {
 			return resp.Allowed && len(resp.Warnings) == 1 && strings.Contains(resp.Warnings[0], "("+field+")")
 		},
 	},
 	{
-		"rewrite", "nginx:1.25", func(t *testing.T) Verdict { return Mirror(policy(t, article).Mirrors) },
+		"rewrite", "nginx:1.25", func(t *testing.T) Verdict { return Mirror(newPolicy(t, exampleRules).Mirrors) },
 		func(resp *admissionv1.AdmissionResponse, _, pointer string) bool {
 			return resp.Allowed && string(resp.Patch) == `[{"op":"replace","path":"`+pointer+`","value":"docker.mirror.example/library/nginx:1.25"}]`
 		},

@@ -65,7 +65,7 @@ func goldenOf(resp *admissionv1.AdmissionResponse) golden {
 
 // Every recorded review has a golden answer from every path.
 func TestGoldenReviews(t *testing.T) {
-	policy := policy(t, article)
+	policy := newPolicy(t, exampleRules)
 	for _, name := range reviews(t) {
 		t.Run(name, func(t *testing.T) {
 			req, err := Decode(review(t, name))
@@ -108,7 +108,7 @@ func compare(t *testing.T, file string, got []byte) {
 	}
 }
 
-// What is decoded of a recorded review is what the server's author meant.
+// Decode keeps what the verdicts need of a real review.
 func TestDecodeGolden(t *testing.T) {
 	req, err := Decode(review(t, "pod-update-set-image"))
 	if err != nil {
@@ -143,7 +143,7 @@ func TestPatchKeepsEverythingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	patch := Mirror(policy(t, article).Mirrors)(req).Patch
+	patch := Mirror(newPolicy(t, exampleRules).Mirrors)(req).Patch
 	patched := applyPatch(t, raw.Request.Object, patch)
 	if bytes.Equal(patched, raw.Request.Object) || !bytes.Contains(patched, []byte("ofTomorrow")) {
 		t.Fatal("the patch changes nothing, or nothing is unknown")

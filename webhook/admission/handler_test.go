@@ -26,12 +26,12 @@ var latestReview = join(uid, pod, `"namespace":"shop"`, create,
 	`"object":{"metadata":{"generateName":"web-"},"spec":{"containers":[{"name":"web","image":"nginx:latest"}]}}`)
 
 func TestHandlerAnswers(t *testing.T) {
-	policy := policy(t, article)
+	policy := newPolicy(t, exampleRules)
 	namespace := join(uid, `"kind":{"group":"","version":"v1","kind":"Namespace"}`, `"namespace":"shop"`, create,
 		`"object":{"metadata":{"name":"shop","labels":{"image-webhook.dev/mode":"of"}}}`)
 	const latest = `container "web" (spec.containers[0].image) uses image "nginx:latest", whose tag "latest" is not allowed because it can change under you: name a fixed tag such as nginx:1.2.3 or pin a digest (nginx@sha256:...)`
 	const warning = "use `latest` tag is not allowed: container \"web\" (spec.containers[0].image) has image \"nginx:latest\""
-	const ofMode = `namespace "shop": the label image-webhook.dev/mode is "of", none of deny, warn, off: treated as deny`
+	const ofMode = `namespace "shop" is treated as deny: set its label image-webhook.dev/mode to deny, warn or off instead of "of"`
 	tests := []struct {
 		name    string
 		verdict Verdict
@@ -43,7 +43,7 @@ func TestHandlerAnswers(t *testing.T) {
 		{
 			"denied", Deny(policy), latestReview,
 			fmt.Sprintf(`"uid":"u","allowed":false,"status":{"metadata":{},"status":"Failure","message":%q,"reason":"Forbidden","code":403},"warnings":[%q]`, latest, warning),
-			`level=INFO msg=denied namespace=shop object=pod/web- reason=` + strconv.Quote(latest),
+			`level=WARN msg=denied namespace=shop object=pod/web- reason=` + strconv.Quote(latest),
 		},
 		{
 			"warned", Warn(policy), latestReview,
@@ -73,7 +73,7 @@ func TestHandlerAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var logged bytes.Buffer
 			got := post(t, Handler(logger(&logged), tt.verdict), tt.body)
-			want := answer{http.StatusOK, jsonType, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{` + tt.want + `}}`}
+			want := answer{http.StatusOK, jsonType, "", `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{` + tt.want + `}}`}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
 			}
@@ -88,7 +88,7 @@ func TestHandlerRefusesBodies(t *testing.T) {
 	for _, tt := range refused {
 		t.Run(tt.name, func(t *testing.T) {
 			got := post(t, Handler(slog.New(slog.DiscardHandler), Deny(image.Policy{})), tt.body)
-			want := answer{http.StatusBadRequest, "text/plain; charset=utf-8", tt.want}
+			want := answer{http.StatusBadRequest, "text/plain; charset=utf-8", "", tt.want}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
 			}
@@ -123,6 +123,9 @@ func TestHandlerRefusesRequests(t *testing.T) {
 			if got.Status != tt.status {
 				t.Errorf("status %d, want %d", got.Status, tt.status)
 			}
+			if (got.Allow == http.MethodPost) != (tt.status == http.StatusMethodNotAllowed) {
+				t.Errorf("status %d allows %q", got.Status, got.Allow)
+			}
 			if tt.want == "" {
 				return
 			}
@@ -136,11 +139,6 @@ func TestHandlerRefusesRequests(t *testing.T) {
 		})
 	}
 }
-
-// brokenReader is a body whose sender has gone away.
-type brokenReader struct{}
-
-func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // Large reviews wait for each other instead of exhausting the memory; one that
 // cannot wait any longer is refused, and the others still have their share.
@@ -171,6 +169,11 @@ func TestHandlerBoundsTheMemory(t *testing.T) {
 	inFlight.Release(maxInFlight)
 }
 
+// brokenReader is a body whose sender has gone away.
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
 func TestHandlerBrokenBody(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/validating", brokenReader{})
 	r.Header.Set("Content-Type", jsonType)
@@ -183,7 +186,7 @@ func TestHandlerBrokenBody(t *testing.T) {
 
 func TestHandlerLogsLittle(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
-	policy := policy(t, article)
+	policy := newPolicy(t, exampleRules)
 	for _, verdict := range []Verdict{Deny(policy), Warn(policy), Mirror(policy.Mirrors)} {
 		containers := strings.Repeat(fmt.Sprintf(`{"name":%q,"image":"nginx:latest"},`, long[:1000]), 1000)
 		body := join(uid, pod, create, fmt.Sprintf(`"namespace":%q`, long),
@@ -210,7 +213,7 @@ func FuzzHandler(f *testing.F) {
 	}
 	// Of a duplicate key the last counts, in a merge with the first.
 	f.Add([]byte(join(uid, uid, pod, create, anObject, anObject)))
-	policy := policy(f, article)
+	policy := newPolicy(f, exampleRules)
 	var handlers []http.Handler
 	for _, verdict := range []Verdict{Deny(policy), Warn(policy), Mirror(policy.Mirrors), UnknownMode} {
 		handlers = append(handlers, Handler(slog.New(slog.DiscardHandler), verdict))
@@ -277,7 +280,7 @@ func FuzzDigest(f *testing.F) {
 	for _, name := range []string{"nginx", "nginx:latest", "quay.io/x:latest", "registry:5000/app", "Nginx", ""} {
 		f.Add(name)
 	}
-	deny := Deny(policy(f, article))
+	deny := Deny(newPolicy(f, exampleRules))
 	f.Fuzz(func(t *testing.T, name string) {
 		r := created(t, `{"spec":{"containers":[{"name":"app"}]}}`)
 		r.Object.Spec.Containers[0].Image = name + digest
@@ -287,9 +290,9 @@ func FuzzDigest(f *testing.F) {
 	})
 }
 
-func BenchmarkValidating(b *testing.B) { benchmark(b, Deny(policy(b, article))) }
+func BenchmarkValidating(b *testing.B) { benchmark(b, Deny(newPolicy(b, exampleRules))) }
 
-func BenchmarkMutating(b *testing.B) { benchmark(b, Mirror(policy(b, article).Mirrors)) }
+func BenchmarkMutating(b *testing.B) { benchmark(b, Mirror(newPolicy(b, exampleRules).Mirrors)) }
 
 // benchmark measures a handler from the body to the answer, without HTTP.
 func benchmark(b *testing.B, verdict Verdict) {
@@ -318,6 +321,7 @@ func serve(h http.Handler, body []byte) *httptest.ResponseRecorder {
 type answer struct {
 	Status      int
 	ContentType string
+	Allow       string // of a 405
 	Body        string // without the newline at its end
 }
 
@@ -347,7 +351,7 @@ func send(t *testing.T, srv *httptest.Server, method, contentType string, body i
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer{resp.StatusCode, resp.Header.Get("Content-Type"), strings.TrimSuffix(string(got), "\n")}
+	return answer{resp.StatusCode, resp.Header.Get("Content-Type"), resp.Header.Get("Allow"), strings.TrimSuffix(string(got), "\n")}
 }
 
 // logger writes text without times.

@@ -18,7 +18,7 @@ type replacement struct {
 }
 
 // Mirror sends the new images of pods to the mirrors of their registries.
-// Every rewrite is told to the audit log, under the path of the image. Objects
+// Every rewrite is noted in the audit log, under the path of the image. Objects
 // that make pods are left as they are: whoever compares them with a file would
 // find a difference that nobody can mend.
 func Mirror(mirrors image.Mirrors) Verdict {
@@ -41,8 +41,8 @@ func Mirror(mirrors image.Mirrors) Verdict {
 	}
 }
 
-// note tells the audit log about a rewrite. Both references are bounded by what
-// can be read.
+// note notes a rewrite for the audit log. Both references have at most the
+// 1024 bytes that can be read.
 func note(resp *admissionv1.AdmissionResponse, key, value string) {
 	if resp.AuditAnnotations == nil {
 		resp.AuditAnnotations = map[string]string{}

@@ -57,7 +57,7 @@ func TestMirror(t *testing.T) {
 			allowed(),
 		},
 	}
-	mirror := Mirror(policy(t, article).Mirrors)
+	mirror := Mirror(newPolicy(t, exampleRules).Mirrors)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, mirror(created(t, tt.pod))); diff != "" {
@@ -72,7 +72,7 @@ func TestMirror(t *testing.T) {
 func TestMirrorOnUpdateLeadsBackToTheOldImage(t *testing.T) {
 	r := updated(t, podOf("docker.mirror.example/library/nginx:1.25"), podOf("nginx:1.25"))
 	want := `[{"op":"replace","path":"/spec/containers/0/image","value":"docker.mirror.example/library/nginx:1.25"}]`
-	if got := string(Mirror(policy(t, article).Mirrors)(r).Patch); got != want {
+	if got := string(Mirror(newPolicy(t, exampleRules).Mirrors)(r).Patch); got != want {
 		t.Errorf("patch %s, want %s", got, want)
 	}
 }

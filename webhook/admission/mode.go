@@ -3,7 +3,6 @@ package admission
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
 )
@@ -21,15 +20,12 @@ var modes = []string{"deny", "warn", "off"}
 // as deny: Deny is asked as well.
 func UnknownMode(r *Request) *admissionv1.AdmissionResponse {
 	resp := &admissionv1.AdmissionResponse{Allowed: true}
-	is := "is none of "
-	if r.Kind == namespaceKind {
-		mode, labelled := r.Object.Metadata.Labels[ModeLabel]
-		if !labelled || slices.Contains(modes, mode) {
-			return resp
-		}
-		is = fmt.Sprintf("is %s, none of ", quote(mode))
+	if r.Kind != namespaceKind {
+		resp.Warnings = []string{fmt.Sprintf("namespace %s is treated as deny: its label %s is none of deny, warn, off", quote(r.Namespace), ModeLabel)}
+		return resp
 	}
-	resp.Warnings = []string{fmt.Sprintf("namespace %s: the label %s %s%s: treated as deny",
-		quote(r.Namespace), ModeLabel, is, strings.Join(modes, ", "))}
+	if mode, labelled := r.Object.Metadata.Labels[ModeLabel]; labelled && !slices.Contains(modes, mode) {
+		resp.Warnings = []string{fmt.Sprintf("namespace %s is treated as deny: set its label %s to deny, warn or off instead of %s", quote(r.Namespace), ModeLabel, quote(mode))}
+	}
 	return resp
 }

@@ -42,7 +42,7 @@ func (r *Request) isPod() bool { return r.Kind == podimages.Pod }
 // pods of static pods bring in none: what they name runs already.
 func (r *Request) newImages() iter.Seq[podimages.Image] {
 	if r.isPod() && r.Object.IsStatic() {
-		return podimages.Images(r.Kind, nil)
+		return func(func(podimages.Image) bool) {}
 	}
 	return podimages.New(r.Kind, r.Object, r.OldObject)
 }

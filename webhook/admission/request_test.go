@@ -79,8 +79,12 @@ func TestDecodeQuotesLittle(t *testing.T) {
 		join(uid, fmt.Sprintf(`"kind":{"kind":%q}`, long)),
 		join(uid, pod, fmt.Sprintf(`"operation":%q`, long)),
 	} {
-		if _, err := Decode([]byte(body)); err == nil || len(err.Error()) > 1024 {
-			t.Errorf("the error has %d bytes", len(err.Error()))
+		_, err := Decode([]byte(body))
+		if err == nil {
+			t.Fatal("accepted")
+		}
+		if n := len(err.Error()); n > 1024 {
+			t.Errorf("the error has %d bytes", n)
 		}
 	}
 }

@@ -55,11 +55,11 @@ func deploymentOf(image string) string {
 	return fmt.Sprintf(`{"spec":{"template":%s}}`, podOf(image))
 }
 
-// article are the mirror rules of the article's example.
-const article = "docker.mirror.example,registry.k8s.io:k8s.mirror.example"
+// exampleRules are the mirror rules of deploy/04-webhook.yaml.
+const exampleRules = "docker.mirror.example,registry.k8s.io:k8s.mirror.example"
 
-// policy disallows the tag latest, and has mirrors.
-func policy(t testing.TB, rules string) (p image.Policy) {
+// newPolicy disallows the tag latest, and has mirrors.
+func newPolicy(t testing.TB, rules string) (p image.Policy) {
 	t.Helper()
 	var err error
 	if p.Mirrors, err = image.ParseMirrors(rules); err != nil {

@@ -36,7 +36,7 @@ func (m Mirrors) checkTarget(r rule) error {
 			r, r.to, next, remedy(r, next))
 	}
 	for _, next := range m.rules {
-		if !next.excludes() && next.from.compared == r.to.compared && below(next.from.path, r.to.path) {
+		if !next.excludes() && next.from.canonical == r.to.canonical && below(next.from.path, r.to.path) {
 			return fmt.Errorf("mirror rule %q leads to %s, below which rule %q rewrites again: remove one of them or choose another mirror",
 				r, r.to, next)
 		}

@@ -6,13 +6,8 @@ import (
 	"strings"
 )
 
-// What errors show of the grammar: the form that is never ambiguous, and what
-// makes a registry of a host.
-const (
-	mirrorForm   = "REGISTRY[/PATH]=HOST[:PORT][/PATH]"
-	registryForm = "a registry is HOST[:PORT] with a dot or a port, or localhost"
-	pathForm     = "a path is lower-case components after single slashes"
-)
+// mirrorForm is the form of a rule that is never ambiguous.
+const mirrorForm = "REGISTRY[/PATH]=HOST[:PORT][/PATH]"
 
 // Mirrors are rules that send the images of registries to their mirrors. The
 // zero value has no rules and changes nothing.
@@ -117,22 +112,18 @@ func unambiguous(item string) string {
 }
 
 // newRule makes a rule of its two sides. An empty right side excludes.
-func newRule(from, to string) (rule, error) {
-	source, err := parsePattern(from)
-	switch {
-	case errors.Is(err, errNoRegistry):
-		return rule{}, fmt.Errorf("rewrites %q, which is on no registry: write %s; %s", from, mirrorForm, registryForm)
-	case err != nil:
-		return rule{}, fmt.Errorf("rewrites %q, which has an unreadable path: write %s; %s", from, mirrorForm, pathForm)
-	case to == "":
-		return rule{from: source}, nil
+func newRule(from, to string) (r rule, err error) {
+	if r.from, err = parsePattern(from, mirrorForm); err != nil {
+		return rule{}, fmt.Errorf("rewrites %q, %w", from, err)
 	}
-	target, err := parsePattern(to)
-	switch {
-	case errors.Is(err, errNoRegistry) || target.any():
-		return rule{}, fmt.Errorf("leads to %q, which is on no registry: write %s; %s", to, mirrorForm, registryForm)
-	case err != nil:
-		return rule{}, fmt.Errorf("leads to %q, which has an unreadable path: write %s; %s", to, mirrorForm, pathForm)
+	if to == "" {
+		return r, nil
 	}
-	return rule{from: source, to: target}, nil
+	if r.to, err = parsePattern(to, mirrorForm); err == nil && r.to.any() {
+		err = notOnARegistry(mirrorForm)
+	}
+	if err != nil {
+		return rule{}, fmt.Errorf("leads to %q, %w", to, err)
+	}
+	return r, nil
 }

@@ -13,7 +13,7 @@ func TestParseMirrors(t *testing.T) {
 	}{
 		{"", ""},
 		{"  ", ""},
-		// The article's own example.
+		// The example of deploy/04-webhook.yaml.
 		{"docker.mirror.example,registry.k8s.io:k8s.mirror.example", "docker.io=docker.mirror.example,registry.k8s.io=k8s.mirror.example"},
 		{" docker.mirror.example , quay.io=q.example ", "docker.io=docker.mirror.example,quay.io=q.example"},
 		{"mirror.example/hub", "docker.io=mirror.example/hub"},

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -10,12 +9,12 @@ import (
 const wildcard = "*"
 
 // pattern is a registry, or what is below a path of it, or any registry. It
-// matches on path boundaries: quay.io/team has quay.io/team/app and
+// matches on path boundaries: quay.io/team matches quay.io/team/app and
 // quay.io/team itself, but not quay.io/teams.
 type pattern struct {
-	registry string // normalised, or the wildcard
-	path     string // without a leading slash; empty: the whole registry
-	compared string // registry in the spelling that is compared
+	registry  string // as Docker names it, or the wildcard
+	path      string // without a leading slash; empty: the whole registry
+	canonical string // registry in the one spelling that is compared
 }
 
 // String returns the pattern as parsePattern reads it.
@@ -28,10 +27,10 @@ func (p pattern) String() string {
 
 func (p pattern) any() bool { return p.registry == wildcard }
 
-// matches reports whether a path of a registry, which is canonical, is in the
-// pattern.
+// matches reports whether the pattern matches a path of a registry; registry
+// must be canonical.
 func (p pattern) matches(registry, path string) bool {
-	return p.any() || p.compared == registry && below(path, p.path)
+	return p.any() || p.canonical == registry && below(path, p.path)
 }
 
 // below reports whether a path is the other one or has it as its beginning,
@@ -42,10 +41,10 @@ func below(path, parent string) bool {
 }
 
 // equal reports whether two patterns match the same.
-func (p pattern) equal(q pattern) bool { return p.compared == q.compared && p.path == q.path }
+func (p pattern) equal(q pattern) bool { return p.canonical == q.canonical && p.path == q.path }
 
-// longer reports whether a pattern says more than another that matches the
-// same reference.
+// longer reports whether a pattern is more specific than another one that
+// matches the same reference.
 func (p pattern) longer(q pattern) bool {
 	return q.any() && !p.any() || len(p.path) > len(q.path)
 }
@@ -57,27 +56,31 @@ func canonical(registry string) string {
 	return strings.TrimSuffix(strings.ToLower(registry), ":443")
 }
 
-// Why a text is no pattern.
-var (
-	errNoRegistry = errors.New("no registry")
-	errPath       = errors.New("unreadable path")
+// What errors show of the grammar.
+const (
+	registryForm = "a registry is HOST[:PORT] with a dot or a port, or localhost"
+	pathForm     = "a path is lower-case components after single slashes"
 )
 
-// parsePattern reads a registry with or without a path, or the wildcard. It
-// fails with errNoRegistry or errPath.
-func parsePattern(s string) (pattern, error) {
+// parsePattern reads a registry with or without a path, or the wildcard. The
+// error continues a sentence about s; form is what should be written instead.
+func parsePattern(s, form string) (pattern, error) {
 	if s == wildcard {
-		return pattern{registry: wildcard, compared: wildcard}, nil
+		return pattern{registry: wildcard, canonical: wildcard}, nil
 	}
 	host, path, hasPath := strings.Cut(s, "/")
 	registry, ok := parseRegistry(host)
 	if !ok {
-		return pattern{}, errNoRegistry
+		return pattern{}, notOnARegistry(form)
 	}
 	if hasPath && !isPath(path) {
-		return pattern{}, errPath
+		return pattern{}, fmt.Errorf("which has an unreadable path: write %s; %s", form, pathForm)
 	}
 	return pattern{registry, path, canonical(registry)}, nil
+}
+
+func notOnARegistry(form string) error {
+	return fmt.Errorf("which is on no registry: write %s; %s", form, registryForm)
 }
 
 // parseRegistry returns the normalised name of a registry. It asks the parser
@@ -93,19 +96,4 @@ func parseRegistry(s string) (string, bool) {
 func isPath(s string) bool {
 	ref, err := Parse("registry.invalid/" + s + "/x")
 	return err == nil && ref.Path == s+"/x"
-}
-
-// splitList splits a comma-separated list and trims its items; what names one
-// of them in the error for an empty one. Blank text has no items.
-func splitList(what, s string) ([]string, error) {
-	if strings.TrimSpace(s) == "" {
-		return nil, nil
-	}
-	items := strings.Split(s, ",")
-	for i, item := range items {
-		if items[i] = strings.TrimSpace(item); items[i] == "" {
-			return nil, fmt.Errorf("%s %d of %q is empty: remove the spare comma", what, i+1, s)
-		}
-	}
-	return items, nil
 }

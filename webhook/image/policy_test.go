@@ -61,7 +61,7 @@ func TestCheck(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := newPolicy(t, tt.tags, tt.exempt, article).Check(tt.in)
+			err := newPolicy(t, tt.tags, tt.exempt, exampleRules).Check(tt.in)
 			got := new(TagError)
 			if err != nil && !errors.As(err, &got) {
 				t.Fatal(err)
@@ -74,7 +74,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestCheckUnreadable(t *testing.T) {
-	policy := newPolicy(t, "latest", "docker.io,quay.io", article)
+	policy := newPolicy(t, "latest", "docker.io,quay.io", exampleRules)
 	for _, tt := range unreadable {
 		if err := policy.Check(tt.in); !errors.Is(err, ErrInvalid) || err.Error() != tt.want {
 			t.Errorf("%q: %v, want %s", tt.in, err, tt.want)
@@ -104,7 +104,7 @@ func TestParseLists(t *testing.T) {
 		noTag = " is no tag: write the tag alone, such as latest: up to 128 letters, digits, dots, dashes and underscores, the first no dot or dash"
 		form  = "write REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox; "
 		host  = form + "a registry is HOST[:PORT] with a dot or a port, or localhost"
-		path  = form + "a path is lower-case components after single slashes, without tag and digest"
+		path  = form + "a path is lower-case components after single slashes"
 	)
 	tests := []struct {
 		parse func(string) (string, error)
@@ -127,13 +127,13 @@ func TestParseLists(t *testing.T) {
 		{patterns, "quay.io, index.docker.io/library/busybox", "quay.io,docker.io/library/busybox", ""},
 		{patterns, "host:5000/a/b", "host:5000/a/b", ""},
 		{patterns, "quay.io,", "", `image pattern 2 of "quay.io," is empty: remove the spare comma`},
-		{patterns, "busybox", "", `image pattern "busybox" begins with no registry: ` + host},
-		{patterns, "library/busybox", "", `image pattern "library/busybox" begins with no registry: ` + host},
-		{patterns, "quay.io/", "", `image pattern "quay.io/" has an unreadable path: ` + path},
-		{patterns, "quay.io/app:1", "", `image pattern "quay.io/app:1" has an unreadable path: ` + path},
-		{patterns, "quay.io/app@" + sha256Ref, "", `image pattern "quay.io/app@` + sha256Ref + `" has an unreadable path: ` + path},
-		{patterns, "quay.io/team*", "", `image pattern "quay.io/team*" has an unreadable path: ` + path},
-		{patterns, "*", "", `image pattern "*" would exempt every image: name registries or paths`},
+		{patterns, "busybox", "", `image pattern "busybox", which is on no registry: ` + host},
+		{patterns, "library/busybox", "", `image pattern "library/busybox", which is on no registry: ` + host},
+		{patterns, "quay.io/", "", `image pattern "quay.io/", which has an unreadable path: ` + path},
+		{patterns, "quay.io/app:1", "", `image pattern "quay.io/app:1", which has an unreadable path: ` + path},
+		{patterns, "quay.io/app@" + sha256Ref, "", `image pattern "quay.io/app@` + sha256Ref + `", which has an unreadable path: ` + path},
+		{patterns, "quay.io/team*", "", `image pattern "quay.io/team*", which has an unreadable path: ` + path},
+		{patterns, "*", "", `image pattern "*", which would exempt every image: name registries or paths`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.in, func(t *testing.T) {

@@ -15,15 +15,15 @@ const (
 	sha512Ref = "sha512:" + sha256Hex + sha256Hex
 )
 
-// article are the mirror rules of the article's example.
-const article = "docker.mirror.example,registry.k8s.io:k8s.mirror.example"
+// exampleRules are the mirror rules of deploy/04-webhook.yaml.
+const exampleRules = "docker.mirror.example,registry.k8s.io:k8s.mirror.example"
 
 // valid are references that the kubelet can read.
 var valid = []struct {
 	in       string    // as written in a pod
 	want     Reference // normalised
 	floating string    // the tag that decides which image is pulled
-	mirrored string    // by the article's rules; empty: left as it is
+	mirrored string    // by the example's rules; empty: left as it is
 }{
 	// Docker Hub has two names, one of them for images without a registry, and
 	// official images under library/.
@@ -81,7 +81,7 @@ func TestParse(t *testing.T) {
 			if !strings.HasSuffix(tt.in, got.Suffix()) {
 				t.Errorf("%q does not end with its suffix %q", tt.in, got.Suffix())
 			}
-			checkRewrite(t, article, tt.in, tt.mirrored)
+			checkRewrite(t, exampleRules, tt.in, tt.mirrored)
 		})
 	}
 }
@@ -116,7 +116,7 @@ func TestParseInvalid(t *testing.T) {
 			if diff := cmp.Diff(tt.want, err.Error()); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
-			checkRewrite(t, article, tt.in, "")
+			checkRewrite(t, exampleRules, tt.in, "")
 		})
 	}
 }

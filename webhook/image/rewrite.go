@@ -5,9 +5,6 @@ package image
 // reference is returned as it is, and so is one that would not be read from
 // the mirror as it was written, such as a path that grows too long.
 func (m Mirrors) Rewrite(s string) (string, bool) {
-	if len(m.rules) == 0 {
-		return s, false
-	}
 	ref, err := Parse(s)
 	if err != nil {
 		return s, false
@@ -33,7 +30,7 @@ func (m Mirrors) Origins(s string) []string {
 	}
 	var origins []string
 	for _, r := range m.rules {
-		if r.excludes() || r.from.any() || !r.to.matches(canonical(ref.Registry), ref.Path) {
+		if !r.to.matches(canonical(ref.Registry), ref.Path) {
 			continue
 		}
 		origin := move(ref, r.to, r.from)
@@ -73,7 +70,7 @@ func (m Mirrors) find(registry, path string) (found rule, ok bool) {
 // for all others: what is on a mirror has arrived.
 func (m Mirrors) isMirror(registry string) bool {
 	for _, r := range m.rules {
-		if r.to.compared == registry {
+		if r.to.canonical == registry {
 			return true
 		}
 	}

@@ -30,7 +30,7 @@ func checkRewrite(t *testing.T, rules, in, want string) {
 }
 
 // TestRewrite has the rules that the reference table of TestParse, which goes
-// by the article's rules, does not reach.
+// by the example's rules, does not reach.
 func TestRewrite(t *testing.T) {
 	const overlapping = "quay.io/team/app=app.example,quay.io=all.example/quay,quay.io/team=team.example/t,quay.io/team/app/private="
 	const others = "*=m.example/all,quay.io=q.example,quay.io/team=,ghcr.io/acme=acme.example"
@@ -40,12 +40,12 @@ func TestRewrite(t *testing.T) {
 		in    string
 		want  string // empty: left as it is
 	}{
-		{"another spelling of a registry: port", article, "docker.io:443/library/nginx:1", "docker.mirror.example/library/nginx:1"},
-		{"another spelling of a registry: case", article, "REGISTRY.K8S.IO/pause:3.10", "k8s.mirror.example/pause:3.10"},
-		{"docker.io in another case", article, "Docker.io/library/nginx:1", "docker.mirror.example/library/nginx:1"},
+		{"another spelling of a registry: port", exampleRules, "docker.io:443/library/nginx:1", "docker.mirror.example/library/nginx:1"},
+		{"another spelling of a registry: case", exampleRules, "REGISTRY.K8S.IO/pause:3.10", "k8s.mirror.example/pause:3.10"},
+		{"docker.io in another case", exampleRules, "Docker.io/library/nginx:1", "docker.mirror.example/library/nginx:1"},
 		{"another spelling in the rule", "Quay.io:443=mirror.example", "quay.io/app:1", "mirror.example/app:1"},
-		{"another port is another registry", article, "registry.k8s.io:5000/pause:3.10", ""},
-		{"what is on the mirror stays there", article, "docker.mirror.example/library/nginx:1", ""},
+		{"another port is another registry", exampleRules, "registry.k8s.io:5000/pause:3.10", ""},
+		{"what is on the mirror stays there", exampleRules, "docker.mirror.example/library/nginx:1", ""},
 		{"no rules", "", "docker.io/library/nginx:1", ""},
 		{"mirror with a port and a path", "docker.io=m:5000/hub", "nginx:1", "m:5000/hub/library/nginx:1"},
 		{"registry with a port", "host:5000=m.example/host", "host:5000/x:1", "m.example/host/x:1"},
@@ -111,18 +111,18 @@ func TestOrigins(t *testing.T) {
 		in    string
 		want  []string
 	}{
-		{"as Docker writes it", article, "docker.mirror.example/library/nginx:1.25", []string{"nginx:1.25"}},
-		{"tag and digest", article, "docker.mirror.example/bitnami/redis:7@" + sha256Ref, []string{"bitnami/redis:7@" + sha256Ref}},
-		{"another registry", article, "k8s.mirror.example/pause:3.10", []string{"registry.k8s.io/pause:3.10"}},
+		{"as Docker writes it", exampleRules, "docker.mirror.example/library/nginx:1.25", []string{"nginx:1.25"}},
+		{"tag and digest", exampleRules, "docker.mirror.example/bitnami/redis:7@" + sha256Ref, []string{"bitnami/redis:7@" + sha256Ref}},
+		{"another registry", exampleRules, "k8s.mirror.example/pause:3.10", []string{"registry.k8s.io/pause:3.10"}},
 		{"mirrors that share a path", shared, "m.example/x/library/app:1", []string{"app:1", "quay.io/library/app:1"}},
 		{"a longer path of the mirror", shared, "m.example/x/acme/app:1", []string{"acme/app:1", "quay.io/acme/app:1", "ghcr.io/acme/app:1"}},
 		{"an image that is a rule's path", "quay.io/team=m.example/t", "m.example/t:1", []string{"quay.io/team:1"}},
-		{"on no mirror", article, "quay.io/x:1", nil},
+		{"on no mirror", exampleRules, "quay.io/x:1", nil},
 		{"beside the mirror's path", shared, "m.example/xy/app:1", nil},
-		{"nothing leads there", article, "docker.mirror.example/nginx:1", nil},
+		{"nothing leads there", exampleRules, "docker.mirror.example/nginx:1", nil},
 		{"excluded from what leads there", "quay.io=m.example,quay.io/team=", "m.example/team/x:1", nil},
 		{"the wildcard forgets the registry", "*=m.example/all", "m.example/all/x:1", nil},
-		{"unreadable", article, "docker.mirror.example/Nginx", nil},
+		{"unreadable", exampleRules, "docker.mirror.example/Nginx", nil},
 		{"no rules", "", "nginx:1", nil},
 	}
 	for _, tt := range tests {
@@ -136,7 +136,7 @@ func TestOrigins(t *testing.T) {
 
 // rulesSeeds are rule sets for the fuzzers, accepted and refused ones.
 var rulesSeeds = []string{
-	article,
+	exampleRules,
 	"docker.io=m:5000/hub,quay.io=docker.mirror.example",
 	"quay.io=docker.io",
 	"a.b:c.d,c.d:a.b",

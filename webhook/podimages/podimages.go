@@ -54,11 +54,12 @@ func Has(kind metav1.GroupVersionKind) bool {
 
 // field is a list of a pod spec whose entries name images.
 type field struct {
-	list   string
-	holder string // what an entry is
-	leaf   string // the image below an entry
-	len    func(*Spec) int
-	at     func(*Spec, int) (name, reference string)
+	list     string
+	holder   string // what an entry is
+	leaf     string // the image below an entry
+	optional bool   // an entry may have no image
+	len      func(*Spec) int
+	at       func(*Spec, int) (name, reference string)
 }
 
 // fields is the table of image fields.
@@ -67,7 +68,7 @@ var fields = []field{
 	containers("initContainers", func(s *Spec) []Container { return s.InitContainers }),
 	containers("ephemeralContainers", func(s *Spec) []Container { return s.EphemeralContainers }),
 	{
-		list: "volumes", holder: "volume", leaf: "image.reference",
+		list: "volumes", holder: "volume", leaf: "image.reference", optional: true,
 		len: func(s *Spec) int { return len(s.Volumes) },
 		at:  func(s *Spec, i int) (string, string) { return s.Volumes[i].Name, s.Volumes[i].Image.Reference },
 	},
@@ -104,8 +105,8 @@ func Images(kind metav1.GroupVersionKind, o *Object) iter.Seq[Image] {
 			return
 		}
 		spec := place.of(o)
-		for f := range fields {
-			if spec == nil || !fields[f].each(spec, place.path, yield) {
+		for i := range fields {
+			if spec == nil || !fields[i].each(spec, place.path, yield) {
 				return
 			}
 		}
@@ -116,10 +117,10 @@ func Images(kind metav1.GroupVersionKind, o *Object) iter.Seq[Image] {
 func (f *field) each(spec *Spec, path string, yield func(Image) bool) bool {
 	for i := range f.len(spec) {
 		name, reference := f.at(spec, i)
-		if reference == "" && f.holder == "volume" {
+		if reference == "" && f.optional {
 			continue
 		}
-		if !yield(Image{f.holder, name, reference, path, f, i}) {
+		if !yield(Image{Holder: f.holder, Name: name, Reference: reference, spec: path, field: f, index: i}) {
 			return false
 		}
 	}
@@ -129,9 +130,6 @@ func (f *field) each(spec *Spec, path string, yield func(Image) bool) bool {
 // New yields the images of an object that its old version does not have in the
 // same list under the same name; without an old version, all of them.
 func New(kind metav1.GroupVersionKind, o, old *Object) iter.Seq[Image] {
-	if old == nil {
-		return Images(kind, o)
-	}
 	return func(yield func(Image) bool) {
 		before := map[slot]string{}
 		for i := range Images(kind, old) {
@@ -153,7 +151,7 @@ type slot struct{ list, name string }
 
 func (i Image) slot() slot { return slot{i.field.list, i.Name} }
 
-// Field returns the path of the image as Kubernetes writes it for persons.
+// Field returns the path of the image as Kubernetes shows it to people.
 func (i Image) Field() string {
 	return i.spec + "." + i.field.list + "[" + strconv.Itoa(i.index) + "]." + i.field.leaf
 }

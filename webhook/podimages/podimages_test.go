@@ -162,7 +162,7 @@ func TestNewWithoutAnOldObject(t *testing.T) {
 	}
 }
 
-// A walk ends where its reader ends it.
+// A walk ends where its reader ends it; the runtime panics if it goes on.
 func TestWalksStop(t *testing.T) {
 	pod := decode(t, `{"spec":{"containers":[{"name":"a","image":"a"},{"name":"b"}],"initContainers":[{"name":"c"}]}}`)
 	for name, walk := range map[string]func(func(Image) bool){

@@ -71,12 +71,13 @@ func TestRunRefuses(t *testing.T) {
 		{"flag of two lines", serve("--a\nb"), 2, `unknown flag: --a\nb` + serveForm},
 		{"flag without value", []string{"serve", "--tls-key"}, 2, "flag needs an argument: --tls-key" + serveForm},
 		{"argument", serve("now"), 2, `unexpected argument "now"` + serveForm},
-		{"ambiguous rule", serve("--registry-mirrors=docker.mirror.example:5000"), 2, `--registry-mirrors: mirror rule "docker.mirror.example:5000" can be read in two ways: write docker.io=docker.mirror.example:5000`},
+		{"ambiguous rule", serve("--registry-mirrors=docker.mirror.example:5000"), 2, `--registry-mirrors: mirror rule "docker.mirror.example:5000" is ambiguous, the colon may stand before a port: write docker.io=docker.mirror.example:5000`},
 		{"rule without registry", serve("--registry-mirrors=foo=bar"), 2, `--registry-mirrors: mirror rule "foo=bar" rewrites "foo", which is on no registry: ` + ruleForm},
 		{"empty rule", serve("--registry-mirrors=a.example,,b.example"), 2, `--registry-mirrors: mirror rule 2 of "a.example,,b.example" is empty: remove the spare comma`},
 		{"rules that do not converge", serve("--registry-mirrors=a.example=b.example,b.example=a.example"), 2, `--registry-mirrors: mirror rule "a.example=b.example" leads to b.example, which rule "b.example=a.example" rewrites again: remove one of them or choose another mirror`},
 		{"no tag", serve("--disallowed-tags=latest,nginx:dev"), 2, `--disallowed-tags: "nginx:dev" is no tag: write the tag alone, such as latest: up to 128 letters, digits, dots, dashes and underscores, the first no dot or dash`},
-		{"no image pattern", serve("--exempt-images=busybox"), 2, `--exempt-images: image pattern "busybox", which is on no registry: write REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox; a registry is HOST[:PORT] with a dot or a port, or localhost`},
+		{"no image pattern", serve("--exempt-images=busybox"), 2, `--exempt-images: image pattern "busybox" is on no registry: write REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox; a registry is HOST[:PORT] with a dot or a port, or localhost`},
+		{"exemption that would not hold", serve("--registry-mirrors=*=m.example", "--exempt-images=gcr.io"), 2, `--exempt-images: image pattern "gcr.io" would not hold on the mirror, where mirror rule "*=m.example" does not keep the registry: add a mirror rule for gcr.io, or exempt its images as they are named on the mirror`},
 		{"no certificate", serve("--tls-cert=" + missing), 2, "--tls-cert and --tls-key: stat " + missing + ": no such file or directory" + pairForm},
 		{"no key", serve("--tls-key=" + missing), 2, "--tls-cert and --tls-key: stat " + missing + ": no such file or directory" + pairForm},
 		{"not PEM", serve("--tls-cert=" + text), 2, "--tls-cert and --tls-key: " + text + " with " + good.KeyFile + ": tls: failed to find any PEM data in certificate input" + pairForm},
@@ -119,7 +120,7 @@ func TestServe(t *testing.T) {
 	go func() {
 		code <- run(ctx, []string{
 			"serve", "--server-addr=127.0.0.1:0", "--tls-cert=" + pair.CertFile, "--tls-key=" + pair.KeyFile,
-			"--registry-mirrors=docker.mirror.example", "--disallowed-tags=latest,dev", "--exempt-images=quay.io/team",
+			"--registry-mirrors=docker.mirror.example", "--disallowed-tags=latest", "--disallowed-tags=dev", "--exempt-images=quay.io/team",
 		}, strings.NewReader(""), io.Discard, stderr)
 		_ = stderr.Close()
 	}()

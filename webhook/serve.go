@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,9 +26,10 @@ type serveOptions struct {
 	tlsCert string
 	tlsKey  string
 
-	mirrors        string
-	disallowedTags string
-	exemptImages   string
+	// Each of these can be given more than once; all of them count.
+	mirrors        []string
+	disallowedTags []string
+	exemptImages   []string
 }
 
 func newServe() *cobra.Command {
@@ -44,9 +46,9 @@ func newServe() *cobra.Command {
 	f.StringVar(&o.addr, "server-addr", ":8443", "address to serve on, `[HOST]:PORT`")
 	f.StringVar(&o.tlsCert, "tls-cert", "/tls/cert", "PEM `file` of the certificate, read again when it changes")
 	f.StringVar(&o.tlsKey, "tls-key", "/tls/key", "PEM `file` of the certificate's private key")
-	f.StringVar(&o.mirrors, "registry-mirrors", "", "comma-separated `rules` PATTERN=MIRROR, or PATTERN:MIRROR without ports, or MIRROR\nalone for docker.io; PATTERN is REGISTRY[/PATH], or * for all others; MIRROR is\nHOST[:PORT][/PATH], or nothing to leave the images alone; the longest PATTERN wins")
-	f.StringVar(&o.disallowedTags, "disallowed-tags", "latest", "comma-separated `tags` that no image may have, unless a digest pins it; no tag\nmeans latest")
-	f.StringVar(&o.exemptImages, "exempt-images", "", "comma-separated `patterns` REGISTRY[/PATH] of images that may have any tag")
+	f.StringArrayVar(&o.mirrors, "registry-mirrors", nil, "comma-separated `rules` PATTERN=MIRROR, or PATTERN:MIRROR without ports, or MIRROR\nalone for docker.io; PATTERN is REGISTRY[/PATH], or * for all others; MIRROR is\nHOST[:PORT][/PATH], or nothing to leave the images alone; the longest PATTERN wins")
+	f.StringArrayVar(&o.disallowedTags, "disallowed-tags", []string{"latest"}, "comma-separated `tags` that no image may have, unless a digest pins it; no tag\nmeans latest")
+	f.StringArrayVar(&o.exemptImages, "exempt-images", nil, "comma-separated `patterns` REGISTRY[/PATH] of images that may have any tag")
 	return c
 }
 
@@ -63,6 +65,9 @@ func (o serveOptions) run(ctx context.Context, stderr io.Writer) error {
 	}
 	log.Info("serving", "addr", l.Addr().String(), "mirrors", policy.Mirrors.String(),
 		"disallowedTags", policy.Disallowed.String(), "exemptImages", policy.Exempt.String())
+	if policy.Disallowed.String() == "" {
+		log.Warn("no tag is disallowed: only images that cannot be read are denied")
+	}
 	if err := server.New(handlers(policy, log), cert, log).Serve(ctx, l); err != nil {
 		return &exitError{exitFailure, err}
 	}
@@ -88,17 +93,23 @@ func (o serveOptions) load(log *slog.Logger) (image.Policy, *server.Certificate,
 
 // policy reads what may run and what is mirrored where.
 func (o serveOptions) policy() (p image.Policy, err error) {
-	if p.Mirrors, err = image.ParseMirrors(o.mirrors); err != nil {
+	if p.Mirrors, err = image.ParseMirrors(list(o.mirrors)); err != nil {
 		return p, fmt.Errorf("--registry-mirrors: %w", err)
 	}
-	if p.Disallowed, err = image.ParseTags(o.disallowedTags); err != nil {
+	if p.Disallowed, err = image.ParseTags(list(o.disallowedTags)); err != nil {
 		return p, fmt.Errorf("--disallowed-tags: %w", err)
 	}
-	if p.Exempt, err = image.ParsePatterns(o.exemptImages); err != nil {
+	if p.Exempt, err = image.ParsePatterns(list(o.exemptImages)); err == nil {
+		err = p.CheckExempt()
+	}
+	if err != nil {
 		return p, fmt.Errorf("--exempt-images: %w", err)
 	}
 	return p, nil
 }
+
+// list is the list that a flag's values make together.
+func list(values []string) string { return strings.Join(values, ",") }
 
 // handlers are the paths that the webhook configurations name. Which of them is
 // asked about an object is decided by the mode of its namespace.

@@ -33,12 +33,19 @@ func Warn(policy image.Policy) Verdict {
 	}
 }
 
-// judge finds the new images of a request that may not run.
+// judge finds the new images of a request that may not run. Only those of pods
+// have been mirrored before.
 func judge(policy image.Policy, r *Request) *faults {
-	found := &faults{mirrors: policy.Mirrors}
+	found := &faults{}
+	if r.isPod() {
+		found.mirrors = policy.Mirrors
+	}
 	for at := range r.newImages() {
 		if err := policy.Check(at.Reference); err != nil {
 			found.add(at, err)
+		}
+		if found.enough() {
+			break
 		}
 	}
 	return found

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/image-webhook/image-webhook/webhook/image"
+	"github.com/image-webhook/image-webhook/webhook/podimages"
 )
 
 // denial is what a person reads of a denial.
@@ -162,9 +163,40 @@ func TestWorkloadsAreOnlyWarnedAbout(t *testing.T) {
 // The annotation of a static pod's mirror pod means nothing on other objects.
 func TestWorkloadsAreNotStatic(t *testing.T) {
 	r := created(t, deploymentOf("nginx:latest")).of(deploymentKind)
-	r.Object.Metadata.Annotations = map[string]string{"kubernetes.io/config.mirror": "4f2a"}
+	r.Object.Metadata.Annotations = podimages.Pairs(`{"kubernetes.io/config.mirror":"4f2a"}`)
 	if got := Deny(newPolicy(t, ""))(r); len(got.Warnings) != 1 {
 		t.Errorf("warnings %q", got.Warnings)
+	}
+}
+
+// A change can bear the annotation of a static pod's mirror pod on its way to the
+// server, which does not store it.
+func TestUpdatesAreNotStatic(t *testing.T) {
+	const static = `{"metadata":{"annotations":{"kubernetes.io/config.mirror":"4f2a"}},"spec":{"ephemeralContainers":[{"name":"debug","image":"nginx:latest"}]}}`
+	r := updated(t, `{}`, static)
+	r.SubResource = ephemeral
+	if Deny(newPolicy(t, exampleRules))(r).Allowed {
+		t.Error("not denied")
+	}
+	if Mirror(newPolicy(t, exampleRules).Mirrors)(r).Patch == nil {
+		t.Error("not mirrored")
+	}
+}
+
+// A workload has the image that was written, also if that is a mirror's.
+func TestWorkloadsAreNotMappedBack(t *testing.T) {
+	r := created(t, deploymentOf("docker.mirror.example/library/nginx:latest")).of(deploymentKind)
+	want := []string{notTag + `container "app" (spec.template.spec.containers[0].image) has image "docker.mirror.example/library/nginx:latest"; its pods will be denied`}
+	if diff := cmp.Diff(want, Deny(newPolicy(t, exampleRules))(r).Warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+// The parser repeats what was written; it must not reach a terminal as it is.
+func TestDenialsAreASCII(t *testing.T) {
+	message := Deny(newPolicy(t, ""))(created(t, podOf("N) is fine\n\u001b[32mcreated (x"))).Result.Message
+	if strings.ContainsFunc(message, func(r rune) bool { return r < ' ' || r > '~' }) {
+		t.Errorf("%q", message)
 	}
 }
 
@@ -179,14 +211,23 @@ func TestDenyIsBounded(t *testing.T) {
 }
 
 func TestDenySpellsOutTheFirstFaults(t *testing.T) {
-	containers := strings.Repeat(`{"name":"app","image":"nginx"},`, maxFaults+2)
-	resp := Deny(newPolicy(t, ""))(created(t, `{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}`))
-	lines := strings.Split(resp.Result.Message, "\n")
-	if first, last := lines[0], lines[len(lines)-1]; len(lines) != maxFaults+2 || first != "12 images are not allowed" || last != "- and 2 more" {
-		t.Errorf("%d lines, from %q to %q", len(lines), first, last)
+	tests := []struct {
+		images                  int
+		first, last, andWarning string // lines
+	}{
+		{maxFaults + 2, "12 images are not allowed", "- and 2 more", "and 2 more images are not allowed"},
+		{maxCounted + 1, "at least 1000 images are not allowed", "- and at least 990 more", "and at least 990 more images are not allowed"},
 	}
-	if last := resp.Warnings[len(resp.Warnings)-1]; len(resp.Warnings) != maxFaults+1 || last != "and 2 more images are not allowed" {
-		t.Errorf("%d warnings, the last %q", len(resp.Warnings), last)
+	for _, tt := range tests {
+		containers := strings.Repeat(`{"name":"app","image":"nginx"},`, tt.images)
+		resp := Deny(newPolicy(t, ""))(created(t, `{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}`))
+		lines := strings.Split(resp.Result.Message, "\n")
+		if first, last := lines[0], lines[len(lines)-1]; len(lines) != maxFaults+2 || first != tt.first || last != tt.last {
+			t.Errorf("%d lines, from %q to %q", len(lines), first, last)
+		}
+		if last := resp.Warnings[len(resp.Warnings)-1]; len(resp.Warnings) != maxFaults+1 || last != tt.andWarning {
+			t.Errorf("%d warnings, the last %q", len(resp.Warnings), last)
+		}
 	}
 }
 

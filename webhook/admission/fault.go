@@ -47,7 +47,7 @@ func alternatives(written []string) string {
 func (f fault) reason() string {
 	switch {
 	case f.tag == nil:
-		return "which cannot be read (" + f.unread.Error() + ")"
+		return "which cannot be read (" + plain(f.unread.Error()) + ")"
 	case f.tag.Implied:
 		return "which has no tag and so means " + quote(f.tag.Tag) + ", a tag that is not allowed because it can change under you"
 	}

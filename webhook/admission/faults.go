@@ -9,9 +9,14 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/podimages"
 )
 
-// maxFaults is how many faults are spelled out: a pod can have a million
-// containers, and a person reads the first few.
-const maxFaults = 10
+const (
+	// maxFaults is how many faults are spelled out: a pod can have a million
+	// containers, and a person reads the first few.
+	maxFaults = 10
+	// maxCounted is how many are looked for, so that such a pod is answered before
+	// the API server gives up.
+	maxCounted = 1000
+)
 
 // faults are the images that an object is refused for, or warned about.
 type faults struct {
@@ -19,6 +24,9 @@ type faults struct {
 	first   []fault
 	count   int
 }
+
+// enough reports whether there is no need to look for more.
+func (f *faults) enough() bool { return f.count >= maxCounted }
 
 func (f *faults) add(at podimages.Image, err error) {
 	f.count++
@@ -39,12 +47,15 @@ func (f *faults) String() string {
 		return f.first[0].String()
 	}
 	var message strings.Builder
+	if f.enough() {
+		message.WriteString("at least ")
+	}
 	fmt.Fprintf(&message, "%d images are not allowed", f.count)
 	for _, one := range f.first {
 		message.WriteString("\n- " + one.String())
 	}
-	if more := f.count - len(f.first); more > 0 {
-		fmt.Fprintf(&message, "\n- and %d more", more)
+	if more := f.more(); more != "" {
+		message.WriteString("\n- and " + more)
 	}
 	return message.String()
 }
@@ -54,8 +65,20 @@ func (f *faults) warnings(and string) (warnings []string) {
 	for _, one := range f.first {
 		warnings = append(warnings, one.warning(and))
 	}
-	if more := f.count - len(f.first); more > 0 {
-		warnings = append(warnings, fmt.Sprintf("and %d more images are not allowed%s", more, and))
+	if more := f.more(); more != "" {
+		warnings = append(warnings, "and "+more+" images are not allowed"+and)
 	}
 	return warnings
+}
+
+// more says how many faults are not spelled out, if any.
+func (f *faults) more() string {
+	more := f.count - len(f.first)
+	switch {
+	case more == 0:
+		return ""
+	case f.enough():
+		return fmt.Sprintf("at least %d more", more)
+	}
+	return fmt.Sprintf("%d more", more)
 }

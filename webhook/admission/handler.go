@@ -10,7 +10,7 @@
 //
 //	400  the body is not what the webhook was asked about
 //	405  the method is not POST
-//	413  the body is larger than MaxBody
+//	413  the body is larger than MaxBody, or decodes to more than there may be
 //	415  the content type is not application/json
 //	503  so many large reviews are under way that memory would run out
 //
@@ -33,8 +33,9 @@ type Verdict func(*Request) *admissionv1.AdmissionResponse
 // or change an object.
 func Handler(log *slog.Logger, verdict Verdict) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		req, release, refused := receive(w, r)
-		defer release()
+		var memory share
+		defer memory.release()
+		req, refused := receive(w, r, &memory)
 		if refused != nil {
 			log.Warn("refused a request", "path", r.URL.Path, "status", refused.status, "reason", clip(refused.reason, maxLogged))
 			http.Error(w, refused.reason, refused.status)

@@ -1,12 +1,14 @@
 package admission
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -141,31 +143,81 @@ func TestHandlerRefusesRequests(t *testing.T) {
 }
 
 // Large reviews wait for each other instead of exhausting the memory; one that
-// cannot wait any longer is refused, and the others still have their share.
+// cannot wait any longer is refused, small ones go past, and all give back their
+// share.
 func TestHandlerBoundsTheMemory(t *testing.T) {
-	if !inFlight.TryAcquire(maxInFlight) {
-		t.Fatal("an earlier review has not given back its memory")
-	}
-	handler := Handler(slog.New(slog.DiscardHandler), Deny(image.Policy{}))
-	ask := func(ctx context.Context) int {
-		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/validating", strings.NewReader(latestReview))
-		r.Header.Set("Content-Type", jsonType)
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, r)
-		return w.Code
-	}
+	takeAll(t)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if got := ask(gone); got != http.StatusServiceUnavailable {
-		t.Errorf("status %d, want 503", got)
+	large := strings.Repeat(" ", smallBody) + latestReview
+	if got := ask(gone, large); got != http.StatusServiceUnavailable {
+		t.Errorf("large review: status %d, want 503", got)
+	}
+	if got := ask(gone, latestReview); got != http.StatusOK {
+		t.Errorf("small review: status %d, want 200", got)
 	}
 	inFlight.Release(maxInFlight)
-	if got := ask(t.Context()); got != http.StatusOK {
-		t.Errorf("status %d, want 200", got)
+	if got := ask(t.Context(), large); got != http.StatusOK {
+		t.Errorf("large review: status %d, want 200", got)
 	}
+	takeAll(t)
+	inFlight.Release(maxInFlight)
+}
+
+// What counts is what a body decodes to: an empty container is two bytes of JSON.
+func TestHandlerCountsObjects(t *testing.T) {
+	objects := func(n int) string {
+		list := strings.TrimSuffix(strings.Repeat("{},", n), ",")
+		return join(uid, pod, create, `"object":{"spec":{"volumes":[`+list+`]}}`)
+	}
+	if got := ask(t.Context(), objects(smallBody)); got != http.StatusOK {
+		t.Errorf("many objects: status %d, want 200", got)
+	}
+	if got := ask(t.Context(), objects(maxInFlight/objectSize)); got != http.StatusRequestEntityTooLarge {
+		t.Errorf("too many objects: status %d, want 413", got)
+	}
+	takeAll(t)
+	inFlight.Release(maxInFlight)
+}
+
+// takeAll takes all memory for reviews, which must be free.
+func takeAll(t *testing.T) {
+	t.Helper()
 	if !inFlight.TryAcquire(maxInFlight) {
 		t.Fatal("a review has not given back its memory")
 	}
+}
+
+// ask returns the status of the answer to a review.
+func ask(ctx context.Context, body string) int {
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/validating", strings.NewReader(body))
+	r.Header.Set("Content-Type", jsonType)
+	w := httptest.NewRecorder()
+	Handler(slog.New(slog.DiscardHandler), Deny(image.Policy{})).ServeHTTP(w, r)
+	return w.Code
+}
+
+// A client that announces a large body and does not send it loses its share.
+func TestHandlerWaitsForNoBody(t *testing.T) {
+	srv := httptest.NewServer(Handler(slog.New(slog.DiscardHandler), Deny(image.Policy{})))
+	defer srv.Close()
+	client, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	if _, err := fmt.Fprintf(client, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", jsonType, MaxBody); err != nil {
+		t.Fatal(err)
+	}
+	got, err := http.ReadResponse(bufio.NewReader(client), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.StatusCode != http.StatusBadRequest {
+		t.Errorf("status %d, want 400", got.StatusCode)
+	}
+	_ = got.Body.Close()
+	takeAll(t)
 	inFlight.Release(maxInFlight)
 }
 

@@ -24,7 +24,7 @@ func UnknownMode(r *Request) *admissionv1.AdmissionResponse {
 		resp.Warnings = []string{fmt.Sprintf("namespace %s is treated as deny: its label %s is none of deny, warn, off", quote(r.Namespace), ModeLabel)}
 		return resp
 	}
-	if mode, labelled := r.Object.Metadata.Labels[ModeLabel]; labelled && !slices.Contains(modes, mode) {
+	if mode, labelled := r.Object.Label(ModeLabel); labelled && !slices.Contains(modes, mode) {
 		resp.Warnings = []string{fmt.Sprintf("namespace %s is treated as deny: set its label %s to deny, warn or off instead of %s", quote(r.Namespace), ModeLabel, quote(mode))}
 	}
 	return resp

@@ -14,20 +14,55 @@ import (
 
 const (
 	// MaxBody bounds the body of a review. The API server takes objects of at
-	// most 3 MiB, and keeps some half of that as the old object, but writes some
-	// characters, such as <, as six bytes.
+	// most 3 MiB and sends the old object too; what it adds to a pod that is made
+	// to grow, such as every field of an empty status, is not worth more memory.
 	MaxBody = 30 << 20
-	// maxInFlight bounds the bodies in memory at once. Reviews have some
-	// kilobytes; a few users with huge pods must not be able to exhaust a
-	// server that the whole cluster needs.
-	maxInFlight = 32 << 20
-	// maxWait is how long a review waits for its share of maxInFlight. The API
-	// server gives up about then.
-	maxWait = 5 * time.Second
+	// smallBody is what a review may take without asking: nearly all of them have
+	// some kilobytes, and these never wait for a large one.
+	smallBody = 64 << 10
+	// maxInFlight bounds the memory of all larger reviews at once. A few huge pods
+	// must not be able to exhaust a server that the whole cluster needs.
+	maxInFlight = 96 << 20
+	// objectSize is what an object in a body takes when it is decoded, in a list
+	// that grows: an empty container is two bytes of JSON.
+	objectSize = 72
+	// maxWait is how long a large review waits for its share of maxInFlight, and
+	// how long its body may take: together less than the API server's patience.
+	maxWait = 2 * time.Second
 )
 
 // inFlight is shared by all handlers of the process, as its memory is.
 var inFlight = semaphore.NewWeighted(maxInFlight)
+
+// share is what one review has taken of the memory.
+type share struct{ taken int64 }
+
+// take takes more of the memory, and waits for it if need be.
+func (s *share) take(ctx context.Context, bytes int64) *refusal {
+	switch {
+	case bytes <= smallBody:
+		return nil
+	case s.taken+bytes > maxInFlight:
+		return &refusal{http.StatusRequestEntityTooLarge, "the body has too many objects"}
+	case !acquire(ctx, bytes):
+		return &refusal{http.StatusServiceUnavailable, "too many large reviews are under way: try again"}
+	}
+	s.taken += bytes
+	return nil
+}
+
+func (s *share) release() { inFlight.Release(s.taken) }
+
+// acquire takes a share of inFlight. Nearly always there is enough, so that no
+// timer is started.
+func acquire(ctx context.Context, bytes int64) bool {
+	if inFlight.TryAcquire(bytes) {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	return inFlight.Acquire(ctx, bytes) == nil
+}
 
 // refusal is an answer to what is no review.
 type refusal struct {
@@ -35,29 +70,26 @@ type refusal struct {
 	reason string
 }
 
-// receive reads the review of an HTTP request. What it takes of the memory for
-// reviews is given back by release, which is never nil.
-func receive(w http.ResponseWriter, r *http.Request) (req *Request, release func(), refused *refusal) {
+// receive reads the review of an HTTP request, and takes the memory for it.
+func receive(w http.ResponseWriter, r *http.Request, memory *share) (*Request, *refusal) {
 	if refused := checkHeader(w, r); refused != nil {
-		return nil, func() {}, refused
+		return nil, refused
 	}
-	weight := weigh(r)
-	if !acquire(r.Context(), weight) {
-		return nil, func() {}, &refusal{http.StatusServiceUnavailable, "too many large reviews are under way: try again"}
+	if refused := memory.take(r.Context(), size(r)); refused != nil {
+		return nil, refused
 	}
-	req, refused = read(w, r)
-	return req, func() { inFlight.Release(weight) }, refused
-}
-
-// acquire takes a share of the memory. Nearly always there is enough, so that no
-// timer is started.
-func acquire(ctx context.Context, weight int64) bool {
-	if inFlight.TryAcquire(weight) {
-		return true
+	body, refused := read(w, r)
+	if refused != nil {
+		return nil, refused
 	}
-	ctx, cancel := context.WithTimeout(ctx, maxWait)
-	defer cancel()
-	return inFlight.Acquire(ctx, weight) == nil
+	if refused := memory.take(r.Context(), objectSize*int64(bytes.Count(body, []byte("{")))); refused != nil {
+		return nil, refused
+	}
+	req, err := Decode(body)
+	if err != nil {
+		return nil, &refusal{http.StatusBadRequest, err.Error()}
+	}
+	return req, nil
 }
 
 func checkHeader(w http.ResponseWriter, r *http.Request) *refusal {
@@ -71,19 +103,26 @@ func checkHeader(w http.ResponseWriter, r *http.Request) *refusal {
 	return nil
 }
 
-// weigh returns how much memory the body may take: all there may be if the
-// client does not say.
-func weigh(r *http.Request) int64 {
+// size returns how large the body may be: as large as any if the client does not
+// say.
+func size(r *http.Request) int64 {
 	if r.ContentLength < 0 || r.ContentLength > MaxBody {
 		return MaxBody
 	}
 	return r.ContentLength
 }
 
-func read(w http.ResponseWriter, r *http.Request) (*Request, *refusal) {
+// read reads the body. A client that has been given a share of the memory must
+// send it swiftly.
+func read(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
+	if size(r) > smallBody {
+		connection := http.NewResponseController(w)
+		_ = connection.SetReadDeadline(time.Now().Add(maxWait)) // without a connection there is no client to wait for
+		defer func() { _ = connection.SetReadDeadline(time.Time{}) }()
+	}
 	var content bytes.Buffer
 	if r.ContentLength > 0 {
-		content.Grow(int(weigh(r)) + bytes.MinRead) // growing step by step would take twice that
+		content.Grow(int(size(r)) + bytes.MinRead) // growing step by step would take twice that
 	}
 	_, err := content.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBody))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
@@ -92,9 +131,5 @@ func read(w http.ResponseWriter, r *http.Request) (*Request, *refusal) {
 	if err != nil {
 		return nil, &refusal{http.StatusBadRequest, "the body cannot be read: " + err.Error()}
 	}
-	req, err := Decode(content.Bytes())
-	if err != nil {
-		return nil, &refusal{http.StatusBadRequest, err.Error()}
-	}
-	return req, nil
+	return content.Bytes(), nil
 }

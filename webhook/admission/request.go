@@ -38,10 +38,11 @@ func (r *Request) isPod() bool { return r.Kind == podimages.Pod }
 
 // newImages yields the images that the request brings in. What an object had
 // before is not judged again, and never rewritten: an old pod must be able to
-// lose a finalizer, and a running container must not be restarted. The mirror
-// pods of static pods bring in none: what they name runs already.
+// lose a finalizer, and a running container must not be restarted. The creation
+// of a static pod's mirror pod brings in none: what it names runs already. An
+// update can only pretend to be one, with an annotation that is never stored.
 func (r *Request) newImages() iter.Seq[podimages.Image] {
-	if r.isPod() && r.Object.IsStatic() {
+	if r.isPod() && r.Operation == admissionv1.Create && r.Object.IsStatic() {
 		return func(func(podimages.Image) bool) {}
 	}
 	return podimages.New(r.Kind, r.Object, r.OldObject)

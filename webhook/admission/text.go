@@ -18,6 +18,13 @@ func quote(s string) string {
 	return strconv.QuoteToASCII(clip(s, maxQuoted))
 }
 
+// plain returns s in ASCII without control characters: what users write must not
+// draw on other users' terminals.
+func plain(s string) string {
+	quoted := strconv.QuoteToASCII(s)
+	return quoted[1 : len(quoted)-1]
+}
+
 // clip returns at most the first n bytes of s, and dots if there were more.
 func clip(s string, n int) string {
 	if len(s) <= n {

@@ -47,7 +47,8 @@ func object(t testing.TB, s string) *podimages.Object {
 
 // podOf is a pod with one container.
 func podOf(image string) string {
-	return fmt.Sprintf(`{"spec":{"containers":[{"name":"app","image":%q}]}}`, image)
+	quoted, _ := json.Marshal(image) // a string always encodes
+	return fmt.Sprintf(`{"spec":{"containers":[{"name":"app","image":%s}]}}`, quoted)
 }
 
 // deploymentOf is a Deployment of such pods.

@@ -29,7 +29,7 @@ func (r rule) String() string { return r.from.String() + "=" + r.to.String() }
 
 // ParseMirrors reads a comma-separated list of mirror rules; the package
 // comment has the grammar. Empty text has no rules. It refuses an item that
-// can be read in two ways, two rules for one pattern, and rules of which one
+// is ambiguous, two rules for one pattern, and rules of which one
 // would rewrite what another has rewritten; the error names the rules.
 func ParseMirrors(s string) (Mirrors, error) {
 	items, err := splitList("mirror rule", s)
@@ -67,7 +67,7 @@ func parseRule(item string) (rule, error) {
 	}
 	from, to, ok := splitRule(item)
 	if !ok {
-		return rule{}, errors.New("can be read in two ways: write " + unambiguous(item))
+		return rule{}, errors.New("is ambiguous, the colon may stand before a port: write " + unambiguous(item))
 	}
 	return newRule(from, to)
 }
@@ -114,7 +114,7 @@ func unambiguous(item string) string {
 // newRule makes a rule of its two sides. An empty right side excludes.
 func newRule(from, to string) (r rule, err error) {
 	if r.from, err = parsePattern(from, mirrorForm); err != nil {
-		return rule{}, fmt.Errorf("rewrites %q, %w", from, err)
+		return rule{}, fmt.Errorf("rewrites %q, which %w", from, err)
 	}
 	if to == "" {
 		return r, nil
@@ -123,7 +123,7 @@ func newRule(from, to string) (r rule, err error) {
 		err = notOnARegistry(mirrorForm)
 	}
 	if err != nil {
-		return rule{}, fmt.Errorf("leads to %q, %w", to, err)
+		return rule{}, fmt.Errorf("leads to %q, which %w", to, err)
 	}
 	return r, nil
 }

@@ -69,22 +69,22 @@ func TestParseMirrorsRefuses(t *testing.T) {
 	const (
 		form     = "write REGISTRY[/PATH]=HOST[:PORT][/PATH]"
 		registry = form + "; a registry is HOST[:PORT] with a dot or a port, or localhost"
-		path     = form + "; a path is lower-case components after single slashes"
+		path     = form + "; a path is lower-case components after single slashes, without tag or digest"
 		mend     = "remove one of them or choose another mirror"
 	)
 	tests := []struct{ in, want string }{
 		// A colon that could as well stand before a port.
-		{"docker.mirror.example:5000", `mirror rule "docker.mirror.example:5000" can be read in two ways: write docker.io=docker.mirror.example:5000`},
-		{"docker.mirror.example:5000/hub", `mirror rule "docker.mirror.example:5000/hub" can be read in two ways: write docker.io=docker.mirror.example:5000/hub`},
-		{"host:5000:mirror.example", `mirror rule "host:5000:mirror.example" can be read in two ways: write host:5000=mirror.example`},
-		{"host:5000:", `mirror rule "host:5000:" can be read in two ways: ` + form},
-		{"host:5000:mirror", `mirror rule "host:5000:mirror" can be read in two ways: ` + form},
-		{"quay.io:m.example:5000", `mirror rule "quay.io:m.example:5000" can be read in two ways: write quay.io=m.example:5000`},
-		{"quay.io:5000:m.example:5000", `mirror rule "quay.io:5000:m.example:5000" can be read in two ways: write quay.io:5000=m.example:5000`},
-		{"quay.io/team:m.example:5000", `mirror rule "quay.io/team:m.example:5000" can be read in two ways: write quay.io/team=m.example:5000`},
-		{"*:5000", `mirror rule "*:5000" can be read in two ways: ` + form},
-		{"mirror.example/hub:5000", `mirror rule "mirror.example/hub:5000" can be read in two ways: ` + form},
-		{"[::1]:5000", `mirror rule "[::1]:5000" can be read in two ways: write docker.io=[::1]:5000`},
+		{"docker.mirror.example:5000", `mirror rule "docker.mirror.example:5000" is ambiguous, the colon may stand before a port: write docker.io=docker.mirror.example:5000`},
+		{"docker.mirror.example:5000/hub", `mirror rule "docker.mirror.example:5000/hub" is ambiguous, the colon may stand before a port: write docker.io=docker.mirror.example:5000/hub`},
+		{"host:5000:mirror.example", `mirror rule "host:5000:mirror.example" is ambiguous, the colon may stand before a port: write host:5000=mirror.example`},
+		{"host:5000:", `mirror rule "host:5000:" is ambiguous, the colon may stand before a port: ` + form},
+		{"host:5000:mirror", `mirror rule "host:5000:mirror" is ambiguous, the colon may stand before a port: ` + form},
+		{"quay.io:m.example:5000", `mirror rule "quay.io:m.example:5000" is ambiguous, the colon may stand before a port: write quay.io=m.example:5000`},
+		{"quay.io:5000:m.example:5000", `mirror rule "quay.io:5000:m.example:5000" is ambiguous, the colon may stand before a port: write quay.io:5000=m.example:5000`},
+		{"quay.io/team:m.example:5000", `mirror rule "quay.io/team:m.example:5000" is ambiguous, the colon may stand before a port: write quay.io/team=m.example:5000`},
+		{"*:5000", `mirror rule "*:5000" is ambiguous, the colon may stand before a port: ` + form},
+		{"mirror.example/hub:5000", `mirror rule "mirror.example/hub:5000" is ambiguous, the colon may stand before a port: ` + form},
+		{"[::1]:5000", `mirror rule "[::1]:5000" is ambiguous, the colon may stand before a port: write docker.io=[::1]:5000`},
 		{"https://mirror.example", `mirror rule "https://mirror.example" has a scheme: ` + form + ` without it`},
 		// Empty items.
 		{"a.example,,quay.io=b.example", `mirror rule 2 of "a.example,,quay.io=b.example" is empty: remove the spare comma`},
@@ -104,6 +104,12 @@ func TestParseMirrorsRefuses(t *testing.T) {
 		{"quay.io=m.example:port", `mirror rule "quay.io=m.example:port" leads to "m.example:port", which is on no registry: ` + registry},
 		{"a.example=b.example=c.example", `mirror rule "a.example=b.example=c.example" leads to "b.example=c.example", which is on no registry: ` + registry},
 		{"quay.io = m.example", `mirror rule "quay.io = m.example" rewrites "quay.io ", which is on no registry: ` + registry},
+		// A pasted image, and ports that there are not.
+		{"docker.io/library/nginx:1.25", `mirror rule "docker.io/library/nginx:1.25" leads to "1.25", which is on no registry: ` + registry},
+		{"quay.io/nginx:v1.25", `mirror rule "quay.io/nginx:v1.25" leads to "v1.25", which is on no registry: ` + registry},
+		{"quay.io=1.2.3.4.5", `mirror rule "quay.io=1.2.3.4.5" leads to "1.2.3.4.5", which is on no registry: ` + registry},
+		{"quay.io=m.example:99999", `mirror rule "quay.io=m.example:99999" leads to "m.example:99999", which is on no registry: ` + registry},
+		{"quay.io=m.example:0", `mirror rule "quay.io=m.example:0" leads to "m.example:0", which is on no registry: ` + registry},
 		// Paths that no reference can have.
 		{"mirror.example/", `mirror rule "mirror.example/" leads to "mirror.example/", which has an unreadable path: ` + path},
 		{"mirror.example//hub", `mirror rule "mirror.example//hub" leads to "mirror.example//hub", which has an unreadable path: ` + path},
@@ -117,6 +123,7 @@ func TestParseMirrorsRefuses(t *testing.T) {
 		{"a.example,docker.io=b.example", `mirror rules "docker.io=a.example" and "docker.io=b.example" are both for docker.io: keep one of them`},
 		{"index.docker.io=a.example,a.example", `mirror rules "docker.io=a.example" and "docker.io=a.example" are both for docker.io: keep one of them`},
 		{"quay.io=a.example,QUAY.IO:443=b.example", `mirror rules "quay.io=a.example" and "QUAY.IO:443=b.example" are both for QUAY.IO:443: keep one of them`},
+		{"docker.io=a.example,INDEX.docker.io:0443=b.example", `mirror rules "docker.io=a.example" and "INDEX.docker.io:0443=b.example" are both for INDEX.docker.io:0443: keep one of them`},
 		{"quay.io/a=,quay.io/a=b.example", `mirror rules "quay.io/a=" and "quay.io/a=b.example" are both for quay.io/a: keep one of them`},
 		{"*=a.example,*=b.example", `mirror rules "*=a.example" and "*=b.example" are both for *: keep one of them`},
 		// Rules that do not converge.

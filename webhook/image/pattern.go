@@ -2,6 +2,8 @@ package image
 
 import (
 	"fmt"
+	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -50,16 +52,32 @@ func (p pattern) longer(q pattern) bool {
 }
 
 // canonical returns the one spelling of a registry by which patterns are
-// compared: DNS names have no case, and 443 is the port of a registry that
-// names none. So QUAY.IO/app and quay.io:443/app do not get around quay.io.
+// compared: DNS names have no case, ports no leading zeros, 443 is the port of a
+// registry that names none, and index.docker.io is Docker Hub. So QUAY.IO/app and
+// quay.io:0443/app do not get around quay.io.
 func canonical(registry string) string {
-	return strings.TrimSuffix(strings.ToLower(registry), ":443")
+	host, port := splitPort(strings.ToLower(registry))
+	if port = strings.TrimLeft(port, "0"); port != "" && port != "443" {
+		return host + ":" + port
+	}
+	if host == dockerIndex {
+		return dockerHub
+	}
+	return host
+}
+
+// splitPort splits a registry into its host and its port, which may be empty.
+func splitPort(registry string) (host, port string) {
+	if i := strings.LastIndexByte(registry, ':'); i >= 0 && !strings.HasSuffix(registry, "]") {
+		return registry[:i], registry[i+1:]
+	}
+	return registry, ""
 }
 
 // What errors show of the grammar.
 const (
 	registryForm = "a registry is HOST[:PORT] with a dot or a port, or localhost"
-	pathForm     = "a path is lower-case components after single slashes"
+	pathForm     = "a path is lower-case components after single slashes, without tag or digest"
 )
 
 // parsePattern reads a registry with or without a path, or the wildcard. The
@@ -74,22 +92,38 @@ func parsePattern(s, form string) (pattern, error) {
 		return pattern{}, notOnARegistry(form)
 	}
 	if hasPath && !isPath(path) {
-		return pattern{}, fmt.Errorf("which has an unreadable path: write %s; %s", form, pathForm)
+		return pattern{}, fmt.Errorf("has an unreadable path: write %s; %s", form, pathForm)
 	}
 	return pattern{registry, path, canonical(registry)}, nil
 }
 
 func notOnARegistry(form string) error {
-	return fmt.Errorf("which is on no registry: write %s; %s", form, registryForm)
+	return fmt.Errorf("is on no registry: write %s; %s", form, registryForm)
 }
 
 // parseRegistry returns the normalised name of a registry. It asks the parser
 // whether it takes s for one when a path follows; two components, because
-// docker.io puts library/ before a single one. A host with an underscore is
-// none by the grammar, though a reference with it can be read.
+// docker.io puts library/ before a single one.
 func parseRegistry(s string) (string, bool) {
 	ref, err := Parse(s + "/x/x")
-	return ref.Registry, err == nil && ref.Path == "x/x" && !strings.Contains(s, "_")
+	return ref.Registry, err == nil && ref.Path == "x/x" && reachable(s)
+}
+
+// reachable reports whether a registry that can be read can also be asked. A
+// host with an underscore is none by the grammar; one that ends with a number is
+// an IP address or more likely a tag, as in library/nginx:1.25.
+func reachable(registry string) bool {
+	host, port := splitPort(registry)
+	if port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return false
+		}
+	}
+	if strings.Trim(host[strings.LastIndexByte(host, '.')+1:], "0123456789") == "" {
+		_, err := netip.ParseAddr(host)
+		return err == nil
+	}
+	return !strings.Contains(host, "_")
 }
 
 // isPath reports whether s can be the beginning of a path.

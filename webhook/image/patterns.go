@@ -23,7 +23,7 @@ func ParsePatterns(s string) (Patterns, error) {
 	for _, item := range items {
 		parsed, err := parseExemption(item)
 		if err != nil {
-			return Patterns{}, fmt.Errorf("image pattern %q, %w", item, err)
+			return Patterns{}, fmt.Errorf("image pattern %q %w", item, err)
 		}
 		p.patterns = append(p.patterns, parsed)
 	}
@@ -33,7 +33,7 @@ func ParsePatterns(s string) (Patterns, error) {
 func parseExemption(item string) (pattern, error) {
 	p, err := parsePattern(item, "REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox")
 	if err == nil && p.any() {
-		return p, errors.New("which would exempt every image: name registries or paths")
+		return p, errors.New("would exempt every image: name registries or paths")
 	}
 	return p, err
 }

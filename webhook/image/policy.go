@@ -9,7 +9,7 @@ import (
 // that can be read.
 type Policy struct {
 	Disallowed Tags
-	Exempt     Patterns
+	Exempt     Patterns // to be checked by CheckExempt
 	// Mirrors are the rules by which images have been rewritten, or will be:
 	// an exemption holds for an image under each of its names.
 	Mirrors Mirrors
@@ -49,9 +49,25 @@ func (p Policy) exempts(s string, ref Reference) bool {
 	if p.Exempt.match(ref) {
 		return true
 	}
+	if len(p.Exempt.patterns) == 0 {
+		return false // before it gets expensive: a pod can have many images
+	}
 	mirrored, _ := p.Mirrors.Rewrite(s)
 	return slices.ContainsFunc(append(p.Mirrors.Origins(s), mirrored), func(name string) bool {
 		ref, err := Parse(name)
 		return err == nil && p.Exempt.match(ref)
 	})
+}
+
+// CheckExempt refuses an exemption that would not hold: what the wildcard has
+// sent to a mirror does not show which registry it is from.
+func (p Policy) CheckExempt() error {
+	for _, one := range p.Exempt.patterns {
+		r, ok := p.Mirrors.find(one.registry, one.path)
+		if ok && r.from.any() && !r.excludes() {
+			return fmt.Errorf("image pattern %q would not hold on the mirror, where mirror rule %q does not keep the registry: add a mirror rule for %s, or exempt its images as they are named on the mirror",
+				one, r, one.registry)
+		}
+	}
+	return nil
 }

@@ -82,6 +82,37 @@ func TestCheckUnreadable(t *testing.T) {
 	}
 }
 
+func TestCheckExempt(t *testing.T) {
+	tests := []struct {
+		name   string
+		rules  string
+		exempt string
+		want   string
+	}{
+		{"no wildcard", exampleRules, "docker.io/library/busybox,gcr.io/team", ""},
+		{"a rule of its own beside the wildcard", "*=m.example/all,gcr.io=m.example/gcr", "gcr.io/team", ""},
+		{"excluded from the wildcard", "*=m.example/all,gcr.io/team=", "gcr.io/team", ""},
+		{"as it is named on the mirror", "*=m.example/all", "m.example/all/team", ""},
+		{"the wildcard excludes", "*=", "gcr.io/team", ""},
+		{
+			"sent by the wildcard", "*=m.example/all", "m.example,gcr.io/team",
+			`image pattern "gcr.io/team" would not hold on the mirror, where mirror rule "*=m.example/all" does not keep the registry: add a mirror rule for gcr.io, or exempt its images as they are named on the mirror`,
+		},
+		{
+			"sent by the wildcard, but for a path", "*=m.example/all,gcr.io/team=m.example/team", "gcr.io",
+			`image pattern "gcr.io" would not hold on the mirror, where mirror rule "*=m.example/all" does not keep the registry: add a mirror rule for gcr.io, or exempt its images as they are named on the mirror`,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := newPolicy(t, "latest", tt.exempt, tt.rules).CheckExempt()
+			if diff := cmp.Diff(tt.want, errorText(err)); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestTagError(t *testing.T) {
 	tests := []struct {
 		err  TagError
@@ -104,7 +135,7 @@ func TestParseLists(t *testing.T) {
 		noTag = " is no tag: write the tag alone, such as latest: up to 128 letters, digits, dots, dashes and underscores, the first no dot or dash"
 		form  = "write REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox; "
 		host  = form + "a registry is HOST[:PORT] with a dot or a port, or localhost"
-		path  = form + "a path is lower-case components after single slashes"
+		path  = form + "a path is lower-case components after single slashes, without tag or digest"
 	)
 	tests := []struct {
 		parse func(string) (string, error)
@@ -127,13 +158,13 @@ func TestParseLists(t *testing.T) {
 		{patterns, "quay.io, index.docker.io/library/busybox", "quay.io,docker.io/library/busybox", ""},
 		{patterns, "host:5000/a/b", "host:5000/a/b", ""},
 		{patterns, "quay.io,", "", `image pattern 2 of "quay.io," is empty: remove the spare comma`},
-		{patterns, "busybox", "", `image pattern "busybox", which is on no registry: ` + host},
-		{patterns, "library/busybox", "", `image pattern "library/busybox", which is on no registry: ` + host},
-		{patterns, "quay.io/", "", `image pattern "quay.io/", which has an unreadable path: ` + path},
-		{patterns, "quay.io/app:1", "", `image pattern "quay.io/app:1", which has an unreadable path: ` + path},
-		{patterns, "quay.io/app@" + sha256Ref, "", `image pattern "quay.io/app@` + sha256Ref + `", which has an unreadable path: ` + path},
-		{patterns, "quay.io/team*", "", `image pattern "quay.io/team*", which has an unreadable path: ` + path},
-		{patterns, "*", "", `image pattern "*", which would exempt every image: name registries or paths`},
+		{patterns, "busybox", "", `image pattern "busybox" is on no registry: ` + host},
+		{patterns, "library/busybox", "", `image pattern "library/busybox" is on no registry: ` + host},
+		{patterns, "quay.io/", "", `image pattern "quay.io/" has an unreadable path: ` + path},
+		{patterns, "quay.io/app:1", "", `image pattern "quay.io/app:1" has an unreadable path: ` + path},
+		{patterns, "quay.io/app@" + sha256Ref, "", `image pattern "quay.io/app@` + sha256Ref + `" has an unreadable path: ` + path},
+		{patterns, "quay.io/team*", "", `image pattern "quay.io/team*" has an unreadable path: ` + path},
+		{patterns, "*", "", `image pattern "*" would exempt every image: name registries or paths`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.in, func(t *testing.T) {

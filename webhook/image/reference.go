@@ -53,8 +53,9 @@ import (
 )
 
 const (
-	dockerHub = "docker.io"
-	latestTag = "latest"
+	dockerHub   = "docker.io"
+	dockerIndex = "index.docker.io" // its other name
+	latestTag   = "latest"
 	// maxLength bounds a reference. A DNS name with a port (259), a path
 	// (255), a tag (128) and the longest digest (135) stay well below; the
 	// parser alone would spend a second on the megabytes that a pod can hold.

@@ -1,12 +1,19 @@
 package image
 
+import (
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
 // Rewrite sends a reference to its mirror and reports whether a rule did so:
 // the rule whose pattern is the longest that matches. What is no valid
 // reference is returned as it is, and so is one that would not be read from
-// the mirror as it was written, such as a path that grows too long.
+// the mirror as it was written, such as a path that grows too long, and the ID of
+// an image on the node, which is no name.
 func (m Mirrors) Rewrite(s string) (string, bool) {
 	ref, err := Parse(s)
-	if err != nil {
+	if err != nil || isID(s) {
 		return s, false
 	}
 	r, ok := m.find(ref.Registry, ref.Path)
@@ -75,4 +82,15 @@ func (m Mirrors) isMirror(registry string) bool {
 		}
 	}
 	return false
+}
+
+// isID reports whether s is the ID of an image as the kubelet takes it: a bare
+// digest, which could as well be read as the image sha256 with a long tag. All
+// its algorithms have names that begin alike; nearly no image has.
+func isID(s string) bool {
+	if !strings.HasPrefix(s, "sha") {
+		return false
+	}
+	_, err := digest.Parse(s)
+	return err == nil
 }

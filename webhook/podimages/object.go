@@ -1,5 +1,10 @@
 package podimages
 
+import (
+	"bytes"
+	"encoding/json"
+)
+
 // Object is an object of any kind of the table, reduced to what is judged. One
 // type for all kinds, so that a body is decoded in one pass, whatever the order
 // of its keys: no two kinds have something different at the same path.
@@ -13,10 +18,32 @@ type Object struct {
 type Metadata struct {
 	Name         string `json:"name"`
 	GenerateName string `json:"generateName"`
-	// Maps, not structs of the keys that are judged: users choose the keys, and
-	// a struct would take them in any case of letters.
-	Labels      map[string]string `json:"labels"`
-	Annotations map[string]string `json:"annotations"`
+	Labels       Pairs  `json:"labels"`
+	Annotations  Pairs  `json:"annotations"`
+}
+
+// Pairs are labels or annotations, as JSON: a pod can have many, and they are
+// rarely looked at.
+type Pairs = json.RawMessage
+
+// lookUp returns the value of a key, which must stand in the JSON as it is. They
+// are decoded into a map, not into a struct with the key as a field: that would
+// take the key in any case of letters.
+func lookUp(pairs Pairs, key string) (value string, ok bool) {
+	if !bytes.Contains(pairs, []byte(key)) {
+		return "", false
+	}
+	var decoded map[string]string
+	if json.Unmarshal(pairs, &decoded) != nil {
+		return "", false
+	}
+	value, ok = decoded[key]
+	return value, ok
+}
+
+// Label returns the value of a label.
+func (o *Object) Label(key string) (value string, ok bool) {
+	return lookUp(o.Metadata.Labels, key)
 }
 
 // Spec is the part of a pod's spec that names images, or the spec of what makes
@@ -75,7 +102,7 @@ const configMirror = "kubernetes.io/config.mirror"
 // can run another pod under this annotation: it cannot be removed later, and
 // the kubelet deletes what has it without a file.
 func (o *Object) IsStatic() bool {
-	_, ok := o.Metadata.Annotations[configMirror]
+	_, ok := lookUp(o.Metadata.Annotations, configMirror)
 	return ok
 }
 

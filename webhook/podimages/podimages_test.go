@@ -191,6 +191,8 @@ func TestMetadata(t *testing.T) {
 		{"other annotations", `{"metadata":{"annotations":{"kubernetes.io/config.source":"file"}}}`, "", false},
 		{"static", `{"metadata":{"annotations":{"kubernetes.io/config.mirror":"4f2a"}}}`, "", true},
 		{"not static: annotation keys have a case", `{"metadata":{"annotations":{"Kubernetes.io/Config.Mirror":"4f2a"}}}`, "", false},
+		{"not static: the key is part of a value", `{"metadata":{"annotations":{"note":"kubernetes.io/config.mirror"}}}`, "", false},
+		{"not static: no annotations", `{"metadata":{"annotations":["kubernetes.io/config.mirror"]}}`, "", false},
 		{"static, empty value", `{"metadata":{"annotations":{"kubernetes.io/config.mirror":""}}}`, "", true},
 	}
 	for _, tt := range tests {
@@ -203,6 +205,16 @@ func TestMetadata(t *testing.T) {
 				t.Errorf("static %v, want %v", got, tt.static)
 			}
 		})
+	}
+}
+
+func TestLabel(t *testing.T) {
+	object := decode(t, `{"metadata":{"labels":{"mode":"off","other":"x"}}}`)
+	if value, ok := object.Label("mode"); value != "off" || !ok {
+		t.Errorf("mode is %q, %v", value, ok)
+	}
+	if value, ok := object.Label("Mode"); ok {
+		t.Errorf("Mode is %q: keys have a case", value)
 	}
 }
 

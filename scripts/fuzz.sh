@@ -23,7 +23,7 @@ show() {
 		"fuzz: elapsed"*)
 			lines=$((lines + 1))
 			[ $((lines % 5)) -ne 0 ] || echo "  … $1: ${line#*, }"
-			case $line in *execs:*) last=${line#*, } ;; esac
+			case $line in *execs:*) last="${line#*, }" && last="${last%% (*}${last#*)}" ;; esac # without the rate
 			;;
 		ok*|PASS) ;;
 		FAILED) return 1 ;;

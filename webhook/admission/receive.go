@@ -2,67 +2,18 @@ package admission
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"mime"
 	"net/http"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 )
 
-const (
-	// MaxBody bounds the body of a review. The API server takes objects of at
-	// most 3 MiB and sends the old object too; what it adds to a pod that is made
-	// to grow, such as every field of an empty status, is not worth more memory.
-	MaxBody = 30 << 20
-	// smallBody is what a review may take without asking: nearly all of them have
-	// some kilobytes, and these never wait for a large one.
-	smallBody = 64 << 10
-	// maxInFlight bounds the memory of all larger reviews at once. A few huge pods
-	// must not be able to exhaust a server that the whole cluster needs.
-	maxInFlight = 96 << 20
-	// objectSize is what an object in a body takes when it is decoded, in a list
-	// that grows: an empty container is two bytes of JSON.
-	objectSize = 72
-	// maxWait is how long a large review waits for its share of maxInFlight, and
-	// how long its body may take: together less than the API server's patience.
-	maxWait = 2 * time.Second
-)
-
-// inFlight is shared by all handlers of the process, as its memory is.
-var inFlight = semaphore.NewWeighted(maxInFlight)
-
-// share is what one review has taken of the memory.
-type share struct{ taken int64 }
-
-// take takes more of the memory, and waits for it if need be.
-func (s *share) take(ctx context.Context, bytes int64) *refusal {
-	switch {
-	case bytes <= smallBody:
-		return nil
-	case s.taken+bytes > maxInFlight:
-		return &refusal{http.StatusRequestEntityTooLarge, "the body has too many objects"}
-	case !acquire(ctx, bytes):
-		return &refusal{http.StatusServiceUnavailable, "too many large reviews are under way: try again"}
-	}
-	s.taken += bytes
-	return nil
-}
-
-func (s *share) release() { inFlight.Release(s.taken) }
-
-// acquire takes a share of inFlight. Nearly always there is enough, so that no
-// timer is started.
-func acquire(ctx context.Context, bytes int64) bool {
-	if inFlight.TryAcquire(bytes) {
-		return true
-	}
-	ctx, cancel := context.WithTimeout(ctx, maxWait)
-	defer cancel()
-	return inFlight.Acquire(ctx, bytes) == nil
-}
+// MaxBody bounds the body of a review, in bytes. The API server takes objects of
+// at most 3 MiB, writes some characters as six bytes and sends the old object too.
+// An object can be written so that the API server makes still more of it, of every
+// empty status a full one; that is not worth the memory.
+const MaxBody = 30 << 20
 
 // refusal is an answer to what is no review.
 type refusal struct {

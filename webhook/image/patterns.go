@@ -47,7 +47,9 @@ func (p Patterns) String() string {
 	return strings.Join(items, ",")
 }
 
-func (p Patterns) match(ref Reference) bool {
+// match reports whether a pattern matches a reference.
+func (p Patterns) match(s string) bool {
+	ref, err := Parse(s)
 	registry := canonical(ref.Registry)
-	return slices.ContainsFunc(p.patterns, func(one pattern) bool { return one.matches(registry, ref.Path) })
+	return err == nil && slices.ContainsFunc(p.patterns, func(one pattern) bool { return one.matches(registry, ref.Path) })
 }

@@ -37,7 +37,7 @@ func (p Policy) Check(s string) error {
 		return err
 	}
 	tag := ref.FloatingTag()
-	if tag == "" || !slices.Contains(p.Disallowed.tags, tag) || p.exempts(s, ref) {
+	if tag == "" || !slices.Contains(p.Disallowed.tags, tag) || p.exempts(s) {
 		return nil
 	}
 	return &TagError{Tag: tag, Implied: ref.Tag == ""}
@@ -45,18 +45,12 @@ func (p Policy) Check(s string) error {
 
 // exempts reports whether a pattern matches the image as it is written, as it
 // will be mirrored, or as it may have been written before it was mirrored.
-func (p Policy) exempts(s string, ref Reference) bool {
-	if p.Exempt.match(ref) {
-		return true
-	}
+func (p Policy) exempts(s string) bool {
 	if len(p.Exempt.patterns) == 0 {
 		return false // before it gets expensive: a pod can have many images
 	}
 	mirrored, _ := p.Mirrors.Rewrite(s)
-	return slices.ContainsFunc(append(p.Mirrors.Origins(s), mirrored), func(name string) bool {
-		ref, err := Parse(name)
-		return err == nil && p.Exempt.match(ref)
-	})
+	return slices.ContainsFunc(append(p.Mirrors.Origins(s), s, mirrored), p.Exempt.match)
 }
 
 // CheckExempt refuses an exemption that would not hold: what the wildcard has

@@ -7,11 +7,11 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
-// ModeLabel is the label of a namespace that says how its pods are judged. Its
+// modeLabel is the label of a namespace that says how its pods are judged. Its
 // values choose, by the selectors of the webhook configurations, which path is
 // asked: none for off, Warn for warn, and Deny for deny, without the label and
 // for every other value. So no namespace is ever looked up.
-const ModeLabel = "image-webhook.dev/mode"
+const modeLabel = "image-webhook.dev/mode"
 
 var modes = []string{"deny", "warn", "off"}
 
@@ -21,11 +21,11 @@ var modes = []string{"deny", "warn", "off"}
 func UnknownMode(r *Request) *admissionv1.AdmissionResponse {
 	resp := &admissionv1.AdmissionResponse{Allowed: true}
 	if r.Kind != namespaceKind {
-		resp.Warnings = []string{fmt.Sprintf("namespace %s is treated as deny: its label %s is none of deny, warn, off", quote(r.Namespace), ModeLabel)}
+		resp.Warnings = []string{fmt.Sprintf("namespace %s is treated as deny: its label %s is none of deny, warn, off", quote(r.Namespace), modeLabel)}
 		return resp
 	}
-	if mode, labelled := r.Object.Label(ModeLabel); labelled && !slices.Contains(modes, mode) {
-		resp.Warnings = []string{fmt.Sprintf("namespace %s is treated as deny: set its label %s to deny, warn or off instead of %s", quote(r.Namespace), ModeLabel, quote(mode))}
+	if mode, labelled := r.Object.Label(modeLabel); labelled && !slices.Contains(modes, mode) {
+		resp.Warnings = []string{fmt.Sprintf("namespace %s is treated as deny: set its label %s to deny, warn or off instead of %s", quote(r.Namespace), modeLabel, quote(mode))}
 	}
 	return resp
 }

@@ -47,7 +47,7 @@ func TestUnknownMode(t *testing.T) {
 
 // A label's value and a namespace's name have at most 63 characters.
 func TestUnknownModeFits(t *testing.T) {
-	r := created(t, fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, ModeLabel, strings.Repeat("x", 63))).of(namespaceKind)
+	r := created(t, fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, modeLabel, strings.Repeat("x", 63))).of(namespaceKind)
 	r.Namespace = strings.Repeat("n", 63)
 	if got := UnknownMode(r).Warnings[0]; len(got) > maxWarning {
 		t.Errorf("%d bytes: %s", len(got), got)

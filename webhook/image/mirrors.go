@@ -28,22 +28,15 @@ func (r rule) excludes() bool { return r.to.registry == "" }
 func (r rule) String() string { return r.from.String() + "=" + r.to.String() }
 
 // ParseMirrors reads a comma-separated list of mirror rules; the package
-// comment has the grammar. Empty text has no rules. It refuses an item that
-// is ambiguous, two rules for one pattern, and rules of which one
-// would rewrite what another has rewritten; the error names the rules.
+// comment has the grammar. Empty text has no rules. It refuses an item that is
+// ambiguous, two rules for one pattern, and rules of which one would rewrite what
+// another has rewritten; the error names the rules.
 func ParseMirrors(s string) (Mirrors, error) {
-	items, err := splitList("mirror rule", s)
+	rules, err := parseList("mirror rule", s, parseRule)
 	if err != nil {
 		return Mirrors{}, err
 	}
-	var m Mirrors
-	for _, item := range items {
-		r, err := parseRule(item)
-		if err != nil {
-			return Mirrors{}, fmt.Errorf("mirror rule %q %w", item, err)
-		}
-		m.rules = append(m.rules, r)
-	}
+	m := Mirrors{rules}
 	if err := m.check(); err != nil {
 		return Mirrors{}, err
 	}
@@ -52,13 +45,7 @@ func ParseMirrors(s string) (Mirrors, error) {
 
 // String returns the rules in the form that is never ambiguous, so that
 // ParseMirrors reads the same rules from it.
-func (m Mirrors) String() string {
-	items := make([]string, len(m.rules))
-	for i, r := range m.rules {
-		items[i] = r.String()
-	}
-	return strings.Join(items, ",")
-}
+func (m Mirrors) String() string { return joinList(m.rules) }
 
 // parseRule reads one item of the list.
 func parseRule(item string) (rule, error) {

@@ -2,9 +2,7 @@ package image
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 )
 
 // Patterns is a list of patterns of images. The zero value is empty.
@@ -15,19 +13,8 @@ type Patterns struct{ patterns []pattern }
 // Empty text has none. The wildcard is refused: it would be no exemption but
 // the end of the rule.
 func ParsePatterns(s string) (Patterns, error) {
-	items, err := splitList("image pattern", s)
-	if err != nil {
-		return Patterns{}, err
-	}
-	var p Patterns
-	for _, item := range items {
-		parsed, err := parseExemption(item)
-		if err != nil {
-			return Patterns{}, fmt.Errorf("image pattern %q %w", item, err)
-		}
-		p.patterns = append(p.patterns, parsed)
-	}
-	return p, nil
+	patterns, err := parseList("image pattern", s, parseExemption)
+	return Patterns{patterns}, err
 }
 
 func parseExemption(item string) (pattern, error) {
@@ -39,13 +26,7 @@ func parseExemption(item string) (pattern, error) {
 }
 
 // String returns the patterns as ParsePatterns reads them.
-func (p Patterns) String() string {
-	items := make([]string, len(p.patterns))
-	for i, one := range p.patterns {
-		items[i] = one.String()
-	}
-	return strings.Join(items, ",")
-}
+func (p Patterns) String() string { return joinList(p.patterns) }
 
 // match reports whether a pattern matches a reference.
 func (p Patterns) match(s string) bool {

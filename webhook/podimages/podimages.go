@@ -130,6 +130,9 @@ func (f *field) each(spec *Spec, path string, yield func(Image) bool) bool {
 // New yields the images of an object that its old version does not have in the
 // same list under the same name; without an old version, all of them.
 func New(kind metav1.GroupVersionKind, o, old *Object) iter.Seq[Image] {
+	if old == nil {
+		return Images(kind, o) // most requests create: they need no map
+	}
 	return func(yield func(Image) bool) {
 		before := map[slot]string{}
 		for i := range Images(kind, old) {

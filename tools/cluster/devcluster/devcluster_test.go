@@ -40,6 +40,10 @@ func TestKindConfig(t *testing.T) {
 			if diff := cmp.Diff(test.patches, config.KubeadmConfigPatches); diff != "" {
 				t.Errorf("patches differ (-want +got):\n%s", diff)
 			}
+			hosts := []string{"[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"/etc/containerd/certs.d\"\n"}
+			if diff := cmp.Diff(hosts, config.ContainerdConfigPatches); diff != "" {
+				t.Errorf("patches of containerd's configuration differ (-want +got):\n%s", diff)
+			}
 			if len(config.Nodes) != 1 || config.Nodes[0].Role != v1alpha4.ControlPlaneRole {
 				t.Errorf("nodes: %+v", config.Nodes)
 			}

@@ -130,13 +130,18 @@ func (c *Cluster) cleanUp(ctx context.Context, cause error) error {
 }
 
 // kindConfig is a cluster of one node. Its data is worth nothing after a crash,
-// so etcd need not wait for the disk.
+// so etcd need not wait for the disk. containerd looks for the hosts of mirrors
+// below RegistryHosts, whatever the node image.
 func kindConfig(cgroupV1 bool) string {
 	var config strings.Builder
 	config.WriteString(`kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 nodes:
 - role: control-plane
+containerdConfigPatches:
+- |
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "` + RegistryHosts + `"
 kubeadmConfigPatches:
 - |
   kind: ClusterConfiguration

@@ -16,7 +16,7 @@ import (
 	"slices"
 
 	"github.com/image-webhook/image-webhook/tools/cachedir"
-	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/image-webhook/image-webhook/tools/gobuild"
 	"github.com/image-webhook/image-webhook/tools/progress"
 	"github.com/image-webhook/image-webhook/tools/scratch"
 )
@@ -110,20 +110,13 @@ func (o Options) withDefaults() (Options, error) {
 var architectures = []string{"amd64", "arm", "arm64", "ppc64le", "riscv64", "s390x"}
 
 // compile builds one program after the other: the second finds what it shares
-// with the first, and a person sees which one takes the time. Nothing of this
-// machine gets into the binaries: no paths, no build id, no state of git.
+// with the first, and a person sees which one takes the time.
 func (o Options) compile(ctx context.Context, dir string, report *progress.Reporter) error {
 	for _, p := range programs {
 		err := report.Step("compile "+p.path+" for linux/"+o.Arch, func(step *progress.Step) error {
-			return command.Command{
-				Args: []string{
-					"go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=",
-					"-o", filepath.Join(dir, p.path), p.pkg,
-				},
-				Dir:      o.Root,
-				Env:      []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + o.Arch},
-				Progress: step,
-			}.Run(ctx)
+			return gobuild.Build(ctx, gobuild.Program{
+				Dir: o.Root, Package: p.pkg, Output: filepath.Join(dir, p.path), Arch: o.Arch,
+			}, step)
 		})
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.pkg, err)

@@ -166,9 +166,8 @@ func adapt(name string, content []byte) ([]byte, error) {
 	return content, nil
 }
 
-// adaptContainerd adds the pod network and the registry mirrors' folder. Hosts
-// that withhold CAP_SYS_RESOURCE let nobody lower an OOM score, which
-// restrict_oom_score_adj takes into account.
+// adaptContainerd adds the pod network. Hosts that withhold CAP_SYS_RESOURCE let
+// nobody lower an OOM score, which restrict_oom_score_adj takes into account.
 func adaptContainerd(content []byte) ([]byte, error) {
 	var config map[string]any
 	if err := toml.Unmarshal(content, &config); err != nil {
@@ -176,7 +175,6 @@ func adaptContainerd(content []byte) ([]byte, error) {
 	}
 	cri := table(table(config, "plugins"), criPlugin)
 	cri["restrict_oom_score_adj"] = true
-	table(cri, "registry")["config_path"] = "/etc/containerd/certs.d"
 	table(cri, "cni")["conf_template"] = cniTemplatePath
 	var out bytes.Buffer
 	err := toml.NewEncoder(&out).Encode(config)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/image-webhook/image-webhook/tools/gobuild"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
@@ -88,37 +89,10 @@ func (b *build) buildBinaries(ctx context.Context) error {
 	return nil
 }
 
-// buildProgram writes the program under another name first, so that a file
-// with its own name is always whole.
 func (b *build) buildProgram(ctx context.Context, p program, step *progress.Step) error {
-	dir, pkg := b.pins, p.pkg
-	if pkg == "" {
-		dir, pkg = filepath.Join(b.pins, "..", "..", p.name), "."
+	build := gobuild.Program{Dir: b.pins, Package: p.pkg, Output: filepath.Join(b.binaries, p.name), Flags: buildFlags()}
+	if p.pkg == "" {
+		build.Dir, build.Package = filepath.Join(b.pins, "..", "..", p.name), "."
 	}
-	path := filepath.Join(b.binaries, p.name)
-	args := append([]string{"go", "build", "-v", "-o", path + ".new"}, buildFlags()...)
-	err := command.Command{
-		Args:     append(args, pkg),
-		Dir:      dir,
-		Env:      []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + runtime.GOARCH},
-		Progress: &compiled{step: step},
-	}.Run(ctx)
-	if err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
-}
-
-// compiled counts the packages that `go build -v` names as it compiles them.
-type compiled struct {
-	step  *progress.Step
-	count int
-}
-
-func (c *compiled) Write(p []byte) (int, error) {
-	c.count += bytes.Count(p, []byte("\n"))
-	last := bytes.TrimSpace(p)
-	last = last[bytes.LastIndexByte(last, '\n')+1:]
-	c.step.SetDetail(fmt.Sprintf("%d packages, %s", c.count, last))
-	return len(p), nil
+	return gobuild.Build(ctx, build, step)
 }

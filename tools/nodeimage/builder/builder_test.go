@@ -72,7 +72,6 @@ func TestAdaptContainerd(t *testing.T) {
 	want := decode(original)
 	cri := want["plugins"].(map[string]any)[criPlugin].(map[string]any)
 	cri["restrict_oom_score_adj"] = true
-	cri["registry"] = map[string]any{"config_path": "/etc/containerd/certs.d"}
 	cri["cni"] = map[string]any{"conf_template": cniTemplatePath}
 	if diff := cmp.Diff(want, decode(adapted)); diff != "" {
 		t.Errorf("configuration differs (-want +got):\n%s", diff)

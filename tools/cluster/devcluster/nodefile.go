@@ -1,0 +1,34 @@
+package devcluster
+
+import (
+	"context"
+	"fmt"
+
+	"sigs.k8s.io/kind/pkg/cluster/nodeutils"
+)
+
+// RegistryHosts is the folder on a node in which containerd looks for a folder
+// with the name of the registry it pulls from, and in it for hosts.toml, each
+// time that it pulls:
+// https://github.com/containerd/containerd/blob/main/docs/hosts.md
+const RegistryHosts = "/etc/containerd/certs.d"
+
+// WriteFile writes a file on every node, with its folders.
+func (c *Cluster) WriteFile(ctx context.Context, path, content string) error {
+	err := uninterrupted(ctx, func() error {
+		found, err := c.nodes()
+		if err != nil {
+			return err
+		}
+		for _, node := range found {
+			if err := nodeutils.WriteFile(node, path, content); err != nil {
+				return explainKind(err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write %s on the nodes of cluster %s: %w", path, c.Name, err)
+	}
+	return nil
+}

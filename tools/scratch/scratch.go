@@ -30,7 +30,8 @@ type Image struct {
 	More       func(*tar.Writer) error
 	Arch       string // GOARCH; empty: this machine's
 	Entrypoint string
-	User       string // "uid:gid"; empty: root
+	Args       []string // of the entrypoint, unless a pod gives others
+	User       string   // "uid:gid"; empty: root
 	Labels     map[string]string
 }
 
@@ -62,6 +63,7 @@ func (i Image) configure(config *v1.ConfigFile) {
 		config.Architecture = runtime.GOARCH
 	}
 	config.Config.Entrypoint = []string{i.Entrypoint}
+	config.Config.Cmd = i.Args
 	config.Config.User = i.User
 	config.Config.Labels = i.Labels
 	config.Config.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}

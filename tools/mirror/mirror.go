@@ -1,0 +1,126 @@
+// Package mirror puts a real registry into a dev cluster, behind the names that
+// the manifests' examples give their mirrors, so that the nodes really pull what
+// the webhook sends there, where no other registry can be reached.
+//
+// The registry is the CNCF's, run as a Deployment in the namespace Namespace. A
+// node's containerd is told by a hosts.toml for each name of a mirror that the
+// registry's Service is where to ask. It holds sample images of this project;
+// with Options.PullThrough, what it does not hold comes from the registries that
+// the mirrors stand for.
+package mirror
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
+	"github.com/image-webhook/image-webhook/tools/progress"
+)
+
+const (
+	// Namespace is where the registries run. The webhook is not asked about its
+	// pods: a mirror has to start whether or not the webhook is there.
+	Namespace = "mirror"
+	// Name is the mirror's own Deployment and Service.
+	Name = "mirror"
+)
+
+// upstreams are the mirrors of the manifests' example flags, and what each
+// stands for.
+var upstreams = []struct {
+	host  string // the mirror's
+	cache string // name of the cache that may stand behind it
+	url   string // the registry that the cache asks
+}{
+	{"docker.mirror.example", "docker-cache", "https://registry-1.docker.io"},
+	{"k8s.mirror.example", "k8s-cache", "https://registry.k8s.io"},
+}
+
+// Options say how the mirror is made.
+type Options struct {
+	// PullThrough has a cache ask docker.io and registry.k8s.io for what the
+	// mirror does not hold. A cluster that has the caches keeps them.
+	PullThrough bool
+}
+
+// Mirror is the mirror of a cluster, which may or may not be there.
+type Mirror struct {
+	cluster *devcluster.Cluster
+	report  *progress.Reporter
+	config  *rest.Config
+	client  kubernetes.Interface
+}
+
+// Open returns the mirror of a cluster that is up.
+func Open(c *devcluster.Cluster, report *progress.Reporter) (*Mirror, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
+	if err != nil {
+		return nil, fmt.Errorf("read the kubeconfig of cluster %s: %w", c.Name, err)
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	return &Mirror{cluster: c, report: report, config: config, client: client}, nil
+}
+
+// Install brings the mirror up, and leads the nodes to it. What is there already
+// is left as it is.
+func (m *Mirror) Install(ctx context.Context, o Options) error {
+	if err := m.Start(ctx, Registry{Name: Name}); err != nil {
+		return err
+	}
+	for _, u := range upstreams {
+		if err := m.installHost(ctx, u.host, Registry{Name: u.cache, Upstream: u.url}, o.PullThrough); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// installHost leads the nodes from the name of a mirror to the registry, and
+// then to the cache, if it is there or wanted.
+func (m *Mirror) installHost(ctx context.Context, host string, cache Registry, wanted bool) error {
+	names := []string{Name}
+	there, err := m.has(ctx, cache.Name)
+	if err != nil {
+		return err
+	}
+	if wanted || there {
+		if err := m.Start(ctx, cache); err != nil {
+			return err
+		}
+		names = append(names, cache.Name)
+	}
+	return m.Lead(ctx, host, names...)
+}
+
+// Lead has the nodes ask the registries called names, in this order, for the
+// images of host.
+func (m *Mirror) Lead(ctx context.Context, host string, names ...string) error {
+	var urls []string
+	for _, name := range names {
+		url, err := m.url(ctx, name)
+		if err != nil {
+			return err
+		}
+		urls = append(urls, url)
+	}
+	return m.cluster.WriteFile(ctx, devcluster.RegistryHosts+"/"+host+"/hosts.toml", hostsFile(urls))
+}
+
+// hostsFile is containerd's configuration for a registry that is found at urls,
+// the first first. `server` is the last that containerd asks; left out, it would
+// be the registry's own name, which leads nowhere.
+func hostsFile(urls []string) string {
+	last := len(urls) - 1
+	content := fmt.Sprintf("server = %q\n", urls[last])
+	for _, url := range urls[:last] {
+		content += fmt.Sprintf("\n[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n", url)
+	}
+	return content
+}

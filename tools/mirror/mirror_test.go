@@ -1,0 +1,197 @@
+package mirror
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/image-webhook/image-webhook/tools/progress"
+)
+
+func TestHostsFile(t *testing.T) {
+	tests := []struct {
+		name string
+		urls []string
+		want string
+	}{
+		{"the mirror alone", []string{"http://10.96.0.9:5000"}, "server = \"http://10.96.0.9:5000\"\n"},
+		{
+			"a cache behind it", []string{"http://10.96.0.9:5000", "http://10.96.0.10:5000"},
+			"server = \"http://10.96.0.10:5000\"\n\n[host.\"http://10.96.0.9:5000\"]\n  capabilities = [\"pull\", \"resolve\"]\n",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, hostsFile(test.urls)); diff != "" {
+				t.Errorf("hosts.toml differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Strictly decoded, so that a misspelt field is found here and not ignored by
+// kubectl's warning.
+func TestManifest(t *testing.T) {
+	tests := []struct {
+		name     string
+		registry Registry
+		env      map[string]string // that the registry reads
+		volumes  []string
+	}{
+		{"the mirror", Registry{Name: "mirror"}, map[string]string{}, []string{"config", "storage"}},
+		{
+			"a cache", Registry{Name: "cache", Upstream: "https://registry.example"},
+			map[string]string{"REGISTRY_PROXY_REMOTEURL": "https://registry.example"}, []string{"config", "storage"},
+		},
+		{
+			"a private one", Registry{Name: "private", Htpasswd: "user:$2b$05$x\n"},
+			map[string]string{"REGISTRY_AUTH_HTPASSWD_REALM": "private", "REGISTRY_AUTH_HTPASSWD_PATH": "/etc/htpasswd/htpasswd"},
+			[]string{"config", "storage", "htpasswd"},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			manifest, err := test.registry.manifest("image-webhook.dev/registry:0123")
+			if err != nil {
+				t.Fatal(err)
+			}
+			objects := decode(t, manifest)
+			env, volumes := map[string]string{}, []string{}
+			for _, e := range objects.deployment.Spec.Template.Spec.Containers[0].Env {
+				if strings.HasPrefix(e.Name, "REGISTRY_") {
+					env[e.Name] = e.Value
+				}
+			}
+			for _, v := range objects.deployment.Spec.Template.Spec.Volumes {
+				volumes = append(volumes, v.Name)
+			}
+			if diff := cmp.Diff(test.env, env); diff != "" {
+				t.Errorf("the environment differs (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.volumes, volumes); diff != "" {
+				t.Errorf("the volumes differ (-want +got):\n%s", diff)
+			}
+			if got := objects.secret.StringData["htpasswd"]; got != test.registry.Htpasswd {
+				t.Errorf("the Secret holds %q, want %q", got, test.registry.Htpasswd)
+			}
+			if got := objects.deployment.Spec.Template.Spec.Containers[0].Image; got != "image-webhook.dev/registry:0123" {
+				t.Errorf("the image is %s", got)
+			}
+			if objects.namespace.Labels["image-webhook.dev/mode"] != "off" {
+				t.Error("a mirror must start whether or not the webhook is there")
+			}
+		})
+	}
+}
+
+// objects are what a manifest holds.
+type objects struct {
+	namespace  corev1.Namespace
+	config     corev1.ConfigMap
+	deployment appsv1.Deployment
+	service    corev1.Service
+	secret     corev1.Secret
+}
+
+func decode(t *testing.T, manifest string) (all objects) {
+	t.Helper()
+	targets := map[string]any{
+		"Namespace": &all.namespace, "ConfigMap": &all.config, "Deployment": &all.deployment,
+		"Service": &all.service, "Secret": &all.secret,
+	}
+	for document := range strings.SplitSeq(manifest, "\n---\n") {
+		var kind metav1.TypeMeta
+		if err := yaml.Unmarshal([]byte(document), &kind); err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+		target := targets[kind.Kind]
+		if target == nil {
+			t.Fatalf("unexpected kind %q in\n%s", kind.Kind, document)
+		}
+		if err := yaml.UnmarshalStrict([]byte(document), target); err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+	}
+	return all
+}
+
+func TestWhyNotReady(t *testing.T) {
+	now := time.Now()
+	pod := func(age time.Duration, status corev1.PodStatus) corev1.Pod {
+		return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "mirror-x", CreationTimestamp: metav1.NewTime(now.Add(-age))}, Status: status}
+	}
+	container := func(status corev1.ContainerStatus) corev1.PodStatus {
+		return corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{status}}
+	}
+	waiting := func(reason, message string) corev1.ContainerState {
+		return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}
+	}
+	ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Error", Message: "listening\nregistry: no such host\n"}}
+	tests := []struct {
+		name   string
+		pods   []corev1.Pod
+		want   string
+		failed bool // waiting longer is of no use
+	}{
+		{"no pod yet", nil, "it has no pod", false},
+		{"its container is being made", []corev1.Pod{pod(0, container(corev1.ContainerStatus{State: waiting("ContainerCreating", "")}))}, "pod mirror-x: ContainerCreating", false},
+		{"its image is not there", []corev1.Pod{pod(0, container(corev1.ContainerStatus{State: waiting("ErrImageNeverPull", "not present")}))}, "pod mirror-x: not present", false},
+		{"it has ended", []corev1.Pod{pod(0, container(corev1.ContainerStatus{State: ended}))}, "pod mirror-x ended: registry: no such host", true},
+		{
+			"it is to be started again", []corev1.Pod{pod(0, container(corev1.ContainerStatus{State: waiting("CrashLoopBackOff", "back-off"), LastTerminationState: ended}))},
+			"pod mirror-x ended: registry: no such host", true,
+		},
+		{"the older pod has ended", []corev1.Pod{
+			pod(time.Hour, container(corev1.ContainerStatus{State: ended})),
+			pod(0, container(corev1.ContainerStatus{State: waiting("ContainerCreating", "")})),
+		}, "pod mirror-x: ContainerCreating", false},
+		{"no node has room", []corev1.Pod{pod(0, corev1.PodStatus{Conditions: []corev1.PodCondition{
+			{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1 nodes are available: 1 Insufficient memory."},
+		}})}, "pod mirror-x: 0/1 nodes are available: 1 Insufficient memory.", false},
+		{"it runs and is not asked yet", []corev1.Pod{pod(0, corev1.PodStatus{Phase: corev1.PodRunning})}, "pod mirror-x is Running", false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, failed := whyNotReady(test.pods)
+			if got != test.want || failed != test.failed {
+				t.Errorf("got %q, %v; want %q, %v", got, failed, test.want, test.failed)
+			}
+		})
+	}
+}
+
+// The samples' digests have to stay, or nodes and mirror would differ after each
+// push; and each needs its own, or a node would take them for one image.
+func TestSamples(t *testing.T) {
+	digests := map[string]string{}
+	for range 2 {
+		workshop, err := OpenWorkshop(t.Context(), &progress.Step{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer workshop.Close()
+		for _, sample := range Samples {
+			image, err := workshop.Make(sample)
+			if err != nil {
+				t.Fatal(err)
+			}
+			digest, err := image.Digest()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if other, known := digests[digest.String()]; known && other != sample.Name {
+				t.Errorf("%s and %s are one image", other, sample.Name)
+			}
+			digests[digest.String()] = sample.Name
+		}
+	}
+	if len(digests) != len(Samples) {
+		t.Errorf("%d samples have %d digests in two runs", len(Samples), len(digests))
+	}
+}

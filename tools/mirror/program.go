@@ -1,0 +1,83 @@
+package mirror
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/image-webhook/image-webhook/tools/cachedir"
+	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/image-webhook/image-webhook/tools/gobuild"
+	"github.com/image-webhook/image-webhook/tools/module"
+	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/scratch"
+)
+
+// registryRepository names the registry's image. Nothing is ever pulled from it.
+const registryRepository = "image-webhook.dev/registry"
+
+// registryRef names the registry's image by what it is made from and run with,
+// and root, the folder of this repository's module.
+func registryRef(ctx context.Context) (ref, root string, err error) {
+	if root, err = module.Root(ctx); err != nil {
+		return "", "", err
+	}
+	toolchain, err := command.Command{Args: []string{"go", "env", "GOVERSION"}, Dir: registryDir(root)}.Output(ctx)
+	if err != nil {
+		return "", "", fmt.Errorf("ask the Go toolchain for its version: %w", err)
+	}
+	hash := sha256.New()
+	fmt.Fprintln(hash, toolchain, runtime.GOARCH, gobuild.Small, namespaceManifest, registryManifest)
+	for _, name := range []string{"go.mod", "go.sum", "main.go"} {
+		content, err := os.ReadFile(filepath.Join(registryDir(root), name))
+		if err != nil {
+			return "", "", fmt.Errorf("read the sources of the registry: %w", err)
+		}
+		hash.Write(content)
+	}
+	return registryRepository + ":" + hex.EncodeToString(hash.Sum(nil)[:6]), root, nil
+}
+
+func registryDir(root string) string { return filepath.Join(root, "tools", "mirror", "registry") }
+
+// loadRegistry puts the registry's image on the nodes.
+func (m *Mirror) loadRegistry(ctx context.Context, root, ref string) error {
+	cache, err := cachedir.Make("mirror")
+	if err != nil {
+		return err
+	}
+	archive := filepath.Join(cache, "registry-"+ref[len(registryRepository)+1:]+".tar")
+	if _, err := os.Stat(archive); err != nil {
+		if err := m.buildRegistry(ctx, root, ref, archive); err != nil {
+			return fmt.Errorf("build the mirror's registry: %w", err)
+		}
+	}
+	return m.cluster.LoadArchive(ctx, archive)
+}
+
+// buildRegistry compiles the registry and writes its image into archive.
+func (m *Mirror) buildRegistry(ctx context.Context, root, ref, archive string) error {
+	return m.report.Step("build the mirror's registry", func(step *progress.Step) error {
+		work, err := os.MkdirTemp("", "image-webhook-registry-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(work)
+		program := gobuild.Program{Dir: registryDir(root), Package: ".", Output: filepath.Join(work, "registry")}
+		if err := gobuild.Build(ctx, program, step); err != nil {
+			return err
+		}
+		image, err := scratch.Image{
+			Files:      []scratch.File{{Path: "/registry", Source: program.Output}},
+			Entrypoint: "/registry",
+		}.Build(filepath.Join(work, "layer.tar"))
+		if err != nil {
+			return err
+		}
+		return scratch.WriteArchive(archive, scratch.Tagged{Image: image, Refs: []string{ref}})
+	})
+}

@@ -1,0 +1,118 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/image-webhook/image-webhook/tools/progress"
+)
+
+// readyLimit is how long a registry may take to start; its image is on the node.
+const readyLimit = time.Minute
+
+// runs says whether the registry called name serves with the image ref.
+func (m *Mirror) runs(ctx context.Context, name, ref string) (bool, error) {
+	d, err := m.client.AppsV1().Deployments(Namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for the registry %s: %w", name, err)
+	}
+	return ready(d) && d.Spec.Template.Spec.Containers[0].Image == ref, nil
+}
+
+// ready says whether a Deployment's one pod serves, and is of its newest form.
+func ready(d *appsv1.Deployment) bool {
+	return d.Status.ObservedGeneration == d.Generation && d.Status.UpdatedReplicas == 1 && d.Status.AvailableReplicas == 1
+}
+
+// waitReady returns when the registry called name serves, or the reason why it
+// will not: as soon as its container has failed, else at the end of readyLimit.
+func (m *Mirror) waitReady(ctx context.Context, name string, step *progress.Step) error {
+	reason := ""
+	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, readyLimit, true, func(ctx context.Context) (bool, error) {
+		d, err := m.client.AppsV1().Deployments(Namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil || ready(d) {
+			return err == nil, err
+		}
+		pods, err := m.pods(ctx, name)
+		if err != nil {
+			return false, err
+		}
+		var failed bool
+		reason, failed = whyNotReady(pods)
+		step.SetDetail(reason)
+		if failed {
+			return false, errors.New(reason)
+		}
+		return false, nil
+	})
+	if wait.Interrupted(err) && ctx.Err() == nil {
+		return fmt.Errorf("after %s: %s", readyLimit, reason)
+	}
+	return err
+}
+
+// pods are those of the registry called name.
+func (m *Mirror) pods(ctx context.Context, name string) ([]corev1.Pod, error) {
+	list, err := m.client.CoreV1().Pods(Namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=" + name})
+	if err != nil {
+		return nil, fmt.Errorf("list the pods of the registry %s: %w", name, err)
+	}
+	return list.Items, nil
+}
+
+// whyNotReady tells a person what the newest pod waits for, and whether it has
+// failed and waiting longer is of no use.
+func whyNotReady(pods []corev1.Pod) (reason string, failed bool) {
+	if len(pods) == 0 {
+		return "it has no pod", false
+	}
+	pod := pods[0]
+	for _, other := range pods[1:] {
+		if pod.CreationTimestamp.Before(&other.CreationTimestamp) {
+			pod = other
+		}
+	}
+	for _, status := range pod.Status.ContainerStatuses {
+		if ended := terminated(status); ended != nil {
+			return fmt.Sprintf("pod %s ended: %s", pod.Name, lastLine(ended.Message, ended.Reason)), true
+		}
+		if w := status.State.Waiting; w != nil {
+			return fmt.Sprintf("pod %s: %s", pod.Name, lastLine(w.Message, w.Reason)), false
+		}
+	}
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodScheduled && condition.Status != corev1.ConditionTrue {
+			return fmt.Sprintf("pod %s: %s", pod.Name, lastLine(condition.Message, condition.Reason)), false
+		}
+	}
+	return fmt.Sprintf("pod %s is %s", pod.Name, pod.Status.Phase), false
+}
+
+// terminated is how a container ended last, if it has.
+func terminated(status corev1.ContainerStatus) *corev1.ContainerStateTerminated {
+	if status.State.Terminated != nil {
+		return status.State.Terminated
+	}
+	return status.LastTerminationState.Terminated
+}
+
+// lastLine is where a program says what stopped it; else the reason.
+func lastLine(message, reason string) string {
+	message = strings.TrimSpace(message)
+	if message == "" {
+		return reason
+	}
+	return message[strings.LastIndexByte(message, '\n')+1:]
+}

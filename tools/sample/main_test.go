@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// site is a folder with the page of an image, and something mounted below it.
+func site(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	for name, content := range map[string]string{"index.html": "This is app:1.\n", "files/www/index.html": "This is files:1.\n"} {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+// freeAddr is an address of the loopback that was free a moment ago.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func TestServes(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	addr := freeAddr(t)
+	said, stdout := io.Pipe()
+	var stderr bytes.Buffer
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, []string{"--addr=" + addr, "--root=" + site(t)}, stdout, &stderr) }()
+	if line, err := bufio.NewReader(said).ReadString('\n'); err != nil || line != "serving on "+addr+": This is app:1.\n" {
+		t.Errorf("it said %q, %v", line, err)
+	}
+	for path, want := range map[string]string{"/": "This is app:1.\n", "/files/www/": "This is files:1.\n"} {
+		response, err := http.Get("http://" + addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || string(page) != want {
+			t.Errorf("%s is %q, %v; want %q", path, page, err, want)
+		}
+	}
+	cancel()
+	if code := <-ended; code != 0 || stderr.Len() > 0 {
+		t.Errorf("it ended with %d and said %q", code, &stderr)
+	}
+}
+
+func TestPrints(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), []string{"--print", "--root=" + site(t)}, &stdout, &stderr)
+	if code != 0 || stdout.String() != "This is app:1.\n" || stderr.Len() > 0 {
+		t.Errorf("got %d, %q, %q", code, &stdout, &stderr)
+	}
+}
+
+func TestSaysWhatIsWrong(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	root := site(t)
+	tests := []struct {
+		name string
+		args []string
+		code int
+		want string // the first line of standard error
+	}{
+		{
+			"a port that is taken", []string{"--root=" + root, "--addr=" + taken.Addr().String()}, 1,
+			"sample: listen tcp " + taken.Addr().String() + ": bind: address already in use: --addr names another one",
+		},
+		{"no page", []string{"--root=" + filepath.Join(root, "none")}, 1, "sample: open " + filepath.Join(root, "none", "index.html") + ": no such file or directory"},
+		{"an unknown flag", []string{"--port=80"}, 2, "flag provided but not defined: -port"},
+		{"an argument", []string{"serve"}, 2, `sample: unexpected argument "serve"`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			code := run(t.Context(), test.args, &stdout, &stderr)
+			got, _, _ := strings.Cut(stderr.String(), "\n")
+			if code != test.code || got != test.want {
+				t.Errorf("got %d, %q; want %d, %q", code, got, test.code, test.want)
+			}
+		})
+	}
+}

@@ -31,6 +31,14 @@ func kubectl(ctx context.Context, args ...string) said {
 // kubectlWith runs kubectl with stdin as its input.
 func kubectlWith(ctx context.Context, stdin string, args ...string) said {
 	GinkgoHelper()
+	result := execKubectl(ctx, stdin, args...)
+	AddReportEntry("kubectl "+strings.Join(args, " "), result, ReportEntryVisibilityFailureOrVerbose)
+	return result
+}
+
+// execKubectl is for what would be too long in the report of a failed spec.
+func execKubectl(ctx context.Context, stdin string, args ...string) said {
+	GinkgoHelper()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, shared.Kubectl, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+shared.Kubeconfig)
@@ -40,9 +48,7 @@ func kubectlWith(ctx context.Context, stdin string, args ...string) said {
 	if err != nil && !errors.As(err, &failed) {
 		Expect(err).NotTo(HaveOccurred(), "run kubectl")
 	}
-	result := said{Stdout: stdout.String(), Stderr: stderr.String(), Exit: cmd.ProcessState.ExitCode()}
-	AddReportEntry("kubectl "+strings.Join(args, " "), result, ReportEntryVisibilityFailureOrVerbose)
-	return result
+	return said{Stdout: stdout.String(), Stderr: stderr.String(), Exit: cmd.ProcessState.ExitCode()}
 }
 
 // succeed is kubectl that must end with exit code 0; it returns its output.

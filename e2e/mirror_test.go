@@ -1,13 +1,8 @@
 package e2e
 
 import (
-	"time"
-
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/e2e-framework/klient/wait"
-	"sigs.k8s.io/e2e-framework/klient/wait/conditions"
 )
 
 var _ = Describe("mirror", func() {
@@ -34,19 +29,6 @@ var _ = Describe("mirror", func() {
 		Entry("a registry with a port is left", "localhost:5000/app:1", "localhost:5000/app:1"),
 		Entry("a mirror itself is left", "docker.mirror.example/library/nginx:1.25", "docker.mirror.example/library/nginx:1.25"),
 	)
-
-	It("runs a mirrored pod whose image is on the node under the mirror's name", func(ctx SpecContext) {
-		pod := withImageVolume(newPod(newNamespace(ctx), "nginx:1.25"), "busybox:1.36")
-		id := int64(65532) // the stand-in's own user is root
-		pod.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: &id}
-		Expect(client.Resources().Create(ctx, pod)).To(Succeed())
-		Expect(wait.For(conditions.New(client.Resources()).PodRunning(pod),
-			wait.WithContext(ctx), wait.WithImmediate(), wait.WithInterval(200*time.Millisecond), wait.WithTimeout(time.Minute),
-		)).To(Succeed())
-		Expect(client.Resources().Get(ctx, pod.Name, pod.Namespace, pod)).To(Succeed())
-		Expect(pod.Status.ContainerStatuses[0].Image).To(Equal("docker.mirror.example/library/nginx:1.25"))
-		Expect(pod.Spec.Volumes[0].Image.Reference).To(Equal("docker.mirror.example/library/busybox:1.36"))
-	})
 
 	It("leaves CloudNativePG's pods on their own registry, and judges them", func(ctx SpecContext) {
 		pod := newPod(shared.Namespace, "nginx:1.25")

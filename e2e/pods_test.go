@@ -7,18 +7,22 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/image-webhook/image-webhook/tools/mirror"
 )
 
-// standIns are on the nodes under the names that the mirrors give them, so that
-// pods with them run where no registry can be reached. The last is for a pod that
-// no webhook was asked about.
-var standIns = []string{
-	"docker.mirror.example/library/nginx:1.25",
-	"docker.mirror.example/library/nginx:1.26",
-	"docker.mirror.example/library/busybox:1.36",
-	"k8s.mirror.example/pause:3.10",
-	"docker.io/library/httpd:latest",
-}
+// samples are in the mirror beside mirror.Samples, so that pods with them run
+// where no other registry can be reached. The last is for a registry without a
+// mirror, from which nodes pull it all the same: see unmirrored.
+var samples = append([]mirror.Sample{
+	{Name: "library/nginx:1.26", Addr: ":80"},
+	{Name: "library/busybox:1.36"},
+	{Name: "httpd:latest", Addr: ":80"},
+}, mirror.Samples...)
+
+// unmirrored is a registry that no rule of the manifests names. The nodes find
+// it in the cluster.
+const unmirrored = "registry.example"
 
 // pinned is a digest that no test ever pulls.
 const pinned = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -63,8 +67,8 @@ func withImageVolume(pod *corev1.Pod, image string) *corev1.Pod {
 	return pod
 }
 
-// runAndWait starts a pod of the stand-ins as a person does, and waits until it
-// is Ready.
+// runAndWait starts a pod of a sample as a person does, and waits until it is
+// Ready.
 func runAndWait(ctx context.Context, namespace, name, image string) {
 	GinkgoHelper()
 	succeed(ctx, "run", name, "--image="+image, "--image-pull-policy=IfNotPresent", "-n", namespace)

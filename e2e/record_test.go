@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
+	"github.com/image-webhook/image-webhook/tools/mirror"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 	reviewsFolder  = "../webhook/admission/testdata/reviews"
 )
 
-// recordedImages let the recorded pods run without a registry.
+// recordedImages are what the nodes pull for the recorded pods.
 var recordedImages = []string{
 	"docker.io/library/nginx:1.25",
 	"docker.io/library/nginx:1.26",
@@ -112,7 +113,7 @@ var _ = Describe("recorder", Serial, Label("record"), func() {
 		if os.Getenv("RECORD") == "" {
 			Skip("it writes into the checkout: run `make record`")
 		}
-		loadRecordedImages(ctx)
+		leadToMirror(ctx)
 		makeRecordingNamespace(ctx)
 		recorder := startRecorder(ctx)
 		for _, step := range steps {
@@ -122,20 +123,28 @@ var _ = Describe("recorder", Serial, Label("record"), func() {
 	}, SpecTimeout(10*time.Minute))
 })
 
-// loadRecordedImages takes them away again: images of the same content are one
-// to a node, which reports a pod's by the first of its names, and the mirror's
-// specs look at that name.
-func loadRecordedImages(ctx context.Context) {
+// leadToMirror has the nodes find docker.io in the cluster for as long as it is
+// recorded. It takes the images away again: to a node, images of the same content
+// are one, and it reports a pod's by the first of its names; the mirror's specs
+// look at that name.
+func leadToMirror(ctx context.Context) {
 	GinkgoHelper()
 	c, err := devcluster.Open(ctx, devcluster.DefaultName, report())
 	Expect(err).NotTo(HaveOccurred())
+	m, err := mirror.Open(c, report())
+	Expect(err).NotTo(HaveOccurred())
+	const hosts = devcluster.RegistryHosts + "/docker.io"
 	DeferCleanup(func(ctx SpecContext) {
 		for _, node := range strings.Fields(succeed(ctx, "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}")) {
+			Expect(c.Engine.Run(ctx, nil, "exec", node, "rm", "-rf", hosts)).To(Succeed())
 			remove := []string{"exec", node, "ctr", "--namespace=k8s.io", "images", "rm"}
 			Expect(c.Engine.Run(ctx, nil, append(remove, recordedImages...)...)).To(Succeed())
 		}
 	})
-	Expect(c.LoadStandIn(ctx, recordedImages...)).To(Succeed())
+	Expect(m.Lead(ctx, "docker.io", mirror.Name)).To(Succeed())
+	workshop := mirror.Workshop{Dir: shared.Workshop}
+	_, err = workshop.Push(ctx, connectTo(ctx, mirror.Name), mirror.Sample{Name: "library/nginx:latest", Addr: ":80"})
+	Expect(err).NotTo(HaveOccurred())
 }
 
 // makeRecordingNamespace has the same name each time, so that the files differ

@@ -8,9 +8,13 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +25,7 @@ import (
 	"sigs.k8s.io/e2e-framework/klient/conf"
 
 	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
+	"github.com/image-webhook/image-webhook/tools/mirror"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
@@ -33,6 +38,7 @@ type setUp struct {
 	Kubectl    string
 	Created    bool   // by this run
 	Namespace  string // for specs that store nothing in it
+	Workshop   string // folder in which sample images are made
 }
 
 var (
@@ -45,6 +51,7 @@ func TestE2E(t *testing.T) {
 		t.Skip("it needs a cluster: run `make e2e`")
 	}
 	RegisterFailHandler(Fail)
+	EnforceDefaultTimeoutsWhenUsingContexts() // or an Eventually with a context never ends
 	SetDefaultEventuallyTimeout(time.Minute)
 	SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
 	RunSpecs(t, "image-webhook")
@@ -56,9 +63,9 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 	shared = setUp{Kubeconfig: c.Kubeconfig(), Kubectl: c.KubectlPath()}
 	shared.Created, err = c.Up(ctx)
 	Expect(err).NotTo(HaveOccurred())
+	setUpMirror(ctx, c)
 	contentRef, err := c.Load(ctx)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(c.LoadStandIn(ctx, standIns...)).To(Succeed())
 	Expect(c.Install(ctx, contentRef)).To(Succeed())
 	connect()
 	shared.Namespace = newNamespace(ctx)
@@ -70,6 +77,34 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 	connect()
 }, NodeTimeout(setUpLimit), PollProgressAfter(setUpLimit)) // it reports its own progress
 
+// setUpMirror brings up the mirror with the sample images, and the registry that
+// has no mirror. The workshop stays for the specs that make images of their own.
+func setUpMirror(ctx context.Context, c *devcluster.Cluster) {
+	GinkgoHelper()
+	m, err := mirror.Open(c, report())
+	Expect(err).NotTo(HaveOccurred())
+	Expect(m.Install(ctx, mirror.Options{})).To(Succeed())
+	Expect(m.Lead(ctx, unmirrored, mirror.Name)).To(Succeed())
+	workshop, err := mirror.OpenWorkshop(ctx, &progress.Step{})
+	Expect(err).NotTo(HaveOccurred())
+	shared.Workshop = workshop.Dir
+	config, err := conf.New(c.Kubeconfig())
+	Expect(err).NotTo(HaveOccurred())
+	registry, err := mirror.Connect(ctx, config, mirror.Name)
+	Expect(err).NotTo(HaveOccurred())
+	defer registry.Close()
+	for _, sample := range samples {
+		_, err := workshop.Push(ctx, registry, sample)
+		Expect(err).NotTo(HaveOccurred())
+	}
+}
+
+var _ = SynchronizedAfterSuite(func() {}, func() {
+	if shared.Workshop != "" {
+		Expect(os.RemoveAll(shared.Workshop)).To(Succeed())
+	}
+})
+
 func connect() {
 	GinkgoHelper()
 	config, err := conf.New(shared.Kubeconfig)
@@ -78,6 +113,24 @@ func connect() {
 	client, err = klient.New(config)
 	Expect(err).NotTo(HaveOccurred())
 }
+
+// The mirror's log is kept whatever happened: what a pull was answered with is
+// nowhere else.
+var _ = ReportAfterSuite("the mirror's log", func(ctx SpecContext, _ Report) {
+	if shared.Kubeconfig == "" {
+		return
+	}
+	var all bytes.Buffer
+	for _, args := range [][]string{
+		{"get", "pods", "-o", "wide"},
+		{"get", "events", "--sort-by=.lastTimestamp"},
+		{"logs", "-l", "app.kubernetes.io/name=registry", "--all-containers", "--prefix", "--tail=-1", "--ignore-errors"},
+	} {
+		result := execKubectl(ctx, "", append(args, "-n", mirror.Namespace)...)
+		fmt.Fprintf(&all, "$ kubectl %s -n %s\n%s%s\n", strings.Join(args, " "), mirror.Namespace, result.Stdout, result.Stderr)
+	}
+	Expect(os.WriteFile(filepath.Join("..", "artifacts", "mirror.log"), all.Bytes(), 0o644)).To(Succeed())
+}, NodeTimeout(time.Minute))
 
 var _ = ReportAfterSuite("the cluster", func(ctx SpecContext, r Report) {
 	if os.Getenv("E2E") == "" || !shared.Created {

@@ -55,7 +55,7 @@ var _ = Describe("update", func() {
 	It("lets a pod that is older than the policy live, change and go", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		setMode(ctx, namespace, "off")
-		runAndWait(ctx, namespace, "old", "httpd:latest")
+		runAndWait(ctx, namespace, "old", unmirrored+"/httpd:latest")
 		setMode(ctx, namespace, "deny")
 		before := life(ctx, namespace)
 

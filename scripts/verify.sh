@@ -33,8 +33,10 @@ check vet go vet ./...
 check "go mod tidy" go mod tidy -diff
 check "go mod tidy, tools/lint" go -C tools/lint mod tidy -diff
 check "go mod tidy, tools/nodeimage/binaries" go -C tools/nodeimage/binaries mod tidy -diff
+check "go mod tidy, tools/mirror/registry" go -C tools/mirror/registry mod tidy -diff
+check "vet, tools/mirror/registry" go -C tools/mirror/registry vet ./...
 check staticcheck bin/staticcheck -checks all ./...
-check shellcheck shellcheck scripts/*.sh .ci/run
+check shellcheck shellcheck --external-sources scripts/*.sh .ci/run
 
 if [ -n "$failed" ]; then
 	echo "failed:$failed"

@@ -1,7 +1,7 @@
 // Command cluster runs a real kind cluster for developing, demonstrating and
 // testing the webhook. See package devcluster.
 //
-//	cluster up        create the cluster, or do nothing if it is up
+//	cluster up        create the cluster and the mirror in it, or do nothing if they are up
 //	cluster load      build the webhook's image and put it on the nodes
 //	cluster install   load, then apply the numbered manifests of deploy/
 //	cluster status    how the cluster and the webhook in it are
@@ -25,6 +25,7 @@ import (
 
 	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
 	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/image-webhook/image-webhook/tools/mirror"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
@@ -93,13 +94,13 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		root.AddCommand(v)
 		return v
 	}
-	var standIns []string
-	verb("up", "Create the cluster, or do nothing if it is up", up)
-	load := verb("load", "Build the webhook's image and put it on the nodes", func(ctx context.Context, c *devcluster.Cluster) error {
-		return loadImages(ctx, c, standIns)
+	var options mirror.Options
+	upVerb := verb("up", "Create the cluster and the mirror in it, or do nothing if they are up", func(ctx context.Context, c *devcluster.Cluster) error {
+		return up(ctx, c, options, progress.New(stderr))
 	})
-	load.Flags().StringSliceVar(&standIns, "stand-in", nil,
-		"load a tiny program that only waits under this `reference`, instead of the webhook's image")
+	upVerb.Flags().BoolVar(&options.PullThrough, "pull-through", false,
+		"have the mirror fetch from docker.io and registry.k8s.io what it does not hold")
+	verb("load", "Build the webhook's image and put it on the nodes", load)
 	verb("install", "Load the webhook's image and apply the numbered manifests", install)
 	verb("status", "Show how the cluster and the webhook in it are", func(ctx context.Context, c *devcluster.Cluster) error {
 		return status(ctx, c, stdout)
@@ -131,9 +132,18 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-func up(ctx context.Context, c *devcluster.Cluster) error {
-	_, err := c.Up(ctx)
-	return err
+func up(ctx context.Context, c *devcluster.Cluster, options mirror.Options, report *progress.Reporter) error {
+	if _, err := c.Up(ctx); err != nil {
+		return err
+	}
+	m, err := mirror.Open(c, report)
+	if err != nil {
+		return err
+	}
+	if err := m.Install(ctx, options); err != nil {
+		return err
+	}
+	return m.PushSamples(ctx)
 }
 
 // ready refuses what needs a cluster before it has done half of it.
@@ -145,12 +155,9 @@ func ready(ctx context.Context, c *devcluster.Cluster) error {
 	return err
 }
 
-func loadImages(ctx context.Context, c *devcluster.Cluster, standIns []string) error {
+func load(ctx context.Context, c *devcluster.Cluster) error {
 	if err := ready(ctx, c); err != nil {
 		return err
-	}
-	if len(standIns) > 0 {
-		return c.LoadStandIn(ctx, standIns...)
 	}
 	_, err := c.Load(ctx)
 	return err

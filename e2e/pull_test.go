@@ -1,0 +1,271 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
+
+	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
+	"github.com/image-webhook/image-webhook/tools/mirror"
+	"github.com/image-webhook/image-webhook/tools/progress"
+)
+
+// dockerMirror is the mirror of docker.io in the manifests' example flags.
+const dockerMirror = "docker.mirror.example"
+
+// These specs have the kubelet pull, and ask the mirror what it was asked for.
+// Most make an image of their own: its bytes were nowhere but in the mirror, so
+// whatever says them came out of it.
+var _ = Describe("pull", func() {
+	It("gives kubectl run --image=nginx:1.25 the image in the mirror", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		const asking = "/v2/library/nginx/manifests/1.25?ns=" + dockerMirror
+		asked := len(requests(ctx, mirror.Name, asking))
+		// Always, because the node may have the image from an earlier spec.
+		succeed(ctx, "run", "nginx", "--image=nginx:1.25", "--image-pull-policy=Always", "-n", namespace)
+		succeed(ctx, "wait", "pod/nginx", "--for=condition=Ready", "-n", namespace, "--timeout=60s")
+
+		digest, err := connectTo(ctx, mirror.Name).Digest(ctx, "library/nginx:1.25")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(field(ctx, namespace, "pod/nginx", ".status.containerStatuses[0].imageID")).To(Equal(dockerMirror + "/library/nginx@" + digest))
+		Expect(page(ctx, namespace, "nginx:80", "")).To(Equal("This is library/nginx:1.25, a sample image that came out of the mirror.\n"))
+		Expect(len(requests(ctx, mirror.Name, asking))).To(BeNumerically(">", asked), "the node asked the mirror")
+	})
+
+	It("serves registry.k8s.io under the name of its own mirror", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		image := newImage(ctx, "app", ":80")
+		runAndWait(ctx, namespace, "app", "registry.k8s.io/"+image.tag)
+		Expect(field(ctx, namespace, "pod/app", ".status.containerStatuses[0].imageID")).To(Equal("k8s.mirror.example/" + image.id))
+		image.expectPulled(ctx, mirror.Name, "k8s.mirror.example")
+	})
+
+	It("serves a container", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		image := newImage(ctx, "library/nginx", ":80")
+		runAndWait(ctx, namespace, "web", strings.TrimPrefix(image.tag, "library/"))
+		Expect(field(ctx, namespace, "pod/web", ".status.containerStatuses[0].imageID")).To(Equal(dockerMirror + "/" + image.id))
+		Expect(page(ctx, namespace, "web:80", "")).To(Equal(image.page))
+		image.expectPulled(ctx, mirror.Name, dockerMirror)
+	})
+
+	It("serves a container that is pinned to a digest", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		image := newImage(ctx, "library/nginx", ":80")
+		runAndWait(ctx, namespace, "web", strings.TrimPrefix(image.id, "library/"))
+		Expect(field(ctx, namespace, "pod/web", ".spec.containers[0].image")).To(Equal(dockerMirror + "/" + image.id))
+		Expect(page(ctx, namespace, "web:80", "")).To(Equal(image.page))
+		image.expectPulled(ctx, mirror.Name, dockerMirror)
+	})
+
+	It("serves the pods of a Deployment", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		image := newImage(ctx, "bitnami/redis", ":6379")
+		succeed(ctx, "create", "deployment", "cache", "--image="+image.tag, "-n", namespace)
+		succeed(ctx, "rollout", "status", "deployment/cache", "-n", namespace, "--timeout=60s")
+		Expect(field(ctx, namespace, "deployment/cache", ".spec.template.spec.containers[0].image")).To(Equal(image.tag), "as it was written")
+		pod := succeed(ctx, "get", "pods", "-l", "app=cache", "-n", namespace, "-o", "jsonpath={.items[0].metadata.name}")
+		Expect(field(ctx, namespace, "pod/"+pod, ".status.containerStatuses[0].imageID")).To(Equal(dockerMirror + "/" + image.id))
+		Expect(page(ctx, namespace, pod+":6379", "")).To(Equal(image.page))
+		image.expectPulled(ctx, mirror.Name, dockerMirror)
+	})
+
+	It("serves an init container and an image volume", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		first, files := newImage(ctx, "library/first", ":80"), newImage(ctx, "library/files", ":80")
+		pod := withImageVolume(newPod(namespace, "nginx:1.25", first.tag), files.tag)
+		user := int64(65532) // the samples' own is root
+		pod.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: &user}
+		pod.Spec.InitContainers[0].Args = []string{"--print"}
+		pod.Spec.Containers[0].VolumeMounts[0].MountPath = "/www/files"
+		pod.Name, pod.GenerateName = "web", ""
+		Expect(client.Resources().Create(ctx, pod)).To(Succeed())
+		succeed(ctx, "wait", "pod/web", "--for=condition=Ready", "-n", namespace, "--timeout=60s")
+
+		Expect(field(ctx, namespace, "pod/web", ".status.initContainerStatuses[0].imageID")).To(Equal(dockerMirror + "/" + first.id))
+		Expect(kubectl(ctx, "logs", "web", "-c", "init-0", "-n", namespace).Stdout).To(Equal(first.page))
+		Expect(page(ctx, namespace, "web:80", "files/www/")).To(Equal(files.page), "the volume holds the image's files")
+		first.expectPulled(ctx, mirror.Name, dockerMirror)
+		files.expectPulled(ctx, mirror.Name, dockerMirror)
+	})
+
+	It("serves what kubectl debug adds to a running pod", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		runAndWait(ctx, namespace, "web", "nginx:1.25")
+		image := newImage(ctx, "library/tools", ":8080")
+		succeed(ctx, "debug", "pod/web", "--image="+strings.TrimPrefix(image.tag, "library/"), "-c", "debugger", "-n", namespace)
+		succeed(ctx, "wait", "pod/web", "--for=jsonpath={.status.ephemeralContainerStatuses[0].state.running}", "-n", namespace, "--timeout=60s")
+		Expect(field(ctx, namespace, "pod/web", ".status.ephemeralContainerStatuses[0].imageID")).To(Equal(dockerMirror + "/" + image.id))
+		Eventually(func() string { return page(ctx, namespace, "web:8080", "") }).WithContext(ctx).Should(Equal(image.page))
+		image.expectPulled(ctx, mirror.Name, dockerMirror)
+	})
+
+	It("that fails because the mirror lacks the image is said by the pod's events, not by the webhook", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		tag := "1.25-" + rand.String(8)
+		Expect(kubectl(ctx, "run", "web", "--image=nginx:"+tag, "-n", namespace)).To(Equal(said{Stdout: "pod/web created\n"}))
+		missing := dockerMirror + "/library/nginx:" + tag
+		Eventually(func() string {
+			return succeed(ctx, "get", "events", "--field-selector=involvedObject.name=web,reason=Failed", "-n", namespace, "-o", "jsonpath={.items[*].message}")
+		}).WithContext(ctx).Should(SatisfyAll(ContainSubstring(`Failed to pull image "`+missing+`"`), ContainSubstring(missing+": not found")))
+		Expect(requests(ctx, mirror.Name, tag)).To(ContainElement(MatchRegexp(`"(HEAD|GET) /v2/library/nginx/manifests/` + tag + `\?ns=` + dockerMirror + ` HTTP/1\.1" 404`)))
+	})
+
+	It("from a registry whose cache cannot reach it is refused at once, and leaves nothing behind", func(ctx SpecContext) {
+		m := openMirror(ctx)
+		nowhere := mirror.Registry{Name: "nowhere", Upstream: "http://127.0.0.1:9"}
+		Expect(m.Start(ctx, nowhere)).To(MatchError(MatchRegexp(`^the cache of http://127\.0\.0\.1:9 is not ready: pod nowhere-\S+ ended: registry: ` +
+			`Get "http://127\.0\.0\.1:9/v2/": dial tcp 127\.0\.0\.1:9: connect: connection refused; ` +
+			`leave the pull-through out where the cluster does not reach http://127\.0\.0\.1:9$`)))
+		Expect(succeed(ctx, "get", "deployment,service", "-l", "app.kubernetes.io/instance=nowhere", "-n", mirror.Namespace, "-o", "name")).To(BeEmpty())
+		_, err := mirror.Connect(ctx, client.RESTConfig(), nowhere.Name)
+		Expect(err).To(MatchError(HavePrefix("reach the registry nowhere: it is not ready: ")))
+	})
+
+	It("from a registry that no rule names goes to that registry", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		image := newImage(ctx, "team/app", ":80")
+		runAndWait(ctx, namespace, "app", unmirrored+"/"+image.tag)
+		Expect(field(ctx, namespace, "pod/app", ".spec.containers[0].image")).To(Equal(unmirrored + "/" + image.tag))
+		image.expectPulled(ctx, mirror.Name, unmirrored)
+		Expect(requests(ctx, mirror.Name, image.digest+"?ns="+dockerMirror)).To(BeEmpty())
+	})
+
+	// Serial, because the mirror of registry.k8s.io is a private one meanwhile.
+	It("from a private mirror needs an imagePullSecret for the mirror's host", Serial, func(ctx SpecContext) {
+		startRegistry(ctx, mirror.Registry{Name: "private", Htpasswd: htpasswd}, "k8s.mirror.example")
+		registry := connectTo(ctx, "private")
+		Expect(registry.Push(ctx, "private/app:1.0", empty.Image)).To(MatchError(MatchRegexp(
+			"^push private/app:1\\.0 to the registry private: .*401 Unauthorized.*; its side: `kubectl logs -n mirror deployment/private`$")))
+		image := pushImage(ctx, registry.WithPassword("puller", "secret"), "private/app", ":80")
+		namespace := newNamespace(ctx)
+		for _, secret := range []struct{ name, server string }{{"origin", "registry.k8s.io"}, {"mirror", "k8s.mirror.example"}} {
+			succeed(ctx, "create", "secret", "docker-registry", secret.name, "--docker-server="+secret.server,
+				"--docker-username=puller", "--docker-password=secret", "-n", namespace)
+			succeed(ctx, "run", secret.name, "--image=registry.k8s.io/"+image.tag, "-n", namespace,
+				`--overrides={"spec":{"imagePullSecrets":[{"name":"`+secret.name+`"}]}}`)
+		}
+		succeed(ctx, "wait", "pod/mirror", "--for=condition=Ready", "-n", namespace, "--timeout=60s")
+		Expect(page(ctx, namespace, "mirror:80", "")).To(Equal(image.page))
+		image.expectPulled(ctx, "private", "k8s.mirror.example")
+
+		Eventually(func() string {
+			return succeed(ctx, "get", "events", "--field-selector=involvedObject.name=origin,reason=Failed", "-n", namespace, "-o", "jsonpath={.items[*].message}")
+		}).WithContext(ctx).Should(ContainSubstring("authorization failed: no basic auth credentials"), "a secret for the registry that was written is of no use")
+	})
+
+	It("through a cache brings what another registry holds", func(ctx SpecContext) {
+		address := succeed(ctx, "get", "service", mirror.Name, "-n", mirror.Namespace, "-o", "jsonpath=http://{.spec.clusterIP}:{.spec.ports[0].port}")
+		startRegistry(ctx, mirror.Registry{Name: "cache", Upstream: address}, "cache.example")
+		image := newImage(ctx, "library/nginx", ":80")
+		namespace := newNamespace(ctx)
+		runAndWait(ctx, namespace, "web", "cache.example/"+image.tag)
+		Expect(page(ctx, namespace, "web:80", "")).To(Equal(image.page))
+		image.expectPulled(ctx, "cache", "cache.example")
+		Expect(requests(ctx, mirror.Name, image.layer)).To(ContainElement(ContainSubstring("GET /v2/library/nginx/blobs/"+image.layer+` HTTP/1.1" 200`)), "the cache has it from there")
+	})
+})
+
+// htpasswd lets the user puller in, with the password secret.
+const htpasswd = "puller:$2b$05$oGixqsB.vV1Mtn7aAF8vwOgvwpTSuhQmYQdBkIkdVdkG8pd6pw56K\n"
+
+// ownImage is a sample that no node has ever seen.
+type ownImage struct {
+	tag    string // its repository and tag in the registry, as "library/nginx:1.25-x7k2p"
+	id     string // its repository and digest
+	digest string // as "sha256:…"
+	layer  string // the digest of its one layer
+	page   string // what its web server says
+}
+
+// newImage pushes a new image of repository to the mirror. Its web server listens
+// on addr.
+func newImage(ctx context.Context, repository, addr string) ownImage {
+	GinkgoHelper()
+	return pushImage(ctx, connectTo(ctx, mirror.Name), repository, addr)
+}
+
+func pushImage(ctx context.Context, to *mirror.Client, repository, addr string) ownImage {
+	GinkgoHelper()
+	i := ownImage{tag: repository + ":1.25-" + rand.String(8)}
+	i.page = "This is " + i.tag + ", made for one spec.\n"
+	workshop := mirror.Workshop{Dir: shared.Workshop}
+	image, err := workshop.Push(ctx, to, mirror.Sample{Name: i.tag, Addr: addr, Page: i.page})
+	Expect(err).NotTo(HaveOccurred())
+	digest, err := image.Digest()
+	Expect(err).NotTo(HaveOccurred())
+	i.digest, i.id = digest.String(), repository+"@"+digest.String()
+	layers, err := image.Layers()
+	Expect(err).NotTo(HaveOccurred())
+	layer, err := layers[0].Digest()
+	Expect(err).NotTo(HaveOccurred())
+	i.layer = layer.String()
+	return i
+}
+
+// expectPulled asserts that containerd has fetched the image, its manifest and
+// its layer, from the registry called registryName when it was to pull from host.
+func (i ownImage) expectPulled(ctx context.Context, registryName, host string) {
+	GinkgoHelper()
+	repository, _, _ := strings.Cut(i.tag, ":")
+	for _, part := range []string{"manifests/" + i.digest, "blobs/" + i.layer} {
+		request := fmt.Sprintf(`"GET /v2/%s/%s?ns=%s HTTP/1.1" 200 `, repository, part, host)
+		Expect(requests(ctx, registryName, repository)).To(ContainElement(MatchRegexp(regexp.QuoteMeta(request) + `.*"containerd/`)))
+	}
+}
+
+// requests are the lines about something in the log of the registry called name,
+// which has one for each request.
+func requests(ctx context.Context, name, about string) []string {
+	GinkgoHelper()
+	log := execKubectl(ctx, "", "logs", "deployment/"+name, "-n", mirror.Namespace)
+	Expect(log.Exit).To(BeZero(), log.Stderr)
+	return slices.DeleteFunc(strings.Split(log.Stdout, "\n"), func(line string) bool { return !strings.Contains(line, about) })
+}
+
+// page is what a pod serves at a path; pod is its name and port.
+func page(ctx context.Context, namespace, pod, path string) string {
+	GinkgoHelper()
+	return kubectl(ctx, "get", "--raw", "/api/v1/namespaces/"+namespace+"/pods/"+pod+"/proxy/"+path).Stdout
+}
+
+// connectTo speaks with the registry called name until the spec ends.
+func connectTo(ctx context.Context, name string) *mirror.Client {
+	GinkgoHelper()
+	registry, err := mirror.Connect(ctx, client.RESTConfig(), name)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(registry.Close)
+	return registry
+}
+
+// openMirror is the mirror of the suite's cluster, for a spec that changes it.
+func openMirror(ctx context.Context) *mirror.Mirror {
+	GinkgoHelper()
+	quiet := progress.New(GinkgoWriter)
+	c, err := devcluster.Open(ctx, devcluster.DefaultName, quiet)
+	Expect(err).NotTo(HaveOccurred())
+	m, err := mirror.Open(c, quiet)
+	Expect(err).NotTo(HaveOccurred())
+	return m
+}
+
+// startRegistry runs a registry for one spec. The nodes ask it for the images of
+// host until the spec ends, and the mirror from then on.
+func startRegistry(ctx context.Context, registry mirror.Registry, host string) {
+	GinkgoHelper()
+	m := openMirror(ctx)
+	DeferCleanup(func(ctx SpecContext) {
+		Expect(m.Lead(ctx, host, mirror.Name)).To(Succeed())
+		Expect(m.Remove(ctx, registry.Name)).To(Succeed())
+	})
+	Expect(m.Start(ctx, registry)).To(Succeed())
+	Expect(m.Lead(ctx, host, registry.Name)).To(Succeed())
+}

@@ -1,0 +1,142 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/google/go-cmp/cmp"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+// What the README shows of a terminal is run, block by block, each in a namespace
+// of its own instead of `default`.
+var _ = Describe("README", func() {
+	for _, block := range terminalBlocks("../README.md") {
+		It("shows what a terminal says, from line "+strconv.Itoa(block.line), func(ctx SpecContext) {
+			terminal := newTerminal(ctx)
+			for _, c := range block.commands {
+				terminal.expect(ctx, c)
+			}
+		})
+	}
+})
+
+// terminalBlock is one of the blocks that are marked as `console`; in a list they
+// are indented.
+type terminalBlock struct {
+	line     int // of the README, where it begins
+	commands []terminalCommand
+}
+
+// terminalCommand is what a person types after the prompt, and what comes.
+type terminalCommand struct {
+	line   string
+	output []string
+}
+
+// terminalBlocks reads the blocks of a Markdown file. It panics where there are
+// none: then the specs are lost, and with them the reason for this file.
+func terminalBlocks(path string) []terminalBlock {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		panic(err)
+	}
+	var blocks []terminalBlock
+	inside, indent := false, ""
+	for i, line := range strings.Split(string(content), "\n") {
+		switch text := strings.TrimLeft(line, " "); {
+		case text == "```console":
+			inside, indent = true, line[:len(line)-len(text)]
+			blocks = append(blocks, terminalBlock{line: i + 1})
+		case strings.HasPrefix(text, "```"):
+			inside = false
+		case inside:
+			last := &blocks[len(blocks)-1]
+			last.add(strings.TrimPrefix(line, indent))
+		}
+	}
+	if len(blocks) == 0 {
+		panic(path + " shows no terminal")
+	}
+	return blocks
+}
+
+// add takes the next line of the block. Empty ones are there for the eye.
+func (b *terminalBlock) add(line string) {
+	command, isCommand := strings.CutPrefix(line, "$ ")
+	switch {
+	case isCommand:
+		b.commands = append(b.commands, terminalCommand{line: command})
+	case line != "":
+		last := &b.commands[len(b.commands)-1]
+		last.output = append(last.output, line)
+	}
+}
+
+// terminal is a shell whose kubectl points at a namespace of the suite's cluster.
+type terminal struct {
+	namespace  string
+	kubeconfig string
+}
+
+func newTerminal(ctx context.Context) terminal {
+	GinkgoHelper()
+	t := terminal{namespace: newNamespace(ctx), kubeconfig: filepath.Join(GinkgoT().TempDir(), "kubeconfig")}
+	content, err := os.ReadFile(shared.Kubeconfig)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(os.WriteFile(t.kubeconfig, content, 0o600)).To(Succeed())
+	t.run(ctx, "kubectl config set-context --current --namespace="+t.namespace)
+	return t
+}
+
+// expect runs the command. One that only looks is repeated until it shows what the
+// README does, as a person would repeat it.
+func (t terminal) expect(ctx context.Context, c terminalCommand) {
+	GinkgoHelper()
+	want := plain(strings.Join(c.output, "\n"))
+	got := func() string { return cmp.Diff(want, plain(t.run(ctx, c.line))) }
+	if strings.HasPrefix(c.line, "kubectl get ") {
+		Eventually(got).WithContext(ctx).Should(BeEmpty(), "$ "+c.line+"\n(-README +terminal)")
+		return
+	}
+	Expect(got()).To(BeEmpty(), "$ "+c.line+"\n(-README +terminal)")
+}
+
+// run returns what a person would see.
+func (t terminal) run(ctx context.Context, line string) string {
+	GinkgoHelper()
+	var output bytes.Buffer
+	cmd := exec.CommandContext(ctx, "bash", "-c", strings.ReplaceAll(line, "/default/", "/"+t.namespace+"/"))
+	cmd.Dir = ".."
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+t.kubeconfig, "PATH="+filepath.Dir(shared.Kubectl)+":"+os.Getenv("PATH"))
+	cmd.Stdout, cmd.Stderr = &output, &output
+	_ = cmd.Run() // what a denial says is compared, as all else is
+	return strings.ReplaceAll(output.String(), t.namespace, "default")
+}
+
+// unlike is what differs from run to run: digests and their like, times and spans
+// of time, and the columns that move with them.
+var unlike = []struct {
+	pattern *regexp.Regexp
+	instead string
+}{
+	{regexp.MustCompile(`[0-9a-f]{12,}`), "HASH"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
+	{regexp.MustCompile(`\b(\d+(\.\d+)?(ms|s|m|h|d))+\b`), "SPAN"},
+	{regexp.MustCompile(`  +`), "  "},
+}
+
+// plain is text without what may differ.
+func plain(text string) string {
+	for _, u := range unlike {
+		text = u.pattern.ReplaceAllString(text, u.instead)
+	}
+	return strings.TrimSpace(text)
+}

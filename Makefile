@@ -6,6 +6,7 @@ SHELL := /bin/sh
 # Variables that change what the targets do:
 #   ENGINE=docker|podman   force a container engine
 #   KIND_NODE_IMAGE=REF    the cluster's node image, instead of finding or building one
+#   PULL_THROUGH=1         the mirror fetches from docker.io and registry.k8s.io what it lacks
 #   KEEP=1                 make e2e keeps a cluster that it created
 #   FOCUS=REGEXP           make e2e runs only the specs that match
 #   FUZZTIME=30s           how long make fuzz runs each target
@@ -20,13 +21,14 @@ GINKGO = E2E=1 go tool ginkgo run $$(test -t 1 || echo --no-color) --fail-on-emp
 ##@ See it work
 
 .PHONY: demo
-demo: up ## From nothing to a cluster that denies `latest` and mirrors images
-	@$(CLUSTER) install
-	@scripts/demo.sh
+demo: up ## From nothing to a page out of a mirror, by the scripts for doing it by hand
+	@$(CLUSTER) load
+	@eval "$$($(CLUSTER) env)" && scripts/install.sh && scripts/deny.sh && scripts/away.sh && scripts/mirror.sh
+	@printf '\n--- To go on by hand:\n\neval "$$($(CLUSTER) env)"    # points kubectl, and scripts/*.sh, at this cluster\nmake status                  # how the cluster and the webhook are\nmake down                    # deletes the cluster\n'
 
 .PHONY: up
-up: tools ## Create the kind cluster, unless it is up
-	@$(CLUSTER) up
+up: tools ## Create the kind cluster and the mirror in it, unless they are up
+	@$(CLUSTER) up $(if $(PULL_THROUGH),--pull-through)
 
 .PHONY: install
 install: tools ## Build the image, load it, apply deploy/ (after `make up`)

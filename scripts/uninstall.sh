@@ -1,10 +1,18 @@
-#!/bin/sh
-# Removes the webhook from the cluster that kubectl points at. The configurations
-# go first: from then on the API server asks nobody, whatever happens next.
-set -eu
-cd "$(dirname "$0")/../deploy"
+#!/usr/bin/env bash
+# Removes the webhook, and the pods of the demos. The configurations go first:
+# from then on the API server asks nobody, whatever happens next.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/byhand.sh
+cd deploy
 
-for file in 05-webhookconfigure.yaml 06-patch-webhookconfigure.yaml 04-webhook.yaml 03-certgen.yaml 02-rbac.yaml 01-namespace.yaml; do
-	echo "\$ kubectl delete -f $file --ignore-not-found"
-	kubectl delete -f "$file" --ignore-not-found
+say 'The API server forgets the webhook:'
+run 'kubectl delete -f 05-webhookconfigure.yaml --ignore-not-found'
+
+say 'The webhook goes, and all that came with it:'
+for file in 06-patch-webhookconfigure.yaml 04-webhook.yaml 03-certgen.yaml 02-rbac.yaml 01-namespace.yaml; do
+	run "kubectl delete -f $file --ignore-not-found"
 done
+
+say 'So do the pods of the demos:'
+run "kubectl delete namespace $demo --ignore-not-found"

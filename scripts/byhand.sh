@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# What the demos by hand have in common. They work on the cluster that kubectl
+# points at. One that is none of kind's is refused, unless ANY_CLUSTER=1 is set.
+
+# demo is the namespace of the demos' pods.
+demo=image-webhook-demo
+
+# run LINE: shows a command line as a person types it, and runs it.
+run() {
+	printf '\n$ %s\n' "$1"
+	eval "$1"
+}
+
+# refused LINE: is run for a command that the cluster must refuse.
+refused() {
+	if run "$1"; then
+		fail "this should have been refused: is the webhook installed? scripts/install.sh installs it"
+	fi
+}
+
+# say TEXT: what the next command is for.
+say() { printf '\n--- %s\n' "$1"; }
+
+fail() {
+	printf '%s: %s\n' "$0" "$1" >&2
+	exit 1
+}
+
+# kind_only ends the script where a node of the cluster is none of kind's.
+kind_only() {
+	command -v kubectl >/dev/null ||
+		fail "there is no kubectl on the PATH: eval \"\$(bin/cluster env)\" brings the one of \`make up\`"
+	local nodes name provider
+	nodes=$(kubectl get nodes --request-timeout=10s -o jsonpath='{range .items[*]}{.metadata.name} {.spec.providerID}{"\n"}{end}' 2>/dev/null) ||
+		fail "kubectl reaches no cluster: \`make up\` makes one, and eval \"\$(bin/cluster env)\" points kubectl at it"
+	[ "${ANY_CLUSTER:-}" != 1 ] || return 0
+	while read -r name provider; do
+		case $provider in
+		kind://*) ;;
+		*) fail "node ${name:-(none)} of the cluster $(kubectl config current-context) is none of kind's: set ANY_CLUSTER=1 if you mean this cluster" ;;
+		esac
+	done <<<"$nodes"
+}
+
+# fresh_namespace makes room for a demo's pods; those of an earlier run go.
+fresh_namespace() {
+	kubectl create namespace "$demo" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
+	kubectl delete pod --all -n "$demo" --now >/dev/null
+	kubectl wait --for=create serviceaccount/default -n "$demo" --timeout=30s >/dev/null
+}
+
+kind_only

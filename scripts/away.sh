@@ -13,6 +13,17 @@ back() {
 	say 'The webhook comes back:'
 	run "kubectl scale deployment/webhook --replicas=$replicas -n image-webhook"
 	run 'kubectl rollout status deployment/webhook -n image-webhook --timeout=60s'
+	asked_again
+}
+
+# asked_again waits until the API server reaches a server: the rules that lead to
+# it follow a moment after the rollout.
+asked_again() {
+	for _ in $(seq 100); do
+		kubectl run probe --image=registry.k8s.io/pause:3.10 --dry-run=server -n "$demo" >/dev/null 2>&1 && return
+		sleep 0.2
+	done
+	fail 'the webhook does not answer: kubectl get pods -n image-webhook shows its servers'
 }
 fresh_namespace
 kubectl run older --image=registry.k8s.io/pause:3.10 -n "$demo" >/dev/null

@@ -20,6 +20,7 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -175,9 +176,18 @@ func install(ctx context.Context, c *devcluster.Cluster) error {
 }
 
 func status(ctx context.Context, c *devcluster.Cluster, out io.Writer) error {
-	state, err := c.PrintStatus(ctx, out)
-	if err == nil && state != devcluster.Ready {
+	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	defer table.Flush()
+	state, err := c.PrintStatus(ctx, table)
+	if err != nil {
+		return err
+	}
+	if state != devcluster.Ready {
 		return errNotReady
 	}
-	return err
+	m, err := mirror.Open(c, nil)
+	if err != nil {
+		return err
+	}
+	return m.PrintStatus(ctx, table)
 }

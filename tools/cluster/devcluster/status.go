@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,14 +35,13 @@ func (c *Cluster) State(ctx context.Context) (State, error) {
 	return Ready, nil
 }
 
-// PrintStatus writes how the cluster and the webhook in it are, as a table.
-func (c *Cluster) PrintStatus(ctx context.Context, out io.Writer) (State, error) {
+// PrintStatus writes how the cluster and the webhook in it are, as rows whose
+// columns are set apart by tabs.
+func (c *Cluster) PrintStatus(ctx context.Context, table io.Writer) (State, error) {
 	state, err := c.State(ctx)
 	if err != nil {
 		return "", err
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	defer table.Flush()
 	fmt.Fprintf(table, "CLUSTER\t%s (kind on %s)\nSTATE\t%s\n", c.Name, c.Engine.Name, state)
 	if state != Ready {
 		return state, nil

@@ -23,7 +23,8 @@ GINKGO = E2E=1 go tool ginkgo run $$(test -t 1 || echo --no-color) --fail-on-emp
 .PHONY: demo
 demo: up ## From nothing to a page out of a mirror, by the scripts for doing it by hand
 	@$(CLUSTER) load
-	@eval "$$($(CLUSTER) env)" && scripts/install.sh && scripts/deny.sh && scripts/away.sh && scripts/mirror.sh
+	@environment=$$($(CLUSTER) env) && eval "$$environment" && \
+		scripts/install.sh && scripts/deny.sh && scripts/away.sh && scripts/mirror.sh
 	@printf '\n--- To go on by hand:\n\neval "$$($(CLUSTER) env)"    # points kubectl, and scripts/*.sh, at this cluster\nmake status                  # how the cluster and the webhook are\nmake down                    # deletes the cluster\n'
 
 .PHONY: up
@@ -33,6 +34,10 @@ up: tools ## Create the kind cluster and the mirror in it, unless they are up
 .PHONY: install
 install: tools ## Build the image, load it, apply deploy/ (after `make up`)
 	@$(CLUSTER) install
+
+.PHONY: uninstall
+uninstall: tools ## Remove the webhook from the cluster, by scripts/uninstall.sh
+	@environment=$$($(CLUSTER) env) && eval "$$environment" && scripts/uninstall.sh
 
 .PHONY: status
 status: tools ## Show how the cluster and the webhook in it are

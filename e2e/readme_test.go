@@ -20,6 +20,7 @@ import (
 var _ = Describe("README", func() {
 	for _, block := range terminalBlocks("../README.md") {
 		It("shows what a terminal says, from line "+strconv.Itoa(block.line), func(ctx SpecContext) {
+			skipWherePullThrough(ctx)
 			terminal := newTerminal(ctx)
 			for _, c := range block.commands {
 				terminal.expect(ctx, c)

@@ -16,3 +16,8 @@ done
 
 say 'So do the pods of the demos:'
 run "kubectl delete namespace $demo --ignore-not-found"
+
+say 'Nothing is left:'
+all='kubectl get namespaces,clusterroles,clusterrolebindings,validatingwebhookconfigurations,mutatingwebhookconfigurations -l app.kubernetes.io/name=image-webhook'
+run "$all"
+[ -z "$($all -o name)" ] || fail 'this should have been deleted'

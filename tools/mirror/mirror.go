@@ -15,7 +15,6 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
 	"github.com/image-webhook/image-webhook/tools/progress"
@@ -57,9 +56,9 @@ type Mirror struct {
 
 // Open returns the mirror of a cluster that is up.
 func Open(c *devcluster.Cluster, report *progress.Reporter) (*Mirror, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
+	config, err := c.Config()
 	if err != nil {
-		return nil, fmt.Errorf("read the kubeconfig of cluster %s: %w", c.Name, err)
+		return nil, err
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {

@@ -138,8 +138,8 @@ func (c *Cluster) alive(ctx context.Context) bool {
 	return err == nil && strings.TrimSpace(answer) == "ok"
 }
 
-// config reaches the cluster's API server.
-func (c *Cluster) config() (*rest.Config, error) {
+// Config reaches the cluster's API server.
+func (c *Cluster) Config() (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig of cluster %s: %w", c.Name, err)

@@ -25,7 +25,7 @@ const servingLimit = time.Minute
 // webhook: a dry-run create of a pod comes back changed, and one of a latest
 // image is denied. An available Deployment alone does not prove that.
 func (c *Cluster) WaitServing(ctx context.Context) error {
-	config, err := c.config()
+	config, err := c.Config()
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (c *Cluster) PrintStatus(ctx context.Context, table io.Writer) (State, erro
 
 // printWebhook leaves out what is not installed.
 func (c *Cluster) printWebhook(ctx context.Context, table io.Writer) error {
-	config, err := c.config()
+	config, err := c.Config()
 	if err != nil {
 		return err
 	}

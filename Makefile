@@ -9,6 +9,7 @@ SHELL := /bin/sh
 #   PULL_THROUGH=1         the mirror fetches from docker.io and registry.k8s.io what it lacks
 #   KEEP=1                 make e2e keeps a cluster that it created
 #   FOCUS=REGEXP           make e2e runs only the specs that match
+#   DEBIAN_MIRROR=URL      where the node image's Debian packages come from
 #   FUZZTIME=30s           how long make fuzz runs each target
 export ENGINE KIND_NODE_IMAGE KEEP FUZZTIME
 
@@ -25,11 +26,15 @@ demo: up ## From nothing to a page out of a mirror, by the scripts for doing it 
 	@$(CLUSTER) load
 	@environment=$$($(CLUSTER) env) && eval "$$environment" && \
 		scripts/install.sh && scripts/deny.sh && scripts/away.sh && scripts/mirror.sh
-	@printf '\n--- To go on by hand:\n\neval "$$($(CLUSTER) env)"    # points kubectl, and scripts/*.sh, at this cluster\nmake status                  # how the cluster and the webhook are\nmake down                    # deletes the cluster\n'
+	@printf '\n--- To go on by hand:\n\n%s\n%s\n%s\n%s\n' \
+		'eval "$$($(CLUSTER) env)"    # points kubectl, and scripts/*.sh, at this cluster' \
+		'make status                  # how the cluster and the webhook are' \
+		'make uninstall               # removes the webhook and the pods of the demo' \
+		'make down                    # deletes the cluster'
 
 .PHONY: up
 up: tools ## Create the kind cluster and the mirror in it, unless they are up
-	@$(CLUSTER) up $(if $(PULL_THROUGH),--pull-through)
+	@$(CLUSTER) up $(if $(filter 1,$(PULL_THROUGH)),--pull-through)
 
 .PHONY: install
 install: tools ## Build the image, load it, apply deploy/ (after `make up`)
@@ -70,13 +75,13 @@ test: ## Everything that needs no cluster, with the race detector
 e2e: ## The suite on a kind cluster, the one of `make up` if there is one
 	@$(STEP) "compile the suite" go test -c -o e2e/e2e.test ./e2e
 	@mkdir -p artifacts
-	$(GINKGO) e2e/e2e.test
+	@$(GINKGO) e2e/e2e.test
 
 .PHONY: e2e-debug
 e2e-debug: ## The suite, stopping at the first failure, the cluster kept
 	@$(STEP) "compile the suite" go test -c -o e2e/e2e.test ./e2e
 	@mkdir -p artifacts
-	KEEP=1 $(GINKGO) --fail-fast -v e2e/e2e.test
+	@KEEP=1 $(GINKGO) --fail-fast -v e2e/e2e.test
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME each (30s)
@@ -86,7 +91,7 @@ fuzz: ## Every fuzz target for FUZZTIME each (30s)
 record: ## Record the golden reviews from the cluster's API server
 	@$(STEP) "compile the suite" go test -c -o e2e/e2e.test ./e2e
 	@mkdir -p artifacts
-	RECORD=1 $(GINKGO) --label-filter=record e2e/e2e.test
+	@RECORD=1 $(GINKGO) --label-filter=record e2e/e2e.test
 
 .PHONY: verify
 verify: ## Every check of the sources: all of them, then the verdict

@@ -2,7 +2,10 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,8 +21,11 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// dockerMirror is the mirror of docker.io in the manifests' example flags.
-const dockerMirror = "docker.mirror.example"
+// The mirrors of docker.io and registry.k8s.io in the manifests' example flags.
+const (
+	dockerMirror = "docker.mirror.example"
+	k8sMirror    = "k8s.mirror.example"
+)
 
 // These specs have the kubelet pull, and ask the mirror what it was asked for.
 // Most make an image of their own: its bytes were nowhere but in the mirror, so
@@ -45,25 +51,25 @@ var _ = Describe("pull", func() {
 			namespace := newNamespace(ctx)
 			image := newImage(ctx, repository, ":80")
 			runAndWait(ctx, namespace, "web", written(image))
-			Expect(field(ctx, namespace, "pod/web", ".status.containerStatuses[0].imageID")).To(Equal(host + "/" + image.id))
+			Expect(field(ctx, namespace, "pod/web", ".status.containerStatuses[0].imageID")).To(Equal(host + "/" + image.pinned))
 			Expect(page(ctx, namespace, "web:80", "")).To(Equal(image.page))
 			image.expectPulled(ctx, mirror.Name, host)
 		},
-		Entry("with a tag", "library/nginx", func(i ownImage) string { return short(i.tag) }, dockerMirror),
-		Entry("with a digest", "library/nginx", func(i ownImage) string { return short(i.id) }, dockerMirror),
-		Entry("with a tag and a digest", "library/nginx", func(i ownImage) string { return short(i.tag) + "@" + i.digest }, dockerMirror),
-		Entry("with registry.k8s.io", "app", func(i ownImage) string { return "registry.k8s.io/" + i.tag }, "k8s.mirror.example"),
-		Entry("with a registry that no rule names, which is where it comes from", "team/app", func(i ownImage) string { return unmirrored + "/" + i.tag }, unmirrored),
+		Entry("with a tag", "library/nginx", func(i ownImage) string { return short(i.ref) }, dockerMirror),
+		Entry("with a digest", "library/nginx", func(i ownImage) string { return short(i.pinned) }, dockerMirror),
+		Entry("with a tag and a digest", "library/nginx", func(i ownImage) string { return short(i.ref) + "@" + i.digest }, dockerMirror),
+		Entry("with registry.k8s.io", "app", func(i ownImage) string { return "registry.k8s.io/" + i.ref }, k8sMirror),
+		Entry("with a registry that no rule names, which is where it comes from", "team/app", func(i ownImage) string { return unmirrored + "/" + i.ref }, unmirrored),
 	)
 
 	It("serves the pods of a Deployment", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		image := newImage(ctx, "bitnami/redis", ":6379")
-		succeed(ctx, "create", "deployment", "cache", "--image="+image.tag, "-n", namespace)
+		succeed(ctx, "create", "deployment", "cache", "--image="+image.ref, "-n", namespace)
 		succeed(ctx, "rollout", "status", "deployment/cache", "-n", namespace, "--timeout=60s")
-		Expect(field(ctx, namespace, "deployment/cache", ".spec.template.spec.containers[0].image")).To(Equal(image.tag), "as it was written")
+		Expect(field(ctx, namespace, "deployment/cache", ".spec.template.spec.containers[0].image")).To(Equal(image.ref), "as it was written")
 		pod := succeed(ctx, "get", "pods", "-l", "app=cache", "-n", namespace, "-o", "jsonpath={.items[0].metadata.name}")
-		Expect(field(ctx, namespace, "pod/"+pod, ".status.containerStatuses[0].imageID")).To(Equal(dockerMirror + "/" + image.id))
+		Expect(field(ctx, namespace, "pod/"+pod, ".status.containerStatuses[0].imageID")).To(Equal(dockerMirror + "/" + image.pinned))
 		Expect(page(ctx, namespace, pod+":6379", "")).To(Equal(image.page))
 		image.expectPulled(ctx, mirror.Name, dockerMirror)
 	})
@@ -71,7 +77,7 @@ var _ = Describe("pull", func() {
 	It("serves an init container and an image volume", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		first, files := newImage(ctx, "library/first", ":80"), newImage(ctx, "library/files", ":80")
-		pod := withImageVolume(newPod(namespace, "nginx:1.25", first.tag), files.tag)
+		pod := withImageVolume(newPod(namespace, "nginx:1.25", first.ref), files.ref)
 		user := int64(65532) // the samples' own is root
 		pod.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: &user}
 		pod.Spec.InitContainers[0].Args = []string{"--print"}
@@ -80,7 +86,7 @@ var _ = Describe("pull", func() {
 		Expect(client.Resources().Create(ctx, pod)).To(Succeed())
 		succeed(ctx, "wait", "pod/web", "--for=condition=Ready", "-n", namespace, "--timeout=60s")
 
-		Expect(field(ctx, namespace, "pod/web", ".status.initContainerStatuses[0].imageID")).To(Equal(dockerMirror + "/" + first.id))
+		Expect(field(ctx, namespace, "pod/web", ".status.initContainerStatuses[0].imageID")).To(Equal(dockerMirror + "/" + first.pinned))
 		Expect(kubectl(ctx, "logs", "web", "-c", "init-0", "-n", namespace).Stdout).To(Equal(first.page))
 		Expect(page(ctx, namespace, "web:80", "files/www/")).To(Equal(files.page), "the volume holds the image's files")
 		first.expectPulled(ctx, mirror.Name, dockerMirror)
@@ -91,9 +97,9 @@ var _ = Describe("pull", func() {
 		namespace := newNamespace(ctx)
 		runAndWait(ctx, namespace, "web", "nginx:1.25")
 		image := newImage(ctx, "library/tools", ":8080")
-		succeed(ctx, "debug", "pod/web", "--image="+short(image.tag), "-c", "debugger", "-n", namespace)
+		succeed(ctx, "debug", "pod/web", "--image="+short(image.ref), "-c", "debugger", "-n", namespace)
 		succeed(ctx, "wait", "pod/web", "--for=jsonpath={.status.ephemeralContainerStatuses[0].state.running}", "-n", namespace, "--timeout=60s")
-		Expect(field(ctx, namespace, "pod/web", ".status.ephemeralContainerStatuses[0].imageID")).To(Equal(dockerMirror + "/" + image.id))
+		Expect(field(ctx, namespace, "pod/web", ".status.ephemeralContainerStatuses[0].imageID")).To(Equal(dockerMirror + "/" + image.pinned))
 		Eventually(func() string { return page(ctx, namespace, "web:8080", "") }).WithContext(ctx).Should(Equal(image.page))
 		image.expectPulled(ctx, mirror.Name, dockerMirror)
 	})
@@ -123,21 +129,21 @@ var _ = Describe("pull", func() {
 
 	// Serial, because the mirror of registry.k8s.io is a private one meanwhile.
 	It("from a private mirror needs an imagePullSecret for the mirror's host", Serial, func(ctx SpecContext) {
-		startRegistry(ctx, mirror.Registry{Name: "private", Htpasswd: htpasswd}, "k8s.mirror.example")
+		startRegistry(ctx, mirror.Registry{Name: "private", Htpasswd: htpasswd}, k8sMirror)
 		registry := connectTo(ctx, "private")
 		Expect(registry.Push(ctx, "private/app:1.0", empty.Image)).To(MatchError(MatchRegexp(
 			"^push private/app:1\\.0 to the registry private: .*401 Unauthorized.*; its side: `kubectl logs -n mirror deployment/private`$")))
 		image := pushImage(ctx, registry.WithPassword("puller", "secret"), "private/app", ":80")
 		namespace := newNamespace(ctx)
-		for _, secret := range []struct{ name, server string }{{"origin", "registry.k8s.io"}, {"mirror", "k8s.mirror.example"}} {
+		for _, secret := range []struct{ name, server string }{{"origin", "registry.k8s.io"}, {"mirror", k8sMirror}} {
 			succeed(ctx, "create", "secret", "docker-registry", secret.name, "--docker-server="+secret.server,
 				"--docker-username=puller", "--docker-password=secret", "-n", namespace)
-			succeed(ctx, "run", secret.name, "--image=registry.k8s.io/"+image.tag, "-n", namespace,
+			succeed(ctx, "run", secret.name, "--image=registry.k8s.io/"+image.ref, "-n", namespace,
 				`--overrides={"spec":{"imagePullSecrets":[{"name":"`+secret.name+`"}]}}`)
 		}
 		succeed(ctx, "wait", "pod/mirror", "--for=condition=Ready", "-n", namespace, "--timeout=60s")
 		Expect(page(ctx, namespace, "mirror:80", "")).To(Equal(image.page))
-		image.expectPulled(ctx, "private", "k8s.mirror.example")
+		image.expectPulled(ctx, "private", k8sMirror)
 
 		Eventually(func() string {
 			return succeed(ctx, "get", "events", "--field-selector=involvedObject.name=origin,reason=Failed", "-n", namespace, "-o", "jsonpath={.items[*].message}")
@@ -149,20 +155,23 @@ var _ = Describe("pull", func() {
 		startRegistry(ctx, mirror.Registry{Name: "cache", Upstream: address}, "cache.example")
 		image := newImage(ctx, "library/nginx", ":80")
 		namespace := newNamespace(ctx)
-		runAndWait(ctx, namespace, "web", "cache.example/"+image.tag)
+		runAndWait(ctx, namespace, "web", "cache.example/"+image.ref)
 		Expect(page(ctx, namespace, "web:80", "")).To(Equal(image.page))
 		image.expectPulled(ctx, "cache", "cache.example")
 		Expect(requests(ctx, mirror.Name, image.layer)).To(ContainElement(ContainSubstring("GET /v2/library/nginx/blobs/"+image.layer+` HTTP/1.1" 200`)), "the cache has it from there")
 	})
 })
 
+// ownRegistries are those that specs start; a run that was killed leaves them.
+var ownRegistries = []string{"private", "cache", "nowhere"}
+
 // htpasswd lets the user puller in, with the password secret.
 const htpasswd = "puller:$2b$05$oGixqsB.vV1Mtn7aAF8vwOgvwpTSuhQmYQdBkIkdVdkG8pd6pw56K\n"
 
 // ownImage is a sample that no node has ever seen.
 type ownImage struct {
-	tag    string // its repository and tag in the registry, as "library/nginx:1.25-x7k2p"
-	id     string // its repository and digest
+	ref    string // its repository and tag in the registry, as "library/nginx:1.25-x7k2p"
+	pinned string // its repository and digest
 	digest string // as "sha256:…"
 	layer  string // the digest of its one layer
 	page   string // what its web server says
@@ -180,14 +189,14 @@ func newImage(ctx context.Context, repository, addr string) ownImage {
 
 func pushImage(ctx context.Context, to *mirror.Client, repository, addr string) ownImage {
 	GinkgoHelper()
-	i := ownImage{tag: repository + ":1.25-" + rand.String(8)}
-	i.page = "This is " + i.tag + ", made for one spec.\n"
+	i := ownImage{ref: repository + ":1.25-" + rand.String(8)}
+	i.page = "This is " + i.ref + ", made for one spec.\n"
 	workshop := mirror.Workshop{Dir: shared.Workshop}
-	image, err := workshop.Push(ctx, to, mirror.Sample{Name: i.tag, Addr: addr, Page: i.page})
+	image, err := workshop.Push(ctx, to, mirror.Sample{Name: i.ref, Addr: addr, Page: i.page})
 	Expect(err).NotTo(HaveOccurred())
 	digest, err := image.Digest()
 	Expect(err).NotTo(HaveOccurred())
-	i.digest, i.id = digest.String(), repository+"@"+digest.String()
+	i.digest, i.pinned = digest.String(), repository+"@"+digest.String()
 	layers, err := image.Layers()
 	Expect(err).NotTo(HaveOccurred())
 	layer, err := layers[0].Digest()
@@ -200,7 +209,7 @@ func pushImage(ctx context.Context, to *mirror.Client, repository, addr string) 
 // its layer, from the registry called registryName when it was to pull from host.
 func (i ownImage) expectPulled(ctx context.Context, registryName, host string) {
 	GinkgoHelper()
-	repository, _, _ := strings.Cut(i.tag, ":")
+	repository, _, _ := strings.Cut(i.ref, ":")
 	for _, part := range []string{"manifests/" + i.digest, "blobs/" + i.layer} {
 		request := fmt.Sprintf(`"GET /v2/%s/%s?ns=%s HTTP/1.1" 200 `, repository, part, host)
 		Expect(requests(ctx, registryName, repository)).To(ContainElement(MatchRegexp(regexp.QuoteMeta(request) + `.*"containerd/`)))
@@ -214,6 +223,27 @@ func requests(ctx context.Context, name, about string) []string {
 	log := execKubectl(ctx, "", "logs", "deployment/"+name, "-n", mirror.Namespace)
 	Expect(log.Exit).To(BeZero(), log.Stderr)
 	return slices.DeleteFunc(strings.Split(log.Stdout, "\n"), func(line string) bool { return !strings.Contains(line, about) })
+}
+
+// keepLog writes what is known of the registry called name into the artifacts. It
+// is best effort.
+func keepLog(ctx context.Context, name string) {
+	GinkgoHelper()
+	const instance = "app.kubernetes.io/instance="
+	var all strings.Builder
+	for _, args := range [][]string{
+		{"get", "pods", "-o", "wide", "-l", instance + name},
+		{"get", "events", "--sort-by=.lastTimestamp"},
+		{"logs", "-l", instance + name, "--tail=-1"},
+	} {
+		result := execKubectl(ctx, "", append(args, "-n", mirror.Namespace)...)
+		fmt.Fprintf(&all, "$ kubectl %s -n %s\n%s%s\n", strings.Join(args, " "), mirror.Namespace, result.Stdout, result.Stderr)
+	}
+	folder := filepath.Join("..", "artifacts")
+	err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(filepath.Join(folder, "registry-"+name+".log"), []byte(all.String()), 0o644))
+	if err != nil {
+		report().Note("The log of the registry %s could not be kept: %v", name, err)
+	}
 }
 
 // page is what a pod serves at a path; pod is its name and port.
@@ -252,12 +282,13 @@ func openMirror(ctx context.Context) *mirror.Mirror {
 }
 
 // startRegistry runs a registry for one spec. The nodes ask it for the images of
-// host until the spec ends, and the mirror from then on.
+// host until the spec ends.
 func startRegistry(ctx context.Context, registry mirror.Registry, host string) {
 	GinkgoHelper()
 	m := openMirror(ctx)
 	DeferCleanup(func(ctx SpecContext) {
-		Expect(m.Lead(ctx, host, mirror.Name)).To(Succeed())
+		keepLog(ctx, registry.Name)
+		Expect(m.Install(ctx, mirror.Options{})).To(Succeed()) // leads the nodes as before
 		Expect(m.Remove(ctx, registry.Name)).To(Succeed())
 	})
 	Expect(m.Start(ctx, registry)).To(Succeed())

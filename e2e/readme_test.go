@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,7 +61,9 @@ func terminalBlocks(path string) []terminalBlock {
 			inside = false
 		case inside:
 			last := &blocks[len(blocks)-1]
-			last.add(strings.TrimPrefix(line, indent))
+			if !last.add(strings.TrimPrefix(line, indent)) {
+				panic(fmt.Sprintf("%s:%d: a terminal begins with a prompt", path, i+1))
+			}
 		}
 	}
 	if len(blocks) == 0 {
@@ -69,16 +72,20 @@ func terminalBlocks(path string) []terminalBlock {
 	return blocks
 }
 
-// add takes the next line of the block. Empty ones are there for the eye.
-func (b *terminalBlock) add(line string) {
+// add takes the next line of the block, and says whether it belongs to a command.
+// Empty ones are there for the eye.
+func (b *terminalBlock) add(line string) bool {
 	command, isCommand := strings.CutPrefix(line, "$ ")
 	switch {
 	case isCommand:
 		b.commands = append(b.commands, terminalCommand{line: command})
+	case len(b.commands) == 0:
+		return false
 	case line != "":
 		last := &b.commands[len(b.commands)-1]
 		last.output = append(last.output, line)
 	}
+	return true
 }
 
 // terminal is a shell whose kubectl points at a namespace of the suite's cluster.

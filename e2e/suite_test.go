@@ -1,5 +1,6 @@
-// Package e2e tests the webhook as its users have it: a real kind cluster, the
-// numbered manifests of deploy/, kubectl, and nothing of the webhook's own code.
+// Package e2e tests the webhook as its users have it: a real kind cluster with a
+// mirror that the nodes pull from, the numbered manifests of deploy/, kubectl, and
+// nothing of the webhook's own code.
 //
 // `make e2e` runs it. Without E2E=1 the suite skips itself, so that `go vet` and
 // editors see it like any other package and `go test ./...` stays without a
@@ -8,13 +9,9 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -83,20 +80,13 @@ func setUpMirror(ctx context.Context, c *devcluster.Cluster) {
 	GinkgoHelper()
 	m, err := mirror.Open(c, report())
 	Expect(err).NotTo(HaveOccurred())
+	Expect(m.Remove(ctx, ownRegistries...)).To(Succeed())
 	Expect(m.Install(ctx, mirror.Options{})).To(Succeed())
 	Expect(m.Lead(ctx, unmirrored, mirror.Name)).To(Succeed())
-	workshop, err := mirror.OpenWorkshop(ctx, &progress.Step{})
+	workshop, err := mirror.OpenWorkshop(ctx, report())
 	Expect(err).NotTo(HaveOccurred())
 	shared.Workshop = workshop.Dir
-	config, err := conf.New(c.Kubeconfig())
-	Expect(err).NotTo(HaveOccurred())
-	registry, err := mirror.Connect(ctx, config, mirror.Name)
-	Expect(err).NotTo(HaveOccurred())
-	defer registry.Close()
-	for _, sample := range samples {
-		_, err := workshop.Push(ctx, registry, sample)
-		Expect(err).NotTo(HaveOccurred())
-	}
+	Expect(m.PushSamples(ctx, workshop, samples...)).To(Succeed())
 }
 
 var _ = SynchronizedAfterSuite(func() {}, func() {
@@ -117,19 +107,9 @@ func connect() {
 // The mirror's log is kept whatever happened: what a pull was answered with is
 // nowhere else.
 var _ = ReportAfterSuite("the mirror's log", func(ctx SpecContext, _ Report) {
-	if shared.Kubeconfig == "" {
-		return
+	if _, err := os.Stat(shared.Kubectl); err == nil { // else there never was a cluster
+		keepLog(ctx, mirror.Name)
 	}
-	var all bytes.Buffer
-	for _, args := range [][]string{
-		{"get", "pods", "-o", "wide"},
-		{"get", "events", "--sort-by=.lastTimestamp"},
-		{"logs", "-l", "app.kubernetes.io/name=registry", "--all-containers", "--prefix", "--tail=-1", "--ignore-errors"},
-	} {
-		result := execKubectl(ctx, "", append(args, "-n", mirror.Namespace)...)
-		fmt.Fprintf(&all, "$ kubectl %s -n %s\n%s%s\n", strings.Join(args, " "), mirror.Namespace, result.Stdout, result.Stderr)
-	}
-	Expect(os.WriteFile(filepath.Join("..", "artifacts", "mirror.log"), all.Bytes(), 0o644)).To(Succeed())
 }, NodeTimeout(time.Minute))
 
 var _ = ReportAfterSuite("the cluster", func(ctx SpecContext, r Report) {

@@ -11,11 +11,20 @@ run() {
 	eval "$1"
 }
 
-# refused LINE: is run for a command that the cluster must refuse.
+# refused REASON LINE: is run for a command that the cluster must refuse with a
+# message that has REASON in it.
 refused() {
-	if run "$1"; then
-		fail "this should have been refused: is the webhook installed? scripts/install.sh installs it"
+	local said
+	printf '\n$ %s\n' "$2"
+	if said=$(eval "$2" 2>&1); then
+		printf '%s\n' "$said"
+		fail "this should have been refused: \`make status\` shows how the webhook is"
 	fi
+	printf '%s\n' "$said"
+	case $said in
+	*"$1"*) ;;
+	*) fail "this was not refused for the reason to be shown, which says \"$1\"" ;;
+	esac
 }
 
 # say TEXT: what the next command is for.
@@ -42,8 +51,18 @@ kind_only() {
 	done <<<"$nodes"
 }
 
+# needs_webhook ends the script where the webhook is not installed.
+needs_webhook() {
+	kubectl get deployment webhook -n image-webhook >/dev/null 2>&1 ||
+		fail "the webhook is not installed: scripts/install.sh installs it"
+}
+
 # fresh_namespace makes room for a demo's pods; those of an earlier run go.
 fresh_namespace() {
+	if [ "$(kubectl get namespace "$demo" --ignore-not-found -o jsonpath='{.status.phase}')" = Terminating ]; then
+		kubectl wait --for=delete "namespace/$demo" --timeout=60s >/dev/null ||
+			fail "the namespace $demo is being deleted and does not go: kubectl describe namespace $demo says why"
+	fi
 	kubectl create namespace "$demo" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
 	kubectl delete pod --all -n "$demo" --now >/dev/null
 	kubectl wait --for=create serviceaccount/default -n "$demo" --timeout=30s >/dev/null

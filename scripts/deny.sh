@@ -4,13 +4,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/byhand.sh
+needs_webhook
 fresh_namespace
 
 say 'A pod with the tag latest is denied:'
-refused "kubectl run nginx --image=nginx:latest -n $demo"
+refused 'denied the request' "kubectl run nginx --image=nginx:latest -n $demo"
 
 say 'No tag means latest:'
-refused "kubectl run nginx --image=nginx -n $demo"
+refused 'denied the request' "kubectl run nginx --image=nginx -n $demo"
 
 say 'Of a Deployment a person is warned (a dry run: nothing is stored):'
 run "kubectl create deployment nginx --image=nginx:latest --dry-run=server -n $demo"

@@ -10,6 +10,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/byhand.sh
 cd deploy
+# wait_for LINE: is run for a command that waits for pods of the webhook.
+wait_for() {
+	run "$1" ||
+		fail "kubectl describe pod -n image-webhook says why; for a missing image: \`bin/cluster load\` puts it on the nodes of \`make up\`"
+}
+
 again=$(kubectl get deployment webhook -n image-webhook --ignore-not-found -o name)
 
 say 'The namespace, and what the Jobs and the webhook may do:'
@@ -19,14 +25,14 @@ run 'kubectl apply -f 02-rbac.yaml'
 say 'A Job makes the certificate:'
 run 'kubectl delete job certgen patch-webhookconfigure -n image-webhook --ignore-not-found'
 run 'kubectl create -f 03-certgen.yaml'
-run 'kubectl wait --for=condition=complete job -l job=certgen -n image-webhook --timeout=120s'
+wait_for 'kubectl wait --for=condition=complete job -l job=certgen -n image-webhook --timeout=120s'
 
 say 'The webhook itself:'
 run 'kubectl apply -f 04-webhook.yaml'
 [ -z "$again" ] || run 'kubectl rollout restart deployment/webhook -n image-webhook'
-run 'kubectl rollout status deployment/webhook -n image-webhook --timeout=120s'
+wait_for 'kubectl rollout status deployment/webhook -n image-webhook --timeout=120s'
 
 say 'The API server learns of it; a Job hands over the CA and makes the rule binding:'
 run 'kubectl apply -f 05-webhookconfigure.yaml'
 run 'kubectl create -f 06-patch-webhookconfigure.yaml'
-run 'kubectl wait --for=condition=complete job -l job=patch-webhookconfigure -n image-webhook --timeout=120s'
+wait_for 'kubectl wait --for=condition=complete job -l job=patch-webhookconfigure -n image-webhook --timeout=120s'

@@ -144,7 +144,12 @@ func up(ctx context.Context, c *devcluster.Cluster, options mirror.Options, repo
 	if err := m.Install(ctx, options); err != nil {
 		return err
 	}
-	return m.PushSamples(ctx)
+	workshop, err := mirror.OpenWorkshop(ctx, report)
+	if err != nil {
+		return err
+	}
+	defer workshop.Close()
+	return m.PushSamples(ctx, workshop, mirror.Samples...)
 }
 
 // ready refuses what needs a cluster before it has done half of it.

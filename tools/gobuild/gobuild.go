@@ -1,8 +1,8 @@
 // Package gobuild compiles static programs for Linux nodes and images, with the
 // Go toolchain that runs this module.
 //
-// The same sources give the same bytes: no path of this machine, no build id and
-// no state of git gets into a program.
+// With the flags of Small the same sources give the same bytes: no path of this
+// machine, no build id and no state of git gets into a program.
 package gobuild
 
 import (
@@ -31,7 +31,8 @@ type Program struct {
 var Small = []string{"-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid="}
 
 // Build compiles p. The file is written under another name first, so that one
-// called p.Output is always whole. How many packages were compiled is shown as
+// called p.Output is always whole; two builds must not write the same one at once.
+// How many packages were compiled is shown as
 // the detail of step.
 func Build(ctx context.Context, p Program, step *progress.Step) error {
 	if p.Arch == "" {

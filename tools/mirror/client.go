@@ -5,17 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 )
+
+// answerLimit is for a registry that was reached and says nothing. The samples are
+// a few MiB.
+const answerLimit = time.Minute
 
 // Client speaks with a registry in the cluster from outside of it, through a
 // forwarded port of this machine's loopback that the kernel chooses: none has to
@@ -31,7 +35,7 @@ type Client struct {
 func Connect(ctx context.Context, config *rest.Config, registryName string) (*Client, error) {
 	port, stop, err := forward(ctx, config, registryName)
 	if err != nil {
-		return nil, fmt.Errorf("reach the registry %s: %w; `kubectl get pods -n %s` shows it, `make up` repairs it", registryName, err, Namespace)
+		return nil, fmt.Errorf("reach the registry %s: %w; `kubectl get pods -n %s` shows it", registryName, err, Namespace)
 	}
 	return &Client{registry: registryName, address: fmt.Sprintf("127.0.0.1:%d", port), auth: authn.Anonymous, stop: stop}, nil
 }
@@ -52,6 +56,8 @@ func (c *Client) Push(ctx context.Context, ref string, image v1.Image) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, answerLimit, fmt.Errorf("no answer after %s", answerLimit))
+	defer cancel()
 	if err := remote.Write(tag, image, remote.WithContext(ctx), remote.WithAuth(c.auth)); err != nil {
 		return fmt.Errorf("push %s to the registry %s: %w; its side: `kubectl logs -n %s deployment/%s`",
 			ref, c.registry, err, Namespace, c.registry)
@@ -65,6 +71,8 @@ func (c *Client) Digest(ctx context.Context, ref string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, answerLimit, fmt.Errorf("no answer after %s", answerLimit))
+	defer cancel()
 	found, err := remote.Head(tag, remote.WithContext(ctx), remote.WithAuth(c.auth))
 	if err != nil {
 		return "", fmt.Errorf("ask the registry %s for %s: %w", c.registry, ref, err)
@@ -101,7 +109,7 @@ func forward(ctx context.Context, config *rest.Config, registryName string) (por
 	go func() { ended <- forwarder.ForwardPorts() }()
 	select {
 	case err := <-ended:
-		return 0, nil, errors.Join(errors.New("forward a port"), err)
+		return 0, nil, fmt.Errorf("forward a port: %w", err)
 	case <-ctx.Done():
 		close(stop)
 		return 0, nil, context.Cause(ctx)
@@ -109,6 +117,7 @@ func forward(ctx context.Context, config *rest.Config, registryName string) (por
 	}
 	ports, err := forwarder.GetPorts()
 	if err != nil {
+		close(stop)
 		return 0, nil, err
 	}
 	return ports[0].Local, stop, nil
@@ -116,17 +125,17 @@ func forward(ctx context.Context, config *rest.Config, registryName string) (por
 
 // readyPod is the name of the pod that serves the registry.
 func readyPod(ctx context.Context, client kubernetes.Interface, registryName string) (string, error) {
-	pods, err := client.CoreV1().Pods(Namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=" + registryName})
+	found, err := pods(ctx, client, registryName)
 	if err != nil {
 		return "", err
 	}
-	for _, pod := range pods.Items {
+	for _, pod := range found {
 		for _, condition := range pod.Status.Conditions {
 			if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue && pod.DeletionTimestamp == nil {
 				return pod.Name, nil
 			}
 		}
 	}
-	reason, _ := whyNotReady(pods.Items)
+	reason, _ := whyNotReady(found)
 	return "", errors.New("it is not ready: " + reason)
 }

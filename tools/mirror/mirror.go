@@ -67,35 +67,36 @@ func Open(c *devcluster.Cluster, report *progress.Reporter) (*Mirror, error) {
 	return &Mirror{cluster: c, report: report, config: config, client: client}, nil
 }
 
-// Install brings the mirror up, and leads the nodes to it. What is there already
-// is left as it is.
+// Install brings the mirror up, and leads the nodes to it. What runs as it should
+// is left as it is. That a cache does not start is said at the end: the mirror can
+// be used without it.
 func (m *Mirror) Install(ctx context.Context, o Options) error {
 	if err := m.Start(ctx, Registry{Name: Name}); err != nil {
 		return err
 	}
+	var failed error
 	for _, u := range upstreams {
-		if err := m.installHost(ctx, u.host, Registry{Name: u.cache, Upstream: u.url}, o.PullThrough); err != nil {
+		if o.PullThrough && failed == nil {
+			failed = m.Start(ctx, Registry{Name: u.cache, Upstream: u.url})
+		}
+		if err := m.leadToMirror(ctx, u.host, u.cache); err != nil {
 			return err
 		}
 	}
-	return nil
+	return failed
 }
 
-// installHost leads the nodes from the name of a mirror to the registry, and
-// then to the cache, if it is there or wanted.
-func (m *Mirror) installHost(ctx context.Context, host string, cache Registry, wanted bool) error {
-	names := []string{Name}
-	there, err := m.has(ctx, cache.Name)
+// leadToMirror has the nodes ask the mirror for the images of host, and then the
+// cache if it is there.
+func (m *Mirror) leadToMirror(ctx context.Context, host, cache string) error {
+	there, err := m.deployment(ctx, cache)
 	if err != nil {
 		return err
 	}
-	if wanted || there {
-		if err := m.Start(ctx, cache); err != nil {
-			return err
-		}
-		names = append(names, cache.Name)
+	if there == nil {
+		return m.Lead(ctx, host, Name)
 	}
-	return m.Lead(ctx, host, names...)
+	return m.Lead(ctx, host, Name, cache)
 }
 
 // Lead has the nodes ask the registries called names, in this order, for the

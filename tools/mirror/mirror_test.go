@@ -144,6 +144,11 @@ func TestWhyNotReady(t *testing.T) {
 		{"its image is not there", []corev1.Pod{pod(0, container(corev1.ContainerStatus{State: waiting("ErrImageNeverPull", "not present")}))}, "pod mirror-x: not present", false},
 		{"it has ended", []corev1.Pod{pod(0, container(corev1.ContainerStatus{State: ended}))}, "pod mirror-x ended: registry: no such host", true},
 		{
+			"it was started again", []corev1.Pod{pod(0, corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{
+				{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}, LastTerminationState: ended},
+			}})}, "pod mirror-x is Running", false,
+		},
+		{
 			"it is to be started again", []corev1.Pod{pod(0, container(corev1.ContainerStatus{State: waiting("CrashLoopBackOff", "back-off"), LastTerminationState: ended}))},
 			"pod mirror-x ended: registry: no such host", true,
 		},
@@ -171,7 +176,7 @@ func TestWhyNotReady(t *testing.T) {
 func TestSamples(t *testing.T) {
 	digests := map[string]string{}
 	for range 2 {
-		workshop, err := OpenWorkshop(t.Context(), &progress.Step{})
+		workshop, err := OpenWorkshop(t.Context(), progress.New(t.Output()))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,8 +32,12 @@ func registryRef(ctx context.Context) (ref, root string, err error) {
 	}
 	hash := sha256.New()
 	fmt.Fprintln(hash, toolchain, runtime.GOARCH, gobuild.Small, namespaceManifest, registryManifest)
-	for _, name := range []string{"go.mod", "go.sum", "main.go"} {
-		content, err := os.ReadFile(filepath.Join(registryDir(root), name))
+	files, err := filepath.Glob(filepath.Join(registryDir(root), "*.*"))
+	if err != nil {
+		return "", "", err
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
 		if err != nil {
 			return "", "", fmt.Errorf("read the sources of the registry: %w", err)
 		}
@@ -44,7 +48,8 @@ func registryRef(ctx context.Context) (ref, root string, err error) {
 
 func registryDir(root string) string { return filepath.Join(root, "tools", "mirror", "registry") }
 
-// loadRegistry puts the registry's image on the nodes.
+// loadRegistry puts the registry's image on the nodes, and makes it first if the
+// cache does not hold it.
 func (m *Mirror) loadRegistry(ctx context.Context, root, ref string) error {
 	cache, err := cachedir.Make("mirror")
 	if err != nil {
@@ -55,8 +60,13 @@ func (m *Mirror) loadRegistry(ctx context.Context, root, ref string) error {
 		if err := m.buildRegistry(ctx, root, ref, archive); err != nil {
 			return fmt.Errorf("build the mirror's registry: %w", err)
 		}
+		removeOthers(archive)
 	}
-	return m.cluster.LoadArchive(ctx, archive)
+	if err := m.cluster.LoadArchive(ctx, archive); err != nil {
+		_ = os.Remove(archive) // it may be damaged: the next run makes it anew
+		return err
+	}
+	return nil
 }
 
 // buildRegistry compiles the registry and writes its image into archive.
@@ -80,4 +90,14 @@ func (m *Mirror) buildRegistry(ctx context.Context, root, ref, archive string) e
 		}
 		return scratch.WriteArchive(archive, scratch.Tagged{Image: image, Refs: []string{ref}})
 	})
+}
+
+// removeOthers removes the archives of earlier pins, which nobody asks for again.
+func removeOthers(archive string) {
+	all, _ := filepath.Glob(filepath.Join(filepath.Dir(archive), "registry-*.tar"))
+	for _, other := range all {
+		if other != archive {
+			_ = os.Remove(other)
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
@@ -21,14 +22,20 @@ const readyLimit = time.Minute
 
 // runs says whether the registry called name serves with the image ref.
 func (m *Mirror) runs(ctx context.Context, name, ref string) (bool, error) {
+	d, err := m.deployment(ctx, name)
+	return d != nil && ready(d) && d.Spec.Template.Spec.Containers[0].Image == ref, err
+}
+
+// deployment is that of the registry called name; nil: there is none.
+func (m *Mirror) deployment(ctx context.Context, name string) (*appsv1.Deployment, error) {
 	d, err := m.client.AppsV1().Deployments(Namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look for the registry %s: %w", name, err)
+		return nil, fmt.Errorf("look for the registry %s: %w", name, err)
 	}
-	return ready(d) && d.Spec.Template.Spec.Containers[0].Image == ref, nil
+	return d, nil
 }
 
 // ready says whether a Deployment's one pod serves, and is of its newest form.
@@ -45,12 +52,12 @@ func (m *Mirror) waitReady(ctx context.Context, name string, step *progress.Step
 		if err != nil || ready(d) {
 			return err == nil, err
 		}
-		pods, err := m.pods(ctx, name)
+		found, err := pods(ctx, m.client, name)
 		if err != nil {
 			return false, err
 		}
 		var failed bool
-		reason, failed = whyNotReady(pods)
+		reason, failed = whyNotReady(found)
 		step.SetDetail(reason)
 		if failed {
 			return false, errors.New(reason)
@@ -64,8 +71,8 @@ func (m *Mirror) waitReady(ctx context.Context, name string, step *progress.Step
 }
 
 // pods are those of the registry called name.
-func (m *Mirror) pods(ctx context.Context, name string) ([]corev1.Pod, error) {
-	list, err := m.client.CoreV1().Pods(Namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=" + name})
+func pods(ctx context.Context, client kubernetes.Interface, name string) ([]corev1.Pod, error) {
+	list, err := client.CoreV1().Pods(Namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=" + name})
 	if err != nil {
 		return nil, fmt.Errorf("list the pods of the registry %s: %w", name, err)
 	}
@@ -85,6 +92,9 @@ func whyNotReady(pods []corev1.Pod) (reason string, failed bool) {
 		}
 	}
 	for _, status := range pod.Status.ContainerStatuses {
+		if status.State.Running != nil {
+			continue
+		}
 		if ended := terminated(status); ended != nil {
 			return fmt.Sprintf("pod %s ended: %s", pod.Name, lastLine(ended.Message, ended.Reason)), true
 		}

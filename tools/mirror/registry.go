@@ -7,7 +7,6 @@ import (
 	"strings"
 	"text/template"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/image-webhook/image-webhook/tools/progress"
@@ -41,17 +40,24 @@ func (r Registry) manifest(ref string) (string, error) {
 	return out.String(), err
 }
 
-// Start runs r unless it runs already, and returns when it can be used.
+// Start runs r, and returns when it can be used. One that does not run as it
+// should is made anew: what it held goes with it.
 func (m *Mirror) Start(ctx context.Context, r Registry) error {
 	ref, root, err := registryRef(ctx)
 	if err != nil {
 		return err
 	}
-	if runs, err := m.runs(ctx, r.Name, ref); err != nil || runs {
+	runs, err := m.runs(ctx, r.Name, ref)
+	if err != nil {
 		return err
 	}
-	if err := m.loadRegistry(ctx, root, ref); err != nil {
-		return err
+	if !runs {
+		if err := m.loadRegistry(ctx, root, ref); err != nil {
+			return err
+		}
+		if err := m.remove(ctx, "deployment", r.Name); err != nil {
+			return err
+		}
 	}
 	return m.report.Step("start "+r.describe(), func(step *progress.Step) error {
 		return m.start(ctx, r, ref, step)
@@ -93,23 +99,20 @@ func (m *Mirror) explain(ctx context.Context, r Registry, cause error) error {
 	return fmt.Errorf("%s is not ready: %w; leave the pull-through out where the cluster does not reach %s", r.describe(), cause, r.Upstream)
 }
 
-// Remove deletes the registry called name. One that is not there is fine.
-func (m *Mirror) Remove(ctx context.Context, name string) error {
-	err := m.cluster.Kubectl("delete", "deployment,service,secret", "-n", Namespace,
-		"-l", "app.kubernetes.io/instance="+name, "--ignore-not-found").Run(ctx)
-	if err != nil {
-		return fmt.Errorf("remove the registry %s: %w", name, err)
-	}
-	return nil
+// Remove deletes the registries called names. That they are not there is fine.
+func (m *Mirror) Remove(ctx context.Context, names ...string) error {
+	return m.remove(ctx, "deployment,service,secret", names...)
 }
 
-// has says whether the registry called name was ever started.
-func (m *Mirror) has(ctx context.Context, name string) (bool, error) {
-	_, err := m.client.AppsV1().Deployments(Namespace).Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return false, nil
+// remove returns when the pods are gone too, so that nobody takes them for those
+// of the next start.
+func (m *Mirror) remove(ctx context.Context, kinds string, names ...string) error {
+	err := m.cluster.Kubectl("delete", kinds, "-n", Namespace, "--cascade=foreground", "--ignore-not-found",
+		"-l", "app.kubernetes.io/instance in ("+strings.Join(names, ",")+")").Run(ctx)
+	if err != nil {
+		return fmt.Errorf("remove the registry %s: %w", strings.Join(names, ", "), err)
 	}
-	return err == nil, err
+	return nil
 }
 
 // url is where the nodes reach the registry called name: the address of its

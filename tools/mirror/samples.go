@@ -53,7 +53,7 @@ type Workshop struct {
 }
 
 // OpenWorkshop compiles the samples' programs into a new folder.
-func OpenWorkshop(ctx context.Context, step *progress.Step) (*Workshop, error) {
+func OpenWorkshop(ctx context.Context, report *progress.Reporter) (*Workshop, error) {
 	root, err := module.Root(ctx)
 	if err != nil {
 		return nil, err
@@ -62,12 +62,18 @@ func OpenWorkshop(ctx context.Context, step *progress.Step) (*Workshop, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"pause", "sample"} {
-		program := gobuild.Program{Dir: root, Package: "./tools/" + name, Output: filepath.Join(dir, name)}
-		if err := gobuild.Build(ctx, program, step); err != nil {
-			os.RemoveAll(dir)
-			return nil, fmt.Errorf("compile the program of the sample images: %w", err)
+	err = report.Step("compile the sample images' programs", func(step *progress.Step) error {
+		for _, name := range []string{"pause", "sample"} {
+			program := gobuild.Program{Dir: root, Package: "./tools/" + name, Output: filepath.Join(dir, name)}
+			if err := gobuild.Build(ctx, program, step); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, fmt.Errorf("compile the sample images' programs: %w", err)
 	}
 	return &Workshop{dir}, nil
 }
@@ -97,20 +103,16 @@ func (w *Workshop) Make(s Sample) (v1.Image, error) {
 	return image.Build(filepath.Join(dir, "layer.tar"))
 }
 
-// PushSamples brings Samples into the mirror, unless it has them.
-func (m *Mirror) PushSamples(ctx context.Context) error {
+// PushSamples has workshop make samples, and brings into the mirror those that it
+// does not have.
+func (m *Mirror) PushSamples(ctx context.Context, workshop *Workshop, samples ...Sample) error {
 	return m.report.Step("push the sample images", func(step *progress.Step) error {
-		workshop, err := OpenWorkshop(ctx, step)
-		if err != nil {
-			return err
-		}
-		defer workshop.Close()
 		client, err := Connect(ctx, m.config, Name)
 		if err != nil {
 			return err
 		}
 		defer client.Close()
-		for _, sample := range Samples {
+		for _, sample := range samples {
 			step.SetDetail(sample.Name)
 			if _, err := workshop.Push(ctx, client, sample); err != nil {
 				return err

@@ -34,27 +34,31 @@ func main() {
 // an address that cannot be served on or a page that is not there.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("sample", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags.SetOutput(io.Discard) // an error is printed once, below
 	addr := flags.String("addr", ":80", "`address` to serve on")
 	root := flags.String("root", "/www", "`folder` to serve")
 	once := flags.Bool("print", false, "print the page instead, and end")
-	switch err := flags.Parse(args); {
+	err := flags.Parse(args)
+	switch {
 	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(stdout)
+		flags.PrintDefaults()
 		return 0
-	case err != nil:
-		return 2
-	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "sample: unexpected argument %q\n", flags.Arg(0))
+	case err == nil && flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "sample:", err)
 		return 2
 	}
-	if err := do(ctx, *addr, *root, *once, stdout); err != nil {
+	if err := serveOrPrint(ctx, *addr, *root, *once, stdout); err != nil {
 		fmt.Fprintln(stderr, "sample:", err)
 		return 1
 	}
 	return 0
 }
 
-func do(ctx context.Context, addr, root string, once bool, stdout io.Writer) error {
+func serveOrPrint(ctx context.Context, addr, root string, once bool, stdout io.Writer) error {
 	page, err := os.ReadFile(filepath.Join(root, "index.html"))
 	if err != nil {
 		return err

@@ -79,22 +79,21 @@ func TestSaysWhatIsWrong(t *testing.T) {
 		name string
 		args []string
 		code int
-		want string // the first line of standard error
+		want string // standard error
 	}{
 		{
 			"a port that is taken", []string{"--root=" + root, "--addr=" + taken.Addr().String()}, 1,
 			"sample: listen tcp " + taken.Addr().String() + ": bind: address already in use: --addr names another one",
 		},
 		{"no page", []string{"--root=" + filepath.Join(root, "none")}, 1, "sample: open " + filepath.Join(root, "none", "index.html") + ": no such file or directory"},
-		{"an unknown flag", []string{"--port=80"}, 2, "flag provided but not defined: -port"},
+		{"an unknown flag", []string{"--port=80"}, 2, "sample: flag provided but not defined: -port"},
 		{"an argument", []string{"serve"}, 2, `sample: unexpected argument "serve"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			code := run(t.Context(), test.args, &stdout, &stderr)
-			got, _, _ := strings.Cut(stderr.String(), "\n")
-			if code != test.code || got != test.want {
+			if got := stderr.String(); code != test.code || got != test.want+"\n" {
 				t.Errorf("got %d, %q; want %d, %q", code, got, test.code, test.want)
 			}
 		})

@@ -24,6 +24,7 @@ func main() {
 			os.Exit(1)
 		}
 	}()
+	registry.RootCmd.SilenceUsage = true // the last line is to say what is wrong
 	if registry.RootCmd.Execute() != nil {
 		os.Exit(1)
 	}

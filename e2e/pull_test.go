@@ -130,6 +130,7 @@ var _ = Describe("pull", func() {
 	// Serial, because the mirror of registry.k8s.io is a private one meanwhile.
 	It("from a private mirror needs an imagePullSecret for the mirror's host", Serial, func(ctx SpecContext) {
 		startRegistry(ctx, mirror.Registry{Name: "private", Htpasswd: htpasswd}, k8sMirror)
+		DeferCleanup(func(ctx SpecContext) { Expect(openMirror(ctx).Install(ctx, mirror.Options{})).To(Succeed()) })
 		registry := connectTo(ctx, "private")
 		Expect(registry.Push(ctx, "private/app:1.0", empty.Image)).To(MatchError(MatchRegexp(
 			"^push private/app:1\\.0 to the registry private: .*401 Unauthorized.*; its side: `kubectl logs -n mirror deployment/private`$")))
@@ -281,14 +282,13 @@ func openMirror(ctx context.Context) *mirror.Mirror {
 	return m
 }
 
-// startRegistry runs a registry for one spec. The nodes ask it for the images of
-// host until the spec ends.
+// startRegistry runs a registry for one spec, and leads the nodes to it for the
+// images of host.
 func startRegistry(ctx context.Context, registry mirror.Registry, host string) {
 	GinkgoHelper()
 	m := openMirror(ctx)
 	DeferCleanup(func(ctx SpecContext) {
 		keepLog(ctx, registry.Name)
-		Expect(m.Install(ctx, mirror.Options{})).To(Succeed()) // leads the nodes as before
 		Expect(m.Remove(ctx, registry.Name)).To(Succeed())
 	})
 	Expect(m.Start(ctx, registry)).To(Succeed())

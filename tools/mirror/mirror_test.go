@@ -129,6 +129,10 @@ func TestWhyNotReady(t *testing.T) {
 	container := func(status corev1.ContainerStatus) corev1.PodStatus {
 		return corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{status}}
 	}
+	leaving := func(pod corev1.Pod) corev1.Pod {
+		pod.DeletionTimestamp = &metav1.Time{Time: now}
+		return pod
+	}
 	waiting := func(reason, message string) corev1.ContainerState {
 		return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}
 	}
@@ -156,6 +160,7 @@ func TestWhyNotReady(t *testing.T) {
 			pod(time.Hour, container(corev1.ContainerStatus{State: ended})),
 			pod(0, container(corev1.ContainerStatus{State: waiting("ContainerCreating", "")})),
 		}, "pod mirror-x: ContainerCreating", false},
+		{"the one that has ended is on its way out", []corev1.Pod{leaving(pod(0, container(corev1.ContainerStatus{State: ended})))}, "it has no pod", false},
 		{"no node has room", []corev1.Pod{pod(0, corev1.PodStatus{Conditions: []corev1.PodCondition{
 			{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1 nodes are available: 1 Insufficient memory."},
 		}})}, "pod mirror-x: 0/1 nodes are available: 1 Insufficient memory.", false},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,15 +83,11 @@ func pods(ctx context.Context, client kubernetes.Interface, name string) ([]core
 // whyNotReady tells a person what the newest pod waits for, and whether it has
 // failed and waiting longer is of no use.
 func whyNotReady(pods []corev1.Pod) (reason string, failed bool) {
+	pods = slices.DeleteFunc(pods, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
 	if len(pods) == 0 {
 		return "it has no pod", false
 	}
-	pod := pods[0]
-	for _, other := range pods[1:] {
-		if pod.CreationTimestamp.Before(&other.CreationTimestamp) {
-			pod = other
-		}
-	}
+	pod := slices.MaxFunc(pods, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
 	for _, status := range pod.Status.ContainerStatuses {
 		if status.State.Running != nil {
 			continue

@@ -55,7 +55,8 @@ func (m *Mirror) Start(ctx context.Context, r Registry) error {
 		if err := m.loadRegistry(ctx, root, ref); err != nil {
 			return err
 		}
-		if err := m.remove(ctx, "deployment", r.Name); err != nil {
+		// With its pods, so that none is taken for one of this start.
+		if err := m.remove(ctx, []string{r.Name}, "deployment", "--cascade=foreground"); err != nil {
 			return err
 		}
 	}
@@ -101,13 +102,11 @@ func (m *Mirror) explain(ctx context.Context, r Registry, cause error) error {
 
 // Remove deletes the registries called names. That they are not there is fine.
 func (m *Mirror) Remove(ctx context.Context, names ...string) error {
-	return m.remove(ctx, "deployment,service,secret", names...)
+	return m.remove(ctx, names, "deployment,service,secret", "--cascade=background")
 }
 
-// remove returns when the pods are gone too, so that nobody takes them for those
-// of the next start.
-func (m *Mirror) remove(ctx context.Context, kinds string, names ...string) error {
-	err := m.cluster.Kubectl("delete", kinds, "-n", Namespace, "--cascade=foreground", "--ignore-not-found",
+func (m *Mirror) remove(ctx context.Context, names []string, kinds, cascade string) error {
+	err := m.cluster.Kubectl("delete", kinds, "-n", Namespace, cascade, "--ignore-not-found",
 		"-l", "app.kubernetes.io/instance in ("+strings.Join(names, ",")+")").Run(ctx)
 	if err != nil {
 		return fmt.Errorf("remove the registry %s: %w", strings.Join(names, ", "), err)

@@ -26,13 +26,10 @@ const (
 	reviewsFolder  = "../webhook/admission/testdata/reviews"
 )
 
-// recordedImages are what the nodes pull for the recorded pods.
-var recordedImages = []string{
-	"docker.io/library/nginx:1.25",
-	"docker.io/library/nginx:1.26",
-	"docker.io/library/nginx:latest",
-	"docker.io/library/busybox:1.36",
-}
+// forgetRecorded makes a node forget what it pulled for the recorded pods, under
+// tag and digest, and where it pulled it from.
+const forgetRecorded = "rm -rf " + devcluster.RegistryHosts + "/docker.io; " +
+	"ctr --namespace=k8s.io images ls --quiet | grep -E '^docker.io/library/(nginx|busybox)[:@]' | xargs --no-run-if-empty ctr --namespace=k8s.io images rm"
 
 // step makes the API server send one review that is worth keeping. Its commands
 // are kubectl's, in the namespace of the recording unless they name another.
@@ -133,12 +130,9 @@ func leadToMirror(ctx context.Context) {
 	Expect(err).NotTo(HaveOccurred())
 	m, err := mirror.Open(c, report())
 	Expect(err).NotTo(HaveOccurred())
-	const hosts = devcluster.RegistryHosts + "/docker.io"
 	DeferCleanup(func(ctx SpecContext) {
 		for _, node := range strings.Fields(succeed(ctx, "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}")) {
-			Expect(c.Engine.Run(ctx, nil, "exec", node, "rm", "-rf", hosts)).To(Succeed())
-			remove := []string{"exec", node, "ctr", "--namespace=k8s.io", "images", "rm"}
-			Expect(c.Engine.Run(ctx, nil, append(remove, recordedImages...)...)).To(Succeed())
+			Expect(c.Engine.Run(ctx, nil, "exec", node, "sh", "-c", forgetRecorded)).To(Succeed())
 		}
 	})
 	Expect(m.Lead(ctx, "docker.io", mirror.Name)).To(Succeed())

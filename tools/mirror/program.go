@@ -48,9 +48,12 @@ func registryRef(ctx context.Context) (ref, root string, err error) {
 
 func registryDir(root string) string { return filepath.Join(root, "tools", "mirror", "registry") }
 
-// loadRegistry puts the registry's image on the nodes, and makes it first if the
-// cache does not hold it.
+// loadRegistry puts the registry's image on the nodes if it is not there, and makes
+// it first if the cache does not hold it.
 func (m *Mirror) loadRegistry(ctx context.Context, root, ref string) error {
+	if m.cluster.RunOnNodes(ctx, "sh", "-c", "ctr --namespace=k8s.io images ls --quiet name=="+ref+" | grep --quiet .") == nil {
+		return nil
+	}
 	cache, err := cachedir.Make("mirror")
 	if err != nil {
 		return err

@@ -71,6 +71,26 @@ func (m *Mirror) waitReady(ctx context.Context, name string, step *progress.Step
 	return err
 }
 
+// waitReached returns when the nodes reach the registry called name: the rules
+// that lead to a Service follow its pods by up to seconds, and a pull that fails
+// meanwhile is not repeated for ten.
+func (m *Mirror) waitReached(ctx context.Context, name string, step *progress.Step) error {
+	url, err := m.url(ctx, name)
+	if err != nil {
+		return err
+	}
+	var last error
+	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, readyLimit, true, func(ctx context.Context) (bool, error) {
+		last = m.cluster.RunOnNodes(ctx, "curl", "--silent", "--show-error", "--max-time", "1", url+"/v2/")
+		step.SetDetail(fmt.Sprint(last))
+		return last == nil, nil
+	})
+	if wait.Interrupted(err) && ctx.Err() == nil {
+		return fmt.Errorf("the nodes do not reach the registry %s at %s: %w", name, url, last)
+	}
+	return err
+}
+
 // pods are those of the registry called name.
 func pods(ctx context.Context, client kubernetes.Interface, name string) ([]corev1.Pod, error) {
 	list, err := client.CoreV1().Pods(Namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=" + name})

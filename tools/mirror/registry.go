@@ -85,7 +85,7 @@ func (m *Mirror) start(ctx context.Context, r Registry, ref string, step *progre
 	if err := m.waitReady(ctx, r.Name, step); err != nil {
 		return m.explain(ctx, r, err)
 	}
-	return nil
+	return m.waitReached(ctx, r.Name, step)
 }
 
 // explain adds the remedy to the cause that a registry does not start. A cache

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"sigs.k8s.io/kind/pkg/cluster/nodes"
 	"sigs.k8s.io/kind/pkg/cluster/nodeutils"
 
 	"github.com/image-webhook/image-webhook/tools/image/archive"
@@ -26,7 +27,7 @@ func (c *Cluster) Load(ctx context.Context) (contentRef string, err error) {
 // every node.
 func (c *Cluster) LoadArchive(ctx context.Context, path string) error {
 	err := c.report.Step("load "+filepath.Base(path)+" into cluster "+c.Name, func(*progress.Step) error {
-		return uninterrupted(ctx, func() error { return c.loadArchive(path) })
+		return c.loadArchive(ctx, path)
 	})
 	if err != nil {
 		return fmt.Errorf("load %s into cluster %s: %w", path, c.Name, err)
@@ -34,21 +35,13 @@ func (c *Cluster) LoadArchive(ctx context.Context, path string) error {
 	return nil
 }
 
-func (c *Cluster) loadArchive(path string) error {
-	found, err := c.nodes()
-	if err != nil {
-		return err
-	}
-	for _, node := range found {
+func (c *Cluster) loadArchive(ctx context.Context, path string) error {
+	return c.onNodes(ctx, func(node nodes.Node) error {
 		content, err := os.Open(path)
 		if err != nil {
 			return err
 		}
-		err = nodeutils.LoadImageArchive(node, content)
-		content.Close()
-		if err != nil {
-			return explainKind(err)
-		}
-	}
-	return nil
+		defer content.Close()
+		return nodeutils.LoadImageArchive(node, content)
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"sigs.k8s.io/kind/pkg/cluster/nodes"
 	"sigs.k8s.io/kind/pkg/cluster/nodeutils"
 )
 
@@ -15,20 +16,33 @@ const RegistryHosts = "/etc/containerd/certs.d"
 
 // WriteFile writes a file on every node, with its folders.
 func (c *Cluster) WriteFile(ctx context.Context, path, content string) error {
-	err := uninterrupted(ctx, func() error {
+	err := c.onNodes(ctx, func(node nodes.Node) error { return nodeutils.WriteFile(node, path, content) })
+	if err != nil {
+		return fmt.Errorf("write %s on the nodes of cluster %s: %w", path, c.Name, err)
+	}
+	return nil
+}
+
+// RunOnNodes runs a program on one node after the other.
+func (c *Cluster) RunOnNodes(ctx context.Context, program string, args ...string) error {
+	err := c.onNodes(ctx, func(node nodes.Node) error { return node.CommandContext(ctx, program, args...).Run() })
+	if err != nil {
+		return fmt.Errorf("run %s on the nodes of cluster %s: %w", program, c.Name, err)
+	}
+	return nil
+}
+
+func (c *Cluster) onNodes(ctx context.Context, do func(nodes.Node) error) error {
+	return uninterrupted(ctx, func() error {
 		found, err := c.nodes()
 		if err != nil {
 			return err
 		}
 		for _, node := range found {
-			if err := nodeutils.WriteFile(node, path, content); err != nil {
+			if err := do(node); err != nil {
 				return explainKind(err)
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("write %s on the nodes of cluster %s: %w", path, c.Name, err)
-	}
-	return nil
 }

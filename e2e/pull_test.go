@@ -31,7 +31,8 @@ const (
 // Most make an image of their own: its bytes were nowhere but in the mirror, so
 // whatever says them came out of it.
 var _ = Describe("pull", func() {
-	It("gives kubectl run --image=nginx:1.25 the image in the mirror", func(ctx SpecContext) {
+	// Serial, because pods of other specs have the node ask for the same tag.
+	It("gives kubectl run --image=nginx:1.25 the image in the mirror", Serial, func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		const asking = "/v2/library/nginx/manifests/1.25?ns=" + dockerMirror
 		asked := len(requests(ctx, mirror.Name, asking))
@@ -100,7 +101,7 @@ var _ = Describe("pull", func() {
 		succeed(ctx, "debug", "pod/web", "--image="+short(image.ref), "-c", "debugger", "-n", namespace)
 		succeed(ctx, "wait", "pod/web", "--for=jsonpath={.status.ephemeralContainerStatuses[0].state.running}", "-n", namespace, "--timeout=60s")
 		Expect(field(ctx, namespace, "pod/web", ".status.ephemeralContainerStatuses[0].imageID")).To(Equal(dockerMirror + "/" + image.pinned))
-		Eventually(func() string { return page(ctx, namespace, "web:8080", "") }).WithContext(ctx).Should(Equal(image.page))
+		Expect(page(ctx, namespace, "web:8080", "")).To(Equal(image.page))
 		image.expectPulled(ctx, mirror.Name, dockerMirror)
 	})
 
@@ -129,8 +130,8 @@ var _ = Describe("pull", func() {
 
 	// Serial, because the mirror of registry.k8s.io is a private one meanwhile.
 	It("from a private mirror needs an imagePullSecret for the mirror's host", Serial, func(ctx SpecContext) {
+		DeferCleanup(func(ctx SpecContext) { Expect(openMirror(ctx).Install(ctx)).To(Succeed()) })
 		startRegistry(ctx, mirror.Registry{Name: "private", Htpasswd: htpasswd}, k8sMirror)
-		DeferCleanup(func(ctx SpecContext) { Expect(openMirror(ctx).Install(ctx, mirror.Options{})).To(Succeed()) })
 		registry := connectTo(ctx, "private")
 		Expect(registry.Push(ctx, "private/app:1.0", empty.Image)).To(MatchError(MatchRegexp(
 			"^push private/app:1\\.0 to the registry private: .*401 Unauthorized.*; its side: `kubectl logs -n mirror deployment/private`$")))
@@ -139,7 +140,7 @@ var _ = Describe("pull", func() {
 		for _, secret := range []struct{ name, server string }{{"origin", "registry.k8s.io"}, {"mirror", k8sMirror}} {
 			succeed(ctx, "create", "secret", "docker-registry", secret.name, "--docker-server="+secret.server,
 				"--docker-username=puller", "--docker-password=secret", "-n", namespace)
-			succeed(ctx, "run", secret.name, "--image=registry.k8s.io/"+image.ref, "-n", namespace,
+			succeed(ctx, "run", secret.name, "--image=registry.k8s.io/"+image.ref, "--image-pull-policy=Always", "-n", namespace,
 				`--overrides={"spec":{"imagePullSecrets":[{"name":"`+secret.name+`"}]}}`)
 		}
 		succeed(ctx, "wait", "pod/mirror", "--for=condition=Ready", "-n", namespace, "--timeout=60s")
@@ -247,10 +248,16 @@ func keepLog(ctx context.Context, name string) {
 	}
 }
 
-// page is what a pod serves at a path; pod is its name and port.
+// page is what a pod serves at a path, as soon as it serves; pod is its name and
+// port.
 func page(ctx context.Context, namespace, pod, path string) string {
 	GinkgoHelper()
-	return kubectl(ctx, "get", "--raw", "/api/v1/namespaces/"+namespace+"/pods/"+pod+"/proxy/"+path).Stdout
+	var answer said
+	Eventually(func() int {
+		answer = kubectl(ctx, "get", "--raw", "/api/v1/namespaces/"+namespace+"/pods/"+pod+"/proxy/"+path)
+		return answer.Exit
+	}).WithContext(ctx).Should(BeZero())
+	return answer.Stdout
 }
 
 // connectTo speaks with the registry called name until the spec ends.

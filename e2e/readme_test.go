@@ -137,7 +137,7 @@ var unlike = []struct {
 }{
 	{regexp.MustCompile(`[0-9a-f]{12,}`), "HASH"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
-	{regexp.MustCompile(`\b(\d+(\.\d+)?(ms|s|m|h|d))+\b`), "SPAN"},
+	{regexp.MustCompile(`\b(\d+(\.\d+)?(ms|s|m|h|d|y))+\b`), "SPAN"},
 	{regexp.MustCompile(`  +`), "  "},
 }
 

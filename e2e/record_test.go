@@ -26,9 +26,12 @@ const (
 	reviewsFolder  = "../webhook/admission/testdata/reviews"
 )
 
-// forgetRecorded makes a node forget what it pulled for the recorded pods, under
-// tag and digest, and where it pulled it from.
-const forgetRecorded = "rm -rf " + devcluster.RegistryHosts + "/docker.io; " +
+// dockerHosts is where a node finds the registry of the recorded pods' images.
+const dockerHosts = devcluster.RegistryHosts + "/docker.io"
+
+// forgetRecorded makes a node forget what it pulled for them, under tag and digest,
+// and where it pulled it from.
+const forgetRecorded = "rm -rf " + dockerHosts + "; " +
 	"ctr --namespace=k8s.io images ls --quiet | grep -E '^docker.io/library/(nginx|busybox)[:@]' | xargs --no-run-if-empty ctr --namespace=k8s.io images rm"
 
 // step makes the API server send one review that is worth keeping. Its commands
@@ -110,7 +113,7 @@ var _ = Describe("recorder", Serial, Label("record"), func() {
 		if os.Getenv("RECORD") == "" {
 			Skip("it writes into the checkout: run `make record`")
 		}
-		leadToMirror(ctx)
+		pullFromMirror(ctx)
 		makeRecordingNamespace(ctx)
 		recorder := startRecorder(ctx)
 		for _, step := range steps {
@@ -120,21 +123,17 @@ var _ = Describe("recorder", Serial, Label("record"), func() {
 	}, SpecTimeout(10*time.Minute))
 })
 
-// leadToMirror has the nodes find docker.io in the cluster for as long as it is
-// recorded. It takes the images away again: to a node, images of the same content
-// are one, and it reports a pod's by the first of its names; the mirror's specs
-// look at that name.
-func leadToMirror(ctx context.Context) {
+// pullFromMirror has the nodes find docker.io in the cluster for as long as it is
+// recorded. They forget the images then: to a node, images of the same content are
+// one, and it reports a pod's by the first of its names; the mirror's specs look at
+// that name.
+func pullFromMirror(ctx context.Context) {
 	GinkgoHelper()
 	c, err := devcluster.Open(ctx, devcluster.DefaultName, report())
 	Expect(err).NotTo(HaveOccurred())
 	m, err := mirror.Open(c, report())
 	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func(ctx SpecContext) {
-		for _, node := range strings.Fields(succeed(ctx, "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}")) {
-			Expect(c.Engine.Run(ctx, nil, "exec", node, "sh", "-c", forgetRecorded)).To(Succeed())
-		}
-	})
+	DeferCleanup(func(ctx SpecContext) { Expect(c.RunOnNodes(ctx, "sh", "-c", forgetRecorded)).To(Succeed()) })
 	Expect(m.Lead(ctx, "docker.io", mirror.Name)).To(Succeed())
 	workshop := mirror.Workshop{Dir: shared.Workshop}
 	_, err = workshop.Push(ctx, connectTo(ctx, mirror.Name), mirror.Sample{Name: "library/nginx:latest", Addr: ":80"})

@@ -19,13 +19,13 @@ import (
 var _ = Describe("scripts", func() {
 	// Serial, because the cluster has a node that there is not meanwhile.
 	It("refuse a cluster with a node that is none of kind's, unless told otherwise", Serial, func(ctx SpecContext) {
-		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "elsewhere"}, Spec: corev1.NodeSpec{ProviderID: "aws:///eu-west-1/i-0"}}
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: elsewhere}, Spec: corev1.NodeSpec{ProviderID: "aws:///eu-west-1/i-0"}}
 		Expect(client.Resources().Create(ctx, node)).To(Succeed())
 		DeferCleanup(func(ctx SpecContext) { Expect(client.Resources().Delete(ctx, node)).To(Succeed()) })
 		context := succeed(ctx, "config", "current-context")
 		for _, script := range []string{"install.sh", "deny.sh", "mirror.sh", "away.sh", "uninstall.sh"} {
 			Expect(runScript(ctx, script)).To(Equal(said{
-				Stderr: "../scripts/" + script + ": node elsewhere of the cluster " + context + " is none of kind's: set ANY_CLUSTER=1 if you mean this cluster\n",
+				Stderr: "../scripts/" + script + ": node " + elsewhere + " of the cluster " + context + " is none of kind's: set ANY_CLUSTER=1 if you mean this cluster\n",
 				Exit:   1,
 			}))
 		}
@@ -44,11 +44,14 @@ var _ = Describe("scripts", func() {
 			Exit:   1,
 		}))
 		Expect(runScript(ctx, "deny.sh", "KUBECONFIG=/dev/null")).To(Equal(said{
-			Stderr: "../scripts/deny.sh: kubectl reaches no cluster: `make up` makes one, and eval \"$(bin/cluster env)\" points kubectl at it\n",
+			Stderr: "../scripts/deny.sh: kubectl reaches no cluster whose nodes it may list (The connection to the server localhost:8080 was refused - did you specify the right host or port?): `make up` makes one, and eval \"$(bin/cluster env)\" points kubectl at it\n",
 			Exit:   1,
 		}))
 	})
 })
+
+// elsewhere is a node of another provider than kind.
+const elsewhere = "elsewhere"
 
 // runScript runs one of scripts/ as a person does who has pointed kubectl at the
 // suite's cluster; env comes on top.

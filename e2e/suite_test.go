@@ -80,13 +80,21 @@ func setUpMirror(ctx context.Context, c *devcluster.Cluster) {
 	GinkgoHelper()
 	m, err := mirror.Open(c, report())
 	Expect(err).NotTo(HaveOccurred())
-	Expect(m.Remove(ctx, ownRegistries...)).To(Succeed())
-	Expect(m.Install(ctx, mirror.Options{})).To(Succeed())
+	removeLeftovers(ctx, c, m)
+	Expect(m.Install(ctx)).To(Succeed())
 	Expect(m.Lead(ctx, unmirrored, mirror.Name)).To(Succeed())
 	workshop, err := mirror.OpenWorkshop(ctx, report())
 	Expect(err).NotTo(HaveOccurred())
 	shared.Workshop = workshop.Dir
 	Expect(m.PushSamples(ctx, workshop, samples...)).To(Succeed())
+}
+
+// removeLeftovers removes what a run that was killed in a spec has left.
+func removeLeftovers(ctx context.Context, c *devcluster.Cluster, m *mirror.Mirror) {
+	GinkgoHelper()
+	Expect(m.Remove(ctx, ownRegistries...)).To(Succeed())
+	Expect(c.Kubectl("delete", "node", elsewhere, "--ignore-not-found").Run(ctx)).To(Succeed())
+	Expect(c.RunOnNodes(ctx, "rm", "-rf", dockerHosts)).To(Succeed())
 }
 
 var _ = SynchronizedAfterSuite(func() {}, func() {

@@ -6,10 +6,24 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/byhand.sh
 
-needs_webhook
-replicas=$(kubectl get deployment webhook -n image-webhook -o jsonpath='{.spec.replicas}')
+while_away() {
+	say 'The webhook goes away:'
+	run 'kubectl scale deployment/webhook --replicas=0 -n image-webhook'
+	run 'kubectl delete pod -l app.kubernetes.io/component=webhook -n image-webhook --grace-period=1'
+
+	say 'A new pod is refused (the last words depend on the network):'
+	refused 'failed calling webhook' "kubectl run nginx --image=nginx:1.25 -n $demo"
+
+	say 'A workload is not, nor is a change of a pod that is there, nor its end:'
+	run "kubectl create deployment nginx --image=nginx:1.25 --dry-run=server -n $demo"
+	run "kubectl label pod older tier=front -n $demo"
+	run "kubectl delete pod older --now -n $demo"
+
+	say "Nobody asks it about the pods of kube-system, so that the cluster's own can start:"
+	run "kubectl run $demo --image=registry.k8s.io/pause:3.10 --dry-run=server -n kube-system"
+}
+
 back() {
-	trap '' INT TERM HUP # a second Ctrl-C comes too late
 	say 'The webhook comes back:'
 	run "kubectl scale deployment/webhook --replicas=$replicas -n image-webhook"
 	run 'kubectl rollout status deployment/webhook -n image-webhook --timeout=60s'
@@ -19,34 +33,32 @@ back() {
 # asked_again waits until the API server reaches a server: the rules that lead to
 # it follow a moment after the rollout.
 asked_again() {
-	for _ in $(seq 100); do
-		kubectl run probe --image=registry.k8s.io/pause:3.10 --dry-run=server -n default >/dev/null 2>&1 && return
+	local said end=$((SECONDS + 30))
+	while ! said=$(kubectl run "probe-$$" --image=registry.k8s.io/pause:3.10 --dry-run=server --request-timeout=3s -n "$demo" 2>&1); do
+		[ "$SECONDS" -lt "$end" ] || fail "the webhook does not answer: $said"
 		sleep 0.2
 	done
-	fail 'the webhook does not answer: kubectl get pods -n image-webhook shows its servers'
 }
+
+needs_webhook
+fresh_namespace
+replicas=$(kubectl get deployment webhook -n image-webhook -o jsonpath='{.spec.replicas}')
 if [ "$replicas" -eq 0 ]; then # of a run that was killed
 	replicas=2
 	back
-	trap - INT TERM HUP
 fi
-fresh_namespace
+asked_again
 kubectl run older --image=registry.k8s.io/pause:3.10 -n "$demo" >/dev/null
 
-say 'The webhook goes away:'
-trap back EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-run 'kubectl scale deployment/webhook --replicas=0 -n image-webhook'
-run 'kubectl delete pod -l app.kubernetes.io/component=webhook -n image-webhook --grace-period=1'
-
-say 'A new pod is refused (the last words depend on the network):'
-refused 'failed calling webhook' "kubectl run nginx --image=nginx:1.25 -n $demo"
-
-say 'A workload is not, nor is a change of a pod that is there, nor its end:'
-run "kubectl create deployment nginx --image=nginx:1.25 --dry-run=server -n $demo"
-run "kubectl label pod older tier=front -n $demo"
-run "kubectl delete pod older --now -n $demo"
-
-say 'Nobody asks it about the pods of kube-system, nor about its own, so that both can come back:'
-run 'kubectl run probe --image=registry.k8s.io/pause:3.10 --dry-run=server -n kube-system'
+# In a shell of its own, which Ctrl-C ends, while this one goes on.
+trap : INT TERM HUP
+set +e
+(
+	trap - INT TERM HUP
+	set -e
+	while_away
+)
+status=$?
+set -e
+back
+exit "$status"

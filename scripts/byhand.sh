@@ -11,6 +11,16 @@ run() {
 	eval "$1"
 }
 
+# soon LINE: shows a command line, and runs it until it succeeds, for ten seconds.
+soon() {
+	printf '\n$ %s\n' "$1"
+	for _ in $(seq 50); do
+		eval "$1" 2>/dev/null && return
+		sleep 0.2
+	done
+	eval "$1"
+}
+
 # refused REASON LINE: is run for a command that the cluster must refuse with a
 # message that has REASON in it.
 refused() {
@@ -39,10 +49,10 @@ fail() {
 kind_only() {
 	command -v kubectl >/dev/null ||
 		fail "there is no kubectl on the PATH: eval \"\$(bin/cluster env)\" brings the one of \`make up\`"
-	local nodes name provider
-	nodes=$(kubectl get nodes --request-timeout=10s -o jsonpath='{range .items[*]}{.metadata.name} {.spec.providerID}{"\n"}{end}' 2>/dev/null) ||
-		fail "kubectl reaches no cluster: \`make up\` makes one, and eval \"\$(bin/cluster env)\" points kubectl at it"
 	[ "${ANY_CLUSTER:-}" != 1 ] || return 0
+	local nodes name provider
+	nodes=$(kubectl get nodes --request-timeout=10s -o jsonpath='{range .items[*]}{.metadata.name} {.spec.providerID}{"\n"}{end}' 2>&1) ||
+		fail "kubectl reaches no cluster whose nodes it may list (${nodes##*$'\n'}): \`make up\` makes one, and eval \"\$(bin/cluster env)\" points kubectl at it"
 	while read -r name provider; do
 		case $provider in
 		kind://*) ;;
@@ -53,7 +63,7 @@ kind_only() {
 
 # needs_webhook ends the script where the webhook is not installed.
 needs_webhook() {
-	kubectl get deployment webhook -n image-webhook >/dev/null 2>&1 ||
+	[ -n "$(kubectl get deployment webhook -n image-webhook --ignore-not-found -o name)" ] ||
 		fail "the webhook is not installed: scripts/install.sh installs it"
 }
 

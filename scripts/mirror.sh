@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/byhand.sh
-kubectl get deployment mirror -n mirror >/dev/null 2>&1 ||
+[ -n "$(kubectl get deployment mirror -n mirror --ignore-not-found -o name)" ] ||
 	fail "this cluster has no mirror to pull from: \`make up\` makes a cluster with one"
 needs_webhook
 fresh_namespace
@@ -18,7 +18,8 @@ say 'The image that is stored, and the one that runs, are those of the mirror:'
 run "kubectl get pod nginx -n $demo -o jsonpath='{.spec.containers[0].image}{\"\\n\"}{.status.containerStatuses[0].imageID}{\"\\n\"}'"
 
 say 'The mirror was asked for it by the node:'
-run 'kubectl logs deployment/mirror -n mirror | grep "/library/nginx/manifests/1.25?ns=.*containerd" | tail -n 1'
+soon 'kubectl logs deployment/mirror -n mirror --since=1m | grep "/library/nginx/manifests/1.25?ns=.*containerd" | tail -n 1' ||
+	fail "it was not: kubectl describe pod nginx -n $demo says where the image came from"
 
 say 'What the pod serves:'
-run "kubectl get --raw /api/v1/namespaces/$demo/pods/nginx:80/proxy/"
+soon "kubectl get --raw /api/v1/namespaces/$demo/pods/nginx:80/proxy/"

@@ -95,11 +95,11 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		root.AddCommand(v)
 		return v
 	}
-	var options mirror.Options
+	var pullThrough bool
 	upVerb := verb("up", "Create the cluster and the mirror in it, or do nothing if they are up", func(ctx context.Context, c *devcluster.Cluster) error {
-		return up(ctx, c, options, progress.New(stderr))
+		return up(ctx, c, pullThrough, progress.New(stderr))
 	})
-	upVerb.Flags().BoolVar(&options.PullThrough, "pull-through", false,
+	upVerb.Flags().BoolVar(&pullThrough, "pull-through", false,
 		"have the mirror fetch from docker.io and registry.k8s.io what it does not hold")
 	verb("load", "Build the webhook's image and put it on the nodes", load)
 	verb("install", "Load the webhook's image and apply the numbered manifests", install)
@@ -133,7 +133,8 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-func up(ctx context.Context, c *devcluster.Cluster, options mirror.Options, report *progress.Reporter) error {
+// up ends with the caches: without them the mirror is of use all the same.
+func up(ctx context.Context, c *devcluster.Cluster, pullThrough bool, report *progress.Reporter) error {
 	if _, err := c.Up(ctx); err != nil {
 		return err
 	}
@@ -141,7 +142,7 @@ func up(ctx context.Context, c *devcluster.Cluster, options mirror.Options, repo
 	if err != nil {
 		return err
 	}
-	if err := m.Install(ctx, options); err != nil {
+	if err := m.Install(ctx); err != nil {
 		return err
 	}
 	workshop, err := mirror.OpenWorkshop(ctx, report)
@@ -149,7 +150,10 @@ func up(ctx context.Context, c *devcluster.Cluster, options mirror.Options, repo
 		return err
 	}
 	defer workshop.Close()
-	return m.PushSamples(ctx, workshop, mirror.Samples...)
+	if err := m.PushSamples(ctx, workshop, mirror.Samples...); err != nil || !pullThrough {
+		return err
+	}
+	return m.PullThrough(ctx)
 }
 
 // ready refuses what needs a cluster before it has done half of it.

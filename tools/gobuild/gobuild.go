@@ -32,8 +32,7 @@ var Small = []string{"-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid="}
 
 // Build compiles p. The file is written under another name first, so that one
 // called p.Output is always whole; two builds must not write the same one at once.
-// How many packages were compiled is shown as
-// the detail of step.
+// How many packages were compiled is shown as the detail of step.
 func Build(ctx context.Context, p Program, step *progress.Step) error {
 	if p.Arch == "" {
 		p.Arch = runtime.GOARCH

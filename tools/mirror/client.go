@@ -40,17 +40,18 @@ func Connect(ctx context.Context, config *rest.Config, registryName string) (*Cl
 	return &Client{registry: registryName, address: fmt.Sprintf("127.0.0.1:%d", port), auth: authn.Anonymous, stop: stop}, nil
 }
 
-// WithPassword is for a registry that asks who is there.
+// WithPassword is the same connection for a registry that asks who is there.
 func (c *Client) WithPassword(user, password string) *Client {
-	c.auth = &authn.Basic{Username: user, Password: password}
-	return c
+	known := *c
+	known.auth = &authn.Basic{Username: user, Password: password}
+	return &known
 }
 
 // Close ends the forwarding.
 func (c *Client) Close() { close(c.stop) }
 
-// Push brings image into the registry as ref, a repository and a tag. What the
-// registry has already is not sent again.
+// Push brings image into the registry as ref, a repository and a tag. Of its
+// content, what the registry has already is not sent again.
 func (c *Client) Push(ctx context.Context, ref string, image v1.Image) error {
 	tag, err := c.tag(ref)
 	if err != nil {
@@ -84,24 +85,11 @@ func (c *Client) tag(ref string) (name.Tag, error) {
 	return name.NewTag(c.address+"/"+ref, name.StrictValidation, name.Insecure)
 }
 
-// forward returns the port of this machine that leads to the registry's pod
-// until stop is closed.
+// forward returns the port of this machine that leads to the registry's pod until
+// stop is closed, or the pod ends.
 func forward(ctx context.Context, config *rest.Config, registryName string) (port uint16, stop chan struct{}, err error) {
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return 0, nil, err
-	}
-	pod, err := readyPod(ctx, client, registryName)
-	if err != nil {
-		return 0, nil, err
-	}
-	url := client.CoreV1().RESTClient().Post().Resource("pods").Namespace(Namespace).Name(pod).SubResource("portforward").URL()
-	dialer, err := portforward.NewSPDYOverWebsocketDialer(url, config)
-	if err != nil {
-		return 0, nil, err
-	}
 	stop, ready := make(chan struct{}), make(chan struct{})
-	forwarder, err := portforward.NewOnAddresses(dialer, []string{"127.0.0.1"}, []string{"0:5000"}, stop, ready, io.Discard, io.Discard)
+	forwarder, err := newForwarder(ctx, config, registryName, stop, ready)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -121,6 +109,23 @@ func forward(ctx context.Context, config *rest.Config, registryName string) (por
 		return 0, nil, err
 	}
 	return ports[0].Local, stop, nil
+}
+
+func newForwarder(ctx context.Context, config *rest.Config, registryName string, stop, ready chan struct{}) (*portforward.PortForwarder, error) {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	pod, err := readyPod(ctx, client, registryName)
+	if err != nil {
+		return nil, err
+	}
+	url := client.CoreV1().RESTClient().Post().Resource("pods").Namespace(Namespace).Name(pod).SubResource("portforward").URL()
+	dialer, err := portforward.NewSPDYOverWebsocketDialer(url, config)
+	if err != nil {
+		return nil, err
+	}
+	return portforward.NewOnAddresses(dialer, []string{"127.0.0.1"}, []string{"0:5000"}, stop, ready, io.Discard, io.Discard)
 }
 
 // readyPod is the name of the pod that serves the registry.

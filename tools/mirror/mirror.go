@@ -5,7 +5,7 @@
 // The registry is the CNCF's, run as a Deployment in the namespace Namespace. A
 // node's containerd is told by a hosts.toml for each name of a mirror that the
 // registry's Service is where to ask. It holds sample images of this project;
-// with Options.PullThrough, what it does not hold comes from the registries that
+// with PullThrough, what it does not hold comes from the registries that
 // the mirrors stand for.
 package mirror
 
@@ -39,13 +39,6 @@ var upstreams = []struct {
 	{"k8s.mirror.example", "k8s-cache", "https://registry.k8s.io"},
 }
 
-// Options say how the mirror is made.
-type Options struct {
-	// PullThrough has a cache ask docker.io and registry.k8s.io for what the
-	// mirror does not hold. A cluster that has the caches keeps them.
-	PullThrough bool
-}
-
 // Mirror is the mirror of a cluster, which may or may not be there.
 type Mirror struct {
 	cluster *devcluster.Cluster
@@ -67,23 +60,32 @@ func Open(c *devcluster.Cluster, report *progress.Reporter) (*Mirror, error) {
 	return &Mirror{cluster: c, report: report, config: config, client: client}, nil
 }
 
-// Install brings the mirror up, and leads the nodes to it. What runs as it should
-// is left as it is. That a cache does not start is said at the end: the mirror can
-// be used without it.
-func (m *Mirror) Install(ctx context.Context, o Options) error {
+// Install brings the mirror up, and leads the nodes to it, and to the caches behind
+// it if they are there. What runs is left as it is.
+func (m *Mirror) Install(ctx context.Context) error {
 	if err := m.Start(ctx, Registry{Name: Name}); err != nil {
 		return err
 	}
-	var failed error
 	for _, u := range upstreams {
-		if o.PullThrough && failed == nil {
-			failed = m.Start(ctx, Registry{Name: u.cache, Upstream: u.url})
+		if err := m.leadToMirror(ctx, u.host, u.cache); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PullThrough puts caches behind an installed mirror: they ask docker.io and
+// registry.k8s.io for what it does not hold. A cluster that has them keeps them.
+func (m *Mirror) PullThrough(ctx context.Context) error {
+	for _, u := range upstreams {
+		if err := m.Start(ctx, Registry{Name: u.cache, Upstream: u.url}); err != nil {
+			return err
 		}
 		if err := m.leadToMirror(ctx, u.host, u.cache); err != nil {
 			return err
 		}
 	}
-	return failed
+	return nil
 }
 
 // leadToMirror has the nodes ask the mirror for the images of host, and then the

@@ -187,7 +187,7 @@ func TestSamples(t *testing.T) {
 		}
 		defer workshop.Close()
 		for _, sample := range Samples {
-			image, err := workshop.Make(sample)
+			image, err := workshop.image(sample)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -21,12 +21,6 @@ import (
 // readyLimit is how long a registry may take to start; its image is on the node.
 const readyLimit = time.Minute
 
-// runs says whether the registry called name serves with the image ref.
-func (m *Mirror) runs(ctx context.Context, name, ref string) (bool, error) {
-	d, err := m.deployment(ctx, name)
-	return d != nil && ready(d) && d.Spec.Template.Spec.Containers[0].Image == ref, err
-}
-
 // deployment is that of the registry called name; nil: there is none.
 func (m *Mirror) deployment(ctx context.Context, name string) (*appsv1.Deployment, error) {
 	d, err := m.client.AppsV1().Deployments(Namespace).Get(ctx, name, metav1.GetOptions{})
@@ -81,9 +75,12 @@ func (m *Mirror) waitReached(ctx context.Context, name string, step *progress.St
 	}
 	var last error
 	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, readyLimit, true, func(ctx context.Context) (bool, error) {
-		last = m.cluster.RunOnNodes(ctx, "curl", "--silent", "--show-error", "--max-time", "1", url+"/v2/")
-		step.SetDetail(fmt.Sprint(last))
-		return last == nil, nil
+		err := m.cluster.RunOnNodes(ctx, "curl", "--silent", "--show-error", "--max-time", "1", url+"/v2/")
+		if err != nil && ctx.Err() == nil { // the end of the wait says nothing of the registry
+			last = err
+			step.SetDetail(err.Error())
+		}
+		return err == nil, nil
 	})
 	if wait.Interrupted(err) && ctx.Err() == nil {
 		return fmt.Errorf("the nodes do not reach the registry %s at %s: %w", name, url, last)

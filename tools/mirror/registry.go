@@ -40,28 +40,34 @@ func (r Registry) manifest(ref string) (string, error) {
 	return out.String(), err
 }
 
-// Start runs r, and returns when it can be used. One that does not run as it
-// should is made anew: what it held goes with it.
+// Start runs r, and returns when the nodes can use it. One that cannot be brought
+// to run as it is, is made anew: what it held goes with it.
 func (m *Mirror) Start(ctx context.Context, r Registry) error {
 	ref, root, err := registryRef(ctx)
 	if err != nil {
 		return err
 	}
-	runs, err := m.runs(ctx, r.Name, ref)
+	there, err := m.deployment(ctx, r.Name)
 	if err != nil {
 		return err
 	}
-	if !runs {
-		if err := m.loadRegistry(ctx, root, ref); err != nil {
-			return err
+	if there != nil && there.Spec.Template.Spec.Containers[0].Image == ref {
+		if m.report.Step("start "+r.describe(), func(step *progress.Step) error { return m.start(ctx, r, ref, step) }) == nil {
+			return nil
 		}
+	}
+	if err := m.loadRegistry(ctx, root, ref); err != nil {
+		return err
+	}
+	return m.report.Step("start "+r.describe(), func(step *progress.Step) error {
 		// With its pods, so that none is taken for one of this start.
 		if err := m.remove(ctx, []string{r.Name}, "deployment", "--cascade=foreground"); err != nil {
 			return err
 		}
-	}
-	return m.report.Step("start "+r.describe(), func(step *progress.Step) error {
-		return m.start(ctx, r, ref, step)
+		if err := m.start(ctx, r, ref, step); err != nil {
+			return m.explain(ctx, r, err)
+		}
+		return nil
 	})
 }
 
@@ -83,7 +89,7 @@ func (m *Mirror) start(ctx context.Context, r Registry, ref string, step *progre
 		return fmt.Errorf("apply %s: %w", r.describe(), err)
 	}
 	if err := m.waitReady(ctx, r.Name, step); err != nil {
-		return m.explain(ctx, r, err)
+		return err
 	}
 	return m.waitReached(ctx, r.Name, step)
 }
@@ -91,13 +97,17 @@ func (m *Mirror) start(ctx context.Context, r Registry, ref string, step *progre
 // explain adds the remedy to the cause that a registry does not start. A cache
 // that can reach nothing is taken away again.
 func (m *Mirror) explain(ctx context.Context, r Registry, cause error) error {
+	if ctx.Err() != nil { // interrupted: the next run makes it anew
+		return cause
+	}
 	if r.Upstream == "" {
 		return fmt.Errorf("%s is not ready: %w; `kubectl describe pod -n %s` says more", r.describe(), cause, Namespace)
 	}
+	cause = fmt.Errorf("%s is not ready: %w; leave the pull-through out where the cluster does not reach %s", r.describe(), cause, r.Upstream)
 	if err := m.Remove(ctx, r.Name); err != nil {
-		return err
+		return fmt.Errorf("%w; and %w", cause, err)
 	}
-	return fmt.Errorf("%s is not ready: %w; leave the pull-through out where the cluster does not reach %s", r.describe(), cause, r.Upstream)
+	return cause
 }
 
 // Remove deletes the registries called names. That they are not there is fine.
@@ -106,7 +116,7 @@ func (m *Mirror) Remove(ctx context.Context, names ...string) error {
 }
 
 func (m *Mirror) remove(ctx context.Context, names []string, kinds, cascade string) error {
-	err := m.cluster.Kubectl("delete", kinds, "-n", Namespace, cascade, "--ignore-not-found",
+	err := m.cluster.Kubectl("delete", kinds, "-n", Namespace, cascade, "--ignore-not-found", "--timeout=60s",
 		"-l", "app.kubernetes.io/instance in ("+strings.Join(names, ",")+")").Run(ctx)
 	if err != nil {
 		return fmt.Errorf("remove the registry %s: %w", strings.Join(names, ", "), err)

@@ -81,8 +81,8 @@ func OpenWorkshop(ctx context.Context, report *progress.Reporter) (*Workshop, er
 // Close removes the workshop's files.
 func (w *Workshop) Close() error { return os.RemoveAll(w.Dir) }
 
-// Make returns the image of s. The same sample has the same digest each time.
-func (w *Workshop) Make(s Sample) (v1.Image, error) {
+// image returns the image of s. The same sample has the same digest each time.
+func (w *Workshop) image(s Sample) (v1.Image, error) {
 	dir, err := os.MkdirTemp(w.Dir, "image-")
 	if err != nil {
 		return nil, err
@@ -103,8 +103,8 @@ func (w *Workshop) Make(s Sample) (v1.Image, error) {
 	return image.Build(filepath.Join(dir, "layer.tar"))
 }
 
-// PushSamples has workshop make samples, and brings into the mirror those that it
-// does not have.
+// PushSamples has workshop make samples, and brings them into the mirror. A tag that
+// names another image there is set back.
 func (m *Mirror) PushSamples(ctx context.Context, workshop *Workshop, samples ...Sample) error {
 	return m.report.Step("push the sample images", func(step *progress.Step) error {
 		client, err := Connect(ctx, m.config, Name)
@@ -122,9 +122,9 @@ func (m *Mirror) PushSamples(ctx context.Context, workshop *Workshop, samples ..
 	})
 }
 
-// Push makes the image of s, and brings it into a registry unless that has it.
+// Push makes the image of s, and brings it into a registry.
 func (w *Workshop) Push(ctx context.Context, to *Client, s Sample) (v1.Image, error) {
-	image, err := w.Make(s)
+	image, err := w.image(s)
 	if err != nil {
 		return nil, fmt.Errorf("make the sample image %s: %w", s.Name, err)
 	}

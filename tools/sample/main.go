@@ -21,9 +21,6 @@ import (
 	"time"
 )
 
-// shutdownLimit is less than the grace that `kubectl delete --now` leaves.
-const shutdownLimit = 500 * time.Millisecond
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -78,14 +75,7 @@ func serveOrPrint(ctx context.Context, addr, root string, once bool, stdout io.W
 // serve returns when ctx ends.
 func serve(ctx context.Context, listener net.Listener, root string) error {
 	server := &http.Server{Handler: http.FileServer(http.Dir(root)), ReadHeaderTimeout: 10 * time.Second}
-	stopped := context.AfterFunc(ctx, func() {
-		limited, cancel := context.WithTimeout(context.Background(), shutdownLimit)
-		defer cancel()
-		if server.Shutdown(limited) != nil {
-			server.Close()
-		}
-	})
-	defer stopped()
+	defer context.AfterFunc(ctx, func() { server.Close() })()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

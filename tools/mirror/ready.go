@@ -43,8 +43,8 @@ func ready(d *appsv1.Deployment) bool {
 func (m *Mirror) waitReady(ctx context.Context, name string, step *progress.Step) error {
 	reason := ""
 	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, readyLimit, true, func(ctx context.Context) (bool, error) {
-		d, err := m.client.AppsV1().Deployments(Namespace).Get(ctx, name, metav1.GetOptions{})
-		if err != nil || ready(d) {
+		d, err := m.deployment(ctx, name)
+		if err != nil || d != nil && ready(d) {
 			return err == nil, err
 		}
 		found, err := pods(ctx, m.client, name)

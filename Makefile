@@ -15,6 +15,8 @@ export ENGINE KIND_NODE_IMAGE KEEP FUZZTIME
 
 STEP := scripts/step.sh
 CLUSTER := bin/cluster
+# Points what follows at the cluster of `make up`, and at no other if that is not there.
+ON_CLUSTER = environment=$$($(CLUSTER) env) && eval "$$environment" &&
 GINKGO = E2E=1 go tool ginkgo run $$(test -t 1 || echo --no-color) --fail-on-empty --randomize-all --timeout=60m \
 	--poll-progress-after=60s --output-dir=artifacts --junit-report=e2e.xml \
 	$(if $(FOCUS),--focus='$(FOCUS)') $(if $(GITHUB_ACTIONS),--github-output)
@@ -24,8 +26,7 @@ GINKGO = E2E=1 go tool ginkgo run $$(test -t 1 || echo --no-color) --fail-on-emp
 .PHONY: demo
 demo: up ## From nothing to a page out of a mirror, by the scripts for doing it by hand
 	@$(CLUSTER) load
-	@environment=$$($(CLUSTER) env) && eval "$$environment" && \
-		scripts/install.sh && scripts/deny.sh && scripts/away.sh && scripts/mirror.sh
+	@$(ON_CLUSTER) scripts/install.sh && scripts/deny.sh && scripts/away.sh && scripts/mirror.sh
 	@printf '\n--- To go on by hand:\n\n%s\n%s\n%s\n%s\n' \
 		'eval "$$($(CLUSTER) env)"    # points kubectl, and scripts/*.sh, at this cluster' \
 		'make status                  # how the cluster and the webhook are' \
@@ -42,7 +43,7 @@ install: tools ## Build the image, load it, apply deploy/ (after `make up`)
 
 .PHONY: uninstall
 uninstall: tools ## Remove the webhook from the cluster, by scripts/uninstall.sh
-	@environment=$$($(CLUSTER) env) && eval "$$environment" && scripts/uninstall.sh
+	@$(ON_CLUSTER) scripts/uninstall.sh
 
 .PHONY: status
 status: tools ## Show how the cluster and the webhook in it are

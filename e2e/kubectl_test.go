@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,14 +40,21 @@ func kubectlWith(ctx context.Context, stdin string, args ...string) said {
 // execKubectl is for what would be too long in the report of a failed spec.
 func execKubectl(ctx context.Context, stdin string, args ...string) said {
 	GinkgoHelper()
-	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, shared.Kubectl, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+shared.Kubeconfig)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	cmd.Stdin = strings.NewReader(stdin)
+	return say(cmd)
+}
+
+// say runs a command and returns what it said. That it fails is no error here.
+func say(cmd *exec.Cmd) said {
+	GinkgoHelper()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	var failed *exec.ExitError
 	if err != nil && !errors.As(err, &failed) {
-		Expect(err).NotTo(HaveOccurred(), "run kubectl")
+		Expect(err).NotTo(HaveOccurred(), "run "+cmd.Path)
 	}
 	return said{Stdout: stdout.String(), Stderr: stderr.String(), Exit: cmd.ProcessState.ExitCode()}
 }
@@ -83,13 +91,26 @@ func newNamespace(ctx context.Context) string {
 // explain prints what helps to understand a failure: the spec's objects and
 // events, and what the webhook logged. It is best effort.
 func explain(ctx context.Context, namespace string) {
-	for _, args := range [][]string{
-		{"get", "pods", "-o", "yaml", "-n", namespace},
-		{"get", "events", "-n", namespace},
-		{"get", "all", "-n", "image-webhook"},
-		{"logs", "-n", "image-webhook", "-l", "app.kubernetes.io/name=image-webhook", "--all-containers", "--prefix", "--tail=40"},
-	} {
-		result := kubectl(ctx, args...)
-		fmt.Fprintf(GinkgoWriter, "$ kubectl %s\n%s%s\n", strings.Join(args, " "), result.Stdout, result.Stderr)
+	GinkgoHelper()
+	show(ctx, GinkgoWriter,
+		[]string{"get", "pods", "-o", "yaml", "-n", namespace},
+		[]string{"get", "events", "-n", namespace},
+		[]string{"get", "all", "-n", "image-webhook"},
+		[]string{"logs", "-n", "image-webhook", "-l", "app.kubernetes.io/name=image-webhook", "--all-containers", "--prefix", "--tail=40"},
+	)
+}
+
+// show writes what kubectl says to each of commands.
+func show(ctx context.Context, out io.Writer, commands ...[]string) {
+	GinkgoHelper()
+	for _, args := range commands {
+		result := execKubectl(ctx, "", args...)
+		fmt.Fprintf(out, "$ kubectl %s\n%s%s\n", strings.Join(args, " "), result.Stdout, result.Stderr)
 	}
+}
+
+// shellEnv is the environment of a shell whose kubectl is the cluster's and reads
+// kubeconfig.
+func shellEnv(kubeconfig string) []string {
+	return append(os.Environ(), "KUBECONFIG="+kubeconfig, "PATH="+filepath.Dir(shared.Kubectl)+":"+os.Getenv("PATH"))
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -111,14 +112,12 @@ var _ = Describe("pull", func() {
 		tag := "1.25-" + rand.String(8)
 		Expect(kubectl(ctx, "run", "web", "--image=nginx:"+tag, "-n", namespace)).To(Equal(said{Stdout: "pod/web created\n"}))
 		missing := dockerMirror + "/library/nginx:" + tag
-		Eventually(func() string {
-			return succeed(ctx, "get", "events", "--field-selector=involvedObject.name=web,reason=Failed", "-n", namespace, "-o", "jsonpath={.items[*].message}")
-		}).WithContext(ctx).Should(SatisfyAll(ContainSubstring(`Failed to pull image "`+missing+`"`), ContainSubstring(missing+": not found")))
+		Eventually(func() string { return failures(ctx, namespace, "web") }).WithContext(ctx).Should(SatisfyAll(ContainSubstring(`Failed to pull image "`+missing+`"`), ContainSubstring(missing+": not found")))
 		Expect(requests(ctx, mirror.Name, tag)).To(ContainElement(MatchRegexp(`"(HEAD|GET) /v2/library/nginx/manifests/` + tag + `\?ns=` + dockerMirror + ` HTTP/1\.1" 404`)))
 	})
 
 	It("from a registry whose cache cannot reach it is refused at once, and leaves nothing behind", func(ctx SpecContext) {
-		m := openMirror(ctx)
+		_, m := openMirror(ctx)
 		nowhere := mirror.Registry{Name: "nowhere", Upstream: "http://127.0.0.1:9"}
 		Expect(m.Start(ctx, nowhere)).To(MatchError(MatchRegexp(`^the cache of http://127\.0\.0\.1:9 is not ready: pod nowhere-\S+ ended: registry: ` +
 			`Get "http://127\.0\.0\.1:9/v2/": dial tcp 127\.0\.0\.1:9: connect: connection refused; ` +
@@ -130,7 +129,8 @@ var _ = Describe("pull", func() {
 
 	// Serial, because the mirror of registry.k8s.io is a private one meanwhile.
 	It("from a private mirror needs an imagePullSecret for the mirror's host", Serial, func(ctx SpecContext) {
-		DeferCleanup(func(ctx SpecContext) { Expect(openMirror(ctx).Install(ctx)).To(Succeed()) })
+		_, m := openMirror(ctx)
+		DeferCleanup(func(ctx SpecContext) { Expect(m.Install(ctx)).To(Succeed()) })
 		startRegistry(ctx, mirror.Registry{Name: "private", Htpasswd: htpasswd}, k8sMirror)
 		registry := connectTo(ctx, "private")
 		Expect(registry.Push(ctx, "private/app:1.0", empty.Image)).To(MatchError(MatchRegexp(
@@ -147,9 +147,7 @@ var _ = Describe("pull", func() {
 		Expect(page(ctx, namespace, "mirror:80", "")).To(Equal(image.page))
 		image.expectPulled(ctx, "private", k8sMirror)
 
-		Eventually(func() string {
-			return succeed(ctx, "get", "events", "--field-selector=involvedObject.name=origin,reason=Failed", "-n", namespace, "-o", "jsonpath={.items[*].message}")
-		}).WithContext(ctx).Should(ContainSubstring("authorization failed: no basic auth credentials"), "a secret for the registry that was written is of no use")
+		Eventually(func() string { return failures(ctx, namespace, "origin") }).WithContext(ctx).Should(ContainSubstring("authorization failed: no basic auth credentials"), "a secret for the registry that was written is of no use")
 	})
 
 	It("through a cache brings what another registry holds", func(ctx SpecContext) {
@@ -231,21 +229,24 @@ func requests(ctx context.Context, name, about string) []string {
 // is best effort.
 func keepLog(ctx context.Context, name string) {
 	GinkgoHelper()
-	const instance = "app.kubernetes.io/instance="
-	var all strings.Builder
-	for _, args := range [][]string{
-		{"get", "pods", "-o", "wide", "-l", instance + name},
-		{"get", "events", "--sort-by=.lastTimestamp"},
-		{"logs", "-l", instance + name, "--tail=-1"},
-	} {
-		result := execKubectl(ctx, "", append(args, "-n", mirror.Namespace)...)
-		fmt.Fprintf(&all, "$ kubectl %s -n %s\n%s%s\n", strings.Join(args, " "), mirror.Namespace, result.Stdout, result.Stderr)
-	}
+	instance := "app.kubernetes.io/instance=" + name
+	var all bytes.Buffer
+	show(ctx, &all,
+		[]string{"get", "pods", "-o", "wide", "-l", instance, "-n", mirror.Namespace},
+		[]string{"get", "events", "--sort-by=.lastTimestamp", "-n", mirror.Namespace},
+		[]string{"logs", "-l", instance, "--tail=-1", "-n", mirror.Namespace},
+	)
 	folder := filepath.Join("..", "artifacts")
-	err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(filepath.Join(folder, "registry-"+name+".log"), []byte(all.String()), 0o644))
+	err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(filepath.Join(folder, "registry-"+name+".log"), all.Bytes(), 0o644))
 	if err != nil {
 		report().Note("The log of the registry %s could not be kept: %v", name, err)
 	}
+}
+
+// failures are the messages of a pod's events that say what failed.
+func failures(ctx context.Context, namespace, pod string) string {
+	GinkgoHelper()
+	return succeed(ctx, "get", "events", "--field-selector=involvedObject.name="+pod+",reason=Failed", "-n", namespace, "-o", "jsonpath={.items[*].message}")
 }
 
 // page is what a pod serves at a path, as soon as it serves; pod is its name and
@@ -278,22 +279,22 @@ func skipWherePullThrough(ctx context.Context) {
 	}
 }
 
-// openMirror is the mirror of the suite's cluster, for a spec that changes it.
-func openMirror(ctx context.Context) *mirror.Mirror {
+// openMirror is the suite's cluster and its mirror, for a spec that changes them.
+func openMirror(ctx context.Context) (*devcluster.Cluster, *mirror.Mirror) {
 	GinkgoHelper()
 	quiet := progress.New(GinkgoWriter)
 	c, err := devcluster.Open(ctx, devcluster.DefaultName, quiet)
 	Expect(err).NotTo(HaveOccurred())
 	m, err := mirror.Open(c, quiet)
 	Expect(err).NotTo(HaveOccurred())
-	return m
+	return c, m
 }
 
 // startRegistry runs a registry for one spec, and leads the nodes to it for the
 // images of host.
 func startRegistry(ctx context.Context, registry mirror.Registry, host string) {
 	GinkgoHelper()
-	m := openMirror(ctx)
+	_, m := openMirror(ctx)
 	DeferCleanup(func(ctx SpecContext) {
 		keepLog(ctx, registry.Name)
 		Expect(m.Remove(ctx, registry.Name)).To(Succeed())

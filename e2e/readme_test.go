@@ -123,7 +123,7 @@ func (t terminal) run(ctx context.Context, line string) string {
 	var output bytes.Buffer
 	cmd := exec.CommandContext(ctx, "bash", "-c", strings.ReplaceAll(line, "/default/", "/"+t.namespace+"/"))
 	cmd.Dir = ".."
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+t.kubeconfig, "PATH="+filepath.Dir(shared.Kubectl)+":"+os.Getenv("PATH"))
+	cmd.Env = shellEnv(t.kubeconfig)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	_ = cmd.Run() // what a denial says is compared, as all else is
 	return strings.ReplaceAll(output.String(), t.namespace, "default")

@@ -129,14 +129,11 @@ var _ = Describe("recorder", Serial, Label("record"), func() {
 // that name.
 func pullFromMirror(ctx context.Context) {
 	GinkgoHelper()
-	c, err := devcluster.Open(ctx, devcluster.DefaultName, report())
-	Expect(err).NotTo(HaveOccurred())
-	m, err := mirror.Open(c, report())
-	Expect(err).NotTo(HaveOccurred())
+	c, m := openMirror(ctx)
 	DeferCleanup(func(ctx SpecContext) { Expect(c.RunOnNodes(ctx, "sh", "-c", forgetRecorded)).To(Succeed()) })
 	Expect(m.Lead(ctx, "docker.io", mirror.Name)).To(Succeed())
 	workshop := mirror.Workshop{Dir: shared.Workshop}
-	_, err = workshop.Push(ctx, connectTo(ctx, mirror.Name), mirror.Sample{Name: "library/nginx:latest", Addr: ":80"})
+	_, err := workshop.Push(ctx, connectTo(ctx, mirror.Name), mirror.Sample{Name: "library/nginx:latest", Addr: ":80"})
 	Expect(err).NotTo(HaveOccurred())
 }
 

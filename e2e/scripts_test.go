@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,14 +55,7 @@ const elsewhere = "elsewhere"
 // suite's cluster; env comes on top.
 func runScript(ctx context.Context, name string, env ...string) said {
 	GinkgoHelper()
-	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, "../scripts/"+name)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+shared.Kubeconfig, "PATH="+filepath.Dir(shared.Kubectl)+":"+os.Getenv("PATH"))
-	cmd.Env = append(cmd.Env, env...)
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	if failed := (*exec.ExitError)(nil); err != nil && !errors.As(err, &failed) {
-		Expect(err).NotTo(HaveOccurred(), "run "+name)
-	}
-	return said{Stdout: stdout.String(), Stderr: stderr.String(), Exit: cmd.ProcessState.ExitCode()}
+	cmd.Env = append(shellEnv(shared.Kubeconfig), env...)
+	return say(cmd)
 }

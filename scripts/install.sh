@@ -10,6 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/byhand.sh
 cd deploy
+
 # wait_for LINE: is run for a command that waits for pods of the webhook.
 wait_for() {
 	run "$1" ||

@@ -2,15 +2,12 @@ package mirror
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
+	"slices"
 
 	"github.com/image-webhook/image-webhook/tools/cachedir"
-	"github.com/image-webhook/image-webhook/tools/command"
 	"github.com/image-webhook/image-webhook/tools/gobuild"
 	"github.com/image-webhook/image-webhook/tools/module"
 	"github.com/image-webhook/image-webhook/tools/progress"
@@ -26,24 +23,16 @@ func registryRef(ctx context.Context) (ref, root string, err error) {
 	if root, err = module.Root(ctx); err != nil {
 		return "", "", err
 	}
-	toolchain, err := command.Command{Args: []string{"go", "env", "GOVERSION"}, Dir: registryDir(root)}.Output(ctx)
-	if err != nil {
-		return "", "", fmt.Errorf("ask the Go toolchain for its version: %w", err)
-	}
-	hash := sha256.New()
-	fmt.Fprintln(hash, toolchain, runtime.GOARCH, gobuild.Small, namespaceManifest, registryManifest)
-	files, err := filepath.Glob(filepath.Join(registryDir(root), "*.*"))
+	sources, err := filepath.Glob(filepath.Join(registryDir(root), "*.*"))
 	if err != nil {
 		return "", "", err
 	}
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			return "", "", fmt.Errorf("read the sources of the registry: %w", err)
-		}
-		hash.Write(content)
+	manifests, err := filepath.Glob(filepath.Join(registryDir(root), "..", "*.yaml"))
+	if err != nil {
+		return "", "", err
 	}
-	return registryRepository + ":" + hex.EncodeToString(hash.Sum(nil)[:6]), root, nil
+	key, err := gobuild.Key(ctx, registryDir(root), gobuild.Small, slices.Concat(sources, manifests)...)
+	return registryRepository + ":" + key, root, err
 }
 
 func registryDir(root string) string { return filepath.Join(root, "tools", "mirror", "registry") }

@@ -1,15 +1,12 @@
 package builder
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
-	"github.com/image-webhook/image-webhook/tools/command"
 	"github.com/image-webhook/image-webhook/tools/gobuild"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
@@ -57,19 +54,8 @@ func buildFlags() []string {
 
 // binariesKey hashes the pins, the compiler and its flags.
 func (b *build) binariesKey(ctx context.Context) (string, error) {
-	toolchain, err := command.Command{Args: []string{"go", "env", "GOVERSION"}, Dir: b.pins}.Output(ctx)
-	if err != nil {
-		return "", fmt.Errorf("ask the Go toolchain for its version: %w", err)
-	}
-	content := bytes.NewBufferString(toolchain + runtime.GOARCH + strings.Join(buildFlags(), " "))
-	for _, name := range []string{"go.mod", "go.sum", "../../pause/main.go"} {
-		pin, err := os.ReadFile(filepath.Join(b.pins, name))
-		if err != nil {
-			return "", fmt.Errorf("read the pins of the node's programs: %w", err)
-		}
-		content.Write(pin)
-	}
-	return key(content.Bytes()), nil
+	return gobuild.Key(ctx, b.pins, buildFlags(),
+		filepath.Join(b.pins, "go.mod"), filepath.Join(b.pins, "go.sum"), filepath.Join(b.pins, "../../pause/main.go"))
 }
 
 // buildBinaries builds what the cache does not hold yet, one program a step.

@@ -16,9 +16,7 @@ package builder
 
 import (
 	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
@@ -28,6 +26,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/cachedir"
 	"github.com/image-webhook/image-webhook/tools/command"
 	"github.com/image-webhook/image-webhook/tools/engine"
+	"github.com/image-webhook/image-webhook/tools/gobuild"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
@@ -99,7 +98,7 @@ func (b *build) prepare(ctx context.Context, root string) (ref string, err error
 		return "", err
 	}
 	b.binaries = filepath.Join(nodes, "binaries-"+binariesKey)
-	b.rootfs = filepath.Join(nodes, "rootfs-"+key([]byte(strings.Join(rootfsArgs(), "\n")))+".tar")
+	b.rootfs = filepath.Join(nodes, "rootfs-"+gobuild.Hash([]byte(strings.Join(rootfsArgs(), "\n")))+".tar")
 	imageKey, err := b.imageKey()
 	if err != nil {
 		return "", err
@@ -125,7 +124,7 @@ func (b *build) imageKey() (string, error) {
 		}
 		parts = append(parts, content...)
 	}
-	return key(parts), nil
+	return gobuild.Hash(parts), nil
 }
 
 func (b *build) make(ctx context.Context, ref string) (err error) {
@@ -156,12 +155,6 @@ func downloadModule(ctx context.Context, dir, module string) (string, error) {
 		return "", fmt.Errorf("download %s: %w", module, err)
 	}
 	return command.Command{Args: []string{"go", "list", "-m", "-f", "{{.Dir}}", module}, Dir: dir}.Output(ctx)
-}
-
-// key is a short name for content.
-func key(content []byte) string {
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:6])
 }
 
 // writeFile makes path with its folders.

@@ -11,7 +11,7 @@ SHELL := /bin/sh
 #   FOCUS=REGEXP           make e2e runs only the specs that match
 #   DEBIAN_MIRROR=URL      where the node image's Debian packages come from
 #   FUZZTIME=30s           how long make fuzz runs each target
-export ENGINE KIND_NODE_IMAGE KEEP FUZZTIME
+export ENGINE KIND_NODE_IMAGE KEEP
 
 STEP := scripts/step.sh
 CLUSTER := bin/cluster
@@ -86,7 +86,7 @@ e2e-debug: ## The suite, stopping at the first failure, the cluster kept
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME each (30s)
-	@scripts/fuzz.sh
+	@go run ./tools/fuzz --time $(or $(FUZZTIME),30s)
 
 .PHONY: record
 record: ## Record the golden reviews from the cluster's API server

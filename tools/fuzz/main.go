@@ -1,0 +1,79 @@
+// Command fuzz runs every fuzz target of this module, one after the other, each
+// for the same time:
+//
+//	fuzz --time 10m
+//
+// An input that fails is written below its package's testdata/fuzz: it is a test
+// from then on, to be committed with what mends it. What failed is printed at the
+// end, where a long log is read first.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/image-webhook/image-webhook/tools/progress"
+)
+
+func main() {
+	each := flag.Duration("time", 30*time.Second, "how long each target is fuzzed")
+	flag.Parse()
+	if *each <= 0 || flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "fuzz: expected --time DURATION, such as 30s or 10m, not %q\n", os.Args[1:])
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *each); err != nil {
+		os.Exit(command.Print(os.Stderr, "fuzz", err))
+	}
+}
+
+// run fuzzes all targets, also after one has failed.
+func run(ctx context.Context, each time.Duration) error {
+	all, err := targets()
+	if err != nil {
+		return err
+	}
+	report := progress.New(os.Stderr)
+	var failures []error
+	for _, t := range all {
+		if err := fuzz(ctx, report, t, each); ctx.Err() != nil {
+			return context.Cause(ctx)
+		} else if err != nil {
+			failures = append(failures, fmt.Errorf("%s, %s: %w", t.name, t.pkg, err))
+		}
+	}
+	for _, failure := range failures {
+		command.Print(os.Stderr, "fuzz", failure)
+	}
+	if len(failures) > 0 {
+		return fmt.Errorf("%d of %d targets failed", len(failures), len(all))
+	}
+	return nil
+}
+
+// fuzz runs one target. Without a bound on minimizing, an input that is merely new
+// would take up to a minute of the time.
+func fuzz(ctx context.Context, report *progress.Reporter, t target, each time.Duration) error {
+	return report.Step(t.name+", "+t.pkg, func(s *progress.Step) error {
+		var output strings.Builder
+		err := command.Command{
+			Args: []string{"go", "test", t.pkg, "-run", "^$", "-fuzz", "^" + t.name + "$",
+				"-fuzztime", each.String(), "-fuzzminimizetime", "10x"},
+			Progress: io.MultiWriter(s, &output),
+		}.Run(ctx)
+		if err := verdict(err); err != nil {
+			return err
+		}
+		s.SetResult("%s", reached(output.String()))
+		return nil
+	})
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// target is one fuzz target.
+type target struct {
+	pkg  string // as `go test` takes it: ./webhook/image
+	name string // of the function: FuzzParse
+}
+
+var declaration = regexp.MustCompile(`(?m)^func (Fuzz\w*)\(`)
+
+// targets finds the fuzz targets of the packages below the working directory,
+// ordered by path.
+func targets() ([]target, error) {
+	var found []target
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, match := range declaration.FindAllSubmatch(source, -1) {
+			found = append(found, target{pkg: "./" + filepath.ToSlash(filepath.Dir(path)), name: string(match[1])})
+		}
+		return err
+	})
+	if err == nil && len(found) == 0 {
+		err = fmt.Errorf("none below this directory: run it at the top of the module")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for fuzz targets: %w", err)
+	}
+	return found, nil
+}

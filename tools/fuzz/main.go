@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -23,17 +24,37 @@ import (
 )
 
 func main() {
-	each := flag.Duration("time", 30*time.Second, "how long each target is fuzzed")
-	flag.Parse()
-	if *each <= 0 || flag.NArg() > 0 {
-		fmt.Fprintf(os.Stderr, "fuzz: expected --time DURATION, such as 30s or 10m, not %q\n", os.Args[1:])
+	each, err := parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "fuzz: %v: write --time DURATION, such as 30s or 10m\n", err)
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *each); err != nil {
+	if err := run(ctx, each); err != nil {
 		os.Exit(command.Print(os.Stderr, "fuzz", err))
 	}
+}
+
+// parse reads the command line: how long each target is fuzzed.
+func parse(args []string) (time.Duration, error) {
+	flags := flag.NewFlagSet("fuzz", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // an error is printed once, by main
+	each := flags.Duration("time", 30*time.Second, "how long each target is fuzzed")
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(os.Stdout)
+		flags.PrintDefaults()
+	case err == nil && flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case err == nil && *each <= 0:
+		err = fmt.Errorf("%s is no time to fuzz for", *each)
+	}
+	return *each, err
 }
 
 // run fuzzes all targets, also after one has failed.

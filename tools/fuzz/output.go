@@ -54,5 +54,5 @@ func reached(output string) string {
 		return "only the known inputs"
 	}
 	last := lines[len(lines)-1]
-	return last[1] + " inputs, " + last[2] + " new ones kept"
+	return last[1] + " inputs run, " + last[2] + " of them kept as new"
 }

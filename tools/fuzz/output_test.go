@@ -83,7 +83,7 @@ func TestReached(t *testing.T) {
 		output string
 		want   string
 	}{
-		{"the last line counts", running + "PASS\n", "39275 inputs, 3 new ones kept"},
+		{"the last line counts", running + "PASS\n", "39275 inputs run, 3 of them kept as new"},
 		{"too short a time", "PASS\n", "only the known inputs"},
 		{"does not compile", doesNotCompile, "only the known inputs"},
 	}

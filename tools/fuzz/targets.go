@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -32,7 +33,7 @@ func targets() ([]target, error) {
 		return err
 	})
 	if err == nil && len(found) == 0 {
-		err = fmt.Errorf("none below this directory: run it at the top of the module")
+		err = errors.New("none below this directory: run it at the top of the module")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look for fuzz targets: %w", err)

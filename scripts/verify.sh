@@ -32,7 +32,9 @@ check gofmt unformatted
 check vet go vet ./...
 check "go mod tidy" go mod tidy -diff
 check "go mod tidy, tools/lint" go -C tools/lint mod tidy -diff
-check "go mod tidy, tools/nodeimage/binaries" go -C tools/nodeimage/binaries mod tidy -diff
+for version in tools/kubernetes/*/; do
+	check "go mod tidy, ${version%/}" go -C "$version" mod tidy -diff
+done
 check "go mod tidy, tools/mirror/registry" go -C tools/mirror/registry mod tidy -diff
 check "vet, tools/mirror/registry" go -C tools/mirror/registry vet ./...
 check staticcheck bin/staticcheck -checks all ./...

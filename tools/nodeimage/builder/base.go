@@ -93,32 +93,20 @@ func (b *build) writeContext(dir string) error {
 	if err := link(b.rootfs, filepath.Join(dir, "rootfs.tar")); err != nil {
 		return err
 	}
-	if err := writePrograms(b.binaries, filepath.Join(dir, "node")); err != nil {
+	if err := writePrograms(b.programs, filepath.Join(dir, "node")); err != nil {
 		return err
 	}
 	if err := writeKindFiles(filepath.Join(b.kind, "images", "base", "files"), filepath.Join(dir, "kind")); err != nil {
 		return err
 	}
-	return writeConfiguration(filepath.Join(dir, "node"))
-}
-
-func writePrograms(from, to string) error {
-	for _, p := range programs {
-		if p.node == "" {
-			continue
-		}
-		if err := link(filepath.Join(from, p.name), filepath.Join(to, p.node)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return writeConfiguration(filepath.Join(dir, "node"), b.programs.Release)
 }
 
 // writeConfiguration writes what kind reads from every node image, and the pod
 // network.
-func writeConfiguration(dir string) error {
+func writeConfiguration(dir, release string) error {
 	for name, content := range map[string]string{
-		"kind/version":                        KubernetesVersion, // kind wants no newline
+		"kind/version":                        release, // kind wants no newline
 		"kind/manifests/default-cni.yaml":     defaultCNI,
 		"kind/manifests/default-storage.yaml": defaultStorage,
 		cniTemplatePath:                       cniTemplate,

@@ -5,10 +5,10 @@
 // hash of what it is made from, so that a stopped run goes on where it was and a
 // changed pin makes anew only what depends on it:
 //
-//	binaries   the module ../binaries pins Kubernetes, containerd, etcd, CoreDNS
-//	           and the CNI plugins; each is one static program
+//	programs   Kubernetes, containerd, etcd, CoreDNS and the CNI plugins, each one
+//	           static program, by package kubernetes
 //	rootfs     a minimal Debian with systemd and what kubelet and kube-proxy call
-//	base       rootfs + binaries + the files that the kind module carries for
+//	base       rootfs + programs + the files that the kind module carries for
 //	           its own base image
 //	preload    the control-plane images, made from scratch, imported into the
 //	           containerd of a running base and committed
@@ -27,14 +27,11 @@ import (
 	"github.com/image-webhook/image-webhook/tools/command"
 	"github.com/image-webhook/image-webhook/tools/engine"
 	"github.com/image-webhook/image-webhook/tools/gobuild"
+	"github.com/image-webhook/image-webhook/tools/kubernetes"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-const (
-	// KubernetesVersion is what the node runs; ../binaries/go.mod pins the same.
-	KubernetesVersion = "v1.37.1"
-	repository        = "image-webhook.dev/node"
-)
+const repository = "image-webhook.dev/node"
 
 // sources is what turns the pins into an image: a change in it is a new image.
 //
@@ -46,10 +43,9 @@ type build struct {
 	engine *engine.Engine
 	report *progress.Reporter
 
-	pins string // folder of the module that pins the binaries
 	kind string // folder of kind's module
 
-	binaries string // folder of the built programs
+	programs *kubernetes.Programs
 	rootfs   string // the root filesystem, a tar file
 	work     string // a folder for this run alone
 }
@@ -58,12 +54,14 @@ type build struct {
 // and makes the image first if it is not there. root is the folder of the
 // module of this repository.
 func Build(ctx context.Context, root string, e *engine.Engine, report *progress.Reporter) (string, error) {
-	b := &build{engine: e, report: report, pins: filepath.Join(root, "tools", "nodeimage", "binaries")}
+	b := &build{engine: e, report: report}
 	ref, err := b.prepare(ctx, root)
 	if err != nil || e.HasImage(ctx, ref) {
 		return ref, err
 	}
-	unlock, err := b.lock(ctx)
+	unlock, err := cachedir.Lock(ctx, filepath.Join(filepath.Dir(b.rootfs), "lock"), func(wait func() error) error {
+		return report.Step("wait for another build of the node image", func(*progress.Step) error { return wait() })
+	})
 	if err != nil {
 		return "", err
 	}
@@ -77,7 +75,7 @@ func Build(ctx context.Context, root string, e *engine.Engine, report *progress.
 // Find returns the reference that Build would return, and whether the engine
 // has it already.
 func Find(ctx context.Context, root string, e *engine.Engine) (ref string, found bool, err error) {
-	b := &build{engine: e, pins: filepath.Join(root, "tools", "nodeimage", "binaries")}
+	b := &build{engine: e}
 	if ref, err = b.prepare(ctx, root); err != nil {
 		return "", false, err
 	}
@@ -89,27 +87,29 @@ func (b *build) prepare(ctx context.Context, root string) (ref string, err error
 	if b.kind, err = downloadModule(ctx, root, "sigs.k8s.io/kind"); err != nil {
 		return "", err
 	}
-	binariesKey, err := b.binariesKey(ctx)
+	version, err := kubernetes.Find(root, kubernetes.Newest)
 	if err != nil {
+		return "", err
+	}
+	if b.programs, err = kubernetes.Open(ctx, version); err != nil {
 		return "", err
 	}
 	nodes, err := cachedir.Make("node")
 	if err != nil {
 		return "", err
 	}
-	b.binaries = filepath.Join(nodes, "binaries-"+binariesKey)
 	b.rootfs = filepath.Join(nodes, "rootfs-"+gobuild.Hash([]byte(strings.Join(rootfsArgs(), "\n")))+".tar")
 	imageKey, err := b.imageKey()
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s:%s-%s", repository, KubernetesVersion, imageKey), nil
+	return fmt.Sprintf("%s:%s-%s", repository, version.Release, imageKey), nil
 }
 
 // imageKey covers everything that goes into the image: the names of the parts
 // hold their keys, kind's folder its version, and sources is this package.
 func (b *build) imageKey() (string, error) {
-	parts := []byte(filepath.Base(b.binaries) + filepath.Base(b.rootfs) + filepath.Base(b.kind))
+	parts := []byte(filepath.Base(b.programs.Dir) + filepath.Base(b.rootfs) + filepath.Base(b.kind))
 	entries, err := sources.ReadDir(".")
 	if err != nil {
 		return "", err
@@ -132,7 +132,7 @@ func (b *build) make(ctx context.Context, ref string) (err error) {
 		return err
 	}
 	defer os.RemoveAll(b.work)
-	if err := b.buildBinaries(ctx); err != nil {
+	if err := b.programs.Build(ctx, b.report, programNames()...); err != nil {
 		return err
 	}
 	if err := b.buildRootfs(ctx); err != nil {

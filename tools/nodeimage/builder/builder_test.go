@@ -8,9 +8,9 @@ import (
 
 	"github.com/BurntSushi/toml"
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/mod/modfile"
 
 	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/image-webhook/image-webhook/tools/kubernetes"
 )
 
 // kindFiles is the folder of kind's own base image in this machine's module
@@ -78,33 +78,11 @@ func TestAdaptContainerd(t *testing.T) {
 	}
 }
 
-// The version that the programs are told must be the one that is pinned, and
-// every program must be one of the pinned tools.
-func TestProgramsArePinned(t *testing.T) {
-	content, err := os.ReadFile("../binaries/go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pins, err := modfile.Parse("go.mod", content, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tools := map[string]bool{}
-	for _, tool := range pins.Tool {
-		tools[tool.Path] = true
-	}
-	for _, p := range programs {
-		if p.pkg != "" && !tools[p.pkg] {
-			t.Errorf("%s is not a tool of binaries/go.mod", p.pkg)
-		}
-		delete(tools, p.pkg)
-	}
-	if len(tools) > 0 {
-		t.Errorf("binaries/go.mod pins what is never built: %v", tools)
-	}
-	for _, require := range pins.Require {
-		if require.Mod.Path == "k8s.io/kubernetes" && require.Mod.Version != KubernetesVersion {
-			t.Errorf("binaries/go.mod pins %s, but the node says %s", require.Mod.Version, KubernetesVersion)
+// Every program of the node is one that is built.
+func TestProgramsAreKnown(t *testing.T) {
+	for _, name := range programNames() {
+		if kubernetes.Packages[name] == "" {
+			t.Errorf("%s is no program of package kubernetes", name)
 		}
 	}
 }
@@ -172,28 +150,5 @@ func TestDebianSources(t *testing.T) {
 				t.Errorf("sources differ (-want +got):\n%s", diff)
 			}
 		})
-	}
-}
-
-func TestLockIsExclusive(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock")
-	open := func() *os.File {
-		file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { file.Close() })
-		return file
-	}
-	first, second := open(), open()
-	if err := tryLock(first); err != nil {
-		t.Fatal(err)
-	}
-	if err := tryLock(second); err == nil {
-		t.Error("two builds hold the lock at once")
-	}
-	first.Close()
-	if err := waitLock(t.Context(), second); err != nil {
-		t.Errorf("the lock was not released: %v", err)
 	}
 }

@@ -40,7 +40,7 @@ func (b *build) writeImages(ctx context.Context, archive string) error {
 // for the images.
 func (b *build) controlPlaneRefs(ctx context.Context) ([]string, error) {
 	listed, err := command.Command{Args: []string{
-		filepath.Join(b.binaries, "kubeadm"), "config", "images", "list", "--kubernetes-version", KubernetesVersion,
+		b.programs.Path("kubeadm"), "config", "images", "list", "--kubernetes-version", b.programs.Release,
 	}}.Output(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("ask kubeadm for its images: %w", err)
@@ -83,7 +83,7 @@ func (b *build) scratchImage(program string) (v1.Image, error) {
 		at = "/" + program
 	}
 	image := scratch.Image{
-		Files:      []scratch.File{{Path: at, Source: filepath.Join(b.binaries, program)}},
+		Files:      []scratch.File{{Path: at, Source: b.programs.Path(program)}},
 		Entrypoint: at,
 	}
 	if program == "kube-proxy" {

@@ -1,4 +1,4 @@
-module github.com/image-webhook/image-webhook/tools/nodeimage/binaries
+module github.com/image-webhook/image-webhook/tools/kubernetes/1.37
 
 go 1.26.6
 

@@ -1,0 +1,89 @@
+// Package kubernetes builds the programs of Kubernetes, and of what it stands on,
+// from Go modules alone: the folder of each minor version is a nested module that
+// pins them as its tools.
+//
+// What was built lies in the user's cache, in a folder named by a hash of the pins,
+// the compiler and its flags; the node image and the bare API server share it.
+package kubernetes
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/semver"
+)
+
+// Newest is the minor version that is used unless another is asked for.
+const Newest = "1.37"
+
+// Version is a release of Kubernetes.
+type Version struct {
+	Minor   string // as 1.37
+	Release string // as v1.37.1
+
+	pins string // the folder of the module that pins it
+}
+
+// Find returns the pinned release of a minor version; empty: the newest. root is
+// the folder of this repository's module.
+func Find(root, minor string) (Version, error) {
+	if minor == "" {
+		minor = Newest
+	}
+	folder := filepath.Join(root, "tools", "kubernetes")
+	known, err := minors(folder)
+	if err != nil {
+		return Version{}, err
+	}
+	if !slices.Contains(known, minor) {
+		return Version{}, fmt.Errorf("Kubernetes %s is not pinned here: write one of %s", minor, strings.Join(known, ", "))
+	}
+	v := Version{Minor: minor, pins: filepath.Join(folder, minor)}
+	v.Release, err = release(filepath.Join(v.pins, "go.mod"))
+	return v, err
+}
+
+// FromEnvironment is Find for the variable K8S.
+func FromEnvironment(root string) (Version, error) {
+	v, err := Find(root, os.Getenv("K8S"))
+	if err != nil {
+		return Version{}, fmt.Errorf("K8S: %w", err)
+	}
+	return v, nil
+}
+
+// minors lists the minor versions that have a module, the oldest first.
+func minors(folder string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*", "go.mod"))
+	if err != nil {
+		return nil, err
+	}
+	var known []string
+	for _, file := range files {
+		known = append(known, filepath.Base(filepath.Dir(file)))
+	}
+	slices.SortFunc(known, func(a, b string) int { return semver.Compare("v"+a, "v"+b) })
+	return known, nil
+}
+
+// release reads which Kubernetes a module requires.
+func release(file string) (string, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read the pins: %w", err)
+	}
+	pins, err := modfile.Parse(file, content, nil)
+	if err != nil {
+		return "", fmt.Errorf("read the pins: %w", err)
+	}
+	for _, require := range pins.Require {
+		if require.Mod.Path == "k8s.io/kubernetes" {
+			return require.Mod.Version, nil
+		}
+	}
+	return "", fmt.Errorf("%s does not require k8s.io/kubernetes", file)
+}

@@ -6,24 +6,22 @@
 //	                failure policy
 //
 // Flags and Secret keys are those of the retired kube-webhook-certgen, so that
-// either image works with the same arguments. Both verbs may be run again at
-// any time, also two at once: what is as it should be is left alone, and a
-// write names the version that it was decided on.
-//
-// A failure policy of Fail is set last, and only once the server has answered
-// over TLS under exactly the CA that the API server is told to trust: a
-// webhook that does not answer must not be able to lock a cluster.
+// either image works with the same arguments. What the verbs do is in package jobs.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/image-webhook/image-webhook/tools/certgen/jobs"
 	"github.com/image-webhook/image-webhook/tools/certgen/verb"
 )
 
@@ -49,19 +47,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func carryOut(ctx context.Context, parsed verb.Command, stdout, stderr io.Writer) error {
-	switch c := parsed.(type) {
-	case verb.Create:
-		api, err := connect(c.Kubeconfig)
-		if err != nil {
-			return err
-		}
-		return create(ctx, api.secrets, c, time.Now, stdout)
-	case verb.Patch:
-		api, err := connect(c.Kubeconfig)
-		if err != nil {
-			return err
-		}
-		return patch(ctx, api, c, newProver(c.Timeout, stderr), stdout)
+	if parsed == nil {
+		return nil // help was asked for and given
 	}
-	return nil // help was asked for and given
+	config, err := loadConfig(parsed.API())
+	if err != nil {
+		return fmt.Errorf("no cluster to talk to: %w: run in a Pod with a service account token or give --kubeconfig", err)
+	}
+	return jobs.Worker{Config: config, Stdout: stdout, Stderr: stderr}.Do(ctx, parsed)
+}
+
+// loadConfig reads how to reach the API server: as a Pod does, unless a kubeconfig
+// is given or there is no Pod.
+func loadConfig(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig == "" {
+		config, err := rest.InClusterConfig()
+		if !errors.Is(err, rest.ErrNotInCluster) {
+			return config, err
+		}
+	}
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = kubeconfig
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
 }

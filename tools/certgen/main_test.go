@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,10 +14,12 @@ func TestRun(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "") // not in a Pod, wherever the test runs
 	missing := filepath.Join(t.TempDir(), "kubeconfig")
 	unreachable := filepath.Join(t.TempDir(), "kubeconfig")
+	gone := httptest.NewServer(nil)
+	gone.Close()
 	config := "apiVersion: v1\nkind: Config\ncurrent-context: c\n" +
 		"contexts: [{name: c, context: {cluster: c, user: u}}]\n" +
 		"users: [{name: u, user: {}}]\n" +
-		"clusters: [{name: c, cluster: {server: 'http://" + closedPort(t) + "'}}]\n"
+		"clusters: [{name: c, cluster: {server: '" + gone.URL + "'}}]\n"
 	if err := os.WriteFile(unreachable, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

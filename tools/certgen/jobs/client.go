@@ -1,7 +1,6 @@
-package main
+package jobs
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -10,7 +9,6 @@ import (
 	admissionclient "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
 	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 )
 
 // cluster is the part of the API that certgen speaks to. The two groups alone,
@@ -20,11 +18,7 @@ type cluster struct {
 	webhooks admissionclient.AdmissionregistrationV1Interface
 }
 
-func connect(kubeconfig string) (cluster, error) {
-	config, err := loadConfig(kubeconfig)
-	if err != nil {
-		return cluster{}, fmt.Errorf("no cluster to talk to: %w: run in a Pod with a service account token or give --kubeconfig", err)
-	}
+func connect(config *rest.Config) (cluster, error) {
 	secrets, err := coreclient.NewForConfig(config)
 	if err != nil {
 		return cluster{}, fmt.Errorf("cluster configuration: %w", err)
@@ -34,18 +28,6 @@ func connect(kubeconfig string) (cluster, error) {
 		return cluster{}, fmt.Errorf("cluster configuration: %w", err)
 	}
 	return cluster{secrets, webhooks}, nil
-}
-
-func loadConfig(kubeconfig string) (*rest.Config, error) {
-	if kubeconfig == "" {
-		config, err := rest.InClusterConfig()
-		if !errors.Is(err, rest.ErrNotInCluster) {
-			return config, err
-		}
-	}
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = kubeconfig
-	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
 }
 
 // patience is how often a write that somebody else got ahead of is decided anew:

@@ -1,4 +1,4 @@
-package main
+package jobs
 
 import (
 	"context"
@@ -21,16 +21,19 @@ type prover struct {
 	interval time.Duration // between two attempts
 	report   time.Duration // between two lines of progress
 	progress io.Writer
-	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	dial     Dial
 }
 
-func newProver(timeout time.Duration, progress io.Writer) *prover {
+func newProver(timeout time.Duration, dial Dial, progress io.Writer) *prover {
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: 3 * time.Second}).DialContext
+	}
 	return &prover{
 		timeout:  timeout,
 		interval: time.Second,
 		report:   5 * time.Second,
 		progress: progress,
-		dial:     (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+		dial:     dial,
 	}
 }
 

@@ -17,6 +17,8 @@ type Command interface {
 	// Calls lists every call to the Kubernetes API that carrying the command
 	// out may make.
 	Calls() []Call
+	// API returns the kubeconfig of the API to call; empty: the one around it.
+	API() string
 }
 
 // Create asks for a Secret with a sound certificate for the hosts.
@@ -65,6 +67,12 @@ func (c Create) Calls() []Call {
 		secret.with("update", c.SecretName),
 	}
 }
+
+// API of Create is its --kubeconfig.
+func (c Create) API() string { return c.Kubeconfig }
+
+// API of Patch is its --kubeconfig.
+func (p Patch) API() string { return p.Kubeconfig }
 
 // Calls of Patch: it reads the Secret, and reads and patches each selected
 // configuration.

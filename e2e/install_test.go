@@ -19,7 +19,7 @@ const own = "image-webhook"
 // working, and none runs beside another.
 var _ = Describe("installation", Serial, func() {
 	// A cleanup, because the cleanups of the specs come before it.
-	BeforeEach(func() { DeferCleanup(func(ctx SpecContext) { serving(ctx) }) })
+	BeforeEach(func() { DeferCleanup(func(ctx SpecContext) { webhookServes(ctx) }) })
 
 	It("is not asked about kube-system, kube-node-lease and its own namespace", func(ctx SpecContext) {
 		for _, namespace := range []string{own, "kube-system", "kube-node-lease"} {
@@ -47,7 +47,7 @@ var _ = Describe("installation", Serial, func() {
 		Expect(caBundle(ctx)).To(HavePrefix(string(repaired.Data["ca"])))
 		current, _ := pem.Decode(old.Data["ca"]) // what the servers' certificate was issued by
 		Expect(caBundle(ctx)).To(ContainSubstring(string(pem.EncodeToMemory(current))), "the old CA stays trusted")
-		serving(ctx)
+		webhookServes(ctx)
 	})
 
 	It("works after each numbered manifest was applied again, and both Jobs ran again without harm", func(ctx SpecContext) {
@@ -63,7 +63,7 @@ var _ = Describe("installation", Serial, func() {
 		} {
 			By("apply " + step.file)
 			applyAndWait(ctx, step.file, step.job)
-			serving(ctx)
+			webhookServes(ctx)
 			Expect(caBundle(ctx)).To(Equal(bundle), "after "+step.file)
 		}
 		Expect(get(ctx, &corev1.Secret{}, "webhook-tls").Data).To(Equal(secret.Data), "a sound certificate is kept")
@@ -78,7 +78,7 @@ var _ = Describe("installation", Serial, func() {
 		DeferCleanup(func(ctx SpecContext) {
 			succeed(ctx, "scale", "deployment/webhook", "-n", own, "--replicas=2")
 			succeed(ctx, "rollout", "status", "deployment/webhook", "-n", own, "--timeout=60s")
-			serving(ctx)
+			webhookServes(ctx)
 		})
 		succeed(ctx, "scale", "deployment/webhook", "-n", own, "--replicas=0")
 		succeed(ctx, "delete", "pod", "-l", "app.kubernetes.io/component=webhook", "-n", own, "--grace-period=1", "--timeout=60s")

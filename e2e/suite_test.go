@@ -24,6 +24,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
 	"github.com/image-webhook/image-webhook/tools/mirror"
 	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/serving"
 )
 
 // setUpLimit bounds the set-up: it may build the node image from nothing.
@@ -138,8 +139,8 @@ var _ = ReportAfterSuite("the cluster", func(ctx SpecContext, r Report) {
 // output of a node back until it fails.
 func report() *progress.Reporter { return progress.New(os.Stderr) }
 
-// serving waits until the API server really calls both sides of the webhook.
-func serving(ctx context.Context) {
+// webhookServes waits until the API server really calls both sides of the webhook.
+func webhookServes(ctx context.Context) {
 	GinkgoHelper()
-	Expect(devcluster.WaitServing(ctx, client.RESTConfig(), &progress.Step{})).To(Succeed())
+	Expect(serving.Wait(ctx, client.RESTConfig(), &progress.Step{})).To(Succeed())
 }

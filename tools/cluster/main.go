@@ -18,7 +18,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"syscall"
 	"text/tabwriter"
 
@@ -28,6 +27,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/command"
 	"github.com/image-webhook/image-webhook/tools/mirror"
 	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/shellenv"
 )
 
 func main() {
@@ -110,17 +110,10 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		if err := ready(ctx, c); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(stdout, "export KUBECONFIG=%s\nexport PATH=%s:$PATH\n",
-			shellQuote(c.Kubeconfig()), shellQuote(filepath.Dir(c.KubectlPath())))
-		return err
+		return shellenv.Print(stdout, c.Kubeconfig(), filepath.Dir(c.KubectlPath()))
 	})
 	verb("down", "Delete the cluster", func(ctx context.Context, c *devcluster.Cluster) error { return c.Down(ctx) })
 	return root
-}
-
-// shellQuote makes one word of s that no shell looks into.
-func shellQuote(s string) string {
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // usageArgs marks a refused argument as a mistake of the person.

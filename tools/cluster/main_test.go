@@ -33,18 +33,6 @@ func TestWhatIsTypedWrongly(t *testing.T) {
 	}
 }
 
-func TestShellQuote(t *testing.T) {
-	for in, want := range map[string]string{
-		"/home/me/.cache":  `'/home/me/.cache'`,
-		"/a b/$(rm)/`x`/~": "'/a b/$(rm)/`x`/~'",
-		"it's":             `'it'\''s'`,
-	} {
-		if got := shellQuote(in); got != want {
-			t.Errorf("shellQuote(%q) = %s, want %s", in, got, want)
-		}
-	}
-}
-
 func TestNoEngineIsOneLine(t *testing.T) {
 	t.Setenv("ENGINE", "lxc")
 	var stdout, stderr bytes.Buffer

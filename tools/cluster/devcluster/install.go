@@ -8,6 +8,7 @@ import (
 	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/tools/image/archive"
 	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/serving"
 )
 
 // waitTimeout bounds what an installation waits for; kubectl's form.
@@ -34,6 +35,17 @@ func (c *Cluster) Install(ctx context.Context, contentRef string) error {
 		}
 	}
 	return c.WaitServing(ctx)
+}
+
+// WaitServing returns when the API server really calls both sides of the webhook.
+func (c *Cluster) WaitServing(ctx context.Context) error {
+	config, err := c.Config()
+	if err != nil {
+		return err
+	}
+	return c.report.Step("the webhook denies and mirrors", func(step *progress.Step) error {
+		return serving.Wait(ctx, config, step)
+	})
 }
 
 // withImage names the image ref in the manifest of the Deployment. The Jobs keep

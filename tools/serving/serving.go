@@ -1,4 +1,5 @@
-package devcluster
+// Package serving waits until an API server really asks the webhook.
+package serving
 
 import (
 	"context"
@@ -17,26 +18,18 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// servingLimit is how long the API server may take to call the webhook after the
+// limit is how long the API server may take to call the webhook after the
 // installation: it learns of configurations by watching them.
-const servingLimit = time.Minute
+const limit = time.Minute
 
-// WaitServing returns when the API server really calls both sides of the
-// webhook: a dry-run create of a pod comes back changed, and one of a latest
-// image is denied. An available Deployment alone does not prove that.
-func (c *Cluster) WaitServing(ctx context.Context) error {
-	config, err := c.Config()
-	if err != nil {
-		return err
-	}
-	return c.report.Step("the webhook denies and mirrors", func(step *progress.Step) error {
-		return WaitServing(ctx, config, step)
-	})
-}
+// interval is the pause between two tries.
+const interval = 100 * time.Millisecond
 
-// WaitServing is Cluster.WaitServing for any cluster. What it still waits for
-// goes to step.
-func WaitServing(ctx context.Context, config *rest.Config, step *progress.Step) error {
+// Wait returns when the API server really calls both sides of the webhook: a
+// dry-run create of a pod comes back changed, and one of a latest image is denied.
+// An available Deployment alone does not prove that. What it still waits for goes
+// to step.
+func Wait(ctx context.Context, config *rest.Config, step *progress.Step) error {
 	quiet := rest.CopyConfig(config)
 	quiet.WarningHandler = rest.NoWarnings{}
 	quiet.QPS = -1 // the polling itself is the limit
@@ -45,7 +38,7 @@ func WaitServing(ctx context.Context, config *rest.Config, step *progress.Step) 
 		return err
 	}
 	var last error
-	err = wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, servingLimit, true, func(ctx context.Context) (bool, error) {
+	err = wait.PollUntilContextTimeout(ctx, interval, limit, true, func(ctx context.Context) (bool, error) {
 		err := errors.Join(mirrors(ctx, client), denies(ctx, client))
 		if err != nil && ctx.Err() == nil { // the end of the wait says nothing of the webhook
 			last = err
@@ -54,7 +47,7 @@ func WaitServing(ctx context.Context, config *rest.Config, step *progress.Step) 
 		return err == nil, nil
 	})
 	if err != nil && last != nil {
-		return fmt.Errorf("after %s: %w", servingLimit, last)
+		return fmt.Errorf("after %s: %w", limit, last)
 	}
 	return err
 }

@@ -1,0 +1,56 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/image-webhook/image-webhook/tools/cachedir"
+)
+
+// newFolder makes a folder for one server, which is its own until free is called or
+// the process ends. Folders that nobody owns any more are removed: their servers
+// ended without a chance to do so.
+func newFolder(ctx context.Context) (dir string, free func(), err error) {
+	runs, err := cachedir.Make("controlplane", "runs")
+	if err != nil {
+		return "", nil, err
+	}
+	// One at a time: a folder that is not locked yet looks like one that is left.
+	unlock, err := cachedir.Lock(ctx, runs, func(wait func() error) error { return wait() })
+	if err != nil {
+		return "", nil, err
+	}
+	defer unlock()
+	if err := sweep(runs); err != nil {
+		return "", nil, err
+	}
+	if dir, err = os.MkdirTemp(runs, "run-"); err != nil {
+		return "", nil, err
+	}
+	free, ok := cachedir.TryLock(dir)
+	if !ok {
+		return "", nil, fmt.Errorf("the new folder %s is locked by somebody else", dir)
+	}
+	return dir, free, nil
+}
+
+func sweep(runs string) error {
+	left, err := filepath.Glob(filepath.Join(runs, "run-*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range left {
+		free, ok := cachedir.TryLock(dir)
+		if !ok {
+			continue // somebody's
+		}
+		err := os.RemoveAll(dir)
+		free()
+		if err != nil {
+			return fmt.Errorf("remove what an earlier run has left: %w", err)
+		}
+	}
+	return nil
+}

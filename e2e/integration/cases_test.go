@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -198,7 +197,15 @@ func (c testCase) create(ctx context.Context, p *plane, image string) (*unstruct
 
 func (c testCase) apply(ctx context.Context, p *plane, patch, sub string) (*unstructured.Unstructured, error) {
 	return p.objects.Resource(c.resource).Namespace(c.mode.namespace()).Patch(ctx, c.object(), types.JSONPatchType,
-		c.filled(patch, c.image.written), metav1.PatchOptions{}, slices.DeleteFunc([]string{sub}, func(s string) bool { return s == "" })...)
+		c.filled(patch, c.image.written), metav1.PatchOptions{}, subresources(sub)...)
+}
+
+// subresources is a subresource in the form that the client takes; empty: none.
+func subresources(sub string) []string {
+	if sub == "" {
+		return nil
+	}
+	return []string{sub}
 }
 
 // run makes the request and says what came of it.

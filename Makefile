@@ -4,17 +4,19 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 # Variables that change what the targets do:
-#   ENGINE=docker|podman   force a container engine
+#   ENGINE=docker|podman   force a container engine; none: make demo uses none
+#   K8S=1.36               the Kubernetes of what runs without a cluster (1.35, 1.36, 1.37)
 #   KIND_NODE_IMAGE=REF    the cluster's node image, instead of finding or building one
 #   PULL_THROUGH=1         the mirror fetches from docker.io and registry.k8s.io what it lacks
 #   KEEP=1                 make e2e keeps a cluster that it created
 #   FOCUS=REGEXP           make e2e runs only the specs that match
 #   DEBIAN_MIRROR=URL      where the node image's Debian packages come from
 #   FUZZTIME=30s           how long make fuzz runs each target
-export ENGINE KIND_NODE_IMAGE KEEP
+export ENGINE K8S KIND_NODE_IMAGE KEEP
 
 STEP := scripts/step.sh
 CLUSTER := bin/cluster
+CONTROLPLANE := bin/controlplane
 # Points what follows at the cluster of `make up`, and at no other if that is not there.
 ON_CLUSTER = environment=$$($(CLUSTER) env) && eval "$$environment" &&
 GINKGO = E2E=1 go tool ginkgo run $$(test -t 1 || echo --no-color) --fail-on-empty --randomize-all --timeout=60m \
@@ -24,7 +26,15 @@ GINKGO = E2E=1 go tool ginkgo run $$(test -t 1 || echo --no-color) --fail-on-emp
 ##@ See it work
 
 .PHONY: demo
-demo: up ## From nothing to a page out of a mirror, by the scripts for doing it by hand
+demo: tools ## From nothing to a page out of a mirror, by the scripts for doing it by hand
+	@$(CLUSTER) engine; case $$? in \
+		0) $(MAKE) --no-print-directory demo-cluster ;; \
+		3) $(MAKE) --no-print-directory demo-controlplane ;; \
+		*) exit 1 ;; esac
+
+# The demo on a kind cluster.
+.PHONY: demo-cluster
+demo-cluster: up
 	@$(CLUSTER) load
 	@$(ON_CLUSTER) scripts/install.sh && scripts/deny.sh && scripts/away.sh && scripts/mirror.sh
 	@printf '\n--- To go on by hand:\n\n%s\n%s\n%s\n%s\n' \
@@ -32,6 +42,23 @@ demo: up ## From nothing to a page out of a mirror, by the scripts for doing it 
 		'make status                  # how the cluster and the webhook are' \
 		'make uninstall               # removes the webhook and the pods of the demo' \
 		'make down                    # deletes the cluster'
+
+# What of the demo needs no container engine.
+.PHONY: demo-controlplane
+demo-controlplane: tools
+	@printf '\n%s\n%s\n\n' '--- Without a container engine there is no cluster. Shown on a real API server alone:' \
+		'    what is denied, and which image is stored. No pod will run.'
+	@$(CONTROLPLANE) up
+	@environment=$$($(CONTROLPLANE) env) && eval "$$environment" && export ANY_CLUSTER=1 && \
+		scripts/deny.sh && scripts/rewrite.sh
+	@printf '\n%s\n%s\n%s\n%s\n' '--- With Docker or podman, `make demo` makes a kind cluster, and also shows:' \
+		'    how the webhook is installed by its manifests, as two replicas behind a Service,' \
+		'    what is refused while it is away, and what is not,' \
+		'    a pod that runs an image out of a mirror, and the page that it serves.'
+
+.PHONY: controlplane
+controlplane: tools ## Start an API server with the webhook of this checkout, without containers
+	@$(CONTROLPLANE) up
 
 .PHONY: up
 up: tools ## Create the kind cluster and the mirror in it, unless they are up
@@ -50,8 +77,9 @@ status: tools ## Show how the cluster and the webhook in it are
 	@$(CLUSTER) status
 
 .PHONY: down
-down: tools ## Delete the cluster
-	@$(CLUSTER) down
+down: tools ## Delete the cluster, and end the API server of `make controlplane`
+	@$(CONTROLPLANE) down
+	@$(CLUSTER) down || [ $$? -eq 3 ] # without a container engine there is none
 
 ##@ Build
 
@@ -66,11 +94,10 @@ node-image: tools ## Build the kind node image from Go modules and Debian packag
 ##@ Test
 
 .PHONY: test
-test: ## Everything that needs no cluster, with the race detector
-	@$(STEP) "compile the tools" go build -o bin/need ./tools/need
-	@bin/need "to use the race detector" gcc=gcc,libc6-dev
-	@$(STEP) "compile the tests" scripts/compile-tests.sh
-	go test -race $$(go list ./... | grep -v /e2e$$)
+test: tools ## Everything that needs no cluster, with the race detector, and a real API server
+	@$(STEP) "compile the tools" go build -o bin/ ./tools/need
+	@$(CONTROLPLANE) build
+	@scripts/test.sh
 
 .PHONY: e2e
 e2e: ## The suite on a kind cluster, the one of `make up` if there is one
@@ -107,9 +134,9 @@ clean: ## Delete what the targets wrote into this checkout
 .PHONY: help
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The tools are compiled once, in sight: from an empty cache it takes a minute.
 .PHONY: tools
 tools:
-	@$(STEP) "compile the tools" go build -o $(CLUSTER) ./tools/cluster
+	@$(STEP) "compile the tools" go build -o bin/ ./tools/cluster ./tools/controlplane

@@ -75,7 +75,8 @@ fresh_namespace() {
 	fi
 	kubectl create namespace "$demo" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
 	kubectl delete pod --all -n "$demo" --now >/dev/null
-	kubectl wait --for=create serviceaccount/default -n "$demo" --timeout=30s >/dev/null
+	# Without controllers nobody makes one, and nobody asks for it.
+	[ -z "$(kubectl get nodes -o name)" ] || kubectl wait --for=create serviceaccount/default -n "$demo" --timeout=30s >/dev/null
 }
 
 kind_only

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Compiles what `make test` imports, so that the wait happens where it is shown.
+# Compiles what `make test` imports, with the flags given, so that the wait happens
+# where it is shown.
 set -eu
 cd "$(dirname "$0")/.."
 packages=$(go list ./... | grep -v '/e2e$')
 # shellcheck disable=SC2086 # a list of packages
-go list -deps -test -f '{{if not (or .ForTest .Standard)}}{{.ImportPath}}{{end}}' $packages |
-	grep -v '\.test$' | xargs go build -race
+go list -deps -test -f '{{if and .GoFiles (not .ForTest) (not .Standard)}}{{.ImportPath}}{{end}}' $packages |
+	grep -v '\.test$' | xargs go build "$@"

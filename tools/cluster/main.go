@@ -7,6 +7,10 @@
 //	cluster status    how the cluster and the webhook in it are
 //	cluster env       shell commands that point kubectl at the cluster
 //	cluster down      delete the cluster
+//	cluster engine    find the container engine, or install one
+//
+// It ends with 3 where there is no container engine and none can be installed, with 2
+// for a mistake in the command line and with 1 for any other failure.
 package main
 
 import (
@@ -25,6 +29,7 @@ import (
 
 	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
 	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/image-webhook/image-webhook/tools/engine"
 	"github.com/image-webhook/image-webhook/tools/mirror"
 	"github.com/image-webhook/image-webhook/tools/progress"
 	"github.com/image-webhook/image-webhook/tools/shellenv"
@@ -53,8 +58,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "cluster: %v\n", err)
 		return 2
 	}
-	return command.Print(stderr, "cluster", err)
+	code := command.Print(stderr, "cluster", err)
+	if code == 1 && errors.Is(err, engine.ErrNone) {
+		return exitNoEngine
+	}
+	return code
 }
+
+// exitNoEngine tells `make demo` from other failures that it can go on without one.
+const exitNoEngine = 3
 
 // clusterName is what kind takes for a name, and what is safe as a folder's.
 var clusterName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
@@ -111,6 +123,13 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 			return err
 		}
 		return shellenv.Print(stdout, c.Kubeconfig(), filepath.Dir(c.KubectlPath()))
+	})
+	root.AddCommand(&cobra.Command{
+		Use: "engine", Short: "Find the container engine, or install one", Args: usageArgs(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := engine.Ensure(c.Context(), progress.New(stderr))
+			return err
+		},
 	})
 	verb("down", "Delete the cluster", func(ctx context.Context, c *devcluster.Cluster) error { return c.Down(ctx) })
 	return root

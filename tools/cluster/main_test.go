@@ -33,13 +33,24 @@ func TestWhatIsTypedWrongly(t *testing.T) {
 	}
 }
 
+// `make demo` goes on without a cluster then.
+func TestNoEngineHasItsOwnExitCode(t *testing.T) {
+	t.Setenv("ENGINE", "none")
+	for _, verb := range []string{"engine", "up", "status"} {
+		var stdout, stderr bytes.Buffer
+		if exit := run(t.Context(), []string{verb}, &stdout, &stderr); exit != 3 || stderr.String() != "cluster: no container engine: ENGINE=none says so\n" {
+			t.Errorf("%s: exit code %d: %s", verb, exit, stderr.String())
+		}
+	}
+}
+
 func TestNoEngineIsOneLine(t *testing.T) {
 	t.Setenv("ENGINE", "lxc")
 	var stdout, stderr bytes.Buffer
 	if exit := run(t.Context(), []string{"status"}, &stdout, &stderr); exit != 1 {
 		t.Errorf("exit code %d, want 1", exit)
 	}
-	want := "cluster: ENGINE=lxc is no engine: write ENGINE=docker or ENGINE=podman, or leave it out\n"
+	want := "cluster: ENGINE=lxc is no engine: write ENGINE=docker, ENGINE=podman or ENGINE=none, or leave it out\n"
 	if got := stderr.String(); got != want {
 		t.Errorf("stderr is %q, want %q", got, want)
 	}

@@ -3,7 +3,7 @@
 //
 // It is Docker if Docker can really start a privileged container, else podman,
 // else podman installed with apt. The variable ENGINE (docker or podman) forces
-// one of them.
+// one of them, or says that there is to be none.
 package engine
 
 import (
@@ -34,8 +34,9 @@ type Engine struct {
 	Name string // docker or podman, the program on the PATH
 }
 
-// ErrNone says that this machine has no engine that could run a cluster.
-var ErrNone = errors.New("no container engine: `make up` installs podman on Debian or Ubuntu, else install Docker or podman")
+// ErrNone says that this machine has no engine that could run a cluster; what to do
+// about it follows.
+var ErrNone = errors.New("no container engine")
 
 // Find returns the engine to use, as the package comment says, but installs
 // nothing: where there is no engine the error is ErrNone.
@@ -45,12 +46,13 @@ func Find(ctx context.Context) (*Engine, error) {
 		return e, err
 	}
 	if _, err := exec.LookPath("podman"); err != nil {
-		return nil, ErrNone
+		return nil, fmt.Errorf("%w: `make up` installs podman on Debian or Ubuntu, else install Docker or podman", ErrNone)
 	}
 	return e, e.preparePodman(ctx)
 }
 
-// Ensure returns the engine to use and installs podman if there is none.
+// Ensure returns the engine to use and installs podman if there is none. Where that
+// cannot be done the error is ErrNone.
 func Ensure(ctx context.Context, report *progress.Reporter) (*Engine, error) {
 	e, whyNotDocker, err := choose(ctx)
 	if err != nil || e.Name == "docker" {
@@ -60,7 +62,7 @@ func Ensure(ctx context.Context, report *progress.Reporter) (*Engine, error) {
 		report.Note("Using podman: %v", whyNotDocker)
 	}
 	if err := ensurePodman(ctx, report); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrNone, err)
 	}
 	return e, e.preparePodman(ctx)
 }
@@ -87,8 +89,10 @@ func choose(ctx context.Context) (e *Engine, whyNotDocker, err error) {
 			return nil, nil, fmt.Errorf("ENGINE=docker, but %w", whyNotDocker)
 		}
 	case "podman":
+	case "none":
+		return nil, nil, fmt.Errorf("%w: ENGINE=none says so", ErrNone)
 	default:
-		return nil, nil, fmt.Errorf("ENGINE=%s is no engine: write ENGINE=docker or ENGINE=podman, or leave it out", forced)
+		return nil, nil, fmt.Errorf("ENGINE=%s is no engine: write ENGINE=docker, ENGINE=podman or ENGINE=none, or leave it out", forced)
 	}
 	return &Engine{Name: "podman"}, whyNotDocker, nil
 }

@@ -1,11 +1,15 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
 func TestContainersConf(t *testing.T) {
@@ -36,7 +40,7 @@ func TestContainersConf(t *testing.T) {
 func TestUnknownEngineIsRefused(t *testing.T) {
 	t.Setenv("ENGINE", "nerdctl")
 	_, err := Find(t.Context())
-	want := "ENGINE=nerdctl is no engine: write ENGINE=docker or ENGINE=podman, or leave it out"
+	want := "ENGINE=nerdctl is no engine: write ENGINE=docker, ENGINE=podman or ENGINE=none, or leave it out"
 	if err == nil || err.Error() != want {
 		t.Errorf("Find returned %v, want %q", err, want)
 	}
@@ -54,7 +58,17 @@ func TestForcedDockerThatIsMissingIsNamed(t *testing.T) {
 func TestNoEngineAtAll(t *testing.T) {
 	t.Setenv("ENGINE", "")
 	t.Setenv("PATH", t.TempDir())
-	if _, err := Find(t.Context()); err != ErrNone {
-		t.Errorf("Find returned %v, want ErrNone", err)
+	_, err := Find(t.Context())
+	want := "no container engine: `make up` installs podman on Debian or Ubuntu, else install Docker or podman"
+	if !errors.Is(err, ErrNone) || err.Error() != want {
+		t.Errorf("Find returned %v, want ErrNone: %s", err, want)
+	}
+}
+
+func TestNoEngineIsWanted(t *testing.T) {
+	t.Setenv("ENGINE", "none")
+	_, err := Ensure(t.Context(), progress.New(io.Discard))
+	if !errors.Is(err, ErrNone) || err.Error() != "no container engine: ENGINE=none says so" {
+		t.Errorf("Ensure returned %v, want ErrNone", err)
 	}
 }

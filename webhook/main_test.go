@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -36,9 +37,11 @@ func command(t *testing.T, args ...string) outcome {
 func TestRunRefuses(t *testing.T) {
 	good, other := servertest.New(t, t.TempDir()), servertest.New(t, t.TempDir())
 	missing := filepath.Join(t.TempDir(), "none")
-	text := filepath.Join(t.TempDir(), "text")
-	if err := os.WriteFile(text, []byte("no PEM"), 0o600); err != nil {
-		t.Fatal(err)
+	text, empty := filepath.Join(t.TempDir(), "text"), filepath.Join(t.TempDir(), "empty")
+	for file, content := range map[string]string{text: "no PEM", empty: ""} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -52,6 +55,7 @@ func TestRunRefuses(t *testing.T) {
 	const (
 		rootForm  = ": write image-webhook COMMAND; see image-webhook --help"
 		serveForm = ": write image-webhook serve [flags]; see image-webhook serve --help"
+		casForm   = ": expected the PEM certificates of the CAs of those who may ask"
 		pairForm  = ": expected a PEM certificate and its private key"
 		addrForm  = " is no address: write [HOST]:PORT with a port from 0 to 65535, such as :8443"
 		ruleForm  = "write REGISTRY[/PATH]=HOST[:PORT][/PATH]; a registry is HOST[:PORT] with a dot or a port, or localhost"
@@ -82,6 +86,13 @@ func TestRunRefuses(t *testing.T) {
 		{"no key", serve("--tls-key=" + missing), 2, "--tls-cert and --tls-key: stat " + missing + ": no such file or directory" + pairForm},
 		{"not PEM", serve("--tls-cert=" + text), 2, "--tls-cert and --tls-key: " + text + " with " + good.KeyFile + ": tls: failed to find any PEM data in certificate input" + pairForm},
 		{"not a pair", serve("--tls-key=" + other.KeyFile), 2, "--tls-cert and --tls-key: " + good.CertFile + " with " + other.KeyFile + ": tls: private key does not match public key" + pairForm},
+		{"no client CAs", serve("--client-ca-file=" + missing), 2, "--client-ca-file: stat " + missing + ": no such file or directory" + casForm},
+		{"client CAs not PEM", serve("--client-ca-file=" + text), 2, "--client-ca-file: " + text + " has no certificate" + casForm},
+		{"client CAs empty", serve("--client-ca-file=" + empty), 2, "--client-ca-file: " + empty + " has no certificate" + casForm},
+		{"client CAs a key", serve("--client-ca-file=" + good.KeyFile), 2, "--client-ca-file: " + good.KeyFile + " has no certificate" + casForm},
+		{"another pull policy", serve("--image-pull-policy=IfNotPresent"), 2, `--image-pull-policy: "IfNotPresent" cannot be set: write Always, or leave the flag out to keep what is written`},
+		{"pull policy in another case", serve("--image-pull-policy=always"), 2, `--image-pull-policy: "always" cannot be set: write Always, or leave the flag out to keep what is written`},
+		{"pull policy of two lines", serve("--image-pull-policy=Always\n"), 2, `--image-pull-policy: "Always\n" cannot be set: write Always, or leave the flag out to keep what is written`},
 		{"no port", serve("--server-addr=localhost"), 2, `--server-addr: "localhost"` + addrForm},
 		{"named port", serve("--server-addr=:https"), 2, `--server-addr: ":https"` + addrForm},
 		{"port too large", serve("--server-addr=:65536"), 2, `--server-addr: ":65536"` + addrForm},
@@ -104,55 +115,107 @@ func TestRunHelp(t *testing.T) {
 	if got.Code != 0 || got.Stderr != "" {
 		t.Errorf("outcome %+v", got)
 	}
-	for _, flag := range []string{"--server-addr", "--tls-cert", "--tls-key", "--registry-mirrors", "--disallowed-tags", "--exempt-images"} {
+	for _, flag := range []string{"--server-addr", "--tls-cert", "--tls-key", "--registry-mirrors", "--disallowed-tags", "--exempt-images", "--image-pull-policy", "--client-ca-file"} {
 		if !strings.Contains(got.Stdout, flag) {
 			t.Errorf("no word of %s", flag)
 		}
 	}
 }
 
-func TestServe(t *testing.T) {
+// service is a program that serves.
+type service struct {
+	addr string
+	pair servertest.KeyPair
+	log  *bufio.Scanner
+	stop context.CancelFunc
+	code chan int
+}
+
+// startServe runs the program with the flags until it is stopped.
+func startServe(t *testing.T, flags ...string) *service {
+	t.Helper()
 	pair := servertest.New(t, t.TempDir())
 	logged, stderr := io.Pipe()
 	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	code := make(chan int, 1)
+	t.Cleanup(stop)
+	s := &service{pair: pair, log: bufio.NewScanner(logged), stop: stop, code: make(chan int, 1)}
+	args := append([]string{"serve", "--server-addr=127.0.0.1:0", "--tls-cert=" + pair.CertFile, "--tls-key=" + pair.KeyFile}, flags...)
 	go func() {
-		code <- run(ctx, []string{
-			"serve", "--server-addr=127.0.0.1:0", "--tls-cert=" + pair.CertFile, "--tls-key=" + pair.KeyFile,
-			"--registry-mirrors=docker.mirror.example", "--disallowed-tags=latest", "--disallowed-tags=dev", "--exempt-images=quay.io/team",
-		}, strings.NewReader(""), io.Discard, stderr)
+		s.code <- run(ctx, args, strings.NewReader(""), io.Discard, stderr)
 		_ = stderr.Close()
 	}()
-	log := bufio.NewScanner(logged)
-	addr := field(nextLine(t, log, `msg=serving addr=127.0.0.1:`, ` mirrors="docker.io=docker.mirror.example" disallowedTags=latest,dev exemptImages=quay.io/team`), "addr")
+	return s
+}
 
-	client := pair.Client(t)
-	const review = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","namespace":"shop","operation":"CREATE",` +
-		`"kind":{"group":"","version":"v1","kind":"Pod"},"object":{"metadata":{"name":"web"},"spec":{"containers":[{"name":"app","image":"nginx"}]}}}}`
+// started waits for the line that says that the program serves.
+func (s *service) started(t *testing.T, parts ...string) {
+	t.Helper()
+	s.addr = field(nextLine(t, s.log, append(parts, "msg=serving addr=127.0.0.1:")...), "addr")
+}
 
-	for _, path := range []struct{ name, answer, logged string }{
-		{"/validating", `"allowed":false`, "msg=denied namespace=shop object=pod/web "},
-		{"/validating/warn", `"warnings":`, "msg=warned namespace=shop object=pod/web "},
-		{"/validating/unknown-mode", "is treated as deny", "msg=warned namespace=shop object=pod/web "},
-		{"/mutating", `"patchType":"JSONPatch"`, `msg=mirrored namespace=shop object=pod/web images="nginx -> docker.mirror.example/library/nginx"`},
-	} {
-		answer := make(chan error, 1)
-		go func() { answer <- ask(client, "https://"+addr+path.name, review, path.answer) }()
-		nextLine(t, log, path.logged)
-		if err := <-answer; err != nil {
-			t.Error(err)
-		}
+// end stops the program, which must have logged all that it has to say.
+func (s *service) end(t *testing.T) {
+	t.Helper()
+	s.stop()
+	nextLine(t, s.log, "msg=stopped")
+	if s.log.Scan() {
+		t.Errorf("one more line: %s", s.log.Text())
 	}
-
-	stop()
-	nextLine(t, log, "msg=stopped")
-	if log.Scan() {
-		t.Errorf("one more line: %s", log.Text())
-	}
-	if got := <-code; got != 0 {
+	if got := <-s.code; got != 0 {
 		t.Errorf("exit code %d", got)
 	}
+}
+
+// answers posts a review and looks for parts of the answer and of its log line.
+func (s *service) answers(t *testing.T, client *http.Client, path, review, answer, logged string) {
+	t.Helper()
+	asked := make(chan error, 1)
+	go func() { asked <- ask(client, "https://"+s.addr+path, review, answer) }()
+	nextLine(t, s.log, logged)
+	if err := <-asked; err != nil {
+		t.Error(err)
+	}
+}
+
+const (
+	podReview = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","namespace":"shop","operation":"CREATE",` +
+		`"kind":{"group":"","version":"v1","kind":"Pod"},"object":{"metadata":{"name":"web"},"spec":{"containers":[{"name":"app","image":"nginx"}]}}}}`
+	imageReview = `{"apiVersion":"imagepolicy.k8s.io/v1alpha1","kind":"ImageReview","spec":{"namespace":"shop","containers":[{"image":"nginx"}]}}`
+)
+
+func TestServe(t *testing.T) {
+	s := startServe(t, "--registry-mirrors=docker.mirror.example", "--disallowed-tags=latest", "--disallowed-tags=dev", "--exempt-images=quay.io/team")
+	s.started(t, ` mirrors="docker.io=docker.mirror.example" disallowedTags=latest,dev exemptImages=quay.io/team imagePullPolicy="" clientCAFile=""`)
+	client := s.pair.Client(t)
+	for _, path := range []struct{ name, review, answer, logged string }{
+		{"/validating", podReview, `"allowed":false`, "msg=denied namespace=shop object=pod/web "},
+		{"/validating/warn", podReview, `"warnings":`, "msg=warned namespace=shop object=pod/web "},
+		{"/validating/unknown-mode", podReview, "is treated as deny", "msg=warned namespace=shop object=pod/web "},
+		{"/mutating", podReview, `"patchType":"JSONPatch"`, `msg=changed namespace=shop object=pod/web fields="spec.containers.0.image: nginx -> docker.mirror.example/library/nginx"`},
+		{"/image-policy", imageReview, `"allowed":false`, "msg=denied namespace=shop object=imagereview "},
+	} {
+		s.answers(t, client, path.name, path.review, path.answer, path.logged)
+	}
+	s.end(t)
+}
+
+func TestServePullsAlways(t *testing.T) {
+	s := startServe(t, "--image-pull-policy=Always")
+	s.started(t, " imagePullPolicy=Always ")
+	s.answers(t, s.pair.Client(t), "/mutating", podReview, `"patchType":"JSONPatch"`, `msg=changed namespace=shop object=pod/web fields="spec.containers.0.imagePullPolicy: -> Always"`)
+	s.end(t)
+}
+
+func TestServeToClients(t *testing.T) {
+	ca := servertest.NewCA(t, t.TempDir())
+	s := startServe(t, "--client-ca-file="+ca.File)
+	s.started(t, " clientCAFile="+ca.File)
+	stranger, client := s.pair.Client(t), s.pair.Client(t, ca.Issue(t, x509.ExtKeyUsageClientAuth))
+	for _, path := range []string{"/validating", "/validating/warn", "/validating/unknown-mode", "/mutating", "/image-policy"} {
+		s.answers(t, stranger, path, podReview, "client certificate", `msg="refused a request" path=`+path+" status=401 ")
+	}
+	s.answers(t, client, "/validating", podReview, `"allowed":false`, "msg=denied namespace=shop object=pod/web ")
+	s.end(t)
 }
 
 // nextLine waits for the next line of the log, which must have the parts.

@@ -17,14 +17,17 @@ import (
 
 	"github.com/image-webhook/image-webhook/webhook/admission"
 	"github.com/image-webhook/image-webhook/webhook/image"
+	"github.com/image-webhook/image-webhook/webhook/podimages"
 	"github.com/image-webhook/image-webhook/webhook/server"
 )
 
 // serveOptions are the flags of serve.
 type serveOptions struct {
-	addr    string
-	tlsCert string
-	tlsKey  string
+	addr         string
+	tlsCert      string
+	tlsKey       string
+	clientCAFile string
+	pullPolicy   string
 
 	// Each of these can be given more than once; all of them count.
 	mirrors        []string
@@ -46,16 +49,18 @@ func newServe() *cobra.Command {
 	f.StringVar(&o.addr, "server-addr", ":8443", "address to serve on, `[HOST]:PORT`")
 	f.StringVar(&o.tlsCert, "tls-cert", "/tls/cert", "PEM `file` of the certificate, read again when it changes")
 	f.StringVar(&o.tlsKey, "tls-key", "/tls/key", "PEM `file` of the certificate's private key")
+	f.StringVar(&o.clientCAFile, "client-ca-file", "", "PEM `file` of CAs, read again when it changes; only callers that show a client\ncertificate of one of them may ask for a review; without it, everybody may")
 	f.StringArrayVar(&o.mirrors, "registry-mirrors", nil, "comma-separated `rules` PATTERN=MIRROR, or PATTERN:MIRROR without ports, or MIRROR\nalone for docker.io; PATTERN is REGISTRY[/PATH], or * for all others; MIRROR is\nHOST[:PORT][/PATH], or nothing to leave the images alone; the longest PATTERN wins")
 	f.StringArrayVar(&o.disallowedTags, "disallowed-tags", []string{"latest"}, "comma-separated `tags` that no image may have, unless a digest pins it; no tag\nmeans latest")
 	f.StringArrayVar(&o.exemptImages, "exempt-images", nil, "comma-separated `patterns` REGISTRY[/PATH] of images that may have any tag")
+	f.StringVar(&o.pullPolicy, "image-pull-policy", "", "`policy` that all images of new pods get: Always, so that nodes ask the registry\neach time a container starts; without it, the policy stays as it is")
 	return c
 }
 
 // run serves until the context ends.
 func (o serveOptions) run(ctx context.Context, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	policy, cert, err := o.load(log)
+	c, err := o.load(log)
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
@@ -63,32 +68,48 @@ func (o serveOptions) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return &exitError{exitFailure, err}
 	}
-	log.Info("serving", "addr", l.Addr().String(), "mirrors", policy.Mirrors.String(),
-		"disallowedTags", policy.Disallowed.String(), "exemptImages", policy.Exempt.String())
-	if policy.Disallowed.String() == "" {
+	log.Info("serving", "addr", l.Addr().String(), "mirrors", c.policy.Mirrors.String(),
+		"disallowedTags", c.policy.Disallowed.String(), "exemptImages", c.policy.Exempt.String(),
+		"imagePullPolicy", o.pullPolicy, "clientCAFile", o.clientCAFile)
+	if c.policy.Disallowed.String() == "" {
 		log.Warn("no tag is disallowed: only images that cannot be read are denied")
 	}
-	if err := server.New(handlers(policy, log), cert, log).Serve(ctx, l); err != nil {
+	if err := server.New(c.handlers(log), c.cert, c.clients, log).Serve(ctx, l); err != nil {
 		return &exitError{exitFailure, err}
 	}
 	log.Info("stopped")
 	return nil
 }
 
+// config is what the flags say and name.
+type config struct {
+	policy  image.Policy
+	changes admission.Changes
+	cert    *server.Certificate
+	clients *server.Clients
+}
+
 // load reads what the flags say and name.
-func (o serveOptions) load(log *slog.Logger) (image.Policy, *server.Certificate, error) {
+func (o serveOptions) load(log *slog.Logger) (c config, err error) {
 	if err := checkAddr(o.addr); err != nil {
-		return image.Policy{}, nil, fmt.Errorf("--server-addr: %w", err)
+		return c, fmt.Errorf("--server-addr: %w", err)
 	}
-	policy, err := o.policy()
-	if err != nil {
-		return image.Policy{}, nil, err
+	if c.policy, err = o.policy(); err != nil {
+		return c, err
 	}
-	cert, err := server.LoadCertificate(o.tlsCert, o.tlsKey, log)
-	if err != nil {
-		return image.Policy{}, nil, fmt.Errorf("--tls-cert and --tls-key: %w: expected a PEM certificate and its private key", err)
+	if c.changes, err = o.changes(c.policy.Mirrors); err != nil {
+		return c, err
 	}
-	return policy, cert, nil
+	if c.cert, err = server.LoadCertificate(o.tlsCert, o.tlsKey, log); err != nil {
+		return c, fmt.Errorf("--tls-cert and --tls-key: %w: expected a PEM certificate and its private key", err)
+	}
+	if o.clientCAFile == "" {
+		return c, nil
+	}
+	if c.clients, err = server.LoadClients(o.clientCAFile, log); err != nil {
+		return c, fmt.Errorf("--client-ca-file: %w: expected the PEM certificates of the CAs of those who may ask", err)
+	}
+	return c, nil
 }
 
 // policy reads what may run and what is mirrored where.
@@ -108,17 +129,28 @@ func (o serveOptions) policy() (p image.Policy, err error) {
 	return p, nil
 }
 
+// changes reads what is done to the images of pods.
+func (o serveOptions) changes(mirrors image.Mirrors) (c admission.Changes, err error) {
+	always := string(podimages.PullAlways)
+	if o.pullPolicy != "" && o.pullPolicy != always {
+		return c, fmt.Errorf("--image-pull-policy: %q cannot be set: write %s, or leave the flag out to keep what is written", o.pullPolicy, always)
+	}
+	return admission.Changes{Mirrors: mirrors, AlwaysPull: o.pullPolicy == always}, nil
+}
+
 // list is the list that a flag's values make together.
 func list(values []string) string { return strings.Join(values, ",") }
 
-// handlers are the paths that the webhook configurations name. Which of them is
-// asked about an object is decided by the mode of its namespace.
-func handlers(policy image.Policy, log *slog.Logger) map[string]http.Handler {
+// handlers are the paths that the webhook configurations name, of which the mode
+// of its namespace decides which is asked about an object, and the one that the
+// configuration of the API server's plugin ImagePolicyWebhook names.
+func (c config) handlers(log *slog.Logger) map[string]http.Handler {
 	return map[string]http.Handler{
-		"/validating":              admission.Handler(log, admission.Deny(policy)),
-		"/validating/warn":         admission.Handler(log, admission.Warn(policy)),
+		"/validating":              admission.Handler(log, admission.Deny(c.policy)),
+		"/validating/warn":         admission.Handler(log, admission.Warn(c.policy)),
 		"/validating/unknown-mode": admission.Handler(log, admission.UnknownMode),
-		"/mutating":                admission.Handler(log, admission.Mirror(policy.Mirrors)),
+		"/mutating":                admission.Handler(log, admission.Mutate(c.changes)),
+		"/image-policy":            admission.ImageReviews(log, c.policy),
 	}
 }
 

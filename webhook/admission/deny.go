@@ -14,7 +14,7 @@ import (
 // pods are judged when they are created.
 func Deny(policy image.Policy) Verdict {
 	return func(r *Request) *admissionv1.AdmissionResponse {
-		found := judge(policy, r)
+		found := judge(&policy, r)
 		switch {
 		case found.count == 0:
 			return &admissionv1.AdmissionResponse{Allowed: true}
@@ -29,25 +29,18 @@ func Deny(policy image.Policy) Verdict {
 // refuse.
 func Warn(policy image.Policy) Verdict {
 	return func(r *Request) *admissionv1.AdmissionResponse {
-		return &admissionv1.AdmissionResponse{Allowed: true, Warnings: judge(policy, r).warnings("")}
+		return &admissionv1.AdmissionResponse{Allowed: true, Warnings: judge(&policy, r).warnings("")}
 	}
 }
 
 // judge finds the new images of a request that may not run. Only those of pods
 // have been mirrored before.
-func judge(policy image.Policy, r *Request) *faults {
+func judge(policy *image.Policy, r *Request) *faults {
 	found := &faults{}
 	if r.isPod() {
 		found.mirrors = policy.Mirrors
 	}
-	for at := range r.newImages() {
-		if err := policy.Check(at.Reference); err != nil {
-			found.add(at, err)
-		}
-		if found.enough() {
-			break
-		}
-	}
+	found.find(policy, r.newImages())
 	return found
 }
 

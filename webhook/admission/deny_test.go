@@ -147,7 +147,7 @@ func TestWorkloadsAreOnlyWarnedAbout(t *testing.T) {
 	}{
 		{"Deny", Deny(policy), []string{notTag + at + "; its pods will be denied"}},
 		{"Warn", Warn(policy), []string{notTag + at}},
-		{"Mirror", Mirror(policy.Mirrors), nil},
+		{"Mirror", Mutate(Changes{Mirrors: policy.Mirrors}), nil},
 		{"UnknownMode", UnknownMode, []string{`namespace "shop" is treated as deny: its label image-webhook.dev/mode is none of deny, warn, off`}},
 	}
 	for _, tt := range tests {
@@ -178,7 +178,7 @@ func TestUpdatesAreNotStatic(t *testing.T) {
 	if Deny(newPolicy(t, exampleRules))(r).Allowed {
 		t.Error("not denied")
 	}
-	if Mirror(newPolicy(t, exampleRules).Mirrors)(r).Patch == nil {
+	if Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors})(r).Patch == nil {
 		t.Error("not mirrored")
 	}
 }

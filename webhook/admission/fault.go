@@ -23,15 +23,22 @@ type fault struct {
 
 // String says who uses which image, why it may not run and what to do.
 func (f fault) String() string {
-	return f.usage() + ", " + f.reason() + ": " + f.remedy()
+	return f.usage() + f.names() + ", " + f.reason() + ": " + f.remedy()
 }
 
+// usage says who uses the image, which an ImageReview does not know.
 func (f fault) usage() string {
-	use := fmt.Sprintf("%s %s (%s) uses image ", f.Holder, quote(f.Name), f.Field())
-	if len(f.written) == 0 {
-		return use + quote(f.Reference)
+	if f.Holder == "" {
+		return ""
 	}
-	return use + alternatives(f.written) + " (mirrored to " + quote(f.Reference) + ")"
+	return fmt.Sprintf("%s %s (%s) uses ", f.Holder, quote(f.Name), f.Field())
+}
+
+func (f fault) names() string {
+	if len(f.written) == 0 {
+		return "image " + quote(f.Reference)
+	}
+	return "image " + alternatives(f.written) + " (mirrored to " + quote(f.Reference) + ")"
 }
 
 // alternatives quotes what may have been written: one reference, but for

@@ -3,6 +3,7 @@ package admission
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/image-webhook/image-webhook/webhook/image"
@@ -27,6 +28,18 @@ type faults struct {
 
 // enough reports whether there is no need to look for more.
 func (f *faults) enough() bool { return f.count >= maxCounted }
+
+// find adds the images that may not run.
+func (f *faults) find(policy *image.Policy, images iter.Seq[podimages.Image]) {
+	for at := range images {
+		if err := policy.Check(at.Reference); err != nil {
+			f.add(at, err)
+		}
+		if f.enough() {
+			return
+		}
+	}
+}
 
 func (f *faults) add(at podimages.Image, err error) {
 	f.count++

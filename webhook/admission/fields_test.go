@@ -8,17 +8,19 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
-// fields are the places of a pod that name an image, with a pod that has one
-// there.
-var fields = []struct {
+// place is where a pod names an image, with a pod that has one there.
+type place struct {
 	field   string // as Kubernetes writes it
 	pointer string // as a patch names it
+	pull    string // as a patch names its pull policy
 	pod     string // with %q for the image
-}{
-	{"spec.containers[0].image", "/spec/containers/0/image", `{"spec":{"containers":[{"name":"it","image":%q}]}}`},
-	{"spec.initContainers[0].image", "/spec/initContainers/0/image", `{"spec":{"initContainers":[{"name":"it","image":%q}]}}`},
-	{"spec.ephemeralContainers[0].image", "/spec/ephemeralContainers/0/image", `{"spec":{"ephemeralContainers":[{"name":"it","image":%q}]}}`},
-	{"spec.volumes[0].image.reference", "/spec/volumes/0/image/reference", `{"spec":{"volumes":[{"name":"it","image":{"reference":%q}}]}}`},
+}
+
+var fields = []place{
+	{"spec.containers[0].image", "/spec/containers/0/image", "/spec/containers/0/imagePullPolicy", `{"spec":{"containers":[{"name":"it","image":%q}]}}`},
+	{"spec.initContainers[0].image", "/spec/initContainers/0/image", "/spec/initContainers/0/imagePullPolicy", `{"spec":{"initContainers":[{"name":"it","image":%q}]}}`},
+	{"spec.ephemeralContainers[0].image", "/spec/ephemeralContainers/0/image", "/spec/ephemeralContainers/0/imagePullPolicy", `{"spec":{"ephemeralContainers":[{"name":"it","image":%q}]}}`},
+	{"spec.volumes[0].image.reference", "/spec/volumes/0/image/reference", "/spec/volumes/0/image/pullPolicy", `{"spec":{"volumes":[{"name":"it","image":{"reference":%q}}]}}`},
 }
 
 // operations are the ways in which an image comes into the cluster, or not.
@@ -45,25 +47,37 @@ var verbs = []struct {
 	name    string
 	image   string
 	verdict func(*testing.T) Verdict
-	acts    func(resp *admissionv1.AdmissionResponse, field, pointer string) bool
+	acts    func(resp *admissionv1.AdmissionResponse, at place) bool
+	// onCreate is for what is done only when the pod itself is new.
+	onCreate bool
 }{
 	{
 		"deny", "quay.io/app:latest", func(t *testing.T) Verdict { return Deny(newPolicy(t, exampleRules)) },
-		func(resp *admissionv1.AdmissionResponse, field, _ string) bool {
-			return !resp.Allowed && resp.Result.Code == 403 && strings.Contains(resp.Result.Message, "("+field+")")
+		func(resp *admissionv1.AdmissionResponse, at place) bool {
+			return !resp.Allowed && resp.Result.Code == 403 && strings.Contains(resp.Result.Message, "("+at.field+")")
 		},
+		false,
 	},
 	{
 		"warn", "quay.io/app:latest", func(t *testing.T) Verdict { return Warn(newPolicy(t, exampleRules)) },
-		func(resp *admissionv1.AdmissionResponse, field, _ string) bool {
-			return resp.Allowed && len(resp.Warnings) == 1 && strings.Contains(resp.Warnings[0], "("+field+")")
+		func(resp *admissionv1.AdmissionResponse, at place) bool {
+			return resp.Allowed && len(resp.Warnings) == 1 && strings.Contains(resp.Warnings[0], "("+at.field+")")
 		},
+		false,
 	},
 	{
-		"rewrite", "nginx:1.25", func(t *testing.T) Verdict { return Mirror(newPolicy(t, exampleRules).Mirrors) },
-		func(resp *admissionv1.AdmissionResponse, _, pointer string) bool {
-			return resp.Allowed && string(resp.Patch) == `[{"op":"replace","path":"`+pointer+`","value":"docker.mirror.example/library/nginx:1.25"}]`
+		"rewrite", "nginx:1.25", func(t *testing.T) Verdict { return Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors}) },
+		func(resp *admissionv1.AdmissionResponse, at place) bool {
+			return resp.Allowed && string(resp.Patch) == `[{"op":"replace","path":"`+at.pointer+`","value":"docker.mirror.example/library/nginx:1.25"}]`
 		},
+		false,
+	},
+	{
+		"pull", "quay.io/app:1", func(*testing.T) Verdict { return Mutate(Changes{AlwaysPull: true}) },
+		func(resp *admissionv1.AdmissionResponse, at place) bool {
+			return resp.Allowed && string(resp.Patch) == `[{"op":"add","path":"`+at.pull+`","value":"Always"}]`
+		},
+		true,
 	},
 }
 
@@ -75,10 +89,11 @@ func TestEveryFieldVerbAndOperation(t *testing.T) {
 				t.Run(f.field+"/"+v.name+"/"+op.name, func(t *testing.T) {
 					pod := fmt.Sprintf(f.pod, v.image)
 					resp := v.verdict(t)(op.request(t, "{}", pod, fmt.Sprintf(f.pod, "other.example/app:1")))
-					if op.brings && !v.acts(resp, f.field, f.pointer) {
+					acts := op.brings && (op.name == "CREATE" || !v.onCreate)
+					if acts && !v.acts(resp, f) {
 						t.Errorf("did not %s: %+v", v.name, resp)
 					}
-					if !op.brings && (!resp.Allowed || len(resp.Warnings) > 0 || resp.Patch != nil || resp.PatchType != nil || resp.AuditAnnotations != nil) {
+					if !acts && (!resp.Allowed || len(resp.Warnings) > 0 || resp.Patch != nil || resp.PatchType != nil || resp.AuditAnnotations != nil) {
 						t.Errorf("touched what is not new: %+v", resp)
 					}
 				})

@@ -80,7 +80,7 @@ func TestGoldenReviews(t *testing.T) {
 				"/validating":              goldenOf(Deny(policy)(req)),
 				"/validating/warn":         goldenOf(Warn(policy)(req)),
 				"/validating/unknown-mode": goldenOf(UnknownMode(req)),
-				"/mutating":                goldenOf(Mirror(policy.Mirrors)(req)),
+				"/mutating":                goldenOf(Mutate(Changes{Mirrors: policy.Mirrors})(req)),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -126,31 +126,58 @@ func TestDecodeGolden(t *testing.T) {
 	}
 }
 
-// A patched pod is the pod with other images: fields that the webhook does not
-// know survive, the ones of tomorrow too.
-func TestPatchKeepsEverythingElse(t *testing.T) {
-	body := review(t, "pod-create-full")
-	for _, known := range []string{`"spec":{`, `"image":{`, `"metadata":{`} {
-		body = bytes.ReplaceAll(body, []byte(known), []byte(known+`"ofTomorrow":{"a":[1.50,null,"\u00fc"]},`))
+// What the API server sends again after a change is not changed again.
+func TestRecordedReviewsConverge(t *testing.T) {
+	mutate := Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors, AlwaysPull: true})
+	patches := 0
+	for _, name := range reviews(t) {
+		body := review(t, name)
+		req, err := Decode(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp := mutate(req); req.creates() && resp.Patch != nil {
+			checkConverges(t, mutate, rawObject(t, body), resp.Patch)
+			patches++
+		}
 	}
+	if patches == 0 {
+		t.Error("no review is of a pod that is changed")
+	}
+}
+
+// rawObject is the object of a review as it was sent.
+func rawObject(t *testing.T, body []byte) []byte {
+	t.Helper()
 	var raw struct {
 		Request struct{ Object json.RawMessage }
 	}
 	if err := json.Unmarshal(body, &raw); err != nil {
 		t.Fatal(err)
 	}
+	return raw.Request.Object
+}
+
+// A patched pod is the pod with other images and pull policies: fields that the
+// webhook does not know survive, the ones of tomorrow too.
+func TestPatchKeepsEverythingElse(t *testing.T) {
+	body := review(t, "pod-create-full")
+	mutate := Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors, AlwaysPull: true})
+	for _, known := range []string{`"spec":{`, `"image":{`, `"metadata":{`} {
+		body = bytes.ReplaceAll(body, []byte(known), []byte(known+`"ofTomorrow":{"a":[1.50,null,"\u00fc"]},`))
+	}
 	req, err := Decode(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	patch := Mirror(newPolicy(t, exampleRules).Mirrors)(req).Patch
-	patched := applyPatch(t, raw.Request.Object, patch)
-	if bytes.Equal(patched, raw.Request.Object) || !bytes.Contains(patched, []byte("ofTomorrow")) {
-		t.Fatal("the patch changes nothing, or nothing is unknown")
+	before, patch := rawObject(t, body), mutate(req).Patch
+	patched := applyPatch(t, before, patch)
+	if !bytes.Contains(patch, []byte(`"replace"`)) || !bytes.Contains(patch, []byte(`"add"`)) || !bytes.Contains(patched, []byte("ofTomorrow")) {
+		t.Fatal("the patch lacks a change, or nothing is unknown")
 	}
 	restored := applyPatch(t, patched, inverse(t, req, patch))
-	if diff := cmp.Diff(generic(t, raw.Request.Object), generic(t, restored)); diff != "" {
-		t.Errorf("beside the images (-before +after):\n%s", diff)
+	if diff := cmp.Diff(generic(t, before), generic(t, restored)); diff != "" {
+		t.Errorf("beside the images and pull policies (-before +after):\n%s", diff)
 	}
 }
 
@@ -167,14 +194,14 @@ func applyPatch(t *testing.T, document, patch []byte) []byte {
 	return patched
 }
 
-// inverse is the patch that puts the images back.
+// inverse is the patch that puts the images and the pull policies back.
 func inverse(t *testing.T, req *Request, patch []byte) []byte {
 	t.Helper()
 	written := map[string]string{}
 	for i := range req.newImages() {
-		written[i.Pointer()] = i.Reference
+		written[i.Pointer()], written[i.PullPolicyPointer()] = i.Reference, string(i.PullPolicy)
 	}
-	var ops []replacement
+	var ops []operation
 	if err := json.Unmarshal(patch, &ops); err != nil {
 		t.Fatal(err)
 	}

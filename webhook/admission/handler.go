@@ -1,12 +1,16 @@
-// Package admission answers the API server's AdmissionReviews: a review of
-// admission.k8s.io/v1 in, a verdict out.
+// Package admission answers the API server's reviews: the AdmissionReviews of
+// admission.k8s.io/v1 that it sends to webhooks, and the ImageReviews of
+// imagepolicy.k8s.io/v1alpha1 that its plugin ImagePolicyWebhook sends.
 //
-// A verdict is a pure function of the request: Deny refuses images that may
-// not run, Warn only says so, Mirror sends images to the mirrors of their
-// registries, UnknownMode speaks up about a namespace. All but the last walk
-// the table of package podimages. Handler does the rest, the same for every
-// verdict: it takes a POST of application/json of at most MaxBody bytes and
-// answers with a review that echoes the request's uid, or with one of
+// A verdict on an AdmissionReview is a pure function of the request: Deny
+// refuses images that may not run, Warn only says so, Mutate sends images to
+// the mirrors of their registries and has them always pulled, UnknownMode
+// speaks up about a namespace. All but the last walk the table of package
+// podimages. Handler answers with a verdict, in a review that echoes the
+// request's uid. ImageReviews are answered by the policy that Deny has.
+//
+// Either way a handler takes a POST of application/json of at most MaxBody bytes
+// and answers with a review, or with one of
 //
 //	400  the body is not what the webhook was asked about
 //	405  the method is not POST
@@ -29,23 +33,44 @@ import (
 // Verdict judges a request. Handler fills in the uid of the response.
 type Verdict func(*Request) *admissionv1.AdmissionResponse
 
-// Handler answers reviews with a verdict, and logs those that deny, warn about
-// or change an object.
+// Handler answers AdmissionReviews with a verdict, and logs those that deny, warn
+// about or change an object.
 func Handler(log *slog.Logger, verdict Verdict) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var memory share
-		defer memory.release()
-		req, refused := receive(w, r, &memory)
-		if refused != nil {
-			log.Warn("refused a request", "path", r.URL.Path, "status", refused.status, "reason", clip(refused.reason, maxLogged))
-			http.Error(w, refused.reason, refused.status)
-			return
+	return handler(log, func(body []byte) (any, error) {
+		req, err := Decode(body)
+		if err != nil {
+			return nil, err
 		}
 		resp := verdict(req)
 		resp.UID = req.UID
 		record(log, req, resp)
-		w.Header().Set("Content-Type", "application/json")
-		// An error here means that the API server has gone away.
-		_ = json.NewEncoder(w).Encode(admissionv1.AdmissionReview{TypeMeta: reviewType, Response: resp})
+		return admissionv1.AdmissionReview{TypeMeta: reviewType, Response: resp}, nil
 	})
+}
+
+// handler answers bodies with reviews; an error is a sentence about what is none.
+func handler(log *slog.Logger, answer func(body []byte) (review any, err error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var memory share
+		defer memory.release()
+		body, refused := receive(w, r, &memory)
+		if refused != nil {
+			refuse(log, w, r, refused)
+			return
+		}
+		review, err := answer(body)
+		if err != nil {
+			refuse(log, w, r, &refusal{http.StatusBadRequest, err.Error()})
+			return
+		}
+		w.Header().Set("Content-Type", jsonType)
+		// An error here means that the API server has gone away.
+		_ = json.NewEncoder(w).Encode(review)
+	})
+}
+
+// refuse answers what is no review.
+func refuse(log *slog.Logger, w http.ResponseWriter, r *http.Request, refused *refusal) {
+	log.Warn("refused a request", "path", r.URL.Path, "status", refused.status, "reason", clip(refused.reason, maxLogged))
+	http.Error(w, refused.reason, refused.status)
 }

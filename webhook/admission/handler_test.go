@@ -21,8 +21,6 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/image"
 )
 
-const jsonType = "application/json"
-
 // latestReview is the review of a pod that is denied.
 var latestReview = join(uid, pod, `"namespace":"shop"`, create,
 	`"object":{"metadata":{"generateName":"web-"},"spec":{"containers":[{"name":"web","image":"nginx:latest"}]}}`)
@@ -58,15 +56,30 @@ func TestHandlerAnswers(t *testing.T) {
 			`level=WARN msg=warned namespace=shop object=namespace/shop reason=` + strconv.Quote(ofMode),
 		},
 		{
-			"mirrored", Mirror(policy.Mirrors), latestReview,
-			// The patch, in base64, is the one of TestMirror.
+			"changed", Mutate(Changes{Mirrors: policy.Mirrors}), latestReview,
+			// The patch, in base64, is the one of TestMutateMirrors.
 			`"uid":"u","allowed":true,` +
 				`"patch":"W3sib3AiOiJyZXBsYWNlIiwicGF0aCI6Ii9zcGVjL2NvbnRhaW5lcnMvMC9pbWFnZSIsInZhbHVlIjoiZG9ja2VyLm1pcnJvci5leGFtcGxlL2xpYnJhcnkvbmdpbng6bGF0ZXN0In1d",` +
 				`"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.image":"nginx:latest -\u003e docker.mirror.example/library/nginx:latest"}`,
-			`level=INFO msg=mirrored namespace=shop object=pod/web- images="nginx:latest -> docker.mirror.example/library/nginx:latest"`,
+			`level=INFO msg=changed namespace=shop object=pod/web- fields="spec.containers.0.image: nginx:latest -> docker.mirror.example/library/nginx:latest"`,
 		},
 		{
-			"left alone", Mirror(policy.Mirrors), join(uid, pod, create, `"object":{}`),
+			"always pulled", Mutate(Changes{AlwaysPull: true}), join(uid, pod, create, anObject),
+			`"uid":"u","allowed":true,` +
+				`"patch":"W3sib3AiOiJhZGQiLCJwYXRoIjoiL3NwZWMvY29udGFpbmVycy8wL2ltYWdlUHVsbFBvbGljeSIsInZhbHVlIjoiQWx3YXlzIn1d",` +
+				`"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.imagePullPolicy":"-\u003e Always"}`,
+			`level=INFO msg=changed namespace="" object=pod/ fields="spec.containers.0.imagePullPolicy: -> Always"`,
+		},
+		{
+			"mirrored and always pulled", Mutate(Changes{Mirrors: policy.Mirrors, AlwaysPull: true}),
+			join(uid, pod, create, `"object":`+podOf("docker.io/x:1")),
+			`"uid":"u","allowed":true,` +
+				`"patch":"W3sib3AiOiJyZXBsYWNlIiwicGF0aCI6Ii9zcGVjL2NvbnRhaW5lcnMvMC9pbWFnZSIsInZhbHVlIjoiZG9ja2VyLm1pcnJvci5leGFtcGxlL2xpYnJhcnkveDoxIn0seyJvcCI6ImFkZCIsInBhdGgiOiIvc3BlYy9jb250YWluZXJzLzAvaW1hZ2VQdWxsUG9saWN5IiwidmFsdWUiOiJBbHdheXMifV0=",` +
+				`"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.image":"docker.io/x:1 -\u003e docker.mirror.example/library/x:1","spec.containers.0.imagePullPolicy":"-\u003e Always"}`,
+			`level=INFO msg=changed namespace="" object=pod/ fields="spec.containers.0.image: docker.io/x:1 -> docker.mirror.example/library/x:1, spec.containers.0.imagePullPolicy: -> Always"`,
+		},
+		{
+			"left alone", Mutate(Changes{Mirrors: policy.Mirrors}), join(uid, pod, create, `"object":{}`),
 			`"uid":"u","allowed":true`,
 			"",
 		},
@@ -108,8 +121,8 @@ func TestHandlerRefusesRequests(t *testing.T) {
 		status      int
 		want        string // empty: a review
 	}{
-		{"GET", http.MethodGet, "", "", 405, "an AdmissionReview must be sent by POST"},
-		{"PUT", http.MethodPut, jsonType, latestReview, 405, "an AdmissionReview must be sent by POST"},
+		{"GET", http.MethodGet, "", "", 405, "a review must be sent by POST"},
+		{"PUT", http.MethodPut, jsonType, latestReview, 405, "a review must be sent by POST"},
 		{"no type", http.MethodPost, "", latestReview, 415, "the content type must be application/json"},
 		{"other type", http.MethodPost, "application/yaml", latestReview, 415, "the content type must be application/json"},
 		{"type with charset", http.MethodPost, "application/json; charset=utf-8", latestReview, 200, ""},
@@ -239,7 +252,7 @@ func TestHandlerBrokenBody(t *testing.T) {
 func TestHandlerLogsLittle(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	policy := newPolicy(t, exampleRules)
-	for _, verdict := range []Verdict{Deny(policy), Warn(policy), Mirror(policy.Mirrors)} {
+	for _, verdict := range []Verdict{Deny(policy), Warn(policy), Mutate(Changes{Mirrors: policy.Mirrors})} {
 		containers := strings.Repeat(fmt.Sprintf(`{"name":%q,"image":"nginx:latest"},`, long[:1000]), 1000)
 		body := join(uid, pod, create, fmt.Sprintf(`"namespace":%q`, long),
 			fmt.Sprintf(`"object":{"metadata":{"name":%q},"spec":{"containers":[%s{}]}}`, long, containers))
@@ -267,13 +280,15 @@ func FuzzHandler(f *testing.F) {
 	f.Add([]byte(join(uid, uid, pod, create, anObject, anObject)))
 	policy := newPolicy(f, exampleRules)
 	var handlers []http.Handler
-	for _, verdict := range []Verdict{Deny(policy), Warn(policy), Mirror(policy.Mirrors), UnknownMode} {
+	always := Mutate(Changes{Mirrors: policy.Mirrors, AlwaysPull: true})
+	for _, verdict := range []Verdict{Deny(policy), Warn(policy), Mutate(Changes{Mirrors: policy.Mirrors}), always, UnknownMode} {
 		handlers = append(handlers, Handler(slog.New(slog.DiscardHandler), verdict))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, h := range handlers {
 			checkAnswer(t, body, serve(h, body))
 		}
+		checkMutate(t, body, always)
 	})
 }
 
@@ -305,25 +320,42 @@ func checkAnswer(t *testing.T, body []byte, w *httptest.ResponseRecorder) {
 	checkPatch(t, req, resp.Patch)
 }
 
-// checkPatch proves that a patch replaces images that are there.
+// checkPatch proves that a patch replaces images that are there, and adds pull
+// policies beside images that are there.
 func checkPatch(t *testing.T, req *Request, patch []byte) {
 	t.Helper()
 	if len(patch) == 0 {
 		return
 	}
-	there := map[string]bool{}
+	there := map[operation]bool{}
 	for at := range req.newImages() {
-		there[at.Pointer()] = at.Reference != ""
+		there[operation{Op: "replace", Path: at.Pointer()}] = at.Reference != ""
+		there[operation{Op: "add", Path: at.PullPolicyPointer()}] = at.Reference != "" && req.Operation == admissionv1.Create
 	}
-	var ops []replacement
+	var ops []operation
 	if err := json.Unmarshal(patch, &ops); err != nil {
 		t.Fatal(err)
 	}
 	for _, op := range ops {
-		if op.Op != "replace" || !there[op.Path] {
+		if !there[operation{Op: op.Op, Path: op.Path}] {
 			t.Errorf("operation %+v does not apply", op)
 		}
 	}
+}
+
+// checkMutate proves that the changes to a new pod converge. The pod is encoded
+// anew, as the API server does: fuzzing writes keys twice, or in another case.
+func checkMutate(t *testing.T, body []byte, mutate Verdict) {
+	t.Helper()
+	req, err := Decode(body)
+	if err != nil || !req.isPod() || !req.creates() || req.OldObject != nil {
+		return
+	}
+	pod, err := json.Marshal(req.Object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkConverges(t, mutate, pod, mutate(req).Patch)
 }
 
 // FuzzDigest proves that no image pinned by a digest is denied, whatever else
@@ -344,7 +376,9 @@ func FuzzDigest(f *testing.F) {
 
 func BenchmarkValidating(b *testing.B) { benchmark(b, Deny(newPolicy(b, exampleRules))) }
 
-func BenchmarkMutating(b *testing.B) { benchmark(b, Mirror(newPolicy(b, exampleRules).Mirrors)) }
+func BenchmarkMutating(b *testing.B) {
+	benchmark(b, Mutate(Changes{Mirrors: newPolicy(b, exampleRules).Mirrors}))
+}
 
 // benchmark measures a handler from the body to the answer, without HTTP.
 func benchmark(b *testing.B, verdict Verdict) {

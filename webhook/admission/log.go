@@ -2,7 +2,6 @@ package admission
 
 import (
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 
@@ -10,7 +9,7 @@ import (
 )
 
 // record logs what a person may later ask about: which object was refused or
-// warned about, and which image became which.
+// warned about, and what was changed into what.
 func record(log *slog.Logger, req *Request, resp *admissionv1.AdmissionResponse) {
 	switch {
 	case !resp.Allowed:
@@ -18,9 +17,19 @@ func record(log *slog.Logger, req *Request, resp *admissionv1.AdmissionResponse)
 	case len(resp.Warnings) > 0:
 		log.Warn("warned", who(req), slog.String("reason", clip(strings.Join(resp.Warnings, "\n"), maxLogged)))
 	case len(resp.Patch) > 0:
-		rewrites := slices.Sorted(maps.Values(resp.AuditAnnotations))
-		log.Info("mirrored", who(req), slog.String("images", clip(strings.Join(rewrites, ", "), maxLogged)))
+		log.Info("changed", who(req), slog.String("fields", clip(list(resp.AuditAnnotations), maxLogged)))
 	}
+}
+
+// list returns the notes for the audit log on one line, by the paths of the
+// fields.
+func list(notes map[string]string) string {
+	lines := make([]string, 0, len(notes))
+	for key, note := range notes {
+		lines = append(lines, key+": "+note)
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, ", ")
 }
 
 // who names the object of a request for the log, as kubectl does.

@@ -17,7 +17,7 @@ const (
 	maxInFlight = 96 << 20
 	// objectSize is what an object in a body takes when it is decoded, in a list
 	// that grows: an empty container is two bytes of JSON.
-	objectSize = 72
+	objectSize = 108
 	// maxWait is how long a large review waits for its share of maxInFlight, and
 	// how long its body may take: together less than the API server's patience.
 	maxWait = 2 * time.Second

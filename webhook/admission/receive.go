@@ -15,14 +15,17 @@ import (
 // empty status a full one; that is not worth the memory.
 const MaxBody = 30 << 20
 
+const jsonType = "application/json"
+
 // refusal is an answer to what is no review.
 type refusal struct {
 	status int
 	reason string
 }
 
-// receive reads the review of an HTTP request, and takes the memory for it.
-func receive(w http.ResponseWriter, r *http.Request, memory *share) (*Request, *refusal) {
+// receive reads the body of an HTTP request, and takes the memory for it and
+// for what it decodes to.
+func receive(w http.ResponseWriter, r *http.Request, memory *share) ([]byte, *refusal) {
 	if refused := checkHeader(w, r); refused != nil {
 		return nil, refused
 	}
@@ -33,25 +36,28 @@ func receive(w http.ResponseWriter, r *http.Request, memory *share) (*Request, *
 	if refused != nil {
 		return nil, refused
 	}
-	if refused := memory.take(r.Context(), objectSize*int64(bytes.Count(body, []byte("{")))); refused != nil {
-		return nil, refused
-	}
-	req, err := Decode(body)
-	if err != nil {
-		return nil, &refusal{http.StatusBadRequest, err.Error()}
-	}
-	return req, nil
+	return body, memory.take(r.Context(), objectSize*int64(bytes.Count(body, []byte("{"))))
 }
 
 func checkHeader(w http.ResponseWriter, r *http.Request) *refusal {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return &refusal{http.StatusMethodNotAllowed, "an AdmissionReview must be sent by POST"}
+		return &refusal{http.StatusMethodNotAllowed, "a review must be sent by POST"}
 	}
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return &refusal{http.StatusUnsupportedMediaType, "the content type must be application/json"}
+	if !isJSON(r.Header.Get("Content-Type")) {
+		return &refusal{http.StatusUnsupportedMediaType, "the content type must be " + jsonType}
 	}
 	return nil
+}
+
+// isJSON reports whether a content type is JSON. The API server's has no
+// parameters, and need not be parsed.
+func isJSON(contentType string) bool {
+	if contentType == jsonType {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && media == jsonType
 }
 
 // size returns how large the body may be: as large as any if the client does not

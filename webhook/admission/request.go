@@ -1,7 +1,6 @@
 package admission
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -36,6 +35,12 @@ type Request struct {
 // isPod reports whether the object runs itself; other objects only make pods.
 func (r *Request) isPod() bool { return r.Kind == podimages.Pod }
 
+// creates reports whether the object itself is new: of one that is there, the
+// API server lets hardly anything be changed but images.
+func (r *Request) creates() bool {
+	return r.Operation == admissionv1.Create && r.SubResource == ""
+}
+
 // newImages yields the images that the request brings in. What an object had
 // before is not judged again, and never rewritten: an old pod must be able to
 // lose a finalizer, and a running container must not be restarted. The creation
@@ -56,26 +61,12 @@ func (r *Request) newImages() iter.Seq[podimages.Image] {
 // twice does no harm: the API server decodes an object by its schema and
 // encodes it again before it asks a webhook.
 func Decode(body []byte) (*Request, error) {
-	if len(body) == 0 {
-		return nil, errors.New("the body is empty: expected an AdmissionReview")
-	}
 	var review struct {
 		metav1.TypeMeta `json:",inline"`
 		Request         *Request `json:"request"`
 	}
-	// A value of the wrong type does not end the decoding, so that a body of
-	// another kind is called by its kind and not by its first odd field.
-	err := json.Unmarshal(body, &review)
-	var odd *json.UnmarshalTypeError
-	if err != nil && !errors.As(err, &odd) {
-		return nil, fmt.Errorf("the body is not JSON: %w", err)
-	}
-	if review.TypeMeta != reviewType {
-		return nil, fmt.Errorf("the body is no AdmissionReview of admission.k8s.io/v1: its apiVersion is %s and its kind %s",
-			quote(review.APIVersion), quote(review.Kind))
-	}
-	if odd != nil {
-		return nil, fmt.Errorf("the field %s of the AdmissionReview must not be a JSON %s", odd.Field, odd.Value)
+	if err := decode(body, &review, &review.TypeMeta, reviewType); err != nil {
+		return nil, err
 	}
 	if review.Request == nil {
 		return nil, errors.New("the AdmissionReview has no request")

@@ -81,15 +81,17 @@ func (t *Template) template() *Spec {
 
 // Container is a container of any of the pod's lists.
 type Container struct {
-	Name  string `json:"name"`
-	Image string `json:"image"`
+	Name            string     `json:"name"`
+	Image           string     `json:"image"`
+	ImagePullPolicy PullPolicy `json:"imagePullPolicy"`
 }
 
 // Volume is a volume. Only one that is an image has a reference.
 type Volume struct {
 	Name  string `json:"name"`
 	Image struct {
-		Reference string `json:"reference"`
+		Reference  string     `json:"reference"`
+		PullPolicy PullPolicy `json:"pullPolicy"`
 	} `json:"image"`
 }
 

@@ -1,7 +1,8 @@
 // Package podimages is the one table of the places where objects name images:
-// which kinds of objects have a pod spec and where, and which fields of a pod
-// spec are images. Whatever judges or rewrites images walks this table, so that
-// no rule can know a place that another has forgotten.
+// which kinds of objects have a pod spec and where, which fields of a pod spec
+// are images, and which field beside an image says when it is pulled. Whatever
+// judges or changes images walks this table, so that no rule can know a place
+// that another has forgotten.
 //
 // An Object holds only what is judged. Fields that are not here are not lost:
 // an object is never encoded again, it is changed by patching the places that
@@ -54,12 +55,13 @@ func Has(kind metav1.GroupVersionKind) bool {
 
 // field is a list of a pod spec whose entries name images.
 type field struct {
-	list     string
-	holder   string // what an entry is
-	leaf     string // the image below an entry
-	optional bool   // an entry may have no image
-	len      func(*Spec) int
-	at       func(*Spec, int) (name, reference string)
+	list       string
+	holder     string // what an entry is
+	leaf       string // the image below an entry
+	pullPolicy string // when it is pulled, below an entry
+	optional   bool   // an entry may have no image
+	len        func(*Spec) int
+	at         func(*Spec, int) (name, reference string, pull PullPolicy)
 }
 
 // fields is the table of image fields.
@@ -68,26 +70,33 @@ var fields = []field{
 	containers("initContainers", func(s *Spec) []Container { return s.InitContainers }),
 	containers("ephemeralContainers", func(s *Spec) []Container { return s.EphemeralContainers }),
 	{
-		list: "volumes", holder: "volume", leaf: "image.reference", optional: true,
+		list: "volumes", holder: "volume", leaf: "image.reference", pullPolicy: "image.pullPolicy", optional: true,
 		len: func(s *Spec) int { return len(s.Volumes) },
-		at:  func(s *Spec, i int) (string, string) { return s.Volumes[i].Name, s.Volumes[i].Image.Reference },
+		at: func(s *Spec, i int) (string, string, PullPolicy) {
+			v := &s.Volumes[i]
+			return v.Name, v.Image.Reference, v.Image.PullPolicy
+		},
 	},
 }
 
 // containers is the field of a list of containers.
 func containers(list string, of func(*Spec) []Container) field {
 	return field{
-		list: list, holder: "container", leaf: "image",
+		list: list, holder: "container", leaf: "image", pullPolicy: "imagePullPolicy",
 		len: func(s *Spec) int { return len(of(s)) },
-		at:  func(s *Spec, i int) (string, string) { c := of(s)[i]; return c.Name, c.Image },
+		at: func(s *Spec, i int) (string, string, PullPolicy) {
+			c := &of(s)[i]
+			return c.Name, c.Image, c.ImagePullPolicy
+		},
 	}
 }
 
 // Image is one place of an object and the image that it names.
 type Image struct {
-	Holder    string // what uses the image: "container" or "volume"
-	Name      string // the holder's name
-	Reference string // as written, perhaps invalid
+	Holder     string     // what uses the image: "container" or "volume"
+	Name       string     // the holder's name
+	Reference  string     // as written, perhaps invalid
+	PullPolicy PullPolicy // as written, perhaps invalid, or empty
 
 	spec  string // the path of the pod spec
 	field *field
@@ -116,11 +125,11 @@ func Images(kind metav1.GroupVersionKind, o *Object) iter.Seq[Image] {
 // each yields the images of one field, and reports whether to go on.
 func (f *field) each(spec *Spec, path string, yield func(Image) bool) bool {
 	for i := range f.len(spec) {
-		name, reference := f.at(spec, i)
+		name, reference, pull := f.at(spec, i)
 		if reference == "" && f.optional {
 			continue
 		}
-		if !yield(Image{Holder: f.holder, Name: name, Reference: reference, spec: path, field: f, index: i}) {
+		if !yield(Image{Holder: f.holder, Name: name, Reference: reference, PullPolicy: pull, spec: path, field: f, index: i}) {
 			return false
 		}
 	}
@@ -161,11 +170,25 @@ func (i Image) Field() string {
 
 // Key returns the path of the image as a key of audit annotations, which may
 // have neither slashes nor brackets.
-func (i Image) Key() string {
-	return i.spec + "." + i.field.list + "." + strconv.Itoa(i.index) + "." + i.field.leaf
+func (i Image) Key() string { return i.key(i.field.leaf) }
+
+// PullPolicyKey is the Key of the image's pull policy.
+func (i Image) PullPolicyKey() string { return i.key(i.field.pullPolicy) }
+
+func (i Image) key(leaf string) string {
+	return i.spec + "." + i.field.list + "." + strconv.Itoa(i.index) + "." + leaf
 }
 
 // Pointer returns the JSON pointer (RFC 6901) of the image.
-func (i Image) Pointer() string {
-	return "/" + strings.ReplaceAll(i.Key(), ".", "/")
+func (i Image) Pointer() string { return i.pointer(i.field.leaf) }
+
+// PullPolicyPointer is the Pointer of the image's pull policy, which may not be
+// there. Where there is an image, there is what it stands in.
+func (i Image) PullPolicyPointer() string { return i.pointer(i.field.pullPolicy) }
+
+func (i Image) pointer(leaf string) string {
+	return "/" + slashed(i.spec) + "/" + i.field.list + "/" + strconv.Itoa(i.index) + "/" + slashed(leaf)
 }
+
+// slashed returns a path with dots as a part of a JSON pointer.
+func slashed(path string) string { return strings.ReplaceAll(path, ".", "/") }

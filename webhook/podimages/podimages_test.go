@@ -15,6 +15,49 @@ func see(i Image) seen {
 	return seen{i.Holder, i.Name, i.Reference, i.Pointer(), i.Field(), i.Key()}
 }
 
+// seenPolicy is what an Image says of its pull policy.
+type seenPolicy struct {
+	PullPolicy   PullPolicy
+	Pointer, Key string
+}
+
+func TestPullPolicies(t *testing.T) {
+	pod := decode(t, `{"spec":{
+		"containers":[{"image":"a:1","imagePullPolicy":"Always"},{"image":"a:1","imagePullPolicy":"IfNotPresent"},{"image":"a:1","imagePullPolicy":"Never"}],
+		"initContainers":[{"image":"a:1"},{"image":"a:1","imagePullPolicy":null},{"image":"a:1","imagePullPolicy":""}],
+		"ephemeralContainers":[{"image":"a:1","imagePullPolicy":"always"}],
+		"volumes":[{"image":{"reference":"a:1","pullPolicy":"Never"}},{"image":{"reference":"a:1"}}]}}`)
+	want := []seenPolicy{
+		{PullAlways, "/spec/containers/0/imagePullPolicy", "spec.containers.0.imagePullPolicy"},
+		{"IfNotPresent", "/spec/containers/1/imagePullPolicy", "spec.containers.1.imagePullPolicy"},
+		{"Never", "/spec/containers/2/imagePullPolicy", "spec.containers.2.imagePullPolicy"},
+		{"", "/spec/initContainers/0/imagePullPolicy", "spec.initContainers.0.imagePullPolicy"},
+		{"", "/spec/initContainers/1/imagePullPolicy", "spec.initContainers.1.imagePullPolicy"},
+		{"", "/spec/initContainers/2/imagePullPolicy", "spec.initContainers.2.imagePullPolicy"},
+		{"always", "/spec/ephemeralContainers/0/imagePullPolicy", "spec.ephemeralContainers.0.imagePullPolicy"},
+		{"Never", "/spec/volumes/0/image/pullPolicy", "spec.volumes.0.image.pullPolicy"},
+		{"", "/spec/volumes/1/image/pullPolicy", "spec.volumes.1.image.pullPolicy"},
+	}
+	var got []seenPolicy
+	for i := range Images(Pod, pod) {
+		got = append(got, seenPolicy{i.PullPolicy, i.PullPolicyPointer(), i.PullPolicyKey()})
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("pull policies (-want +got):\n%s", diff)
+	}
+}
+
+// The places of all kinds can be pointed at, though only pods are changed.
+func TestPointersIntoTemplates(t *testing.T) {
+	cronJob := decode(t, `{"spec":{"jobTemplate":{"spec":{"template":{"spec":{"containers":[{"image":"a:1"}]}}}}}}`)
+	const container = "/spec/jobTemplate/spec/template/spec/containers/0/"
+	for i := range Images(metav1.GroupVersionKind{Group: "batch", Version: "v1", Kind: "CronJob"}, cronJob) {
+		if image, pull := i.Pointer(), i.PullPolicyPointer(); image != container+"image" || pull != container+"imagePullPolicy" {
+			t.Errorf("pointers %s and %s", image, pull)
+		}
+	}
+}
+
 func TestImagesOfAPod(t *testing.T) {
 	tests := []struct {
 		name string

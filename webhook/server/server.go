@@ -1,15 +1,15 @@
 // Package server serves handlers over HTTPS to the API server: the listener,
-// the certificate and its renewal, the probes, the time limits and the orderly
-// end. What the handlers decide is none of its business.
+// the certificate and its renewal, who may ask, the probes, the time limits and
+// the orderly end. What the handlers decide is none of its business.
 //
+// If there are Clients, all others that ask a handler are answered with 401.
 // Beside the handlers there are /healthz, which answers as long as the
 // process can, and /readyz, which answers 503 from the moment the server is
-// told to stop. Every other path is 404.
+// told to stop; everybody may ask these. Every other path is 404.
 package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -45,18 +45,19 @@ type Server struct {
 	draining atomic.Bool
 }
 
-// New makes a server of handlers by path.
-func New(handlers map[string]http.Handler, cert *Certificate, logger *slog.Logger) *Server {
+// New makes a server of handlers by path, for some clients or, if they are nil,
+// for everybody.
+func New(handlers map[string]http.Handler, cert *Certificate, clients *Clients, logger *slog.Logger) *Server {
 	s := &Server{drain: DrainTimeout}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	for path, h := range handlers {
-		mux.Handle(path, h)
+		mux.Handle(path, clients.only(h))
 	}
 	s.http = &http.Server{
 		Handler:           mux,
-		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get},
+		TLSConfig:         clients.tlsConfig(cert.tlsConfig()),
 		Protocols:         onlyHTTP1(),
 		ReadTimeout:       readTimeout,
 		ReadHeaderTimeout: readTimeout,

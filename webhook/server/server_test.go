@@ -24,16 +24,23 @@ import (
 type running struct {
 	*Server
 	url    string
+	pair   servertest.KeyPair
 	client *http.Client
 	stop   context.CancelFunc
 	ended  chan error
 }
 
-// start serves the handlers with a new key pair until the test ends.
+// start serves the handlers to everybody, with a new key pair until the test ends.
 func start(t *testing.T, handlers map[string]http.Handler, log *slog.Logger, change ...func(*Server)) *running {
 	t.Helper()
+	return startFor(t, nil, handlers, log, change...)
+}
+
+// startFor serves the handlers to some clients.
+func startFor(t *testing.T, clients *Clients, handlers map[string]http.Handler, log *slog.Logger, change ...func(*Server)) *running {
+	t.Helper()
 	pair := servertest.New(t, t.TempDir())
-	s := New(handlers, load(t, pair, log), log)
+	s := New(handlers, load(t, pair, log), clients, log)
 	for _, c := range change {
 		c(s)
 	}
@@ -42,7 +49,7 @@ func start(t *testing.T, handlers map[string]http.Handler, log *slog.Logger, cha
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	r := &running{s, "https://" + l.Addr().String(), pair.Client(t), stop, make(chan error, 1)}
+	r := &running{s, "https://" + l.Addr().String(), pair, pair.Client(t), stop, make(chan error, 1)}
 	go func() { r.ended <- s.Serve(ctx, l) }()
 	t.Cleanup(stop)
 	return r
@@ -175,7 +182,7 @@ func TestServeFails(t *testing.T) {
 	}
 	_ = l.Close()
 	log := slog.New(slog.DiscardHandler)
-	s := New(nil, load(t, servertest.New(t, t.TempDir()), log), log)
+	s := New(nil, load(t, servertest.New(t, t.TempDir()), log), nil, log)
 	if err := s.Serve(t.Context(), l); err == nil || !strings.HasPrefix(err.Error(), "serve on 127.0.0.1:") {
 		t.Errorf("Serve ended with %v", err)
 	}
@@ -199,8 +206,8 @@ func TestCertificateIsReloaded(t *testing.T) {
 	var logged buffer
 	cert := load(t, first, slog.New(slog.NewTextHandler(&logged, nil)))
 	var now clock
-	cert.now = now.get
-	r := &running{Server: New(nil, cert, slog.New(slog.DiscardHandler)), ended: make(chan error, 1)}
+	cert.pair.now = now.get
+	r := &running{Server: New(nil, cert, nil, slog.New(slog.DiscardHandler)), ended: make(chan error, 1)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -293,7 +300,7 @@ func TestLoadCertificate(t *testing.T) {
 // The limits cannot be waited for in a test; that they are there can be seen.
 func TestLimits(t *testing.T) {
 	pair := servertest.New(t, t.TempDir())
-	h := New(nil, load(t, pair, slog.New(slog.DiscardHandler)), slog.New(slog.DiscardHandler)).http
+	h := New(nil, load(t, pair, slog.New(slog.DiscardHandler)), nil, slog.New(slog.DiscardHandler)).http
 	if h.ReadTimeout <= 0 || h.ReadHeaderTimeout <= 0 || h.WriteTimeout <= 0 || h.MaxHeaderBytes <= 0 {
 		t.Errorf("a limit is missing: %+v", h)
 	}
@@ -361,12 +368,16 @@ func (b *buffer) Write(p []byte) (int, error) {
 	return b.b.Write(p)
 }
 
-// messages returns the msg attribute of every line.
-func (b *buffer) messages() []string {
+func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// messages returns the msg attribute of every line.
+func (b *buffer) messages() []string {
 	var found []string
-	for line := range strings.Lines(b.b.String()) {
+	for line := range strings.Lines(b.String()) {
 		_, rest, _ := strings.Cut(line, `msg="`)
 		msg, _, _ := strings.Cut(rest, `"`)
 		found = append(found, msg)

@@ -1,4 +1,4 @@
-// Package servertest makes key pairs for tests that serve TLS.
+// Package servertest makes key pairs, and CAs of clients, for tests that serve TLS.
 package servertest
 
 import (
@@ -26,11 +26,68 @@ type KeyPair struct {
 // New writes a new key pair into dir, over the one that is there.
 func New(t testing.TB, dir string) KeyPair {
 	t.Helper()
+	key := newKey(t)
+	leaf := sign(t, newTemplate(t), nil, key, key)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	check(t, err)
+	return KeyPair{
+		CertFile: write(t, filepath.Join(dir, "cert"), "CERTIFICATE", leaf.Raw),
+		KeyFile:  write(t, filepath.Join(dir, "key"), "PRIVATE KEY", private),
+		Leaf:     leaf,
+	}
+}
+
+// Client returns a client that trusts the pair, keeps its connections, and shows
+// the certificate, if there is one, also to a server that wants another.
+func (k KeyPair) Client(t testing.TB, shown ...tls.Certificate) *http.Client {
+	t.Helper()
+	config := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
+	config.RootCAs.AddCert(k.Leaf)
+	if len(shown) > 0 {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &shown[0], nil }
+	}
+	transport := &http.Transport{TLSClientConfig: config}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: 30 * time.Second}
+}
+
+// CA signs the certificates of clients. Its own is in a PEM file.
+type CA struct {
+	File string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// NewCA writes a new CA into dir, over the one that is there.
+func NewCA(t testing.TB, dir string) CA {
+	t.Helper()
+	key := newKey(t)
+	cert := sign(t, newTemplate(t), nil, key, key)
+	return CA{write(t, filepath.Join(dir, "ca"), "CERTIFICATE", cert.Raw), cert, key}
+}
+
+// Issue returns a new certificate for the uses, or for any.
+func (c CA) Issue(t testing.TB, uses ...x509.ExtKeyUsage) tls.Certificate {
+	t.Helper()
+	key, template := newKey(t), newTemplate(t)
+	template.IsCA, template.ExtKeyUsage = false, uses
+	leaf := sign(t, template, c.cert, key, c.key)
+	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
+}
+
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(t, err)
+	return key
+}
+
+// newTemplate is what all certificates have.
+func newTemplate(t testing.TB) *x509.Certificate {
+	t.Helper()
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
 	check(t, err)
-	template := &x509.Certificate{
+	return &x509.Certificate{
 		SerialNumber: serial,
 		DNSNames:     []string{"localhost"},
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
@@ -38,27 +95,19 @@ func New(t testing.TB, dir string) KeyPair {
 		NotAfter:     time.Now().Add(time.Hour),
 		IsCA:         true, BasicConstraintsValid: true,
 	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	check(t, err)
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	check(t, err)
-	leaf, err := x509.ParseCertificate(cert)
-	check(t, err)
-	return KeyPair{
-		CertFile: write(t, filepath.Join(dir, "cert"), "CERTIFICATE", cert),
-		KeyFile:  write(t, filepath.Join(dir, "key"), "PRIVATE KEY", private),
-		Leaf:     leaf,
-	}
 }
 
-// Client returns a client that trusts the pair and keeps its connections.
-func (k KeyPair) Client(t testing.TB) *http.Client {
+// sign makes a certificate of a key, which signs itself without a parent.
+func sign(t testing.TB, template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) *x509.Certificate {
 	t.Helper()
-	roots := x509.NewCertPool()
-	roots.AddCert(k.Leaf)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 30 * time.Second}
+	if parent == nil {
+		parent = template
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	check(t, err)
+	cert, err := x509.ParseCertificate(der)
+	check(t, err)
+	return cert
 }
 
 func write(t testing.TB, file, kind string, der []byte) string {

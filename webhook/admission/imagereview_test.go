@@ -1,0 +1,250 @@
+package admission
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	imagepolicyv1alpha1 "k8s.io/api/imagepolicy/v1alpha1"
+
+	"github.com/image-webhook/image-webhook/webhook/image"
+)
+
+// imageReviewOf is an ImageReview of images, with its other fields as the API
+// server sends them.
+func imageReviewOf(namespace string, images ...string) string {
+	var containers []string
+	for _, one := range images {
+		quoted, _ := json.Marshal(one) // a string always encodes
+		containers = append(containers, fmt.Sprintf(`{"image":%s}`, quoted))
+	}
+	return fmt.Sprintf(`{"kind":"ImageReview","apiVersion":"imagepolicy.k8s.io/v1alpha1","metadata":{},"spec":{"containers":[%s],"annotations":{"x.image-policy.k8s.io/break-glass":"1"},"namespace":%q},"status":{"allowed":false}}`,
+		strings.Join(containers, ","), namespace)
+}
+
+// imageReviewWith is an ImageReview with other fields, given as JSON.
+func imageReviewWith(fields string) string {
+	return `{"apiVersion":"imagepolicy.k8s.io/v1alpha1","kind":"ImageReview"` + fields + `}`
+}
+
+func TestImageReviews(t *testing.T) {
+	const (
+		nginx = `image "nginx:latest",` + latest
+		read  = `, which cannot be read (invalid reference format)` + spelling
+	)
+	tests := []struct {
+		name string
+		body string
+		want string // the reason; empty: allowed
+	}{
+		{"fixed tags", imageReviewOf("shop", "nginx:1.25", "quay.io/app:1"), ""},
+		{"digest", imageReviewOf("shop", "nginx:latest"+digest), ""},
+		{"no containers", imageReviewOf("shop"), ""},
+		{"no list of containers", imageReviewWith(`,"spec":{"namespace":"shop"}`), ""},
+		{"null containers", imageReviewWith(`,"spec":{"containers":null}`), ""},
+		{"no spec", imageReviewWith(``), ""},
+		{"null spec", imageReviewWith(`,"spec":null`), ""},
+		{"latest", imageReviewOf("shop", "nginx:latest"), nginx + mend("nginx")},
+		{"no tag", imageReviewOf("shop", "quay.io/app"), `image "quay.io/app",` + untagged + mend("quay.io/app")},
+		{"not readable", imageReviewOf("shop", "nginx:"), `image "nginx:"` + read},
+		{"no image", imageReviewWith(`,"spec":{"containers":[{}],"namespace":"shop"}`), `image ""` + read},
+		{"null container", imageReviewWith(`,"spec":{"containers":[null],"namespace":"shop"}`), `image ""` + read},
+		{
+			"mirrored: both names", imageReviewOf("shop", "docker.mirror.example/library/nginx:latest"),
+			`image "nginx:latest" (mirrored to "docker.mirror.example/library/nginx:latest"),` + latest + mend("nginx"),
+		},
+		{
+			"several", imageReviewOf("shop", "nginx:latest", "nginx:1.25", "quay.io/app"),
+			"2 images are not allowed\n- " + nginx + mend("nginx") + "\n- image \"quay.io/app\"," + untagged + mend("quay.io/app"),
+		},
+	}
+	policy := newPolicy(t, exampleRules)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var logged bytes.Buffer
+			got := post(t, ImageReviews(logger(&logged), policy), tt.body)
+			status, line := `"allowed":true`, ""
+			if tt.want != "" {
+				reason, _ := json.Marshal(tt.want) // a string always encodes
+				status = `"allowed":false,"reason":` + string(reason)
+				line = "level=WARN msg=denied namespace=shop object=imagereview reason=" + strconv.Quote(tt.want)
+			}
+			want := answer{http.StatusOK, jsonType, "", `{"kind":"ImageReview","apiVersion":"imagepolicy.k8s.io/v1alpha1","status":{` + status + `}}`}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("answer (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(line, strings.TrimSpace(logged.String())); diff != "" {
+				t.Errorf("log (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The cluster's own pods are let through, and no namespace that is called alike.
+func TestImageReviewsSpareNamespaces(t *testing.T) {
+	policy := newPolicy(t, exampleRules)
+	for namespace, spared := range map[string]bool{
+		"kube-system": true, "kube-node-lease": true, "image-webhook": true,
+		"": false, "default": false, "Kube-System": false, "kube-public": false, "image-webhook-demo": false,
+	} {
+		for _, one := range []string{"nginx:latest", "nginx:"} {
+			if got := judged(t, policy, imageReviewOf(namespace, one)); got.Allowed != spared || (got.Reason == "") != spared {
+				t.Errorf("%s in %q: %+v", one, namespace, got)
+			}
+		}
+	}
+}
+
+// judged is the status of the answer to an ImageReview.
+func judged(t *testing.T, policy image.Policy, body string) imagepolicyv1alpha1.ImageReviewStatus {
+	t.Helper()
+	w := serve(ImageReviews(slog.New(slog.DiscardHandler), policy), []byte(body))
+	var answer imageAnswer
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != http.StatusOK {
+		t.Fatalf("status %d, %v: %s", w.Code, err, w.Body)
+	}
+	return answer.Status
+}
+
+// notImageReviews are bodies that the plugin does not send, and the sentence that
+// says so.
+var notImageReviews = []struct{ name, body, want string }{
+	{"empty", "", "the body is empty: expected an ImageReview"},
+	{"text", "hello", "the body is not JSON: invalid character 'h' looking for beginning of value"},
+	{"truncated", `{"kind":"Image`, "the body is not JSON: unexpected end of JSON input"},
+	{"trailing", imageReviewOf("shop") + "{}", "the body is not JSON: invalid character '{' after top-level value"},
+	{"null", "null", `the body is no ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "" and its kind ""`},
+	{"array", "[]", `the body is no ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "" and its kind ""`},
+	{"an AdmissionReview", latestReview, `the body is no ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "admission.k8s.io/v1" and its kind "AdmissionReview"`},
+	{"another version", `{"apiVersion":"imagepolicy.k8s.io/v1","kind":"ImageReview"}`, `the body is no ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "imagepolicy.k8s.io/v1" and its kind "ImageReview"`},
+	{"odd spec", imageReviewWith(`,"spec":[]`), "the field spec of the ImageReview must not be a JSON array"},
+	{"odd containers", imageReviewWith(`,"spec":{"containers":{}}`), "the field spec.containers of the ImageReview must not be a JSON object"},
+	{"odd image", imageReviewWith(`,"spec":{"containers":[{"image":7}]}`), "the field spec.containers.image of the ImageReview must not be a JSON number"},
+	{"odd namespace", imageReviewWith(`,"spec":{"namespace":true}`), "the field spec.namespace of the ImageReview must not be a JSON bool"},
+}
+
+func TestImageReviewsRefuseBodies(t *testing.T) {
+	for _, tt := range notImageReviews {
+		t.Run(tt.name, func(t *testing.T) {
+			var logged bytes.Buffer
+			got := post(t, ImageReviews(logger(&logged), image.Policy{}), tt.body)
+			want := answer{http.StatusBadRequest, "text/plain; charset=utf-8", "", tt.want}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("answer (-want +got):\n%s", diff)
+			}
+			line := fmt.Sprintf(`level=WARN msg="refused a request" path=/validating status=400 reason=%q`, tt.want)
+			if diff := cmp.Diff(line, strings.TrimSpace(logged.String())); diff != "" {
+				t.Errorf("log (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The bounds are those of AdmissionReviews.
+func TestImageReviewsRefuseRequests(t *testing.T) {
+	large := imageReviewWith(`,"spec":{"containers":[` + strings.Repeat("{},", maxInFlight/objectSize) + `{}]}`)
+	tests := []struct {
+		name, method, contentType, body string
+		status                          int
+	}{
+		{"GET", http.MethodGet, "", "", 405},
+		{"other type", http.MethodPost, "application/yaml", imageReviewOf("shop"), 415},
+		{"too large", http.MethodPost, jsonType, strings.Repeat(" ", MaxBody) + imageReviewOf("shop"), 413},
+		{"too many objects", http.MethodPost, jsonType, large, 413},
+		{"one that is none", http.MethodPost, jsonType, "{}", 400},
+		{"one", http.MethodPost, jsonType, imageReviewOf("shop"), 200},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			srv := httptest.NewServer(ImageReviews(slog.New(slog.DiscardHandler), image.Policy{}))
+			defer srv.Close()
+			if got := send(t, srv, tt.method, tt.contentType, strings.NewReader(tt.body)); got.Status != tt.status {
+				t.Errorf("status %d, want %d: %s", got.Status, tt.status, got.Body)
+			}
+		})
+	}
+	takeAll(t)
+	inFlight.Release(maxInFlight)
+}
+
+// What is denied is denied to a pod and to an ImageReview alike.
+func TestImageReviewsAgreeWithDeny(t *testing.T) {
+	policy := newPolicy(t, exampleRules)
+	for _, one := range []string{"nginx", "nginx:latest", "nginx:1", "nginx:latest" + digest, "docker.mirror.example/a/b", "Nginx:1", "", "\u001b[32m"} {
+		resp := Deny(policy)(created(t, podOf(one)))
+		got := judged(t, policy, imageReviewOf("shop", one))
+		if got.Allowed != resp.Allowed {
+			t.Errorf("%q: allowed %v, to a pod %v", one, got.Allowed, resp.Allowed)
+		}
+		if !got.Allowed && app+" uses "+got.Reason != resp.Result.Message {
+			t.Errorf("%q: %s\nto a pod: %s", one, got.Reason, resp.Result.Message)
+		}
+	}
+}
+
+func TestImageReviewsAreBounded(t *testing.T) {
+	long := strings.Repeat("\u00fc", 1<<10)
+	images := make([]string, maxCounted+1)
+	for i := range images {
+		images[i] = long
+	}
+	body := imageReviewOf(strings.Repeat("n", 1<<20), images...)
+	var logged bytes.Buffer
+	got := serve(ImageReviews(logger(&logged), image.Policy{}), []byte(body)).Body.String()
+	if len(got) > 32<<10 || !strings.Contains(got, "at least 1000 images are not allowed") || !strings.Contains(got, "and at least 990 more") {
+		t.Errorf("%d bytes: %.200s", len(got), got)
+	}
+	if n := logged.Len(); n == 0 || n > 8192 {
+		t.Errorf("logged %d bytes", n)
+	}
+}
+
+func FuzzImageReviews(f *testing.F) {
+	for _, one := range []string{"nginx:1.25", "nginx", "nginx:latest" + digest, "docker.mirror.example/library/nginx", "Nginx:1", ""} {
+		f.Add([]byte(imageReviewOf("shop", one, "nginx:latest")))
+		f.Add([]byte(imageReviewOf("kube-system", one)))
+	}
+	for _, tt := range notImageReviews {
+		f.Add([]byte(tt.body))
+	}
+	policy := newPolicy(f, exampleRules)
+	h := ImageReviews(slog.New(slog.DiscardHandler), policy)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		checkImageAnswer(t, policy, body, serve(h, body))
+	})
+}
+
+// checkImageAnswer holds an answer against the contract of the package.
+func checkImageAnswer(t *testing.T, policy image.Policy, body []byte, w *httptest.ResponseRecorder) {
+	t.Helper()
+	if w.Code == http.StatusBadRequest && strings.TrimSpace(w.Body.String()) != "" {
+		return
+	}
+	var got imageAnswer
+	if err := json.Unmarshal(w.Body.Bytes(), &got); w.Code != http.StatusOK || err != nil || got.TypeMeta != imageReviewType {
+		t.Fatalf("status %d, %v: %q", w.Code, err, w.Body)
+	}
+	var review imageReview
+	if err := decode(body, &review, &review.TypeMeta, imageReviewType); err != nil {
+		t.Fatalf("answered what is refused: %v", err)
+	}
+	want := true
+	for _, c := range review.Spec.Containers {
+		want = want && policy.Check(c.Image) == nil
+	}
+	want = want || slices.Contains(spared, review.Spec.Namespace)
+	if got.Status.Allowed != want || (got.Status.Reason == "") != want {
+		t.Errorf("allowed %v, want %v: %s", got.Status.Allowed, want, w.Body)
+	}
+	if strings.ContainsFunc(got.Status.Reason, func(r rune) bool { return r != '\n' && (r < ' ' || r > '~') }) {
+		t.Errorf("reason %q", got.Status.Reason)
+	}
+}

@@ -1,0 +1,199 @@
+package admission
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+)
+
+// rewritten is the response with a patch, and with what the audit log is told.
+func rewritten(patch string, notes map[string]string) *admissionv1.AdmissionResponse {
+	kind := admissionv1.PatchTypeJSONPatch
+	return &admissionv1.AdmissionResponse{Allowed: true, Patch: []byte(patch), PatchType: &kind, AuditAnnotations: notes}
+}
+
+func TestMutateMirrors(t *testing.T) {
+	tests := []struct {
+		name string
+		pod  string
+		want *admissionv1.AdmissionResponse
+	}{
+		{
+			"every list",
+			`{"spec":{
+				"containers":[{"name":"app","image":"nginx:1.25"},{"name":"own","image":"own.example/x:1"},{"name":"pin","image":"redis:7` + digest + `"}],
+				"initContainers":[{"name":"init","image":"registry.k8s.io/pause:3.10"}],
+				"ephemeralContainers":[{"name":"debug","image":"busybox:1.36"}],
+				"volumes":[{"name":"tmp","emptyDir":{}},{"name":"model","image":{"reference":"acme/model:1"}}]}}`,
+			rewritten(
+				`[{"op":"replace","path":"/spec/containers/0/image","value":"docker.mirror.example/library/nginx:1.25"},`+
+					`{"op":"replace","path":"/spec/containers/2/image","value":"docker.mirror.example/library/redis:7`+digest+`"},`+
+					`{"op":"replace","path":"/spec/initContainers/0/image","value":"k8s.mirror.example/pause:3.10"},`+
+					`{"op":"replace","path":"/spec/ephemeralContainers/0/image","value":"docker.mirror.example/library/busybox:1.36"},`+
+					`{"op":"replace","path":"/spec/volumes/1/image/reference","value":"docker.mirror.example/acme/model:1"}]`,
+				map[string]string{
+					"spec.containers.0.image":          "nginx:1.25 -> docker.mirror.example/library/nginx:1.25",
+					"spec.containers.2.image":          "redis:7" + digest + " -> docker.mirror.example/library/redis:7" + digest,
+					"spec.initContainers.0.image":      "registry.k8s.io/pause:3.10 -> k8s.mirror.example/pause:3.10",
+					"spec.ephemeralContainers.0.image": "busybox:1.36 -> docker.mirror.example/library/busybox:1.36",
+					"spec.volumes.1.image.reference":   "acme/model:1 -> docker.mirror.example/acme/model:1",
+				}),
+		},
+		{
+			"untagged stays untagged", podOf("nginx"),
+			rewritten(
+				`[{"op":"replace","path":"/spec/containers/0/image","value":"docker.mirror.example/library/nginx"}]`,
+				map[string]string{"spec.containers.0.image": "nginx -> docker.mirror.example/library/nginx"}),
+		},
+		{"no rule", podOf("quay.io/x:1"), allowed()},
+		{"already mirrored", podOf("docker.mirror.example/library/nginx:1.25"), allowed()},
+		{"invalid", podOf("Nginx:1"), allowed()},
+		{"no image", `{"spec":{"containers":[{"name":"app"}]}}`, allowed()},
+		{"no containers", `{}`, allowed()},
+		{
+			"static pod",
+			`{"metadata":{"annotations":{"kubernetes.io/config.mirror":"4f2a"}},"spec":{"containers":[{"name":"app","image":"nginx:1.25"}]}}`,
+			allowed(),
+		},
+	}
+	mutate := Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors})
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, mutate(created(t, tt.pod))); diff != "" {
+				t.Errorf("response (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Setting an image back to what was written before it was mirrored changes
+// nothing in the end: the running container is not restarted.
+func TestMutateOnUpdateLeadsBackToTheOldImage(t *testing.T) {
+	r := updated(t, podOf("docker.mirror.example/library/nginx:1.25"), podOf("nginx:1.25"))
+	want := `[{"op":"replace","path":"/spec/containers/0/image","value":"docker.mirror.example/library/nginx:1.25"}]`
+	if got := string(Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors})(r).Patch); got != want {
+		t.Errorf("patch %s, want %s", got, want)
+	}
+}
+
+// always is a change of a pull policy in a patch.
+func always(pointer string) string {
+	return `{"op":"add","path":"` + pointer + `","value":"Always"}`
+}
+
+func TestMutatePullsAlways(t *testing.T) {
+	container := func(policy string) string {
+		return `{"spec":{"containers":[{"name":"app","image":"quay.io/x:1"` + policy + `}]}}`
+	}
+	volume := func(policy string) string {
+		return `{"spec":{"volumes":[{"name":"model","image":{"reference":"quay.io/x:1"` + policy + `}}]}}`
+	}
+	const atContainer, atVolume = "/spec/containers/0/imagePullPolicy", "/spec/volumes/0/image/pullPolicy"
+	ofContainer := func(note string) *admissionv1.AdmissionResponse {
+		return rewritten("["+always(atContainer)+"]", map[string]string{"spec.containers.0.imagePullPolicy": note})
+	}
+	ofVolume := func(note string) *admissionv1.AdmissionResponse {
+		return rewritten("["+always(atVolume)+"]", map[string]string{"spec.volumes.0.image.pullPolicy": note})
+	}
+	tests := []struct {
+		name string
+		pod  string
+		want *admissionv1.AdmissionResponse
+	}{
+		{"Always", container(`,"imagePullPolicy":"Always"`), allowed()},
+		{"IfNotPresent", container(`,"imagePullPolicy":"IfNotPresent"`), ofContainer("IfNotPresent -> Always")},
+		{"Never", container(`,"imagePullPolicy":"Never"`), ofContainer("Never -> Always")},
+		{"no policy", container(``), ofContainer("-> Always")},
+		{"null", container(`,"imagePullPolicy":null`), ofContainer("-> Always")},
+		{"empty", container(`,"imagePullPolicy":""`), ofContainer("-> Always")},
+		{"in another case", container(`,"imagePullPolicy":"always"`), ofContainer("always -> Always")},
+		{"a long one", container(`,"imagePullPolicy":"` + strings.Repeat("x", maxQuoted+1) + `"`), ofContainer(strings.Repeat("x", maxQuoted) + "... -> Always")},
+		{"Always for a volume", volume(`,"pullPolicy":"Always"`), allowed()},
+		{"IfNotPresent for a volume", volume(`,"pullPolicy":"IfNotPresent"`), ofVolume("IfNotPresent -> Always")},
+		{"no policy for a volume", volume(``), ofVolume("-> Always")},
+		{"null for a volume", volume(`,"pullPolicy":null`), ofVolume("-> Always")},
+		{"a volume without an image", `{"spec":{"volumes":[{"name":"tmp","emptyDir":{}}]}}`, allowed()},
+		// There is nothing to add a policy to.
+		{"null for a container", `{"spec":{"containers":[null],"volumes":[null,{"image":null}]}}`, allowed()},
+		{"an image that cannot be read", `{"spec":{"containers":[{"image":"Nginx"}]}}`, ofContainer("-> Always")},
+		{
+			"mirrored too, in every list",
+			`{"spec":{
+				"containers":[{"name":"app","image":"nginx:1.25","imagePullPolicy":"IfNotPresent"},{"name":"own","image":"own.example/x:1","imagePullPolicy":"Never"}],
+				"initContainers":[{"name":"init","image":"registry.k8s.io/pause:3.10","imagePullPolicy":"Always"},{"name":"two","image":"own.example/x:1"}],
+				"volumes":[{"name":"tmp","emptyDir":{}},{"name":"model","image":{"reference":"acme/model:1","pullPolicy":"IfNotPresent"}}]}}`,
+			rewritten(
+				`[{"op":"replace","path":"/spec/containers/0/image","value":"docker.mirror.example/library/nginx:1.25"},`+
+					always("/spec/containers/0/imagePullPolicy")+`,`+
+					always("/spec/containers/1/imagePullPolicy")+`,`+
+					`{"op":"replace","path":"/spec/initContainers/0/image","value":"k8s.mirror.example/pause:3.10"},`+
+					always("/spec/initContainers/1/imagePullPolicy")+`,`+
+					`{"op":"replace","path":"/spec/volumes/1/image/reference","value":"docker.mirror.example/acme/model:1"},`+
+					always("/spec/volumes/1/image/pullPolicy")+`]`,
+				map[string]string{
+					"spec.containers.0.image":               "nginx:1.25 -> docker.mirror.example/library/nginx:1.25",
+					"spec.containers.0.imagePullPolicy":     "IfNotPresent -> Always",
+					"spec.containers.1.imagePullPolicy":     "Never -> Always",
+					"spec.initContainers.0.image":           "registry.k8s.io/pause:3.10 -> k8s.mirror.example/pause:3.10",
+					"spec.initContainers.1.imagePullPolicy": "-> Always",
+					"spec.volumes.1.image.reference":        "acme/model:1 -> docker.mirror.example/acme/model:1",
+					"spec.volumes.1.image.pullPolicy":       "IfNotPresent -> Always",
+				}),
+		},
+		{
+			"static pod",
+			`{"metadata":{"annotations":{"kubernetes.io/config.mirror":"4f2a"}},"spec":{"containers":[{"name":"app","image":"nginx:1.25"}]}}`,
+			allowed(),
+		},
+	}
+	mutate := Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors, AlwaysPull: true})
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			resp := mutate(created(t, tt.pod))
+			if diff := cmp.Diff(tt.want, resp); diff != "" {
+				t.Errorf("response (-want +got):\n%s", diff)
+			}
+			checkConverges(t, mutate, []byte(tt.pod), resp.Patch)
+		})
+	}
+}
+
+// checkConverges proves that the patch of a new pod applies, and that nothing is
+// left to be changed: the API server may ask again.
+func checkConverges(t *testing.T, mutate Verdict, pod, patch []byte) {
+	t.Helper()
+	if len(patch) == 0 {
+		return
+	}
+	patched := applyPatch(t, pod, patch)
+	if again := mutate(created(t, string(patched))); again.Patch != nil || again.AuditAnnotations != nil {
+		t.Errorf("a second patch %s of %s", again.Patch, patched)
+	}
+}
+
+// A pull policy is set once, when a pod is created, and of nothing but pods.
+func TestMutatePullsAlwaysOnlyNewPods(t *testing.T) {
+	const pod = `{"spec":{"containers":[{"name":"app","image":"quay.io/x:1","imagePullPolicy":"Never"}]}}`
+	debug := created(t, pod)
+	debug.SubResource = ephemeral
+	tests := []struct {
+		name    string
+		request *Request
+	}{
+		{"a changed image", updated(t, podOf("quay.io/x:0"), pod)},
+		{"a pod that had no container", updated(t, `{}`, pod)},
+		{"a change without the old pod", func() *Request { r := updated(t, `{}`, pod); r.OldObject = nil; return r }()},
+		{"ephemeral containers", debug},
+		{"a Deployment", created(t, `{"spec":{"template":`+pod+`}}`).of(deploymentKind)},
+		{"a Deployment with a pod's spec", created(t, pod).of(deploymentKind)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(allowed(), Mutate(Changes{AlwaysPull: true})(tt.request)); diff != "" {
+				t.Errorf("response (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

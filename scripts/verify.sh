@@ -38,7 +38,7 @@ done
 check "go mod tidy, tools/mirror/registry" go -C tools/mirror/registry mod tidy -diff
 check "vet, tools/mirror/registry" go -C tools/mirror/registry vet ./...
 check staticcheck bin/staticcheck -checks all ./...
-check shellcheck shellcheck --external-sources scripts/*.sh .ci/run
+check shellcheck shellcheck --external-sources scripts/*.sh deploy/image-policy/*.sh .ci/run
 
 if [ -n "$failed" ]; then
 	echo "failed:$failed"

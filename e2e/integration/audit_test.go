@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // event is what the tests read of an event of the audit log (audit.k8s.io/v1).
@@ -75,10 +73,7 @@ func TestAudit(t *testing.T) {
 	if len(stored.Annotations) > 0 {
 		t.Errorf("the pod has annotations: %v", stored.Annotations)
 	}
-	_, err = p.client.CoreV1().Pods(namespace).Patch(t.Context(), "web", types.JSONPatchType,
-		[]byte(`[{"op":"add","path":"/spec/ephemeralContainers","value":[{"name":"debug","image":"busybox:1.36"}]}]`),
-		metav1.PatchOptions{}, "ephemeralcontainers")
-	if err != nil {
+	if _, err := p.debug(t, namespace, "web", `{"name":"debug","image":"busybox:1.36"}`); err != nil {
 		t.Fatal(err)
 	}
 	want := []map[string]string{{

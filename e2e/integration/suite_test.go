@@ -37,6 +37,9 @@ var planes struct {
 	started []*plane
 }
 
+// program is the webhook, built with the first of them.
+var program string
+
 func TestMain(m *testing.M) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -70,8 +73,6 @@ type plane struct {
 	*apiserver.Server
 	client  clientset.Interface
 	objects dynamic.Interface
-	release string // of Kubernetes
-	program string // the webhook
 	webhook *installation.Installation
 }
 
@@ -94,10 +95,13 @@ func start(flags func(dir string) (map[string][]string, error)) (*plane, error) 
 	if err != nil {
 		return nil, err
 	}
-	p := &plane{Server: server, release: version.Release, program: filepath.Join(server.Dir, "image-webhook")}
+	p := &plane{Server: server}
 	planes.started = append(planes.started, p)
-	if err := installation.Build(all, root, p.program, report()); err != nil {
-		return nil, err
+	if program == "" {
+		program = filepath.Join(server.Dir, "image-webhook")
+		if err := installation.Build(all, root, program, report()); err != nil {
+			return nil, err
+		}
 	}
 	config := rest.CopyConfig(server.Config)
 	config.WarningHandlerWithContext = warnings{}
@@ -115,7 +119,7 @@ func (p *plane) install(args ...string) (err error) {
 		return err
 	}
 	p.webhook, err = installation.Install(all,
-		installation.Options{Server: p.Server, Program: p.program, Args: args, Log: log}, report())
+		installation.Options{Server: p.Server, Program: program, Args: args, Log: log}, report())
 	return err
 }
 

@@ -42,7 +42,7 @@ type Installation struct {
 
 	args      []string // of the webhook, as the Deployment has them
 	addresses []string // of the Service
-	process   *process
+	process   *Process
 }
 
 // Install applies the manifests and returns when the API server asks the webhook.
@@ -110,7 +110,7 @@ func (i *Installation) Restart(ctx context.Context) error {
 	if err := i.start(ctx); err != nil {
 		return err
 	}
-	return old.stop()
+	return old.Stop()
 }
 
 // Stop ends the webhook's process.
@@ -118,5 +118,5 @@ func (i *Installation) Stop() error {
 	if i.process == nil {
 		return nil
 	}
-	return i.process.stop()
+	return i.process.Stop()
 }

@@ -87,7 +87,7 @@ func TestStartProcessFails(t *testing.T) {
 	if err := os.WriteFile(program, []byte("#!/bin/sh\necho \"no $1\" >&2\nexit 2\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, err := startProcess(t.Context(), program, []string{"way"}, io.Discard)
+	_, err := StartProcess(t.Context(), program, []string{"way"}, io.Discard)
 	var said strings.Builder
 	command.Print(&said, "tool", err)
 	if diff := cmp.Diff("tool: image-webhook: exit status 2\n  | no way\n", said.String()); diff != "" {

@@ -19,18 +19,19 @@ import (
 // stopLimit is how long the webhook may take to answer what is under way.
 const stopLimit = 15 * time.Second
 
-// process is a running webhook.
-type process struct {
-	addr string // where it serves
+// Process is a running webhook.
+type Process struct {
+	Addr string // where it serves
+
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
 	err  error         // how, then
 }
 
-// startProcess returns when the program says that it serves. It ends at the latest
-// with this process.
-func startProcess(ctx context.Context, program string, args []string, log io.Writer) (*process, error) {
-	p := &process{cmd: exec.Command(program, args...), done: make(chan struct{})}
+// StartProcess returns when the program says that it serves; what it says goes to log.
+// It ends at the latest with this process.
+func StartProcess(ctx context.Context, program string, args []string, log io.Writer) (*Process, error) {
+	p := &Process{cmd: exec.Command(program, args...), done: make(chan struct{})}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
@@ -47,12 +48,12 @@ func startProcess(ctx context.Context, program string, args []string, log io.Wri
 		p.err = p.cmd.Wait()
 	}()
 	select {
-	case p.addr = <-serving:
+	case p.Addr = <-serving:
 		return p, nil
 	case <-p.done:
 		return nil, &command.Error{Args: []string{filepath.Base(program)}, Err: p.err, Output: said.String()}
 	case <-ctx.Done():
-		return nil, errors.Join(context.Cause(ctx), p.stop())
+		return nil, errors.Join(context.Cause(ctx), p.Stop())
 	}
 }
 
@@ -78,8 +79,8 @@ func follow(stderr io.Reader, log io.Writer, before *bytes.Buffer, serving chan<
 	}
 }
 
-// stop ends the program in order, or kills it when that takes too long.
-func (p *process) stop() error {
+// Stop ends the program in order, or kills it when that takes too long.
+func (p *Process) Stop() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {
 	case <-p.done:

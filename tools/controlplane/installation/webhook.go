@@ -74,13 +74,13 @@ func (i *Installation) mount(ctx context.Context, namespace string, volume corev
 func (i *Installation) start(ctx context.Context) error {
 	args := append([]string{}, i.args...)
 	args = append(args, "--server-addr=127.0.0.1:0") // the last one counts
-	started, err := startProcess(ctx, i.Program, append(args, i.Args...), i.Log)
+	started, err := StartProcess(ctx, i.Program, append(args, i.Args...), i.Log)
 	if err != nil {
 		return err
 	}
 	i.process = started
 	for _, address := range i.addresses {
-		i.Server.Services.Route(address, started.addr)
+		i.Server.Services.Route(address, started.Addr)
 	}
 	return nil
 }
@@ -94,7 +94,7 @@ func (i *Installation) route(service *corev1.Service) error {
 		for _, host := range []string{service.Spec.ClusterIP, service.Name + "." + service.Namespace + ".svc"} {
 			address := net.JoinHostPort(host, strconv.Itoa(int(port.Port)))
 			i.addresses = append(i.addresses, address)
-			i.Server.Services.Route(address, i.process.addr)
+			i.Server.Services.Route(address, i.process.Addr)
 		}
 	}
 	return nil

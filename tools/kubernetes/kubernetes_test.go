@@ -25,9 +25,9 @@ func TestFind(t *testing.T) {
 		{"", "v" + Newest + ".", ""},
 		{"1.36", "v1.36.", ""},
 		{"1.35", "v1.35.", ""},
-		{"1.36.3", "", "Kubernetes 1.36.3 is not pinned here: write one of 1.35, 1.36, 1.37"},
-		{"v1.36", "", "Kubernetes v1.36 is not pinned here: write one of 1.35, 1.36, 1.37"},
-		{"../1.36", "", "Kubernetes ../1.36 is not pinned here: write one of 1.35, 1.36, 1.37"},
+		{"1.36.3", "", "no Kubernetes 1.36.3 is pinned here: write one of 1.35, 1.36, 1.37"},
+		{"v1.36", "", "no Kubernetes v1.36 is pinned here: write one of 1.35, 1.36, 1.37"},
+		{"../1.36", "", "no Kubernetes ../1.36 is pinned here: write one of 1.35, 1.36, 1.37"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.minor, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestFind(t *testing.T) {
 func TestFromEnvironment(t *testing.T) {
 	t.Setenv("K8S", "2.0")
 	_, err := FromEnvironment(root)
-	const want = "K8S: Kubernetes 2.0 is not pinned here: write one of 1.35, 1.36, 1.37"
+	const want = "K8S: no Kubernetes 2.0 is pinned here: write one of 1.35, 1.36, 1.37"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -40,7 +40,7 @@ func Find(root, minor string) (Version, error) {
 		return Version{}, err
 	}
 	if !slices.Contains(known, minor) {
-		return Version{}, fmt.Errorf("Kubernetes %s is not pinned here: write one of %s", minor, strings.Join(known, ", "))
+		return Version{}, fmt.Errorf("no Kubernetes %s is pinned here: write one of %s", minor, strings.Join(known, ", "))
 	}
 	v := Version{Minor: minor, pins: filepath.Join(folder, minor)}
 	v.Release, err = release(filepath.Join(v.pins, "go.mod"))

@@ -43,7 +43,7 @@ func (p *Plane) Up(ctx context.Context, programs *kubernetes.Programs, root stri
 	case err != nil && !errors.Is(err, ErrDown):
 		return err
 	case running && state.Release != programs.Release:
-		return fmt.Errorf("Kubernetes %s is up, not %s: end it first with `bin/controlplane down`", state.Release, programs.Release)
+		return fmt.Errorf("it is up with Kubernetes %s, not %s: end it first with `bin/controlplane down`", state.Release, programs.Release)
 	}
 	if err := p.prepare(ctx, programs, root, report); err != nil {
 		return err

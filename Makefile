@@ -94,8 +94,8 @@ node-image: tools ## Build the kind node image from Go modules and Debian packag
 ##@ Test
 
 .PHONY: test
-test: tools ## Everything that needs no cluster, with the race detector, and a real API server
-	@$(STEP) "compile the tools" go build -o bin/ ./tools/need
+test: ## Everything that needs no cluster, with the race detector, and a real API server
+	@$(STEP) "compile the tools" go build -o bin/ ./tools/need ./tools/controlplane
 	@$(CONTROLPLANE) build
 	@scripts/test.sh
 

@@ -8,13 +8,15 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/image-webhook/image-webhook/tools/progress"
 	"github.com/image-webhook/image-webhook/tools/serving"
 )
 
-// statusLimit is how long PrintStatus waits for answers.
+// statusLimit is how long an answer is waited for.
 const statusLimit = 5 * time.Second
 
 // PrintStatus writes how the plane is. The error says what is wrong, if something is.
@@ -29,11 +31,13 @@ func (p *Plane) PrintStatus(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(table, "control plane\tKubernetes %s, process %d\n", state.Release, state.PID)
 	fmt.Fprintf(table, "kubeconfig\t%s\n", p.Kubeconfig())
 	fmt.Fprintf(table, "log\t%s\n", p.Log())
-	config, err := clientcmd.BuildConfigFromFlags("", p.Kubeconfig())
+	config, err := p.answers(ctx)
 	if err != nil {
-		return fmt.Errorf("read the kubeconfig: %w", err)
+		fmt.Fprintf(table, "API server\tdoes not answer: %v\n", err)
+		return errDead
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, statusLimit, errSilent)
+	fmt.Fprintln(table, "API server\tready")
+	ctx, cancel := context.WithTimeout(ctx, statusLimit)
 	defer cancel()
 	if err := serving.Wait(ctx, config, &progress.Step{}); err != nil {
 		fmt.Fprintf(table, "webhook\tdoes not answer: %v\n", err)
@@ -43,4 +47,21 @@ func (p *Plane) PrintStatus(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
+var errDead = errors.New("the API server does not answer: `bin/controlplane up` starts everything anew")
+
 var errSilent = errors.New("the webhook does not answer: `bin/controlplane up` starts it anew")
+
+// answers returns how to reach the API server, if that is ready.
+func (p *Plane) answers(ctx context.Context) (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", p.Kubeconfig())
+	if err != nil {
+		return nil, fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	api, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusLimit)
+	defer cancel()
+	return config, api.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+}

@@ -37,12 +37,12 @@ func (p *Plane) Up(ctx context.Context, programs *kubernetes.Programs, root stri
 		return err
 	}
 	defer unlock()
-	state, err := p.State()
+	state, err := p.running(ctx, report)
 	running := err == nil
-	switch {
-	case err != nil && !errors.Is(err, ErrDown):
+	if err != nil && !errors.Is(err, ErrDown) {
 		return err
-	case running && state.Release != programs.Release:
+	}
+	if running && state.Release != programs.Release {
 		return fmt.Errorf("it is up with Kubernetes %s, not %s: end it first with `bin/controlplane down`", state.Release, programs.Release)
 	}
 	if err := p.prepare(ctx, programs, root, report); err != nil {
@@ -54,6 +54,23 @@ func (p *Plane) Up(ctx context.Context, programs *kubernetes.Programs, root stri
 	return report.Step("start etcd, kube-apiserver "+programs.Release+" and the webhook", func(*progress.Step) error {
 		return p.launch(ctx, holder)
 	})
+}
+
+// running returns the state of a plane whose API server answers. One whose API server
+// has died is ended.
+func (p *Plane) running(ctx context.Context, report *progress.Reporter) (State, error) {
+	state, err := p.State()
+	if err != nil {
+		return state, err
+	}
+	if _, err := p.answers(ctx); err == nil {
+		return state, nil
+	}
+	report.Note("The API server does not answer any more.")
+	if err := p.Down(ctx, report); err != nil {
+		return state, err
+	}
+	return State{}, ErrDown
 }
 
 // prepare makes the programs of the plane: the webhook, and a kubectl.

@@ -58,11 +58,11 @@ func Ensure(ctx context.Context, report *progress.Reporter) (*Engine, error) {
 	if err != nil || e.Name == "docker" {
 		return e, err
 	}
-	if whyNotDocker != nil {
-		report.Note("Using podman: %v", whyNotDocker)
-	}
 	if err := ensurePodman(ctx, report); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	if whyNotDocker != nil {
+		report.Note("Using podman: %v", whyNotDocker)
 	}
 	return e, e.preparePodman(ctx)
 }

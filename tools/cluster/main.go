@@ -16,19 +16,17 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"regexp"
 	"syscall"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/image-webhook/image-webhook/tools/cli"
 	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
-	"github.com/image-webhook/image-webhook/tools/command"
 	"github.com/image-webhook/image-webhook/tools/engine"
 	"github.com/image-webhook/image-webhook/tools/mirror"
 	"github.com/image-webhook/image-webhook/tools/progress"
@@ -41,75 +39,39 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// errUsage marks what the person typed wrongly.
-var errUsage = errors.New("see `cluster --help`")
-
 // errNotReady ends the verbs that need a cluster where there is none that works.
 var errNotReady = errors.New("there is no such cluster that works: run `make up`")
-
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot(stdout, stderr)
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, errUsage):
-		fmt.Fprintf(stderr, "cluster: %v\n", err)
-		return 2
-	}
-	code := command.Print(stderr, "cluster", err)
-	if code == 1 && errors.Is(err, engine.ErrNone) {
-		return exitNoEngine
-	}
-	return code
-}
 
 // exitNoEngine tells `make demo` from other failures that it can go on without one.
 const exitNoEngine = 3
 
-// clusterName is what kind takes for a name, and what is safe as a folder's.
-var clusterName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return cli.Run(ctx, newRoot(stdout, stderr), args, stderr)
+}
 
 // action is a verb: what it does to the opened cluster.
 type action func(ctx context.Context, c *devcluster.Cluster) error
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	name := devcluster.DefaultName
-	root := &cobra.Command{
-		Use:           "cluster",
-		Short:         "A real kind cluster with the webhook in it",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          usageArgs(cobra.NoArgs),
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w (%w)", err, errUsage) })
+	report := progress.New(stderr)
+	root := cli.NewRoot("cluster", "A real kind cluster with the webhook in it", stdout, stderr)
 	root.PersistentFlags().StringVar(&name, "name", name, "name of the cluster")
 	verb := func(use, short string, do action) *cobra.Command {
-		v := &cobra.Command{Use: use, Short: short, Args: usageArgs(cobra.NoArgs), RunE: func(cmd *cobra.Command, _ []string) error {
-			if !clusterName.MatchString(name) {
-				return fmt.Errorf("--name %q is no name of a cluster: write at most 40 lower-case letters, digits and dashes (%w)", name, errUsage)
+		return cli.AddVerb(root, use, short, func(c *cobra.Command) error {
+			if err := cli.CheckName(c, name); err != nil {
+				return err
 			}
-			open := devcluster.Open
-			if use == "up" {
-				open = devcluster.OpenOrInstall
-			}
-			c, err := open(cmd.Context(), name, progress.New(stderr))
+			opened, err := open(c.Context(), use, name, report)
 			if err != nil {
 				return err
 			}
-			return do(cmd.Context(), c)
-		}}
-		root.AddCommand(v)
-		return v
+			return do(c.Context(), opened)
+		})
 	}
 	var pullThrough bool
 	upVerb := verb("up", "Create the cluster and the mirror in it, or do nothing if they are up", func(ctx context.Context, c *devcluster.Cluster) error {
-		return up(ctx, c, pullThrough, progress.New(stderr))
+		return up(ctx, c, pullThrough, report)
 	})
 	upVerb.Flags().BoolVar(&pullThrough, "pull-through", false,
 		"have the mirror fetch from docker.io and registry.k8s.io what it does not hold")
@@ -124,25 +86,29 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		}
 		return shellenv.Print(stdout, c.Kubeconfig(), filepath.Dir(c.KubectlPath()))
 	})
-	root.AddCommand(&cobra.Command{
-		Use: "engine", Short: "Find the container engine, or install one", Args: usageArgs(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error {
-			_, err := engine.Ensure(c.Context(), progress.New(stderr))
-			return err
-		},
-	})
 	verb("down", "Delete the cluster", func(ctx context.Context, c *devcluster.Cluster) error { return c.Down(ctx) })
+	cli.AddVerb(root, "engine", "Find the container engine, or install one", func(c *cobra.Command) error {
+		_, err := engine.Ensure(c.Context(), report)
+		return withCode(err)
+	})
 	return root
 }
 
-// usageArgs marks a refused argument as a mistake of the person.
-func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if err := check(c, args); err != nil {
-			return fmt.Errorf("%w (%w)", err, errUsage)
-		}
-		return nil
+// open opens the cluster for a verb. Only `up` installs an engine.
+func open(ctx context.Context, verb, name string, report *progress.Reporter) (*devcluster.Cluster, error) {
+	open := devcluster.Open
+	if verb == "up" {
+		open = devcluster.OpenOrInstall
 	}
+	c, err := open(ctx, name, report)
+	return c, withCode(err)
+}
+
+func withCode(err error) error {
+	if errors.Is(err, engine.ErrNone) {
+		return cli.WithCode(err, exitNoEngine)
+	}
+	return err
 }
 
 // up ends with the caches: without them the mirror is of use all the same.

@@ -15,7 +15,7 @@ func TestWhatIsTypedWrongly(t *testing.T) {
 		{"unknown verb", []string{"upp"}, `cluster: unknown command "upp" for "cluster"`},
 		{"unknown flag", []string{"up", "--nodes=3"}, "cluster: unknown flag: --nodes"},
 		{"spare argument", []string{"down", "now"}, `cluster: unknown command "now" for "cluster down"`},
-		{"bad name", []string{"up", "--name=No Such"}, `cluster: --name "No Such" is no name of a cluster`},
+		{"bad name", []string{"up", "--name=No Such"}, `cluster: --name "No Such" is no name: write at most 40 lower-case letters`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

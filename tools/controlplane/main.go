@@ -13,18 +13,15 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"regexp"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/image-webhook/image-webhook/tools/cli"
 	"github.com/image-webhook/image-webhook/tools/controlplane/apiserver"
 	"github.com/image-webhook/image-webhook/tools/controlplane/background"
 	"github.com/image-webhook/image-webhook/tools/kubernetes"
@@ -39,56 +36,30 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// errUsage marks what the person typed wrongly.
-var errUsage = errors.New("see `controlplane --help`")
-
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot(stdout, stderr)
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, errUsage):
-		fmt.Fprintf(stderr, "controlplane: %v\n", err)
-		return 2
-	}
-	return command.Print(stderr, "controlplane", err)
+	return cli.Run(ctx, newRoot(stdout, stderr), args, stderr)
 }
 
-// planeName is what is safe as a folder's name.
-var planeName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
+// action is a verb: what it does to the control plane, which may not run.
+type action func(ctx context.Context, p *background.Plane) error
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	name := background.DefaultName
-	root := &cobra.Command{
-		Use:           "controlplane",
-		Short:         "A real API server with the webhook in front, without containers",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          noArgs,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w (%w)", err, errUsage) })
+	report := progress.New(stderr)
+	root := cli.NewRoot("controlplane", "A real API server with the webhook in front, without containers", stdout, stderr)
 	root.PersistentFlags().StringVar(&name, "name", name, "which one, to have several")
-	verb := func(use, short string, do func(ctx context.Context, p *background.Plane) error) *cobra.Command {
-		v := &cobra.Command{Use: use, Short: short, Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
-			if !planeName.MatchString(name) {
-				return fmt.Errorf("--name %q cannot be used: write at most 40 lower-case letters, digits and dashes (%w)", name, errUsage)
+	verb := func(use, short string, do action) *cobra.Command {
+		return cli.AddVerb(root, use, short, func(c *cobra.Command) error {
+			if err := cli.CheckName(c, name); err != nil {
+				return err
 			}
 			p, err := background.Open(name)
 			if err != nil {
 				return err
 			}
 			return do(c.Context(), p)
-		}}
-		root.AddCommand(v)
-		return v
+		})
 	}
-	report := progress.New(stderr)
 	verb("up", "Start etcd, the API server and the webhook, or the webhook anew if they run", func(ctx context.Context, p *background.Plane) error {
 		return up(ctx, p, name, report)
 	})
@@ -102,30 +73,27 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		return shellenv.Print(stdout, p.Kubeconfig(), filepath.Dir(p.KubectlPath()))
 	})
 	verb("down", "End them", func(ctx context.Context, p *background.Plane) error { return p.Down(ctx, report) })
-	verb("build", "Build etcd and kube-apiserver, and start nothing", func(ctx context.Context, _ *background.Plane) error {
-		programs, _, err := pinned(ctx)
-		if err != nil {
-			return err
-		}
-		return programs.Build(ctx, report, apiserver.Needs...)
+	verb("hold", "Hold them until told to stop: what `up` leaves running", hold).Hidden = true
+	cli.AddVerb(root, "build", "Build etcd and kube-apiserver, and start nothing", func(c *cobra.Command) error {
+		return build(c.Context(), report)
 	})
-	hold := verb("hold", "Hold them until told to stop: what `up` leaves running", func(ctx context.Context, p *background.Plane) error {
-		programs, _, err := pinned(ctx)
-		if err != nil {
-			return err
-		}
-		return p.Hold(ctx, programs)
-	})
-	hold.Hidden = true
 	return root
 }
 
-// noArgs refuses arguments that are not flags.
-func noArgs(c *cobra.Command, args []string) error {
-	if err := cobra.NoArgs(c, args); err != nil {
-		return fmt.Errorf("%w (%w)", err, errUsage)
+func hold(ctx context.Context, p *background.Plane) error {
+	programs, _, err := pinned(ctx)
+	if err != nil {
+		return err
 	}
-	return nil
+	return p.Hold(ctx, programs)
+}
+
+func build(ctx context.Context, report *progress.Reporter) error {
+	programs, _, err := pinned(ctx)
+	if err != nil {
+		return err
+	}
+	return programs.Build(ctx, report, apiserver.Needs...)
 }
 
 // pinned is the version of Kubernetes that is asked for, and the folder of this

@@ -47,7 +47,7 @@ func TestRefuses(t *testing.T) {
 		{"unknown verb", []string{"start"}, "", 2, "controlplane: unknown command \"start\" for \"controlplane\" (see `controlplane --help`)\n"},
 		{"argument", []string{"up", "x"}, "", 2, "controlplane: unknown command \"x\" for \"controlplane up\" (see `controlplane --help`)\n"},
 		{"flag", []string{"up", "--x"}, "", 2, "controlplane: unknown flag: --x (see `controlplane --help`)\n"},
-		{"name", []string{"up", "--name=../x"}, "", 2, "controlplane: --name \"../x\" cannot be used: write at most 40 lower-case letters, digits and dashes (see `controlplane --help`)\n"},
+		{"name", []string{"up", "--name=../x"}, "", 2, "controlplane: --name \"../x\" is no name: write at most 40 lower-case letters, digits and dashes (see `controlplane --help`)\n"},
 		{"version", []string{"up"}, "1.30", 1, "controlplane: K8S: no Kubernetes 1.30 is pinned here: write one of 1.35, 1.36, 1.37\n"},
 		{"env of none", []string{"env", "--name=none"}, "", 1, "controlplane: it is not up: `bin/controlplane up` starts it\n"},
 		{"down of none", []string{"down", "--name=none"}, "", 0, ""},

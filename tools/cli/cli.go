@@ -1,0 +1,99 @@
+// Package cli is what the tools that have verbs have in common: a command line of
+// cobra that ends with 0, with 2 for a mistake of the person who typed it, with 130
+// when it is interrupted and with 1 for any other failure; every failure is printed
+// once, as package command does.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+
+	"github.com/spf13/cobra"
+
+	"github.com/image-webhook/image-webhook/tools/command"
+)
+
+// NewRoot makes the command of a tool, which shows its help.
+func NewRoot(tool, short string, stdout, stderr io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:           tool,
+		Short:         short,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return Mistake(c, "%w", err) })
+	return root
+}
+
+// AddVerb adds a verb without arguments.
+func AddVerb(root *cobra.Command, use, short string, do func(c *cobra.Command) error) *cobra.Command {
+	verb := &cobra.Command{Use: use, Short: short, Args: noArgs, RunE: func(c *cobra.Command, _ []string) error { return do(c) }}
+	root.AddCommand(verb)
+	return verb
+}
+
+// mistake is an error of the person who typed the command line.
+type mistake struct{ error }
+
+func (m mistake) Unwrap() error { return m.error }
+
+// Mistake is an error that ends the tool with 2 and says where its help is.
+func Mistake(c *cobra.Command, format string, args ...any) error {
+	return mistake{fmt.Errorf(format+" (see `%s --help`)", append(args, c.Root().Name())...)}
+}
+
+func noArgs(c *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(c, args); err != nil {
+		return Mistake(c, "%w", err)
+	}
+	return nil
+}
+
+// name is what is safe as a folder's name, and what kind takes for a cluster's.
+var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
+
+// CheckName refuses a value of the flag --name that is none.
+func CheckName(c *cobra.Command, value string) error {
+	if !name.MatchString(value) {
+		return Mistake(c, "--name %q is no name: write at most 40 lower-case letters, digits and dashes", value)
+	}
+	return nil
+}
+
+// Run runs the command line and returns the exit code.
+func Run(ctx context.Context, root *cobra.Command, args []string, stderr io.Writer) int {
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, new(mistake)):
+		fmt.Fprintf(stderr, "%s: %v\n", root.Name(), err)
+		return 2
+	}
+	code := command.Print(stderr, root.Name(), err)
+	if with := (coded{}); code == 1 && errors.As(err, &with) {
+		return with.code
+	}
+	return code
+}
+
+// coded is an error with an exit code of its own.
+type coded struct {
+	error
+	code int
+}
+
+func (c coded) Unwrap() error { return c.error }
+
+// WithCode is an error that ends the tool with a code of its own, unless the tool was
+// interrupted.
+func WithCode(err error, code int) error { return coded{err, code} }

@@ -19,17 +19,26 @@ type File struct {
 
 // Files returns the manifests in the order of installation.
 func Files() []File {
-	names, err := fs.Glob(manifests, "*.yaml") // sorted, so in the order of the numbers
+	files, err := Read(manifests)
 	if err != nil {
-		panic(err) // of a bad pattern, and this one is good
+		panic(err) // they are part of the program
 	}
-	var files []File
+	return files
+}
+
+// Read returns the manifests of a folder in the order of installation: those of a
+// working tree, which may have changed since the program was built.
+func Read(folder fs.FS) (files []File, err error) {
+	names, err := fs.Glob(folder, "*.yaml") // sorted, so in the order of the numbers
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range names {
-		content, err := manifests.ReadFile(name)
+		content, err := fs.ReadFile(folder, name)
 		if err != nil {
-			panic(err) // it is part of the program
+			return nil, err
 		}
 		files = append(files, File{name, string(content)})
 	}
-	return files
+	return files, nil
 }

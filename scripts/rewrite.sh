@@ -13,3 +13,7 @@ run "kubectl run pause --image=registry.k8s.io/pause:3.10 -n $demo"
 
 say 'The images that are stored are those of the mirrors:'
 run "kubectl get pods -n $demo -o custom-columns=NAME:.metadata.name,IMAGE:.spec.containers[0].image"
+stored=$(kubectl get pods -n "$demo" -o jsonpath='{range .items[*]}{.spec.containers[0].image}{" "}{end}')
+case " $stored" in
+*' nginx:1.25 '* | *' registry.k8s.io/pause:3.10 '*) fail "an image was stored as it was written: has the webhook a mirror for it, and does it answer?" ;;
+esac

@@ -7,8 +7,7 @@
 #
 #   sudo deploy/image-policy/certificates.sh /etc/kubernetes/image-webhook
 #
-# They live for a year. Made anew, the webhook takes them up by itself; the API server
-# must be started anew. The CA's key is not kept.
+# They live for a year. See README.md on making them anew. The CA's key is not kept.
 set -eu
 umask 077
 dir=${1:?the folder to write to is missing, such as /etc/kubernetes/image-webhook}
@@ -17,10 +16,12 @@ command -v openssl >/dev/null || {
 	exit 1
 }
 mkdir -p "$dir"
-work=$(mktemp -d)
+work=$(mktemp -d "$dir/.new.XXXXXX") # where a move is one step
 # The words of openssl are shown if it fails.
 # shellcheck disable=SC2154 # status is assigned in the trap
 trap 'status=$?; [ $status -eq 0 ] || cat "$work/log" >&2; rm -rf "$work"' EXIT
+
+trap 'exit 130' INT TERM HUP # or the line above would not be run
 
 # authority: a key and a certificate that sign others.
 authority() {
@@ -43,6 +44,6 @@ authority
 issue server "subjectAltName=IP:127.0.0.1" "extendedKeyUsage=serverAuth"
 issue client "extendedKeyUsage=clientAuth"
 for file in ca.crt server.crt server.key client.crt client.key; do
-	cp "$work/$file" "$dir/$file"
+	mv "$work/$file" "$dir/$file"
 done
 echo "$dir: ca.crt, server.crt, server.key, client.crt, client.key, for a year"

@@ -89,6 +89,10 @@ var requests = []request{
 	{name: "a label of a Deployment", resource: deployments, manifest: aWorkload("Deployment"), patch: label},
 	{name: "a controller's ReplicaSet", resource: replicaSets, manifest: metadata(aWorkload("ReplicaSet"), owned)},
 	{
+		name: "a ReplicaSet that somebody else owns", resource: replicaSets,
+		manifest: metadata(aWorkload("ReplicaSet"), strings.Replace(owned, `"controller":true`, `"controller":false`, 1)), asked: forWorkloads,
+	},
+	{
 		name: "a ConfigMap", resource: schema.GroupVersionResource{Version: "v1", Resource: "configmaps"},
 		manifest: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"NAME"}}`,
 	},

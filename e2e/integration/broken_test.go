@@ -52,7 +52,7 @@ var breakages = []breakage{
 	}, "expected response.uid", false},
 	{"a patch that does not apply", func(w http.ResponseWriter, _ *http.Request, review *admissionv1.AdmissionReview) {
 		reply(w, review, &admissionv1.AdmissionResponse{
-			UID: review.Request.UID, Allowed: true, Patch: badPatch, PatchType: pointer(admissionv1.PatchTypeJSONPatch),
+			UID: review.Request.UID, Allowed: true, Patch: badPatch, PatchType: new(admissionv1.PatchTypeJSONPatch),
 		})
 	}, "replace operation does not apply", true},
 	{"a patch of no type", func(w http.ResponseWriter, _ *http.Request, review *admissionv1.AdmissionReview) {

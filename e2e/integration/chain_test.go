@@ -70,7 +70,7 @@ func TestSidecar(t *testing.T) {
 			image = "nginx:latest"
 		}
 		reply(w, review, &admissionv1.AdmissionResponse{
-			UID: review.Request.UID, Allowed: true, PatchType: pointer(admissionv1.PatchTypeJSONPatch),
+			UID: review.Request.UID, Allowed: true, PatchType: new(admissionv1.PatchTypeJSONPatch),
 			Patch: []byte(`[{"op":"add","path":"/spec/containers/1","value":{"name":"sidecar","image":"` + image + `","imagePullPolicy":"IfNotPresent"}}]`),
 		})
 	})

@@ -119,19 +119,29 @@ type outcome struct {
 }
 
 // as reduces what came to the form of what was wanted. A refusal counts only if it is
-// the webhook's and names the field, a warning only if it is as long as it should be.
+// the webhook's and names the field, a warning only if it begins and goes on as wanted.
 func (o outcome) as(c testCase) wanted {
 	w := wanted{Stored: o.stored}
 	w.Refused = strings.HasPrefix(o.message, `admission webhook "validating.image-webhook.dev" denied the request: `) &&
 		strings.Contains(o.message, "("+c.field+")")
 	for _, text := range o.warnings {
-		i := slices.IndexFunc(c.want.Warnings, func(begin string) bool { return strings.HasPrefix(text, begin) })
+		i := slices.IndexFunc(c.want.Warnings, func(begin string) bool { return strings.HasPrefix(text, begin) && goesOn(text, c) })
 		if i >= 0 {
 			text = c.want.Warnings[i]
 		}
 		w.Warnings = append(w.Warnings, text)
 	}
 	return w
+}
+
+// goesOn checks what a warning says after its beginning: of an image, where it is, and
+// of a template what will become of its pods.
+func goesOn(text string, c testCase) bool {
+	if !strings.HasPrefix(text, c.image.fault+": ") {
+		return true
+	}
+	return strings.Contains(text, "("+c.field+") has image ") &&
+		strings.HasSuffix(text, "; its pods will be denied") == (c.template && c.mode.does == denies)
 }
 
 // tally counts the cases that were run.

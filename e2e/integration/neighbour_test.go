@@ -116,15 +116,13 @@ func only(namespace string) *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: namespace}}
 }
 
-func pointer[T any](value T) *T { return &value }
-
 func (h hook) mutating() *admissionregistrationv1.MutatingWebhookConfiguration {
 	return &admissionregistrationv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: h.name},
 		Webhooks: []admissionregistrationv1.MutatingWebhook{{
 			Name: h.webhookName(), ClientConfig: h.client, Rules: createPods, NamespaceSelector: only(h.namespace),
-			FailurePolicy: &h.policy, SideEffects: pointer(admissionregistrationv1.SideEffectClassNone),
-			TimeoutSeconds: pointer(int32(1)), AdmissionReviewVersions: []string{"v1"},
+			FailurePolicy: &h.policy, SideEffects: new(admissionregistrationv1.SideEffectClassNone),
+			TimeoutSeconds: new(int32(1)), AdmissionReviewVersions: []string{"v1"},
 		}},
 	}
 }
@@ -134,8 +132,8 @@ func (h hook) validating() *admissionregistrationv1.ValidatingWebhookConfigurati
 		ObjectMeta: metav1.ObjectMeta{Name: h.name},
 		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
 			Name: h.webhookName(), ClientConfig: h.client, Rules: createPods, NamespaceSelector: only(h.namespace),
-			FailurePolicy: &h.policy, SideEffects: pointer(admissionregistrationv1.SideEffectClassNone),
-			TimeoutSeconds: pointer(int32(1)), AdmissionReviewVersions: []string{"v1"},
+			FailurePolicy: &h.policy, SideEffects: new(admissionregistrationv1.SideEffectClassNone),
+			TimeoutSeconds: new(int32(1)), AdmissionReviewVersions: []string{"v1"},
 		}},
 	}
 }

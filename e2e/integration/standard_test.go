@@ -27,8 +27,9 @@ rules:
 `
 
 // standard is the API server of most tests: with the webhook, with the plugins that
-// Kubernetes has on by default, with AlwaysPullImages and with an audit log. Before
-// the webhook came, there were the pods of the matrix.
+// Kubernetes has on by default but for ServiceAccount, which needs a controller, with
+// AlwaysPullImages and with an audit log. Before the webhook came, there were the pods
+// of the matrix.
 func standard(t *testing.T) *plane {
 	t.Helper()
 	p, err := startStandard()

@@ -1,6 +1,7 @@
 // Package cachedir names the folders in which the tools keep what is expensive
-// to make: os.UserCacheDir()/image-webhook. Everything in it can be deleted at
-// any time; the next run makes it again.
+// to make, and what they run: os.UserCacheDir()/image-webhook. Everything in it can be
+// deleted while none of them runs; the next run makes it again. Locks of files and
+// folders in it keep two runs out of each other's way.
 package cachedir
 
 import (

@@ -2,6 +2,7 @@ package cachedir
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -13,31 +14,36 @@ import (
 // shown to a person. The kernel releases a lock when its process ends, however it
 // ends.
 func Lock(ctx context.Context, path string, waiting func(wait func() error) error) (unlock func(), err error) {
+	unlock, err = TryLock(path)
+	if !errors.Is(err, ErrLocked) {
+		return unlock, err
+	}
+	err = waiting(func() error {
+		unlock, err = wait(ctx, path)
+		return err
+	})
+	return unlock, err
+}
+
+// ErrLocked says that somebody else has a lock.
+var ErrLocked = errors.New("it is locked by somebody else")
+
+// TryLock takes the lock of a file or folder; the error is ErrLocked if somebody else
+// has it.
+func TryLock(path string) (unlock func(), err error) {
 	file, err := openLock(path)
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	if !take(file) {
-		err = waiting(func() error { return wait(ctx, file) })
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return func() { file.Close() }, nil // closing releases the lock
 	}
-	if err != nil {
-		file.Close()
-		return nil, err
+	file.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = ErrLocked
 	}
-	return func() { file.Close() }, nil // closing releases the lock
-}
-
-// TryLock takes the lock of a file or folder if nobody has it.
-func TryLock(path string) (unlock func(), ok bool) {
-	file, err := openLock(path)
-	if err != nil {
-		return nil, false
-	}
-	if !take(file) {
-		file.Close()
-		return nil, false
-	}
-	return func() { file.Close() }, true
+	return nil, fmt.Errorf("lock %s: %w", path, err)
 }
 
 func openLock(path string) (*os.File, error) {
@@ -47,20 +53,19 @@ func openLock(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 }
 
-func take(file *os.File) bool {
-	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
-}
-
 // wait takes the lock as soon as it is free, or ends with ctx.
-func wait(ctx context.Context, file *os.File) error {
-	ticker := time.NewTicker(time.Second)
+func wait(ctx context.Context, path string) (unlock func(), err error) {
+	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
-	for !take(file) {
+	for {
+		unlock, err = TryLock(path)
+		if !errors.Is(err, ErrLocked) {
+			return unlock, err
+		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		case <-ticker.C:
 		}
 	}
-	return nil
 }

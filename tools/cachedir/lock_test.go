@@ -3,6 +3,7 @@ package cachedir
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"path/filepath"
 	"testing"
 )
@@ -16,7 +17,7 @@ func TestLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := TryLock(path); ok {
+	if _, err := TryLock(path); !errors.Is(err, ErrLocked) {
 		t.Error("two have the lock at once")
 	}
 	waited := false
@@ -33,32 +34,42 @@ func TestLock(t *testing.T) {
 
 func TestLockOfAFolder(t *testing.T) {
 	dir := t.TempDir()
-	unlock, ok := TryLock(dir)
-	if !ok {
-		t.Fatal("the folder is not locked")
+	unlock, err := TryLock(dir)
+	if err != nil {
+		t.Fatal("the folder is not locked", err)
 	}
-	if _, ok := TryLock(dir); ok {
+	if _, err := TryLock(dir); !errors.Is(err, ErrLocked) {
 		t.Error("two have the lock at once")
 	}
 	unlock()
-	again, ok := TryLock(dir)
-	if !ok {
-		t.Fatal("the lock was not released")
+	again, err := TryLock(dir)
+	if err != nil {
+		t.Fatal("the lock was not released", err)
 	}
 	again()
 }
 
 func TestLockEndsWithTheContext(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	unlock, _ := TryLock(path)
+	unlock, err := TryLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer unlock()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("gone")
-	_, err := Lock(ctx, path, func(wait func() error) error {
+	_, err = Lock(ctx, path, func(wait func() error) error {
 		cancel(gone)
 		return wait()
 	})
 	if !errors.Is(err, gone) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTryLockSaysWhatIsWrong(t *testing.T) {
+	_, err := TryLock(filepath.Join(t.TempDir(), "nowhere", "lock"))
+	if !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrLocked) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -6,7 +6,7 @@
 //	controlplane status   whether they run, and whether the webhook answers
 //	controlplane env      shell commands that point kubectl at the API server
 //	controlplane down     end them
-//	controlplane build    only build etcd and kube-apiserver, as the tests need them
+//	controlplane build    only build etcd, kube-apiserver and kubectl, as the tests need them
 //
 // The variable K8S chooses the version of Kubernetes, as 1.36.
 package main
@@ -22,7 +22,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/image-webhook/image-webhook/tools/cli"
-	"github.com/image-webhook/image-webhook/tools/controlplane/apiserver"
 	"github.com/image-webhook/image-webhook/tools/controlplane/background"
 	"github.com/image-webhook/image-webhook/tools/kubernetes"
 	"github.com/image-webhook/image-webhook/tools/module"
@@ -67,25 +66,25 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		return p.PrintStatus(ctx, stdout)
 	})
 	verb("env", "Print shell commands that point kubectl at the API server", func(_ context.Context, p *background.Plane) error {
-		if _, err := p.State(); err != nil {
+		if _, err := p.Ready(); err != nil {
 			return err
 		}
 		return shellenv.Print(stdout, p.Kubeconfig(), filepath.Dir(p.KubectlPath()))
 	})
 	verb("down", "End them", func(ctx context.Context, p *background.Plane) error { return p.Down(ctx, report) })
 	verb("hold", "Hold them until told to stop: what `up` leaves running", hold).Hidden = true
-	cli.AddVerb(root, "build", "Build etcd and kube-apiserver, and start nothing", func(c *cobra.Command) error {
+	cli.AddVerb(root, "build", "Build etcd, kube-apiserver and kubectl, and start nothing", func(c *cobra.Command) error {
 		return build(c.Context(), report)
 	})
 	return root
 }
 
 func hold(ctx context.Context, p *background.Plane) error {
-	programs, _, err := pinned(ctx)
+	programs, root, err := pinned(ctx)
 	if err != nil {
 		return err
 	}
-	return p.Hold(ctx, programs)
+	return p.Hold(ctx, programs, root)
 }
 
 func build(ctx context.Context, report *progress.Reporter) error {
@@ -93,7 +92,7 @@ func build(ctx context.Context, report *progress.Reporter) error {
 	if err != nil {
 		return err
 	}
-	return programs.Build(ctx, report, apiserver.Needs...)
+	return programs.Build(ctx, report, background.Needs...)
 }
 
 // pinned is the version of Kubernetes that is asked for, and the folder of this

@@ -4,24 +4,38 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/image-webhook/image-webhook/tools/controlplane/background"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// TestMain is also what `up` starts to hold the control plane: this program.
+// TestMain is also what `up` starts to hold the control plane: this program. It ends
+// with the tests, however those end.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "hold" {
+		parent := os.Getppid()
+		if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGTERM), 0, 0, 0); err != nil || os.Getppid() != parent || parent == 1 {
+			os.Exit(1)
+		}
 		main()
 	}
 	os.Exit(m.Run())
 }
+
+// planeName is a name that no other run of the tests uses.
+func planeName(of string) string { return of + "-" + strconv.Itoa(os.Getpid()) }
 
 // said is what a run of the program printed, and its exit code.
 type said struct {
@@ -64,8 +78,9 @@ func TestRefuses(t *testing.T) {
 }
 
 func TestUpAndDown(t *testing.T) {
-	const name = "--name=test"
-	t.Cleanup(func() { remove(t, "test") })
+	plane := planeName("test")
+	name := "--name=" + plane
+	t.Cleanup(func() { remove(t, plane) })
 	if got := program(t, "up", name); got.Code != 0 {
 		t.Fatalf("up: %+v", got)
 	}
@@ -82,6 +97,9 @@ func TestUpAndDown(t *testing.T) {
 	}
 	if got := shell(t, env.Stdout, "kubectl get namespace shop -o name"); got != "namespace/shop\n" {
 		t.Errorf("after the second up: %s", got)
+	}
+	if starts := strings.Count(readLog(t, plane), "msg=serving"); starts != 2 {
+		t.Errorf("the webhook was started %d times:\n%s", starts, readLog(t, plane))
 	}
 	if got := program(t, "down", name); got.Code != 0 {
 		t.Errorf("down: %+v", got)
@@ -112,38 +130,106 @@ func shell(t *testing.T, environment, line string) string {
 	return string(output)
 }
 
-// canceller interrupts once it is told of a step.
-type canceller struct {
-	bytes.Buffer
-	step   string
-	cancel context.CancelFunc
-}
-
-func (c *canceller) Write(p []byte) (int, error) {
-	if bytes.Contains(p, []byte(c.step)) {
-		c.cancel()
+func readLog(t *testing.T, name string) string {
+	t.Helper()
+	p, err := background.Open(name)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return c.Buffer.Write(p)
+	said, err := os.ReadFile(p.Log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(said)
 }
 
 // Ctrl-C while everything starts leaves nothing running.
 func TestInterruptedUp(t *testing.T) {
-	const name = "interrupted"
-	ctx, cancel := context.WithCancel(t.Context())
-	stderr := &canceller{step: "✓ build image-webhook", cancel: cancel}
+	name := planeName("interrupted")
 	t.Cleanup(func() { remove(t, name) })
-	code := run(ctx, []string{"up", "--name", name}, os.Stdout, stderr)
-	if code != 130 || !strings.HasSuffix(stderr.String(), "controlplane: interrupted; the same command goes on from here\n") {
-		t.Errorf("exit code %d: %s", code, stderr)
-	}
 	p, err := background.Open(name)
 	if err != nil {
 		t.Fatal(err)
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	go func() { // as soon as there is a process that starts things
+		_ = wait.PollUntilContextCancel(ctx, time.Millisecond, true, func(context.Context) (bool, error) {
+			_, err := p.State()
+			return err == nil, nil
+		})
+		interrupt()
+	}()
+	var stderr bytes.Buffer
+	code := run(ctx, []string{"up", "--name", name}, os.Stdout, &stderr)
+	if code != 130 || !strings.HasSuffix(stderr.String(), "controlplane: interrupted; the same command goes on from here\n") {
+		t.Errorf("exit code %d: %s", code, stderr.String())
+	}
+	if _, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); !errors.Is(err, unix.ECHILD) {
+		t.Errorf("a process is left: %v", err)
 	}
 	if _, err := p.State(); !errors.Is(err, background.ErrDown) {
 		t.Errorf("the state is %v", err)
 	}
 	if _, err := os.Stat(p.Kubeconfig()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a kubeconfig is left: %v", err)
+	}
+}
+
+// What has crashed, the next `up` starts anew.
+func TestUpAfterACrash(t *testing.T) {
+	plane := planeName("crash")
+	t.Cleanup(func() { remove(t, plane) })
+	name := "--name=" + plane
+	if got := program(t, "up", name); got.Code != 0 {
+		t.Fatalf("up: %+v", got)
+	}
+	for _, tt := range []struct {
+		crashed string
+		status  string // says this
+		up      string // says this
+	}{
+		{"image-webhook", "does not answer", "✓ start the webhook anew"},
+		{"kube-apiserver", "API server      does not answer", "The API server does not answer any more.\n"},
+	} {
+		killChild(t, plane, tt.crashed)
+		if got := program(t, "status", name); got.Code != 1 || !strings.Contains(got.Stdout, tt.status) {
+			t.Errorf("status without %s: %+v", tt.crashed, got)
+		}
+		if got := program(t, "up", name); got.Code != 0 || !strings.Contains(got.Stderr, tt.up) {
+			t.Errorf("up without %s: %+v", tt.crashed, got)
+		}
+		if got := program(t, "status", name); got.Code != 0 {
+			t.Errorf("status after the next up: %+v", got)
+		}
+	}
+}
+
+// killChild kills a program that a control plane consists of.
+func killChild(t *testing.T, plane, program string) {
+	t.Helper()
+	p, err := background.Open(plane)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := p.Ready()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := 0
+	for _, stat := range stats {
+		content, _ := os.ReadFile(stat) // it may have ended
+		var pid, parent int
+		var name, status string
+		_, _ = fmt.Sscanf(string(content), "%d %s %s %d", &pid, &name, &status, &parent)
+		if parent == state.PID && name == "("+program[:min(len(program), 15)]+")" && unix.Kill(pid, unix.SIGKILL) == nil {
+			killed++
+		}
+	}
+	if killed != 1 {
+		t.Fatalf("%d processes of %s killed", killed, program)
 	}
 }

@@ -37,19 +37,27 @@ func Wait(ctx context.Context, config *rest.Config, step *progress.Step) error {
 	if err != nil {
 		return err
 	}
+	started := time.Now()
 	var last error
 	err = wait.PollUntilContextTimeout(ctx, interval, limit, true, func(ctx context.Context) (bool, error) {
-		err := errors.Join(mirrors(ctx, client), denies(ctx, client))
+		err := both(ctx, client)
 		if err != nil && ctx.Err() == nil { // the end of the wait says nothing of the webhook
 			last = err
 			step.SetDetail(err.Error())
 		}
 		return err == nil, nil
 	})
-	if err != nil && last != nil {
-		return fmt.Errorf("after %s: %w", limit, last)
+	if err == nil || errors.Is(err, context.Canceled) || last == nil {
+		return err
 	}
-	return err
+	return fmt.Errorf("after %s: %w", time.Since(started).Round(time.Second), last)
+}
+
+func both(ctx context.Context, client kubernetes.Interface) error {
+	if err := mirrors(ctx, client); err != nil {
+		return err
+	}
+	return denies(ctx, client)
 }
 
 func mirrors(ctx context.Context, client kubernetes.Interface) error {

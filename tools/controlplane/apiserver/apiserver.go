@@ -61,7 +61,7 @@ func Start(ctx context.Context, o Options, report *progress.Reporter) (*Server, 
 	}
 	s := &Server{}
 	var err error
-	if s.Dir, s.free, err = newFolder(ctx); err != nil {
+	if s.Dir, s.free, err = NewFolder(ctx); err != nil {
 		return nil, err
 	}
 	err = report.Step("start etcd and kube-apiserver "+o.Programs.Release, func(*progress.Step) error { return s.start(o) })

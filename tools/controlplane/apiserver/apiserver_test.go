@@ -13,9 +13,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	clientset "k8s.io/client-go/kubernetes"
 
 	"github.com/image-webhook/image-webhook/tools/command"
@@ -121,15 +123,17 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err, killed)
 	}
 	_ = holder.Wait() // it was killed
+	t.Cleanup(func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) })
 	ended := 0
-	for err = nil; !errors.Is(err, unix.ECHILD); {
-		var pid int
-		if pid, err = unix.Wait4(-1, nil, 0, nil); pid > 0 {
+	err = wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
+		pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
+		if pid > 0 {
 			ended++
 		}
-	}
-	if ended != len(Needs) {
-		t.Errorf("%d processes ended, not etcd and kube-apiserver", ended)
+		return errors.Is(err, unix.ECHILD), nil
+	})
+	if err != nil || ended != len(Needs) {
+		t.Errorf("%d processes ended, not etcd and kube-apiserver: %v", ended, err)
 	}
 	if c, err := net.Dial("tcp", strings.TrimSpace(line)); err == nil {
 		c.Close()
@@ -143,7 +147,10 @@ func unknownFlag(string) (map[string][]string, error) {
 
 // What does not come up says why, and leaves nothing.
 func TestStartFails(t *testing.T) {
-	_, err := Start(t.Context(), Options{Programs: programs(t), Flags: unknownFlag}, progress.New(io.Discard))
+	p := programs(t)
+	cache := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
+	_, err := Start(t.Context(), Options{Programs: p, Flags: unknownFlag}, progress.New(io.Discard))
 	var said strings.Builder
 	command.Print(&said, "tool", err)
 	for _, want := range []string{"tool: start kube-apiserver: ", "unknown flag: --no-such-flag"} {
@@ -151,16 +158,19 @@ func TestStartFails(t *testing.T) {
 			t.Errorf("it does not say %q:\n%s", want, said.String())
 		}
 	}
+	if left, err := os.ReadDir(filepath.Join(cache, "image-webhook", "controlplane", "runs")); err != nil || len(left) > 0 {
+		t.Errorf("it leaves %v, %v", left, err)
+	}
 }
 
 func TestFoldersOfTheDeadAreRemoved(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	left, freeLeft, err := newFolder(t.Context())
+	left, freeLeft, err := NewFolder(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	freeLeft() // as the kernel does when a process ends
-	owned, free, err := newFolder(t.Context())
+	owned, free, err := NewFolder(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +178,7 @@ func TestFoldersOfTheDeadAreRemoved(t *testing.T) {
 	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%s was left: %v", left, err)
 	}
-	_, freeThird, err := newFolder(t.Context())
+	_, freeThird, err := NewFolder(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

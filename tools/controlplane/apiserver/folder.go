@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,10 +10,10 @@ import (
 	"github.com/image-webhook/image-webhook/tools/cachedir"
 )
 
-// newFolder makes a folder for one server, which is its own until free is called or
+// NewFolder makes a folder for one server or test, which is its own until free is called or
 // the process ends. Folders that nobody owns any more are removed: their servers
 // ended without a chance to do so.
-func newFolder(ctx context.Context) (dir string, free func(), err error) {
+func NewFolder(ctx context.Context) (dir string, free func(), err error) {
 	runs, err := cachedir.Make("controlplane", "runs")
 	if err != nil {
 		return "", nil, err
@@ -29,11 +30,8 @@ func newFolder(ctx context.Context) (dir string, free func(), err error) {
 	if dir, err = os.MkdirTemp(runs, "run-"); err != nil {
 		return "", nil, err
 	}
-	free, ok := cachedir.TryLock(dir)
-	if !ok {
-		return "", nil, fmt.Errorf("the new folder %s is locked by somebody else", dir)
-	}
-	return dir, free, nil
+	free, err = cachedir.TryLock(dir)
+	return dir, free, err
 }
 
 func sweep(runs string) error {
@@ -42,12 +40,14 @@ func sweep(runs string) error {
 		return err
 	}
 	for _, dir := range left {
-		free, ok := cachedir.TryLock(dir)
-		if !ok {
+		free, err := cachedir.TryLock(dir)
+		if errors.Is(err, cachedir.ErrLocked) {
 			continue // somebody's
 		}
-		err := os.RemoveAll(dir)
-		free()
+		if err == nil {
+			err = os.RemoveAll(dir)
+			free()
+		}
 		if err != nil {
 			return fmt.Errorf("remove what an earlier run has left: %w", err)
 		}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/image-webhook/image-webhook/tools/kubernetes"
+	"github.com/image-webhook/image-webhook/tools/shellenv"
 )
 
 // mortal returns the programs, by name, as scripts that the kernel kills when this
@@ -17,7 +18,7 @@ import (
 func (s *Server) mortal(p *kubernetes.Programs) (map[string]string, error) {
 	with := ""
 	if setpriv, err := exec.LookPath("setpriv"); err == nil { // of util-linux: it is hardly ever missing
-		with = setpriv + " --pdeathsig KILL "
+		with = shellenv.Quote(setpriv) + " --pdeathsig KILL "
 	}
 	dir, err := s.folder("bin")
 	if err != nil {
@@ -26,7 +27,7 @@ func (s *Server) mortal(p *kubernetes.Programs) (map[string]string, error) {
 	paths := map[string]string{}
 	for _, name := range Needs {
 		paths[name] = filepath.Join(dir, name)
-		if err := writeProgram(paths[name], fmt.Sprintf("#!/bin/sh\nexec %s%q \"$@\"\n", with, p.Path(name))); err != nil {
+		if err := writeProgram(paths[name], fmt.Sprintf("#!/bin/sh\nexec %s%s \"$@\"\n", with, shellenv.Quote(p.Path(name)))); err != nil {
 			return nil, err
 		}
 	}

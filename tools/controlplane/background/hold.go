@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
+	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/tools/cachedir"
 	"github.com/image-webhook/image-webhook/tools/controlplane/apiserver"
 	"github.com/image-webhook/image-webhook/tools/controlplane/installation"
@@ -16,39 +19,48 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
+// holdPatience is how long somebody who only looks may have the lock.
+const holdPatience = 5 * time.Second
+
 // Hold runs the plane until ctx ends: it is the whole of the holding process, whose
-// standard error is the log. What Up builds must be there.
-func (p *Plane) Hold(ctx context.Context, programs *kubernetes.Programs) (err error) {
-	free, ok := cachedir.TryLock(p.file("lock"))
-	if !ok {
-		return errors.New("it is up already")
+// standard error is the log. What Up builds must be there; root is the folder of the
+// module whose manifests are installed.
+func (p *Plane) Hold(ctx context.Context, programs *kubernetes.Programs, root string) error {
+	patience, stop := context.WithTimeoutCause(ctx, holdPatience, errors.New("it is up already"))
+	unlock, err := cachedir.Lock(patience, p.file("lock"), func(wait func() error) error { return wait() })
+	stop()
+	if err != nil {
+		return err
 	}
-	defer free()
-	defer p.forget()
-	p.forget() // what a holder that was killed has left
+	defer unlock()
+	files, manifests, err := readManifests(root)
+	if err != nil {
+		return err
+	}
+	state := State{PID: os.Getpid(), Release: programs.Release, Manifests: manifests}
 	restart := make(chan os.Signal, 1)
 	signal.Notify(restart, syscall.SIGHUP)
 	defer signal.Stop(restart)
+	if err := p.tell(state); err != nil {
+		return err
+	}
+	return errors.Join(p.hold(ctx, state, programs, files, restart), p.forget())
+}
 
+// hold starts everything, and stops it.
+func (p *Plane) hold(ctx context.Context, state State, programs *kubernetes.Programs, files []deploy.File, restart <-chan os.Signal) (err error) {
 	report := progress.New(os.Stderr)
 	server, err := apiserver.Start(ctx, apiserver.Options{Programs: programs}, report)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	installed, err := installation.Install(ctx, installation.Options{Server: server, Program: p.program(), Log: os.Stderr}, report)
+	installed, err := installation.Install(ctx,
+		installation.Options{Server: server, Program: p.program(), Manifests: files, Log: os.Stderr}, report)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, installed.Stop()) }()
-	if err := p.tell(server, programs.Release); err != nil {
-		return err
-	}
-	return p.serve(ctx, installed, programs.Release, restart)
-}
-
-// tell makes the plane known.
-func (p *Plane) tell(server *apiserver.Server, release string) error {
 	kubeconfig, err := server.Kubeconfig()
 	if err != nil {
 		return fmt.Errorf("make the kubeconfig: %w", err)
@@ -56,29 +68,30 @@ func (p *Plane) tell(server *apiserver.Server, release string) error {
 	if err := p.write("kubeconfig", kubeconfig); err != nil {
 		return err
 	}
-	return p.writeState(State{PID: os.Getpid(), Release: release, Starts: 1})
+	return p.serve(ctx, state, installed, restart)
 }
 
-// serve starts the webhook anew whenever it is told to.
-func (p *Plane) serve(ctx context.Context, installed *installation.Installation, release string, restart <-chan os.Signal) error {
-	for state := (State{PID: os.Getpid(), Release: release, Starts: 1}); ; {
+// serve tells of each start of the webhook, and starts it anew whenever it is told to.
+func (p *Plane) serve(ctx context.Context, state State, installed *installation.Installation, restart <-chan os.Signal) error {
+	for {
+		state.Starts++
+		if err := p.tell(state); err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-restart:
 		}
-		state.Starts++
 		state.Problem = ""
 		if err := installed.Restart(ctx); err != nil {
 			state.Problem = err.Error()
 		}
-		if err := p.writeState(state); err != nil {
-			return err
-		}
 	}
 }
 
-func (p *Plane) writeState(state State) error {
+// tell makes the state known.
+func (p *Plane) tell(state State) error {
 	content, err := json.Marshal(state)
 	if err != nil {
 		return err
@@ -87,7 +100,11 @@ func (p *Plane) writeState(state State) error {
 }
 
 // forget removes what leads to a plane that runs.
-func (p *Plane) forget() {
-	_ = os.Remove(p.file("state"))
-	_ = os.Remove(p.Kubeconfig())
+func (p *Plane) forget() (err error) {
+	for _, path := range []string{p.file("state"), p.Kubeconfig()} {
+		if removed := os.Remove(path); !errors.Is(removed, fs.ErrNotExist) {
+			err = errors.Join(err, removed)
+		}
+	}
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -28,15 +29,18 @@ const DefaultName = "default"
 // ErrDown says that the plane does not run.
 var ErrDown = errors.New("it is not up: `bin/controlplane up` starts it")
 
+// ErrStarting says that the plane does not answer yet.
+var ErrStarting = errors.New("it is starting: try again in a moment")
+
 // Plane is one API server that goes on in the background, whether it runs or not.
 type Plane struct {
 	Dir string
 }
 
-// Open names the plane; it may not run.
+// Open names the plane; it may not run, and may never have.
 func Open(name string) (*Plane, error) {
-	dir, err := cachedir.Make("controlplane", "up", name)
-	return &Plane{Dir: dir}, err
+	planes, err := cachedir.Make("controlplane", "up")
+	return &Plane{Dir: filepath.Join(planes, name)}, err
 }
 
 // Kubeconfig is there while the plane runs.
@@ -56,30 +60,57 @@ func (p *Plane) file(elem ...string) string {
 
 // State is what the holding process tells the others.
 type State struct {
-	PID     int
-	Release string // of Kubernetes
-	Starts  int    // how often the webhook was started
-	Problem string // why it could not be, the last time
+	PID       int
+	Release   string // of Kubernetes
+	Manifests string // which those of deploy/ are, by a hash
+	Starts    int    // how often the webhook was started; 0: everything is starting
+	Problem   string // why it could not be, the last time
 }
 
-// State returns what runs; ErrDown if nothing does.
-func (p *Plane) State() (State, error) {
-	if free, ok := cachedir.TryLock(p.file("lock")); ok {
-		free()
-		return State{}, ErrDown
+// State returns what runs or is starting; ErrDown if nothing does.
+func (p *Plane) State() (state State, err error) {
+	held, err := p.held()
+	if err != nil {
+		return state, err
+	}
+	if !held {
+		return state, ErrDown
 	}
 	content, err := os.ReadFile(p.file("state"))
-	if errors.Is(err, os.ErrNotExist) {
-		return State{}, ErrDown // it is starting
+	if errors.Is(err, fs.ErrNotExist) {
+		return state, ErrDown // for the moment that is left until it is written
 	}
-	var state State
 	if err == nil {
 		err = json.Unmarshal(content, &state)
 	}
 	if err != nil {
-		return State{}, fmt.Errorf("read the state of the control plane: %w", err)
+		return state, fmt.Errorf("read the state of the control plane: %w", err)
 	}
 	return state, nil
+}
+
+// Ready is State, but the error is ErrStarting until everything has been started.
+func (p *Plane) Ready() (State, error) {
+	state, err := p.State()
+	if err == nil && state.Starts == 0 {
+		err = ErrStarting
+	}
+	return state, err
+}
+
+// held reports whether there is a process that holds the plane.
+func (p *Plane) held() (bool, error) {
+	unlock, err := cachedir.TryLock(p.file("lock"))
+	switch {
+	case errors.Is(err, cachedir.ErrLocked):
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist): // there never was one
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	unlock()
+	return false, nil
 }
 
 // write replaces a file in one step, so that nobody reads half of it.
@@ -112,12 +143,12 @@ func (p *Plane) end(ctx context.Context, pid int) error {
 		return fmt.Errorf("stop process %d: %w", pid, err)
 	}
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, stopLimit, true, func(context.Context) (bool, error) {
-		free, ok := cachedir.TryLock(p.file("lock"))
-		if ok {
-			free()
-		}
-		return ok, nil
+		held, err := p.held()
+		return !held, err
 	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // it has been told, and ends by itself
+	}
 	if err != nil {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 		return fmt.Errorf("process %d did not end within %s and was killed: its log is %s", pid, stopLimit, p.Log())

@@ -17,13 +17,13 @@ import (
 )
 
 // statusLimit is how long an answer is waited for.
-const statusLimit = 5 * time.Second
+const statusLimit = 3 * time.Second
 
 // PrintStatus writes how the plane is. The error says what is wrong, if something is.
 func (p *Plane) PrintStatus(ctx context.Context, out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	defer table.Flush()
-	state, err := p.State()
+	state, err := p.Ready()
 	if err != nil {
 		fmt.Fprintln(table, "control plane\tnot up")
 		return err
@@ -41,7 +41,7 @@ func (p *Plane) PrintStatus(ctx context.Context, out io.Writer) error {
 	defer cancel()
 	if err := serving.Wait(ctx, config, &progress.Step{}); err != nil {
 		fmt.Fprintf(table, "webhook\tdoes not answer: %v\n", err)
-		return errSilent
+		return errUnanswered
 	}
 	fmt.Fprintln(table, "webhook\tdenies and mirrors")
 	return nil
@@ -49,7 +49,7 @@ func (p *Plane) PrintStatus(ctx context.Context, out io.Writer) error {
 
 var errDead = errors.New("the API server does not answer: `bin/controlplane up` starts everything anew")
 
-var errSilent = errors.New("the webhook does not answer: `bin/controlplane up` starts it anew")
+var errUnanswered = errors.New("the webhook does not answer: `bin/controlplane up` starts it anew")
 
 // answers returns how to reach the API server, if that is ready.
 func (p *Plane) answers(ctx context.Context) (*rest.Config, error) {

@@ -12,10 +12,12 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/tools/cachedir"
 	"github.com/image-webhook/image-webhook/tools/command"
 	"github.com/image-webhook/image-webhook/tools/controlplane/apiserver"
 	"github.com/image-webhook/image-webhook/tools/controlplane/installation"
+	"github.com/image-webhook/image-webhook/tools/gobuild"
 	"github.com/image-webhook/image-webhook/tools/kubernetes"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
@@ -23,11 +25,17 @@ import (
 // startLimit bounds the start of everything that has been built.
 const startLimit = 3 * time.Minute
 
+// Needs are the programs of Kubernetes that a plane consists of.
+var Needs = append([]string{"kubectl"}, apiserver.Needs...)
+
 // Up builds what is missing and the webhook of the module in root, and starts the
 // plane; holder is the command that calls Hold. If the plane runs, its webhook is
 // started anew, and what the API server has stored stays.
 func (p *Plane) Up(ctx context.Context, programs *kubernetes.Programs, root string, holder []string, report *progress.Reporter) error {
-	if err := programs.Build(ctx, report, append([]string{"kubectl"}, apiserver.Needs...)...); err != nil {
+	if err := programs.Build(ctx, report, Needs...); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(p.program()), 0o755); err != nil {
 		return err
 	}
 	unlock, err := cachedir.Lock(ctx, p.file("up.lock"), func(wait func() error) error {
@@ -38,17 +46,22 @@ func (p *Plane) Up(ctx context.Context, programs *kubernetes.Programs, root stri
 	}
 	defer unlock()
 	state, err := p.running(ctx, report)
-	running := err == nil
+	runs := err == nil
 	if err != nil && !errors.Is(err, ErrDown) {
 		return err
 	}
-	if running && state.Release != programs.Release {
-		return fmt.Errorf("it is up with Kubernetes %s, not %s: end it first with `bin/controlplane down`", state.Release, programs.Release)
+	if runs {
+		err = p.check(state, programs, root)
+	} else {
+		err = p.forget() // a holder that was killed
+	}
+	if err != nil {
+		return err
 	}
 	if err := p.prepare(ctx, programs, root, report); err != nil {
 		return err
 	}
-	if running {
+	if runs {
 		return report.Step("start the webhook anew", func(*progress.Step) error { return p.restart(ctx, state) })
 	}
 	return report.Step("start etcd, kube-apiserver "+programs.Release+" and the webhook", func(*progress.Step) error {
@@ -57,9 +70,12 @@ func (p *Plane) Up(ctx context.Context, programs *kubernetes.Programs, root stri
 }
 
 // running returns the state of a plane whose API server answers. One whose API server
-// has died is ended.
+// has died is ended; one that is starting, for an `up` that was killed, is waited for.
 func (p *Plane) running(ctx context.Context, report *progress.Reporter) (State, error) {
 	state, err := p.State()
+	if err == nil && state.Starts == 0 {
+		state, err = p.until(ctx, startedSince(0))
+	}
 	if err != nil {
 		return state, err
 	}
@@ -73,11 +89,29 @@ func (p *Plane) running(ctx context.Context, report *progress.Reporter) (State, 
 	return State{}, ErrDown
 }
 
+// check refuses what starting the webhook anew would not bring about.
+func (p *Plane) check(state State, programs *kubernetes.Programs, root string) error {
+	const remedy = "end it first with `bin/controlplane down`"
+	if state.Release != programs.Release {
+		return fmt.Errorf("it is up with Kubernetes %s, not %s: %s", state.Release, programs.Release, remedy)
+	}
+	_, manifests, err := readManifests(root)
+	if err == nil && manifests != state.Manifests {
+		return fmt.Errorf("deploy/ has changed since it was installed: %s", remedy)
+	}
+	return err
+}
+
+// readManifests reads deploy/ of a working tree, and a hash of it.
+func readManifests(root string) (files []deploy.File, hash string, err error) {
+	if files, err = deploy.Read(os.DirFS(filepath.Join(root, "deploy"))); err != nil {
+		return nil, "", fmt.Errorf("read deploy/: %w", err)
+	}
+	return files, gobuild.Hash(fmt.Append(nil, files)), nil
+}
+
 // prepare makes the programs of the plane: the webhook, and a kubectl.
 func (p *Plane) prepare(ctx context.Context, programs *kubernetes.Programs, root string, report *progress.Reporter) error {
-	if err := os.MkdirAll(filepath.Dir(p.program()), 0o755); err != nil {
-		return err
-	}
 	if err := installation.Build(ctx, root, p.program(), report); err != nil {
 		return err
 	}
@@ -104,7 +138,7 @@ func (p *Plane) launch(ctx context.Context, holder []string) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	err = p.await(ctx, cmd.Process.Pid, ended)
+	err = p.await(ctx, ended)
 	if err != nil {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 		<-ended
@@ -112,23 +146,45 @@ func (p *Plane) launch(ctx context.Context, holder []string) error {
 	return err
 }
 
-// await waits until the process has told its state, or has ended.
-func (p *Plane) await(ctx context.Context, pid int, ended chan error) error {
-	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, startLimit, true, func(context.Context) (bool, error) {
+// await waits until the holding process has started everything, or has ended.
+func (p *Plane) await(ctx context.Context, ended chan error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
 		select {
 		case err := <-ended:
 			ended <- err // for whoever waits for the end
 			said, _ := os.ReadFile(p.Log())
-			return false, &command.Error{Args: []string{"controlplane"}, Err: err, Output: string(said)}
-		default:
+			stop(&command.Error{Args: []string{"controlplane"}, Err: err, Output: string(said)})
+		case <-ctx.Done():
 		}
-		state, err := p.State()
-		return err == nil && state.PID == pid, nil
+	}()
+	_, err := p.until(ctx, func(state State, err error) (bool, error) {
+		if errors.Is(err, ErrDown) { // it has hardly begun
+			return false, nil
+		}
+		return state.Starts > 0, err
+	})
+	return err
+}
+
+// startedSince is for until: the webhook has been started again.
+func startedSince(before int) func(State, error) (bool, error) {
+	return func(state State, err error) (bool, error) { return state.Starts > before, err }
+}
+
+// until waits until something is done, by the state.
+func (p *Plane) until(ctx context.Context, done func(State, error) (bool, error)) (state State, err error) {
+	ctx, stop := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("nothing after %s: its log is %s", startLimit, p.Log()))
+	defer stop()
+	err = wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(context.Context) (bool, error) {
+		state, err = p.State()
+		return done(state, err)
 	})
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return state, context.Cause(ctx)
 	}
-	return err
+	return state, err
 }
 
 // restart has the holding process start the webhook anew.
@@ -136,13 +192,9 @@ func (p *Plane) restart(ctx context.Context, before State) error {
 	if err := syscall.Kill(before.PID, syscall.SIGHUP); err != nil {
 		return fmt.Errorf("tell process %d: %w", before.PID, err)
 	}
-	var state State
-	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, startLimit, true, func(context.Context) (done bool, err error) {
-		state, err = p.State()
-		return state.Starts > before.Starts, err
-	})
+	state, err := p.until(ctx, startedSince(before.Starts))
 	if err == nil && state.Problem != "" {
-		err = fmt.Errorf("the webhook does not start, and the one before goes on: %s", state.Problem)
+		err = fmt.Errorf("the webhook does not start, and the one before goes on: %s: its log is %s", state.Problem, p.Log())
 	}
 	return err
 }

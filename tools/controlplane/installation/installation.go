@@ -29,9 +29,11 @@ import (
 // Options say what to install where.
 type Options struct {
 	Server  *apiserver.Server
-	Program string    // the webhook, as Build makes it
-	Args    []string  // of the webhook, after the Deployment's
-	Log     io.Writer // what the Jobs and the webhook say
+	Program string // the webhook, as Build makes it
+	// Manifests are those of deploy/; nil: as they were when this program was built.
+	Manifests []deploy.File
+	Args      []string  // of the webhook, after the Deployment's
+	Log       io.Writer // what the Jobs and the webhook say
 }
 
 // Installation is an installed webhook. It ends with Stop; the objects stay.
@@ -64,17 +66,29 @@ func Install(ctx context.Context, o Options, report *progress.Reporter) (*Instal
 }
 
 func (i *Installation) install(ctx context.Context, step *progress.Step) error {
-	for _, file := range deploy.Files() {
+	if i.Manifests == nil {
+		i.Manifests = deploy.Files()
+	}
+	for _, file := range i.Manifests {
 		step.SetDetail(file.Name)
-		objects, err := i.applier.apply(ctx, file.Content)
-		for _, object := range objects {
-			err = errors.Join(err, i.bringAbout(ctx, object))
-		}
-		if err != nil {
+		if err := i.installOne(ctx, file); err != nil {
 			return fmt.Errorf("deploy/%s: %w", file.Name, err)
 		}
 	}
 	return serving.Wait(ctx, i.Server.Config, step)
+}
+
+func (i *Installation) installOne(ctx context.Context, file deploy.File) error {
+	objects, err := i.applier.apply(ctx, file.Content)
+	if err != nil {
+		return err
+	}
+	for _, object := range objects {
+		if err := i.bringAbout(ctx, object); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // bringAbout does what a cluster does about an object.
@@ -110,7 +124,8 @@ func (i *Installation) Restart(ctx context.Context) error {
 	if err := i.start(ctx); err != nil {
 		return err
 	}
-	return old.Stop()
+	_ = old.Stop() // how it ended does not matter any more: it may have crashed long ago
+	return nil
 }
 
 // Stop ends the webhook's process.

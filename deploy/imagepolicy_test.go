@@ -3,10 +3,22 @@ package deploy_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/image-webhook/image-webhook/webhook/admission"
+	"github.com/image-webhook/image-webhook/webhook/image"
 )
 
 // The pairs that certificates.sh makes prove their owners, for what they are made for
@@ -51,5 +63,87 @@ func TestCertificatesForThePlugin(t *testing.T) {
 		if info, err := os.Stat(filepath.Join(dir, tt.name+".key")); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s.key has mode %v, %v", tt.name, info.Mode(), err)
 		}
+	}
+}
+
+// The static pod fits the other files, the node, and the Deployment: what fails here
+// would switch the plugin off, and with defaultAllow nobody would notice.
+func TestStaticPod(t *testing.T) {
+	const file = "image-policy/static-pod.yaml"
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := decode(t, file, content).typed.(*corev1.Pod)
+	container, flags := pod.Spec.Containers[0], map[string]string{}
+	for _, arg := range container.Args[1:] {
+		name, value, _ := strings.Cut(arg, "=")
+		flags[name] = value
+	}
+	deployed := webhookContainer(t, load(t))
+	const folder = "/etc/kubernetes/image-webhook"
+	host, port, err := net.SplitHostPort(flags["--server-addr"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	probe := container.LivenessProbe.HTTPGet
+	type seen struct {
+		HostNetwork                                      bool
+		Class                                            string
+		Command, Image, Host, Port, Node, Mount, Mirrors string
+	}
+	want := seen{true, "system-node-critical 2000001000", fmt.Sprint(deployed.Command), deployed.Image, host, port, folder, folder, mirrorsOf(deployed)}
+	got := seen{
+		pod.Spec.HostNetwork, fmt.Sprint(pod.Spec.PriorityClassName, " ", *pod.Spec.Priority), fmt.Sprint(container.Command), container.Image,
+		probe.Host, probe.Port.String(), pod.Spec.Volumes[0].HostPath.Path, container.VolumeMounts[0].MountPath, mirrorsOf(container),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the static pod (-want +got):\n%s", diff)
+	}
+	for _, flag := range []string{"--tls-cert", "--tls-key", "--client-ca-file"} {
+		if filepath.Dir(flags[flag]) != folder {
+			t.Errorf("%s is %s", flag, flags[flag])
+		}
+	}
+	kubeconfig, err := os.ReadFile("image-policy/kubeconfig.yaml")
+	if err != nil || !strings.Contains(string(kubeconfig), "server: https://"+flags["--server-addr"]+"/image-policy\n") {
+		t.Errorf("the kubeconfig does not lead to %s: %v", flags["--server-addr"], err)
+	}
+}
+
+// mirrorsOf is a container's flag of the mirrors.
+func mirrorsOf(container corev1.Container) string {
+	for _, arg := range container.Args {
+		if strings.HasPrefix(arg, "--registry-mirrors=") {
+			return arg
+		}
+	}
+	return ""
+}
+
+// The namespaces that the configurations leave out are those that /image-policy
+// spares: a cluster needs them to start.
+func TestThePluginSparesTheSameNamespaces(t *testing.T) {
+	policy := image.Policy{}
+	var err error
+	if policy.Disallowed, err = image.ParseTags("latest"); err != nil {
+		t.Fatal(err)
+	}
+	handler := admission.ImageReviews(slog.New(slog.DiscardHandler), policy)
+	allowed := func(namespace string) bool {
+		body := `{"apiVersion":"imagepolicy.k8s.io/v1alpha1","kind":"ImageReview","spec":{"containers":[{"image":"nginx:latest"}],"namespace":"` + namespace + `"}}`
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/image-policy", strings.NewReader(body))
+		request.Header.Set("Content-Type", "application/json")
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, request)
+		return strings.Contains(answer.Body.String(), `"allowed":true`)
+	}
+	for _, namespace := range leftOut {
+		if !allowed(namespace) {
+			t.Errorf("%s is judged", namespace)
+		}
+	}
+	if allowed("default") {
+		t.Error("default is spared too")
 	}
 }

@@ -5,11 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -40,18 +42,20 @@ type imagePolicy struct {
 	process *installation.Process
 }
 
-// startImagePolicy starts the API server, and no webhook yet.
-func startImagePolicy(t *testing.T, defaultAllow string) *imagePolicy {
+// startImagePolicy starts the API server, and no webhook yet. Pairs of words are
+// replaced in admission-configuration.yaml.
+func startImagePolicy(t *testing.T, replaced ...string) *imagePolicy {
 	t.Helper()
-	p := &imagePolicy{dir: t.TempDir(), addr: freeAddress(t)}
-	certificates(t, p.dir)
-	p.copyFile(t, "kubeconfig.yaml")
-	p.copyFile(t, "admission-configuration.yaml", "defaultAllow: true", "defaultAllow: "+defaultAllow, "TTL: 30", "TTL: -1", "TTL: 5", "TTL: -1")
+	p := &imagePolicy{addr: freeAddress(t)}
 	var err error
-	p.plane, err = start(func(string) (map[string][]string, error) {
+	p.plane, err = start(func(dir string) (map[string][]string, error) {
+		p.dir = dir
+		p.certificates(t)
+		p.copyFile(t, "kubeconfig.yaml")
+		p.copyFile(t, "admission-configuration.yaml", replaced...)
 		return map[string][]string{
 			"enable-admission-plugins":      {"ImagePolicyWebhook"},
-			"admission-control-config-file": {filepath.Join(p.dir, "admission-configuration.yaml")},
+			"admission-control-config-file": {filepath.Join(dir, "admission-configuration.yaml")},
 		}, nil
 	})
 	if err != nil {
@@ -61,34 +65,43 @@ func startImagePolicy(t *testing.T, defaultAllow string) *imagePolicy {
 	return p
 }
 
-// freeAddress is an address on which nobody listens.
+// Words of admission-configuration.yaml, and what to put there.
+var (
+	failClosed = []string{"defaultAllow: true", "defaultAllow: false"}
+	forgetful  = []string{"allowTTL: 30", "allowTTL: -1", "denyTTL: 5", "denyTTL: -1"} // the tests change the answers
+)
+
+// freeAddress is an address on which nobody listens. The API server is told of it long
+// before the webhook is started there, so it is none that the kernel gives to whoever
+// asks for any port: those begin at 32768.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(20000+rand.IntN(12000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // certificates writes what certificates.sh makes, where there is no openssl too.
-func certificates(t *testing.T, dir string) {
+func (p *imagePolicy) certificates(t *testing.T) {
 	t.Helper()
-	ca := servertest.NewCA(t, t.TempDir())
-	content, err := os.ReadFile(ca.File)
-	if err != nil {
+	ca := servertest.NewCA(t, p.dir)
+	if err := os.Rename(ca.File, filepath.Join(p.dir, "ca.crt")); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(dir, "ca.crt"), content)
 	for name, use := range map[string]x509.ExtKeyUsage{"server": x509.ExtKeyUsageServerAuth, "client": x509.ExtKeyUsageClientAuth} {
 		pair := ca.Issue(t, use)
 		key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(dir, name+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}))
-		write(t, filepath.Join(dir, name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+		write(t, filepath.Join(p.dir, name+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}))
+		write(t, filepath.Join(p.dir, name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
 	}
 }
 
@@ -112,6 +125,11 @@ func (p *imagePolicy) adapted(t *testing.T, name string, replaced ...string) str
 	if err != nil {
 		t.Fatal(err)
 	}
+	for i := 0; i < len(replaced); i += 2 {
+		if !strings.Contains(string(content), replaced[i]) {
+			t.Fatalf("%s does not say %q", name, replaced[i])
+		}
+	}
 	return strings.NewReplacer(append(replaced, nodeFolder, p.dir, nodeAddress, p.addr)...).Replace(string(content))
 }
 
@@ -122,8 +140,11 @@ func (p *imagePolicy) startServer(t *testing.T) {
 	if err := yaml.UnmarshalStrict([]byte(p.adapted(t, "static-pod.yaml")), &pod); err != nil {
 		t.Fatal(err)
 	}
-	var err error
-	p.process, err = installation.StartProcess(t.Context(), program, pod.Spec.Containers[0].Args, t.Output())
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.process, err = installation.StartProcess(t.Context(), path, pod.Spec.Containers[0].Args, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +196,7 @@ func (p *plane) debug(t *testing.T, namespace, name, container string) (*corev1.
 
 func TestImagePolicy(t *testing.T) {
 	t.Parallel()
-	p := startImagePolicy(t, "true")
+	p := startImagePolicy(t, forgetful...)
 	namespace := p.namespace(t, nil)
 
 	// Without a webhook pods come in.
@@ -215,7 +236,7 @@ func TestImagePolicy(t *testing.T) {
 // With defaultAllow: false nothing comes in without a webhook, and with one again.
 func TestImagePolicyFailsClosed(t *testing.T) {
 	t.Parallel()
-	p := startImagePolicy(t, "false")
+	p := startImagePolicy(t, slices.Concat(failClosed, forgetful)...)
 	_, err := p.try(t, newPod("kube-system", "web", "quay.io/team/app:1.2"))
 	mustForbid(t, err, "connection refused")
 	p.startServer(t)
@@ -254,7 +275,7 @@ func (p *imagePolicy) mustNotAnswerStrangers(t *testing.T) {
 // sees the mirrored image, names the one that was written, and knows no modes.
 func TestImagePolicyBesideTheWebhooks(t *testing.T) {
 	t.Parallel()
-	p := startImagePolicy(t, "true")
+	p := startImagePolicy(t)
 	if err := p.install("--image-pull-policy=Always"); err != nil {
 		t.Fatal(err)
 	}

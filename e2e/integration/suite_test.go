@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -31,26 +32,17 @@ const root = "../.."
 // all is the context of what outlives a test; Ctrl-C ends it.
 var all, interrupt = context.WithCancel(context.Background())
 
-// planes are the API servers of this run, each started when a test first needs it.
-var planes struct {
-	sync.Mutex
-	started []*plane
-}
-
-// program is the webhook, built with the first of them.
-var program string
-
 func TestMain(m *testing.M) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
 		interrupt()
-		_ = stopPlanes() // there is nobody left to tell
+		_ = started.stop() // there is nobody left to tell
 		os.Exit(130)
 	}()
 	code := m.Run()
-	if err := stopPlanes(); err != nil {
+	if err := started.stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
@@ -58,22 +50,61 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// stopPlanes ends what the tests have started.
-func stopPlanes() (err error) {
-	planes.Lock() // and for good: nothing starts any more
-	for _, p := range planes.started {
-		err = errors.Join(err, p.stop())
+// stack is what is to be stopped in the end.
+type stack struct {
+	sync.Mutex
+	stops []func() error
+	ended bool
+}
+
+var started stack
+
+// push adds something that has been started; at the end of everything it is stopped
+// at once.
+func (s *stack) push(stop func() error) error {
+	s.Lock()
+	defer s.Unlock()
+	if s.ended {
+		return errors.Join(errors.New("the tests have ended"), stop())
 	}
-	planes.started = nil
+	s.stops = append(s.stops, stop)
+	return nil
+}
+
+// stop stops the last that was started first.
+func (s *stack) stop() (err error) {
+	s.Lock()
+	defer s.Unlock()
+	s.ended = true
+	for _, stop := range slices.Backward(s.stops) {
+		err = errors.Join(err, stop())
+	}
+	s.stops = nil
 	return err
 }
+
+// program builds the webhook, once.
+var program = sync.OnceValues(func() (string, error) {
+	dir, free, err := apiserver.NewFolder(all)
+	if err != nil {
+		return "", err
+	}
+	err = started.push(func() error {
+		defer free()
+		return os.RemoveAll(dir)
+	})
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "image-webhook")
+	return path, installation.Build(all, root, path, report())
+})
 
 // plane is an API server with what the tests speak to it by.
 type plane struct {
 	*apiserver.Server
 	client  clientset.Interface
 	objects dynamic.Interface
-	webhook *installation.Installation
 }
 
 // report is where a person sees what takes long.
@@ -81,8 +112,6 @@ func report() *progress.Reporter { return progress.New(os.Stderr) }
 
 // start starts an API server with further flags, without the webhook.
 func start(flags func(dir string) (map[string][]string, error)) (*plane, error) {
-	planes.Lock()
-	defer planes.Unlock()
 	version, err := kubernetes.FromEnvironment(root)
 	if err != nil {
 		return nil, err
@@ -95,16 +124,12 @@ func start(flags func(dir string) (map[string][]string, error)) (*plane, error) 
 	if err != nil {
 		return nil, err
 	}
-	p := &plane{Server: server}
-	planes.started = append(planes.started, p)
-	if program == "" {
-		program = filepath.Join(server.Dir, "image-webhook")
-		if err := installation.Build(all, root, program, report()); err != nil {
-			return nil, err
-		}
+	if err := started.push(server.Stop); err != nil {
+		return nil, err
 	}
 	config := rest.CopyConfig(server.Config)
 	config.WarningHandlerWithContext = warnings{}
+	p := &plane{Server: server}
 	if p.client, err = clientset.NewForConfig(config); err != nil {
 		return nil, err
 	}
@@ -113,21 +138,21 @@ func start(flags func(dir string) (map[string][]string, error)) (*plane, error) 
 }
 
 // install installs the webhook, with further arguments.
-func (p *plane) install(args ...string) (err error) {
+func (p *plane) install(args ...string) error {
+	path, err := program()
+	if err != nil {
+		return err
+	}
 	log, err := os.Create(filepath.Join(p.Dir, "webhook.log"))
 	if err != nil {
 		return err
 	}
-	p.webhook, err = installation.Install(all,
-		installation.Options{Server: p.Server, Program: program, Args: args, Log: log}, report())
-	return err
-}
-
-func (p *plane) stop() (err error) {
-	if p.webhook != nil {
-		err = p.webhook.Stop()
+	installed, err := installation.Install(all,
+		installation.Options{Server: p.Server, Program: path, Args: args, Log: log}, report())
+	if err != nil {
+		return err
 	}
-	return errors.Join(err, p.Server.Stop())
+	return started.push(installed.Stop)
 }
 
 // warnings collects what the API server warns about, for the context of collect.

@@ -27,8 +27,8 @@ GINKGO = E2E=1 go tool ginkgo run $$(test -t 1 || echo --no-color) --fail-on-emp
 
 .PHONY: demo
 demo: tools ## From nothing to a page out of a mirror, by the scripts for doing it by hand
-	@$(CLUSTER) engine; case $$? in \
-		0) $(MAKE) --no-print-directory demo-cluster ;; \
+	@engine=$$($(CLUSTER) engine); case $$? in \
+		0) $(MAKE) --no-print-directory demo-cluster ENGINE=$$engine ;; \
 		3) $(MAKE) --no-print-directory demo-controlplane ;; \
 		*) exit 1 ;; esac
 
@@ -55,6 +55,9 @@ demo-controlplane: tools
 		'    how the webhook is installed by its manifests, as two replicas behind a Service,' \
 		'    what is refused while it is away, and what is not,' \
 		'    a pod that runs an image out of a mirror, and the page that it serves.'
+	@printf '\n--- To go on by hand:\n\n%s\n%s\n' \
+		'eval "$$($(CONTROLPLANE) env)"    # points kubectl at this API server' \
+		'make down                         # ends it'
 
 .PHONY: controlplane
 controlplane: tools ## Start an API server with the webhook of this checkout, without containers

@@ -41,6 +41,7 @@ asked_again() {
 }
 
 needs_webhook
+[ -n "$(kubectl get nodes -o name)" ] || fail "without nodes the webhook is no pod that could go away: \`make up\` makes a cluster"
 fresh_namespace
 replicas=$(kubectl get deployment webhook -n image-webhook -o jsonpath='{.spec.replicas}')
 if [ "$replicas" -eq 0 ]; then # of a run that was killed

@@ -53,10 +53,12 @@ kind_only() {
 	local nodes name provider
 	nodes=$(kubectl get nodes --request-timeout=10s -o jsonpath='{range .items[*]}{.metadata.name} {.spec.providerID}{"\n"}{end}' 2>&1) ||
 		fail "kubectl reaches no cluster whose nodes it may list (${nodes##*$'\n'}): \`make up\` makes one, and eval \"\$(bin/cluster env)\" points kubectl at it"
+	[ -n "$nodes" ] ||
+		fail "the cluster $(kubectl config current-context) has no nodes, so it is none of kind's: set ANY_CLUSTER=1 if you mean this cluster"
 	while read -r name provider; do
 		case $provider in
 		kind://*) ;;
-		*) fail "node ${name:-(none)} of the cluster $(kubectl config current-context) is none of kind's: set ANY_CLUSTER=1 if you mean this cluster" ;;
+		*) fail "node $name of the cluster $(kubectl config current-context) is none of kind's: set ANY_CLUSTER=1 if you mean this cluster" ;;
 		esac
 	done <<<"$nodes"
 }

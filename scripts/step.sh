@@ -20,7 +20,8 @@ next=10
 while kill -0 "$pid" 2>/dev/null; do
 	sleep 0.1
 	if [ "$(elapsed)" -ge $next ]; then
-		echo "  … $name, ${next}s so far: $(tail -n 1 "$log" | cut -c 1-60)" >&2
+		detail=$(tail -n 1 "$log" | cut -c 1-60)
+		echo "  … $name, ${next}s so far${detail:+: $detail}" >&2
 		next=$((next + 10))
 	fi
 done

@@ -7,7 +7,7 @@
 //	cluster status    how the cluster and the webhook in it are
 //	cluster env       shell commands that point kubectl at the cluster
 //	cluster down      delete the cluster
-//	cluster engine    find the container engine, or install one
+//	cluster engine    print which container engine is used, and install one if there is none
 //
 // It ends with 3 where there is no container engine and none can be installed, with 2
 // for a mistake in the command line and with 1 for any other failure.
@@ -16,6 +16,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -87,9 +88,13 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		return shellenv.Print(stdout, c.Kubeconfig(), filepath.Dir(c.KubectlPath()))
 	})
 	verb("down", "Delete the cluster", func(ctx context.Context, c *devcluster.Cluster) error { return c.Down(ctx) })
-	cli.AddVerb(root, "engine", "Find the container engine, or install one", func(c *cobra.Command) error {
-		_, err := engine.Ensure(c.Context(), report)
-		return withCode(err)
+	cli.AddVerb(root, "engine", "Print which container engine is used, and install one if there is none", func(c *cobra.Command) error {
+		found, err := engine.Ensure(c.Context(), report)
+		if err != nil {
+			return withCode(err)
+		}
+		_, err = fmt.Fprintln(stdout, found.Name)
+		return err
 	})
 	return root
 }

@@ -38,7 +38,7 @@ func TestNoEngineHasItsOwnExitCode(t *testing.T) {
 	t.Setenv("ENGINE", "none")
 	for _, verb := range []string{"engine", "up", "status"} {
 		var stdout, stderr bytes.Buffer
-		if exit := run(t.Context(), []string{verb}, &stdout, &stderr); exit != 3 || stderr.String() != "cluster: no container engine: ENGINE=none says so\n" {
+		if exit := run(t.Context(), []string{verb}, &stdout, &stderr); exit != 3 || stderr.String() != "cluster: no container engine: ENGINE=none rules them out: leave ENGINE out, or use `make controlplane`\n" {
 			t.Errorf("%s: exit code %d: %s", verb, exit, stderr.String())
 		}
 	}

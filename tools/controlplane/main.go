@@ -45,7 +45,7 @@ type action func(ctx context.Context, p *background.Plane) error
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	name := background.DefaultName
 	report := progress.New(stderr)
-	root := cli.NewRoot("controlplane", "A real API server with the webhook in front, without containers", stdout, stderr)
+	root := cli.NewRoot("controlplane", "A real API server with the webhook in front, without containers; K8S=1.36 chooses its version", stdout, stderr)
 	root.PersistentFlags().StringVar(&name, "name", name, "which one, to have several")
 	verb := func(use, short string, do action) *cobra.Command {
 		return cli.AddVerb(root, use, short, func(c *cobra.Command) error {
@@ -62,7 +62,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	verb("up", "Start etcd, the API server and the webhook, or the webhook anew if they run", func(ctx context.Context, p *background.Plane) error {
 		return up(ctx, p, name, report)
 	})
-	verb("status", "Show whether they run, and whether the webhook answers", func(ctx context.Context, p *background.Plane) error {
+	verb("status", "Show whether the API server and the webhook answer", func(ctx context.Context, p *background.Plane) error {
 		return p.PrintStatus(ctx, stdout)
 	})
 	verb("env", "Print shell commands that point kubectl at the API server", func(_ context.Context, p *background.Plane) error {
@@ -71,8 +71,8 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		}
 		return shellenv.Print(stdout, p.Kubeconfig(), filepath.Dir(p.KubectlPath()))
 	})
-	verb("down", "End them", func(ctx context.Context, p *background.Plane) error { return p.Down(ctx, report) })
-	verb("hold", "Hold them until told to stop: what `up` leaves running", hold).Hidden = true
+	verb("down", "End etcd, the API server and the webhook", func(ctx context.Context, p *background.Plane) error { return p.Down(ctx, report) })
+	verb("hold", "Hold etcd, the API server and the webhook: what `up` leaves running", hold).Hidden = true
 	cli.AddVerb(root, "build", "Build etcd, kube-apiserver and kubectl, and start nothing", func(c *cobra.Command) error {
 		return build(c.Context(), report)
 	})
@@ -122,17 +122,20 @@ func up(ctx context.Context, p *background.Plane, name string, report *progress.
 	if err := p.Up(ctx, programs, root, []string{self, "hold", "--name", name}, report); err != nil {
 		return err
 	}
-	flag := ""
+	flag, version := "", ""
 	if name != background.DefaultName {
 		flag = " --name " + name
+	}
+	if chosen := os.Getenv("K8S"); chosen != "" {
+		version = "K8S=" + chosen + " "
 	}
 	report.Note(`
 A real API server, %s, with the webhook of this checkout. There are no nodes
 and no controllers: pods are admitted and stored, and run nowhere.
 
   eval "$(bin/controlplane env%[2]s)"   # points kubectl at it
-  bin/controlplane up%[2]s              # after a change: starts the webhook anew
+  %[4]sbin/controlplane up%[2]s              # after a change in webhook/: starts it anew
   bin/controlplane down%[2]s            # ends it all
-  %[3]s   # what the webhook says`, programs.Release, flag, p.Log())
+  %[3]s   # what the webhook says`, programs.Release, flag, p.Log(), version)
 	return nil
 }

@@ -90,7 +90,7 @@ func choose(ctx context.Context) (e *Engine, whyNotDocker, err error) {
 		}
 	case "podman":
 	case "none":
-		return nil, nil, fmt.Errorf("%w: ENGINE=none says so", ErrNone)
+		return nil, nil, fmt.Errorf("%w: ENGINE=none rules them out: leave ENGINE out, or use `make controlplane`", ErrNone)
 	default:
 		return nil, nil, fmt.Errorf("ENGINE=%s is no engine: write ENGINE=docker, ENGINE=podman or ENGINE=none, or leave it out", forced)
 	}

@@ -68,7 +68,7 @@ func TestNoEngineAtAll(t *testing.T) {
 func TestNoEngineIsWanted(t *testing.T) {
 	t.Setenv("ENGINE", "none")
 	_, err := Ensure(t.Context(), progress.New(io.Discard))
-	if !errors.Is(err, ErrNone) || err.Error() != "no container engine: ENGINE=none says so" {
+	if !errors.Is(err, ErrNone) || err.Error() != "no container engine: ENGINE=none rules them out: leave ENGINE out, or use `make controlplane`" {
 		t.Errorf("Ensure returned %v, want ErrNone", err)
 	}
 }

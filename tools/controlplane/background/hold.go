@@ -13,6 +13,7 @@ import (
 
 	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/tools/cachedir"
+	"github.com/image-webhook/image-webhook/tools/command"
 	"github.com/image-webhook/image-webhook/tools/controlplane/apiserver"
 	"github.com/image-webhook/image-webhook/tools/controlplane/installation"
 	"github.com/image-webhook/image-webhook/tools/kubernetes"
@@ -83,9 +84,12 @@ func (p *Plane) serve(ctx context.Context, state State, installed *installation.
 			return nil
 		case <-restart:
 		}
-		state.Problem = ""
+		state.Problem, state.Output = "", ""
 		if err := installed.Restart(ctx); err != nil {
 			state.Problem = err.Error()
+			if failed := (*command.Error)(nil); errors.As(err, &failed) {
+				state.Output = failed.Output
+			}
 		}
 	}
 }

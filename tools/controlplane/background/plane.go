@@ -65,6 +65,7 @@ type State struct {
 	Manifests string // which those of deploy/ are, by a hash
 	Starts    int    // how often the webhook was started; 0: everything is starting
 	Problem   string // why it could not be, the last time
+	Output    string // what it said then
 }
 
 // State returns what runs or is starting; ErrDown if nothing does.

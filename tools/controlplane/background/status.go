@@ -43,7 +43,11 @@ func (p *Plane) PrintStatus(ctx context.Context, out io.Writer) error {
 		fmt.Fprintf(table, "webhook\tdoes not answer: %v\n", err)
 		return errUnanswered
 	}
-	fmt.Fprintln(table, "webhook\tdenies and mirrors")
+	which := ""
+	if state.Problem != "" {
+		which = ", but is an older one: the last one did not start"
+	}
+	fmt.Fprintf(table, "webhook\tdenies and mirrors%s\n", which)
 	return nil
 }
 

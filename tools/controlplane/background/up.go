@@ -194,7 +194,7 @@ func (p *Plane) restart(ctx context.Context, before State) error {
 	}
 	state, err := p.until(ctx, startedSince(before.Starts))
 	if err == nil && state.Problem != "" {
-		err = fmt.Errorf("the webhook does not start, and the one before goes on: %s: its log is %s", state.Problem, p.Log())
+		err = &command.Error{Err: fmt.Errorf("the new webhook does not start, and the one before goes on: %s", state.Problem), Output: state.Output}
 	}
 	return err
 }

@@ -98,6 +98,9 @@ func (m mode) expect(w way, image picture) wanted {
 }
 
 func TestMatrix(t *testing.T) {
+	if tally.all.Load() > 0 {
+		t.Skip("its objects are there already: it runs once with each API server")
+	}
 	p := standard(t)
 	for _, c := range cases() {
 		t.Run(c.title(), func(t *testing.T) {

@@ -177,17 +177,28 @@ func TestHandlerBoundsTheMemory(t *testing.T) {
 	inFlight.Release(maxInFlight)
 }
 
-// What counts is what a body decodes to: an empty container is two bytes of JSON.
-func TestHandlerCountsObjects(t *testing.T) {
-	objects := func(n int) string {
-		list := strings.TrimSuffix(strings.Repeat("{},", n), ",")
-		return join(uid, pod, create, `"object":{"spec":{"volumes":[`+list+`]}}`)
-	}
-	if got := ask(t.Context(), objects(smallBody)); got != http.StatusOK {
-		t.Errorf("many objects: status %d, want 200", got)
-	}
-	if got := ask(t.Context(), objects(maxInFlight/objectSize)); got != http.StatusRequestEntityTooLarge {
-		t.Errorf("too many objects: status %d, want 413", got)
+// What counts is what a body decodes to: an empty container is two bytes of JSON, and
+// what is none in its place takes as much.
+func TestHandlerCountsElements(t *testing.T) {
+	for _, tt := range []struct {
+		element string
+		many    int // the status with many
+	}{
+		{"{}", http.StatusOK},
+		{"null", http.StatusOK},
+		{"0", http.StatusBadRequest},
+		{`""`, http.StatusBadRequest},
+	} {
+		listOf := func(n int) string {
+			list := strings.TrimSuffix(strings.Repeat(tt.element+",", n), ",")
+			return join(uid, pod, create, `"object":{"spec":{"volumes":[`+list+`]}}`)
+		}
+		if got := ask(t.Context(), listOf(smallBody)); got != tt.many {
+			t.Errorf("many of %s: status %d, want %d", tt.element, got, tt.many)
+		}
+		if got := ask(t.Context(), listOf(maxInFlight/elementSize)); got != http.StatusRequestEntityTooLarge {
+			t.Errorf("too many of %s: status %d, want 413", tt.element, got)
+		}
 	}
 	takeAll(t)
 	inFlight.Release(maxInFlight)

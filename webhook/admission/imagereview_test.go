@@ -150,7 +150,7 @@ func TestImageReviewsRefuseBodies(t *testing.T) {
 
 // The bounds are those of AdmissionReviews.
 func TestImageReviewsRefuseRequests(t *testing.T) {
-	large := imageReviewWith(`,"spec":{"containers":[` + strings.Repeat("{},", maxInFlight/objectSize) + `{}]}`)
+	large := imageReviewWith(`,"spec":{"containers":[` + strings.Repeat("{},", maxInFlight/elementSize) + `{}]}`)
 	tests := []struct {
 		name, method, contentType, body string
 		status                          int

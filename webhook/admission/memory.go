@@ -15,9 +15,10 @@ const (
 	// maxInFlight bounds the memory of all larger reviews at once. A few huge pods
 	// must not be able to exhaust a server that the whole cluster needs.
 	maxInFlight = 96 << 20
-	// objectSize is what an object in a body takes when it is decoded, in a list
-	// that grows: an empty container is two bytes of JSON.
-	objectSize = 108
+	// elementSize is what an element of a list in a body takes when it is decoded, in
+	// a list that grows: an empty container is two bytes of JSON, and so is a zero in
+	// its place.
+	elementSize = 108
 	// maxWait is how long a large review waits for its share of maxInFlight, and
 	// how long its body may take: together less than the API server's patience.
 	maxWait = 2 * time.Second

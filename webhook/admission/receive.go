@@ -36,7 +36,7 @@ func receive(w http.ResponseWriter, r *http.Request, memory *share) ([]byte, *re
 	if refused != nil {
 		return nil, refused
 	}
-	return body, memory.take(r.Context(), objectSize*int64(bytes.Count(body, []byte("{"))))
+	return body, memory.take(r.Context(), elementSize*elements(body))
 }
 
 func checkHeader(w http.ResponseWriter, r *http.Request) *refusal {

@@ -12,13 +12,18 @@ import (
 	"github.com/image-webhook/image-webhook/tools/shellenv"
 )
 
+// mortalScript asks for the signal first, and then looks whether it has come too late.
+const mortalScript = `#!/bin/sh
+exec %s --pdeathsig KILL sh -c '[ "$PPID" -eq %d ] && exec "$0" "$@"' %s "$@"
+`
+
 // mortal returns the programs, by name, as scripts that the kernel kills when this
 // process ends, however it ends: envtest starts each in a process group of its own,
 // where neither Ctrl-C nor the end of a test would reach it.
 func (s *Server) mortal(p *kubernetes.Programs) (map[string]string, error) {
-	with := ""
-	if setpriv, err := exec.LookPath("setpriv"); err == nil { // of util-linux: it is hardly ever missing
-		with = shellenv.Quote(setpriv) + " --pdeathsig KILL "
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		return nil, fmt.Errorf("install util-linux: its setpriv sees to it that the API server ends with what started it: %w", err)
 	}
 	dir, err := s.folder("bin")
 	if err != nil {
@@ -27,7 +32,7 @@ func (s *Server) mortal(p *kubernetes.Programs) (map[string]string, error) {
 	paths := map[string]string{}
 	for _, name := range Needs {
 		paths[name] = filepath.Join(dir, name)
-		if err := writeProgram(paths[name], fmt.Sprintf("#!/bin/sh\nexec %s%s \"$@\"\n", with, shellenv.Quote(p.Path(name)))); err != nil {
+		if err := writeProgram(paths[name], fmt.Sprintf(mortalScript, shellenv.Quote(setpriv), os.Getpid(), shellenv.Quote(p.Path(name)))); err != nil {
 			return nil, err
 		}
 	}

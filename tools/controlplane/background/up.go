@@ -138,13 +138,21 @@ func (p *Plane) launch(ctx context.Context, holder []string) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	err = p.await(ctx, ended)
-	if err != nil {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	if err = p.await(ctx, ended); err == nil {
+		return nil
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	select {
+	case <-ended:
+	case <-time.After(killDelay):
+		_ = cmd.Process.Kill() // what it has started ends with it
 		<-ended
 	}
 	return err
 }
+
+// killDelay is how long the holding process may take to end while it is starting.
+const killDelay = 10 * time.Second
 
 // await waits until the holding process has started everything, or has ended.
 func (p *Plane) await(ctx context.Context, ended chan error) error {

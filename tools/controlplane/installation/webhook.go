@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -25,6 +26,9 @@ func Build(ctx context.Context, root, output string, report *progress.Reporter) 
 		return gobuild.Build(ctx, gobuild.Program{Dir: root, Package: "./webhook", Output: output}, step)
 	})
 }
+
+// servingLimit is how long the webhook may take until it serves.
+const servingLimit = 30 * time.Second
 
 // run runs the container of a Deployment as a process.
 func (i *Installation) run(ctx context.Context, d *appsv1.Deployment) error {
@@ -72,6 +76,8 @@ func (i *Installation) mount(ctx context.Context, namespace string, volume corev
 // start starts the webhook's process on a free port of the loopback interface, and
 // leads its Service there.
 func (i *Installation) start(ctx context.Context) error {
+	ctx, stop := context.WithTimeoutCause(ctx, servingLimit, fmt.Errorf("%s does not serve after %s", filepath.Base(i.Program), servingLimit))
+	defer stop()
 	args := append([]string{}, i.args...)
 	args = append(args, "--server-addr=127.0.0.1:0") // the last one counts
 	started, err := StartProcess(ctx, i.Program, append(args, i.Args...), i.Log)

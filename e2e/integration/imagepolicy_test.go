@@ -133,7 +133,7 @@ func (p *imagePolicy) adapted(t *testing.T, name string, replaced ...string) str
 	return strings.NewReplacer(append(replaced, nodeFolder, p.dir, nodeAddress, p.addr)...).Replace(string(content))
 }
 
-// startServer runs the webhook as the static pod does.
+// startServer runs the webhook as the static pod does, and exempts an image.
 func (p *imagePolicy) startServer(t *testing.T) {
 	t.Helper()
 	var pod corev1.Pod
@@ -144,7 +144,8 @@ func (p *imagePolicy) startServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.process, err = installation.StartProcess(t.Context(), path, pod.Spec.Containers[0].Args, t.Output())
+	args := append(pod.Spec.Containers[0].Args, "--exempt-images=quay.io/team/nightly")
+	p.process, err = installation.StartProcess(t.Context(), path, args, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,6 +217,9 @@ func TestImagePolicy(t *testing.T) {
 
 	_, err = p.debug(t, namespace, "web", `{"name":"debug","image":"nginx:latest"}`)
 	mustForbid(t, err, byPlugin+latestFault)
+
+	_, err = p.create(t, newPod(namespace, "exempt", "quay.io/team/nightly:latest"))
+	mustAdmit(t, err)
 
 	// The namespaces that a cluster needs to start are spared.
 	_, err = p.create(t, newPod("kube-system", "needed", "nginx:latest"))

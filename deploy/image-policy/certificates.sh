@@ -21,7 +21,7 @@ command -v openssl >/dev/null || {
 	exit 1
 }
 mkdir -p "$dir"
-work=$(mktemp -d "$dir/.new.XXXXXX") # where a move is one step
+work=$(mktemp -d -p "$dir") # where a move is one step
 # The words of openssl are shown if it fails.
 # shellcheck disable=SC2154 # status is assigned in the trap
 trap 'status=$?; [ $status -eq 0 ] || cat "$work/log" >&2; rm -rf "$work"' EXIT

@@ -162,36 +162,22 @@ func (p *plane) send(t *testing.T, r request, namespace, name, patch string) {
 // recorder, in the namespaces of askedLabel.
 func (p *plane) copyConfigurations(t *testing.T, recorder *neighbour) {
 	t.Helper()
-	client := p.client.AdmissionregistrationV1()
-	validating, err := client.ValidatingWebhookConfigurations().List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=image-webhook"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	mutating, err := client.MutatingWebhookConfigurations().List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=image-webhook"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, found := range validating.Items {
-		for i := range found.Webhooks {
-			w := &found.Webhooks[i]
+	validating, mutating := p.configurations(t)
+	for _, c := range validating {
+		for i := range c.Webhooks {
+			w := &c.Webhooks[i]
 			lead(&w.ClientConfig, w.NamespaceSelector, w.Name, recorder)
 		}
-		found.ObjectMeta = metav1.ObjectMeta{Name: "asked-" + found.Name}
-		if _, err := client.ValidatingWebhookConfigurations().Create(t.Context(), &found, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = client.ValidatingWebhookConfigurations().Delete(all, found.Name, metav1.DeleteOptions{}) })
+		c.ObjectMeta = metav1.ObjectMeta{Name: "asked-" + c.Name}
+		p.registerValidating(t, &c)
 	}
-	for _, found := range mutating.Items {
-		for i := range found.Webhooks {
-			w := &found.Webhooks[i]
+	for _, c := range mutating {
+		for i := range c.Webhooks {
+			w := &c.Webhooks[i]
 			lead(&w.ClientConfig, w.NamespaceSelector, w.Name, recorder)
 		}
-		found.ObjectMeta = metav1.ObjectMeta{Name: "asked-" + found.Name}
-		if _, err := client.MutatingWebhookConfigurations().Create(t.Context(), &found, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = client.MutatingWebhookConfigurations().Delete(all, found.Name, metav1.DeleteOptions{}) })
+		c.ObjectMeta = metav1.ObjectMeta{Name: "asked-" + c.Name}
+		p.registerMutating(t, &c)
 	}
 }
 

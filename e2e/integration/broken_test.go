@@ -75,9 +75,9 @@ func TestBrokenNeighbours(t *testing.T) {
 					h := hook{"", p.namespace(t, nil), policy, b.client(t)}
 					h.name = "broken-" + h.namespace
 					if side == "mutating" {
-						p.registerMutating(t, h)
+						p.registerMutating(t, h.mutating())
 					} else {
-						p.registerValidating(t, h)
+						p.registerValidating(t, h.validating())
 					}
 					if policy == admissionregistrationv1.Fail || b.always {
 						p.mustRefuse(t, h.namespace, b.says)

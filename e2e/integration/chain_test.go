@@ -38,8 +38,8 @@ func TestMutatingBeforeValidating(t *testing.T) {
 	p := standard(t)
 	namespace := p.namespace(t, nil)
 	before, after := startNeighbour(t, nil), startNeighbour(t, nil)
-	p.registerMutating(t, hook{"a-" + namespace, namespace, admissionregistrationv1.Fail, before.client("")})
-	p.registerValidating(t, hook{"a-" + namespace, namespace, admissionregistrationv1.Fail, after.client("")})
+	p.registerMutating(t, hook{"a-" + namespace, namespace, admissionregistrationv1.Fail, before.client("")}.mutating())
+	p.registerValidating(t, hook{"a-" + namespace, namespace, admissionregistrationv1.Fail, after.client("")}.validating())
 	eventually(t, "both are asked", func() bool {
 		_, err := p.try(t, newPod(namespace, "probe", "nginx:1.25"))
 		return err == nil && len(before.asked("probe")) > 0 && len(after.asked("probe")) > 0
@@ -74,7 +74,7 @@ func TestSidecar(t *testing.T) {
 			Patch: []byte(`[{"op":"add","path":"/spec/containers/1","value":{"name":"sidecar","image":"` + image + `","imagePullPolicy":"IfNotPresent"}}]`),
 		})
 	})
-	p.registerMutating(t, hook{"z-" + namespace, namespace, admissionregistrationv1.Fail, injector.client("")})
+	p.registerMutating(t, hook{"z-" + namespace, namespace, admissionregistrationv1.Fail, injector.client("")}.mutating())
 	eventually(t, "the injector is asked", func() bool {
 		pod, err := p.try(t, newPod(namespace, "probe", other))
 		return err == nil && len(pod.Spec.Containers) == 2
@@ -178,7 +178,7 @@ func TestNamespaceLifecycle(t *testing.T) {
 	}
 	namespace := p.namespace(t, nil)
 	listener := startNeighbour(t, nil)
-	p.registerMutating(t, hook{"a-" + namespace, namespace, admissionregistrationv1.Fail, listener.client("")})
+	p.registerMutating(t, hook{"a-" + namespace, namespace, admissionregistrationv1.Fail, listener.client("")}.mutating())
 	eventually(t, "the listener is asked", func() bool {
 		_, err := p.try(t, newPod(namespace, "probe", other))
 		return err == nil && len(listener.asked("probe")) > 0

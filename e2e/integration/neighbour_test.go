@@ -138,26 +138,24 @@ func (h hook) validating() *admissionregistrationv1.ValidatingWebhookConfigurati
 	}
 }
 
-// registerMutating registers a mutating webhook until the test ends.
-func (p *plane) registerMutating(t *testing.T, h hook) {
+// registerMutating registers mutating webhooks until the test ends.
+func (p *plane) registerMutating(t *testing.T, c *admissionregistrationv1.MutatingWebhookConfiguration) {
 	t.Helper()
 	configurations := p.client.AdmissionregistrationV1().MutatingWebhookConfigurations()
-	_, err := configurations.Create(t.Context(), h.mutating(), metav1.CreateOptions{})
-	if err != nil {
+	if _, err := configurations.Create(t.Context(), c, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = configurations.Delete(all, h.name, metav1.DeleteOptions{}) })
+	t.Cleanup(func() { _ = configurations.Delete(all, c.Name, metav1.DeleteOptions{}) })
 }
 
-// registerValidating registers a validating webhook until the test ends.
-func (p *plane) registerValidating(t *testing.T, h hook) {
+// registerValidating registers validating webhooks until the test ends.
+func (p *plane) registerValidating(t *testing.T, c *admissionregistrationv1.ValidatingWebhookConfiguration) {
 	t.Helper()
 	configurations := p.client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
-	_, err := configurations.Create(t.Context(), h.validating(), metav1.CreateOptions{})
-	if err != nil {
+	if _, err := configurations.Create(t.Context(), c, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = configurations.Delete(all, h.name, metav1.DeleteOptions{}) })
+	t.Cleanup(func() { _ = configurations.Delete(all, c.Name, metav1.DeleteOptions{}) })
 }
 
 // eventually waits until the API server has learned of something.

@@ -46,27 +46,37 @@ func (p *Plane) Up(ctx context.Context, programs *kubernetes.Programs, root stri
 	}
 	defer unlock()
 	state, err := p.running(ctx, report)
-	runs := err == nil
-	if err != nil && !errors.Is(err, ErrDown) {
+	switch {
+	case errors.Is(err, ErrDown):
+		return p.start(ctx, programs, root, holder, report)
+	case err != nil:
 		return err
 	}
-	if runs {
-		err = p.check(state, programs, root)
-	} else {
-		err = p.forget() // a holder that was killed
-	}
-	if err != nil {
+	return p.renew(ctx, state, programs, root, report)
+}
+
+// start starts everything.
+func (p *Plane) start(ctx context.Context, programs *kubernetes.Programs, root string, holder []string, report *progress.Reporter) error {
+	if err := p.forget(); err != nil { // a holder that was killed
 		return err
 	}
 	if err := p.prepare(ctx, programs, root, report); err != nil {
 		return err
 	}
-	if runs {
-		return report.Step("start the webhook anew", func(*progress.Step) error { return p.restart(ctx, state) })
-	}
 	return report.Step("start etcd, kube-apiserver "+programs.Release+" and the webhook", func(*progress.Step) error {
 		return p.launch(ctx, holder)
 	})
+}
+
+// renew starts the webhook anew.
+func (p *Plane) renew(ctx context.Context, state State, programs *kubernetes.Programs, root string, report *progress.Reporter) error {
+	if err := p.check(state, programs, root); err != nil {
+		return err
+	}
+	if err := p.prepare(ctx, programs, root, report); err != nil {
+		return err
+	}
+	return report.Step("start the webhook anew", func(*progress.Step) error { return p.restart(ctx, state) })
 }
 
 // running returns the state of a plane whose API server answers. One whose API server

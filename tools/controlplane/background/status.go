@@ -16,8 +16,13 @@ import (
 	"github.com/image-webhook/image-webhook/tools/serving"
 )
 
-// statusLimit is how long an answer is waited for.
-const statusLimit = 3 * time.Second
+const (
+	// readyLimit is how long the API server may take to answer on a busy machine; one
+	// that has died is found out at once.
+	readyLimit = 15 * time.Second
+	// servingLimit is how long PrintStatus waits for the webhook.
+	servingLimit = 3 * time.Second
+)
 
 // PrintStatus writes how the plane is. The error says what is wrong, if something is.
 func (p *Plane) PrintStatus(ctx context.Context, out io.Writer) error {
@@ -37,7 +42,7 @@ func (p *Plane) PrintStatus(ctx context.Context, out io.Writer) error {
 		return errDead
 	}
 	fmt.Fprintln(table, "API server\tready")
-	ctx, cancel := context.WithTimeout(ctx, statusLimit)
+	ctx, cancel := context.WithTimeout(ctx, servingLimit)
 	defer cancel()
 	if err := serving.Wait(ctx, config, &progress.Step{}); err != nil {
 		fmt.Fprintf(table, "webhook\tdoes not answer: %v\n", err)
@@ -65,7 +70,7 @@ func (p *Plane) answers(ctx context.Context) (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, statusLimit)
+	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
 	return config, api.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
 }

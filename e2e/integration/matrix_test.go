@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/image-webhook/image-webhook/tools/kubernetes"
 )
 
 // The matrix: every place of an image, every way in which it comes into the cluster
@@ -171,6 +173,7 @@ func printMatrix(out io.Writer) {
 	if tally.all.Load() == 0 {
 		return
 	}
-	fmt.Fprintf(out, "matrix: %d of %d cases as expected: %d refused, %d mirrored, %d only warned about, %d left as they are\n",
-		tally.all.Load(), len(cases()), tally.refused.Load(), tally.mirrored.Load(), tally.warned.Load(), tally.untouched.Load())
+	version, _ := kubernetes.FromEnvironment(root) // or nothing would have been tried
+	fmt.Fprintf(out, "matrix on Kubernetes %s: %d of %d cases as expected: %d refused, %d mirrored, %d only warned about, %d left as they are\n",
+		version.Release, tally.all.Load(), len(cases()), tally.refused.Load(), tally.mirrored.Load(), tally.warned.Load(), tally.untouched.Load())
 }

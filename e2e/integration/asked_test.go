@@ -9,9 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // askedLabel selects the namespaces of TestAsked.
@@ -145,13 +143,9 @@ func (p *plane) send(t *testing.T, r request, namespace, name, patch string) {
 	resource := p.objects.Resource(r.resource).Namespace(namespace)
 	var err error
 	if patch != "" {
-		_, err = resource.Patch(t.Context(), name, types.JSONPatchType, []byte(patch), metav1.PatchOptions{}, subresources(r.sub)...)
+		_, err = patchIn(t.Context(), resource, name, []byte(patch), r.sub)
 	} else {
-		object := &unstructured.Unstructured{}
-		if err := object.UnmarshalJSON([]byte(strings.ReplaceAll(r.manifest, "NAME", name))); err != nil {
-			t.Fatal(err)
-		}
-		_, err = resource.Create(t.Context(), object, metav1.CreateOptions{})
+		_, err = createIn(t.Context(), resource, []byte(strings.ReplaceAll(r.manifest, "NAME", name)))
 	}
 	if err != nil {
 		t.Fatalf("%s: %v", r.name, err)
@@ -191,13 +185,9 @@ func lead(to *admissionregistrationv1.WebhookClientConfig, namespaces *metav1.La
 
 // hooksIn are the webhooks that were asked about an object, in alphabetical order.
 func (n *neighbour) hooksIn(namespace, name string) []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	var hooks []string
-	for _, q := range n.seen {
-		if q.request.Namespace == namespace && q.request.Name == name {
-			hooks = append(hooks, strings.TrimPrefix(q.path, "/"))
-		}
+	for _, q := range n.asked(namespace, name) {
+		hooks = append(hooks, strings.TrimPrefix(q.path, "/"))
 	}
 	slices.Sort(hooks)
 	return slices.Compact(hooks)

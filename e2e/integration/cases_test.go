@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 )
 
 // way is a way in which a request names an image, or leaves the one that is there.
@@ -188,24 +189,29 @@ func (c testCase) request(ctx context.Context, p *plane) (*unstructured.Unstruct
 }
 
 func (c testCase) create(ctx context.Context, p *plane, image string) (*unstructured.Unstructured, error) {
-	object := &unstructured.Unstructured{}
-	if err := object.UnmarshalJSON(c.filled(c.manifest, image)); err != nil {
-		return nil, err
-	}
-	return p.objects.Resource(c.resource).Namespace(c.mode.namespace()).Create(ctx, object, metav1.CreateOptions{})
+	return createIn(ctx, p.objects.Resource(c.resource).Namespace(c.mode.namespace()), c.filled(c.manifest, image))
 }
 
 func (c testCase) apply(ctx context.Context, p *plane, patch, sub string) (*unstructured.Unstructured, error) {
-	return p.objects.Resource(c.resource).Namespace(c.mode.namespace()).Patch(ctx, c.object(), types.JSONPatchType,
-		c.filled(patch, c.image.written), metav1.PatchOptions{}, subresources(sub)...)
+	return patchIn(ctx, p.objects.Resource(c.resource).Namespace(c.mode.namespace()), c.object(), c.filled(patch, c.image.written), sub)
 }
 
-// subresources is a subresource in the form that the client takes; empty: none.
-func subresources(sub string) []string {
-	if sub == "" {
-		return nil
+// createIn creates an object from its manifest.
+func createIn(ctx context.Context, resource dynamic.ResourceInterface, manifest []byte) (*unstructured.Unstructured, error) {
+	object := &unstructured.Unstructured{}
+	if err := object.UnmarshalJSON(manifest); err != nil {
+		return nil, err
 	}
-	return []string{sub}
+	return resource.Create(ctx, object, metav1.CreateOptions{})
+}
+
+// patchIn changes an object, or a subresource of it, by a JSON patch.
+func patchIn(ctx context.Context, resource dynamic.ResourceInterface, name string, patch []byte, sub string) (*unstructured.Unstructured, error) {
+	var subresources []string
+	if sub != "" {
+		subresources = append(subresources, sub)
+	}
+	return resource.Patch(ctx, name, types.JSONPatchType, patch, metav1.PatchOptions{}, subresources...)
 }
 
 // run makes the request and says what came of it.

@@ -19,13 +19,13 @@ import (
 const mirrored = "docker.mirror.example/library/nginx:1.25"
 
 // seenImage is the first image of the pod that a webhook was asked about.
-func seenImage(t *testing.T, requests []admissionv1.AdmissionRequest) string {
+func seenImage(t *testing.T, questions []question) string {
 	t.Helper()
-	if len(requests) != 1 {
-		t.Fatalf("asked %d times", len(requests))
+	if len(questions) != 1 {
+		t.Fatalf("asked %d times", len(questions))
 	}
 	var pod corev1.Pod
-	if err := json.Unmarshal(requests[0].Object.Raw, &pod); err != nil {
+	if err := json.Unmarshal(questions[0].request.Object.Raw, &pod); err != nil {
 		t.Fatal(err)
 	}
 	return pod.Spec.Containers[0].Image
@@ -42,15 +42,15 @@ func TestMutatingBeforeValidating(t *testing.T) {
 	p.registerValidating(t, hook{"a-" + namespace, namespace, admissionregistrationv1.Fail, after.client("")}.validating())
 	eventually(t, "both are asked", func() bool {
 		_, err := p.try(t, newPod(namespace, "probe", "nginx:1.25"))
-		return err == nil && len(before.asked("probe")) > 0 && len(after.asked("probe")) > 0
+		return err == nil && len(before.asked(namespace, "probe")) > 0 && len(after.asked(namespace, "probe")) > 0
 	})
 	if _, err := p.create(t, newPod(namespace, "web", "nginx:1.25")); err != nil {
 		t.Fatal(err)
 	}
-	if got := seenImage(t, before.asked("web")); got != "nginx:1.25" {
+	if got := seenImage(t, before.asked(namespace, "web")); got != "nginx:1.25" {
 		t.Errorf("the mutating webhook before ours saw %s", got)
 	}
-	if got := seenImage(t, after.asked("web")); got != mirrored {
+	if got := seenImage(t, after.asked(namespace, "web")); got != mirrored {
 		t.Errorf("the validating webhook saw %s", got)
 	}
 	_, err := p.create(t, newPod(namespace, "floating", "nginx:latest"))
@@ -181,13 +181,13 @@ func TestNamespaceLifecycle(t *testing.T) {
 	p.registerMutating(t, hook{"a-" + namespace, namespace, admissionregistrationv1.Fail, listener.client("")}.mutating())
 	eventually(t, "the listener is asked", func() bool {
 		_, err := p.try(t, newPod(namespace, "probe", other))
-		return err == nil && len(listener.asked("probe")) > 0
+		return err == nil && len(listener.asked(namespace, "probe")) > 0
 	})
 	if err := p.client.CoreV1().Namespaces().Delete(t.Context(), namespace, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := p.create(t, newPod(namespace, "web", "nginx:latest"))
-	if !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || len(listener.asked("web")) > 0 {
-		t.Errorf("in a namespace that ends: asked %d times, %v", len(listener.asked("web")), err)
+	if !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || len(listener.asked(namespace, "web")) > 0 {
+		t.Errorf("in a namespace that ends: asked %d times, %v", len(listener.asked(namespace, "web")), err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -94,15 +93,8 @@ func (p *imagePolicy) certificates(t *testing.T) {
 	if err := os.Rename(ca.File, filepath.Join(p.dir, "ca.crt")); err != nil {
 		t.Fatal(err)
 	}
-	for name, use := range map[string]x509.ExtKeyUsage{"server": x509.ExtKeyUsageServerAuth, "client": x509.ExtKeyUsageClientAuth} {
-		pair := ca.Issue(t, use)
-		key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(p.dir, name+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}))
-		write(t, filepath.Join(p.dir, name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
-	}
+	ca.Write(t, p.dir, "server", x509.ExtKeyUsageServerAuth)
+	ca.Write(t, p.dir, "client", x509.ExtKeyUsageClientAuth)
 }
 
 func write(t *testing.T, path string, content []byte) {

@@ -173,7 +173,11 @@ func printMatrix(out io.Writer) {
 	if tally.all.Load() == 0 {
 		return
 	}
-	version, _ := kubernetes.FromEnvironment(root) // or nothing would have been tried
+	programs, err := kubernetes.FromEnvironment(all, root)
+	if err != nil { // nothing would have been tried
+		fmt.Fprintln(out, err)
+		return
+	}
 	fmt.Fprintf(out, "matrix on Kubernetes %s: %d of %d cases as expected: %d refused, %d mirrored, %d only warned about, %d left as they are\n",
-		version.Release, tally.all.Load(), len(cases()), tally.refused.Load(), tally.mirrored.Load(), tally.warned.Load(), tally.untouched.Load())
+		programs.Release, tally.all.Load(), len(cases()), tally.refused.Load(), tally.mirrored.Load(), tally.warned.Load(), tally.untouched.Load())
 }

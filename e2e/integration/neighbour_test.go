@@ -70,16 +70,16 @@ func (n *neighbour) read(r *http.Request) *admissionv1.AdmissionReview {
 	return review
 }
 
-// asked returns the requests about objects of a name.
-func (n *neighbour) asked(name string) (requests []admissionv1.AdmissionRequest) {
+// asked returns what the neighbour was asked about an object.
+func (n *neighbour) asked(namespace, name string) (questions []question) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, q := range n.seen {
-		if q.request.Name == name {
-			requests = append(requests, q.request)
+		if q.request.Namespace == namespace && q.request.Name == name {
+			questions = append(questions, q)
 		}
 	}
-	return requests
+	return questions
 }
 
 func reply(w http.ResponseWriter, review *admissionv1.AdmissionReview, response *admissionv1.AdmissionResponse) {

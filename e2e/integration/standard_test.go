@@ -53,7 +53,7 @@ var startStandard = sync.OnceValues(func() (*plane, error) {
 		return nil, err
 	}
 	for _, m := range modes {
-		if err := p.createNamespace(all, m.namespace(), m.labels()); err != nil {
+		if _, err := p.createNamespace(all, metav1.ObjectMeta{Name: m.namespace(), Labels: m.labels()}); err != nil {
 			return nil, err
 		}
 	}
@@ -63,17 +63,14 @@ var startStandard = sync.OnceValues(func() (*plane, error) {
 	return p, p.install()
 })
 
-func (p *plane) createNamespace(ctx context.Context, name string, labels map[string]string) error {
-	_, err := p.client.CoreV1().Namespaces().Create(ctx,
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}, metav1.CreateOptions{})
-	return err
+func (p *plane) createNamespace(ctx context.Context, meta metav1.ObjectMeta) (*corev1.Namespace, error) {
+	return p.client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: meta}, metav1.CreateOptions{})
 }
 
-// namespace makes a namespace for one test, named like it.
+// namespace makes a namespace for one test.
 func (p *plane) namespace(t *testing.T, labels map[string]string) string {
 	t.Helper()
-	made, err := p.client.CoreV1().Namespaces().Create(t.Context(),
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-", Labels: labels}}, metav1.CreateOptions{})
+	made, err := p.createNamespace(t.Context(), metav1.ObjectMeta{GenerateName: "test-", Labels: labels})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,11 +112,7 @@ func report() *progress.Reporter { return progress.New(os.Stderr) }
 
 // start starts an API server with further flags, without the webhook.
 func start(flags func(dir string) (map[string][]string, error)) (*plane, error) {
-	version, err := kubernetes.FromEnvironment(root)
-	if err != nil {
-		return nil, err
-	}
-	programs, err := kubernetes.Open(all, version)
+	programs, err := kubernetes.FromEnvironment(all, root)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,7 @@
 // Package cli is what the tools that have verbs have in common: a command line of
 // cobra that ends with 0, with 2 for a mistake of the person who typed it, with 130
-// when it is interrupted and with 1 for any other failure; every failure is printed
-// once, as package command does.
+// when it is interrupted, and for any other failure with the code of WithCode, or 1.
+// Every failure is printed once, as package command does.
 package cli
 
 import (

@@ -102,11 +102,7 @@ func pinned(ctx context.Context) (*kubernetes.Programs, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	version, err := kubernetes.FromEnvironment(root)
-	if err != nil {
-		return nil, "", err
-	}
-	programs, err := kubernetes.Open(ctx, version)
+	programs, err := kubernetes.FromEnvironment(ctx, root)
 	return programs, root, err
 }
 

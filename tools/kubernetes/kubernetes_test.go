@@ -47,7 +47,7 @@ func TestFind(t *testing.T) {
 
 func TestFromEnvironment(t *testing.T) {
 	t.Setenv("K8S", "2.0")
-	_, err := FromEnvironment(root)
+	_, err := FromEnvironment(t.Context(), root)
 	const want = "K8S: no Kubernetes 2.0 is pinned here: write one of 1.35, 1.36, 1.37"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)

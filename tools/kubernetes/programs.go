@@ -52,6 +52,16 @@ func Open(ctx context.Context, v Version) (*Programs, error) {
 	return p, err
 }
 
+// FromEnvironment opens the programs of the version that the variable K8S names, as
+// 1.36; without it, of the newest. root is the folder of this repository's module.
+func FromEnvironment(ctx context.Context, root string) (*Programs, error) {
+	v, err := Find(root, os.Getenv("K8S"))
+	if err != nil {
+		return nil, fmt.Errorf("K8S: %w", err)
+	}
+	return Open(ctx, v)
+}
+
 // Path returns the file of a program, which is there once Build has returned.
 func (p *Programs) Path(name string) string { return filepath.Join(p.Dir, name) }
 

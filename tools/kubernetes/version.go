@@ -47,15 +47,6 @@ func Find(root, minor string) (Version, error) {
 	return v, err
 }
 
-// FromEnvironment is Find for the variable K8S.
-func FromEnvironment(root string) (Version, error) {
-	v, err := Find(root, os.Getenv("K8S"))
-	if err != nil {
-		return Version{}, fmt.Errorf("K8S: %w", err)
-	}
-	return v, nil
-}
-
 // minors lists the minor versions that have a module, the oldest first.
 func minors(folder string) ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*", "go.mod"))

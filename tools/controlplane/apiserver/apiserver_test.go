@@ -28,11 +28,7 @@ import (
 // programs are those of the version that K8S names.
 func programs(t *testing.T) *kubernetes.Programs {
 	t.Helper()
-	v, err := kubernetes.FromEnvironment("../../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := kubernetes.Open(t.Context(), v)
+	p, err := kubernetes.FromEnvironment(t.Context(), "../../..")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,11 +79,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(hold) == "" {
 		os.Exit(m.Run())
 	}
-	v, err := kubernetes.FromEnvironment("../../..")
-	if err != nil {
-		log.Fatal(err)
-	}
-	p, err := kubernetes.Open(context.Background(), v)
+	p, err := kubernetes.FromEnvironment(context.Background(), "../../..")
 	if err != nil {
 		log.Fatal(err)
 	}

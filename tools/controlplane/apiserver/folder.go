@@ -10,9 +10,9 @@ import (
 	"github.com/image-webhook/image-webhook/tools/cachedir"
 )
 
-// NewFolder makes a folder for one server or test, which is its own until free is called or
-// the process ends. Folders that nobody owns any more are removed: their servers
-// ended without a chance to do so.
+// NewFolder makes a folder for one server or test, which is its own until free is
+// called or the process ends. Folders that nobody owns any more are removed: their
+// owners ended without a chance to do so.
 func NewFolder(ctx context.Context) (dir string, free func(), err error) {
 	runs, err := cachedir.Make("controlplane", "runs")
 	if err != nil {

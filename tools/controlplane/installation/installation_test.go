@@ -24,11 +24,7 @@ const root = "../../.."
 // server is a running API server of the version that K8S names.
 func server(t *testing.T) *apiserver.Server {
 	t.Helper()
-	v, err := kubernetes.FromEnvironment(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	programs, err := kubernetes.Open(t.Context(), v)
+	programs, err := kubernetes.FromEnvironment(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -78,9 +79,8 @@ func (i *Installation) mount(ctx context.Context, namespace string, volume corev
 func (i *Installation) start(ctx context.Context) error {
 	ctx, stop := context.WithTimeoutCause(ctx, servingLimit, fmt.Errorf("%s does not serve after %s", filepath.Base(i.Program), servingLimit))
 	defer stop()
-	args := append([]string{}, i.args...)
-	args = append(args, "--server-addr=127.0.0.1:0") // the last one counts
-	started, err := StartProcess(ctx, i.Program, append(args, i.Args...), i.Log)
+	args := slices.Concat(i.args, []string{"--server-addr=127.0.0.1:0"}, i.Args) // the last of an address counts
+	started, err := StartProcess(ctx, i.Program, args, i.Log)
 	if err != nil {
 		return err
 	}

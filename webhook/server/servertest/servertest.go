@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// KeyPair is a self-signed certificate for localhost in two PEM files.
+// KeyPair is a certificate for localhost, and its key, in two PEM files.
 type KeyPair struct {
 	CertFile, KeyFile string
 	Leaf              *x509.Certificate
@@ -28,11 +28,16 @@ func New(t testing.TB, dir string) KeyPair {
 	t.Helper()
 	key := newKey(t)
 	leaf := sign(t, newTemplate(t), nil, key, key)
+	return writePair(t, filepath.Join(dir, "cert"), filepath.Join(dir, "key"), leaf, key)
+}
+
+func writePair(t testing.TB, certFile, keyFile string, leaf *x509.Certificate, key any) KeyPair {
+	t.Helper()
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	check(t, err)
 	return KeyPair{
-		CertFile: write(t, filepath.Join(dir, "cert"), "CERTIFICATE", leaf.Raw),
-		KeyFile:  write(t, filepath.Join(dir, "key"), "PRIVATE KEY", private),
+		CertFile: write(t, certFile, "CERTIFICATE", leaf.Raw),
+		KeyFile:  write(t, keyFile, "PRIVATE KEY", private),
 		Leaf:     leaf,
 	}
 }
@@ -73,6 +78,14 @@ func (c CA) Issue(t testing.TB, uses ...x509.ExtKeyUsage) tls.Certificate {
 	template.IsCA, template.ExtKeyUsage = false, uses
 	leaf := sign(t, template, c.cert, key, c.key)
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
+}
+
+// Write issues a certificate and writes it, with its key, as name.crt and name.key
+// into dir.
+func (c CA) Write(t testing.TB, dir, name string, uses ...x509.ExtKeyUsage) KeyPair {
+	t.Helper()
+	pair := c.Issue(t, uses...)
+	return writePair(t, filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key"), pair.Leaf, pair.PrivateKey)
 }
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -93,6 +94,8 @@ func TestRunRefuses(t *testing.T) {
 		{"another pull policy", serve("--image-pull-policy=IfNotPresent"), 2, `--image-pull-policy: "IfNotPresent" cannot be set: write Always, or leave the flag out to keep what is written`},
 		{"pull policy in another case", serve("--image-pull-policy=always"), 2, `--image-pull-policy: "always" cannot be set: write Always, or leave the flag out to keep what is written`},
 		{"pull policy of two lines", serve("--image-pull-policy=Always\n"), 2, `--image-pull-policy: "Always\n" cannot be set: write Always, or leave the flag out to keep what is written`},
+		{"unknown log level", serve("--log-level=loud"), 2, `--log-level: "loud" is no level: write debug, info, warn or error`},
+		{"log level in another case", serve("--log-level=DEBUG"), 2, `--log-level: "DEBUG" is no level: write debug, info, warn or error`},
 		{"no port", serve("--server-addr=localhost"), 2, `--server-addr: "localhost"` + addrForm},
 		{"named port", serve("--server-addr=:https"), 2, `--server-addr: ":https"` + addrForm},
 		{"port too large", serve("--server-addr=:65536"), 2, `--server-addr: ":65536"` + addrForm},
@@ -115,7 +118,7 @@ func TestRunHelp(t *testing.T) {
 	if got.Code != 0 || got.Stderr != "" {
 		t.Errorf("outcome %+v", got)
 	}
-	for _, flag := range []string{"--server-addr", "--tls-cert", "--tls-key", "--registry-mirrors", "--disallowed-tags", "--exempt-images", "--image-pull-policy", "--client-ca-file"} {
+	for _, flag := range []string{"--server-addr", "--tls-cert", "--tls-key", "--registry-mirrors", "--disallowed-tags", "--exempt-images", "--image-pull-policy", "--client-ca-file", "--log-level"} {
 		if !strings.Contains(got.Stdout, flag) {
 			t.Errorf("no word of %s", flag)
 		}
@@ -166,12 +169,14 @@ func (s *service) end(t *testing.T) {
 	}
 }
 
-// answers posts a review and looks for parts of the answer and of its log line.
-func (s *service) answers(t *testing.T, client *http.Client, path, review, answer, logged string) {
+// answers posts a review and looks for parts of the answer and of its log lines.
+func (s *service) answers(t *testing.T, client *http.Client, path, review, answer string, logged ...string) {
 	t.Helper()
 	asked := make(chan error, 1)
 	go func() { asked <- ask(client, "https://"+s.addr+path, review, answer) }()
-	nextLine(t, s.log, logged)
+	for _, part := range logged {
+		nextLine(t, s.log, part)
+	}
 	if err := <-asked; err != nil {
 		t.Error(err)
 	}
@@ -204,6 +209,27 @@ func TestServePullsAlways(t *testing.T) {
 	s.started(t, " imagePullPolicy=Always ")
 	s.answers(t, s.pair.Client(t), "/mutating", podReview, `"patchType":"JSONPatch"`, `msg=changed namespace=shop object=pod/web fields="spec.containers.0.imagePullPolicy: -> Always"`)
 	s.end(t)
+}
+
+// With the level debug, what was asked and what was answered can be taken from the
+// log as it was.
+func TestServeLogsReviews(t *testing.T) {
+	s := startServe(t, "--log-level=debug")
+	s.started(t)
+	s.answers(t, s.pair.Client(t), "/validating", podReview, `"allowed":false`, "msg=denied ",
+		"level=DEBUG msg=answered path=/validating review="+strconv.Quote(podReview)+` answer="{`)
+	s.end(t)
+}
+
+func TestServeLogsLess(t *testing.T) {
+	s := startServe(t, "--log-level=error", "--client-ca-file="+servertest.NewCA(t, t.TempDir()).File)
+	s.stop()
+	if s.log.Scan() {
+		t.Errorf("a line: %s", s.log.Text())
+	}
+	if got := <-s.code; got != 0 {
+		t.Errorf("exit code %d", got)
+	}
 }
 
 func TestServeToClients(t *testing.T) {

@@ -28,6 +28,7 @@ type serveOptions struct {
 	tlsKey       string
 	clientCAFile string
 	pullPolicy   string
+	logLevel     string
 
 	// Each of these can be given more than once; all of them count.
 	mirrors        []string
@@ -54,12 +55,16 @@ func newServe() *cobra.Command {
 	f.StringArrayVar(&o.disallowedTags, "disallowed-tags", []string{"latest"}, "comma-separated `tags` that no image may have, unless a digest pins it; no tag\nmeans latest")
 	f.StringArrayVar(&o.exemptImages, "exempt-images", nil, "comma-separated `patterns` REGISTRY[/PATH] of images that may have any tag")
 	f.StringVar(&o.pullPolicy, "image-pull-policy", "", "`policy` that all images of new pods get: Always, so that nodes ask the registry\neach time a container starts; without it, the policy stays as it is")
+	f.StringVar(&o.logLevel, "log-level", "info", "least `level` of what is logged: debug, info, warn or error; debug logs each review\nand its answer in full, with whatever a pod's environment holds")
 	return c
 }
 
 // run serves until the context ends.
 func (o serveOptions) run(ctx context.Context, stderr io.Writer) error {
-	log := slog.New(slog.NewTextHandler(stderr, nil))
+	log, err := o.logger(stderr)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
 	c, err := o.load(log)
 	if err != nil {
 		return &exitError{exitUsage, err}
@@ -79,6 +84,16 @@ func (o serveOptions) run(ctx context.Context, stderr io.Writer) error {
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// logger writes lines of at least the level to stderr.
+func (o serveOptions) logger(stderr io.Writer) (*slog.Logger, error) {
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	level, known := levels[o.logLevel]
+	if !known {
+		return nil, fmt.Errorf("--log-level: %q is no level: write debug, info, warn or error", o.logLevel)
+	}
+	return slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})), nil
 }
 
 // config is what the flags say and name.

@@ -66,6 +66,7 @@ func handler(log *slog.Logger, answer func(body []byte) (review any, err error))
 		w.Header().Set("Content-Type", jsonType)
 		// An error here means that the API server has gone away.
 		_ = json.NewEncoder(w).Encode(review)
+		recordAnswer(r.Context(), log, r.URL.Path, body, review)
 	})
 }
 

@@ -1,6 +1,8 @@
 package admission
 
 import (
+	"context"
+	"encoding/json"
 	"log/slog"
 	"slices"
 	"strings"
@@ -18,6 +20,17 @@ func record(log *slog.Logger, req *Request, resp *admissionv1.AdmissionResponse)
 		log.Warn("warned", who(req), slog.String("reason", clip(strings.Join(resp.Warnings, "\n"), maxLogged)))
 	case len(resp.Patch) > 0:
 		log.Info("changed", who(req), slog.String("fields", clip(list(resp.AuditAnnotations), maxLogged)))
+	}
+}
+
+// recordAnswer logs a review and its answer as they are, for a person who looks for
+// the reason of an answer. What a pod's environment holds is in them.
+func recordAnswer(ctx context.Context, log *slog.Logger, path string, body []byte, answer any) {
+	if !log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	if encoded, err := json.Marshal(answer); err == nil {
+		log.Debug("answered", "path", path, "review", string(body), "answer", string(encoded))
 	}
 }
 

@@ -9,19 +9,23 @@ SHELL := /bin/sh
 #   KIND_NODE_IMAGE=REF    the cluster's node image, instead of finding or building one
 #   PULL_THROUGH=1         the mirror fetches from docker.io and registry.k8s.io what it lacks
 #   KEEP=1                 make e2e keeps a cluster that it created
-#   FOCUS=REGEXP           make e2e runs only the specs that match
+#   FOCUS=REGEXP           make e2e runs only the specs whose text matches
+#   LABELS=FILTER          make e2e runs only the specs whose labels fit, as '!dev-cluster'
+#   PROCS=4                how many specs make e2e runs at the same time
+#   KUBECONFIG=FILE        make e2e KUBECONFIG=FILE takes that cluster, and the webhook there
 #   DEBIAN_MIRROR=URL      where the node image's Debian packages come from
 #   FUZZTIME=30s           how long make fuzz runs each target
-export ENGINE K8S KIND_NODE_IMAGE KEEP
+export ENGINE K8S KIND_NODE_IMAGE FOCUS LABELS
 
 STEP := scripts/step.sh
 CLUSTER := bin/cluster
 CONTROLPLANE := bin/controlplane
 # Points what follows at the cluster of `make up`, and at no other if that is not there.
 ON_CLUSTER = environment=$$($(CLUSTER) env) && eval "$$environment" &&
-GINKGO = E2E=1 go tool ginkgo run $$(test -t 1 || echo --no-color) --fail-on-empty --randomize-all --timeout=60m \
-	--poll-progress-after=60s --output-dir=artifacts --junit-report=e2e.xml \
-	$(if $(FOCUS),--focus='$(FOCUS)') $(if $(GITHUB_ACTIONS),--github-output)
+# Only `make e2e KUBECONFIG=FILE` means another cluster: in the environment, as kubectl
+# reads it, KUBECONFIG may name one that no test must touch.
+E2E = bin/e2e --procs=$(or $(PROCS),4) --focus="$$FOCUS" --label-filter="$$LABELS" $(if $(filter 1,$(KEEP)),--keep) \
+	$(if $(filter line,$(origin KUBECONFIG)),--kubeconfig="$(KUBECONFIG)")
 
 ##@ See it work
 
@@ -103,26 +107,20 @@ test: ## Everything that needs no cluster, with the race detector, and a real AP
 	@scripts/test.sh
 
 .PHONY: e2e
-e2e: ## The suite on a kind cluster, the one of `make up` if there is one
-	@$(STEP) "compile the suite" go test -c -o e2e/e2e.test ./e2e
-	@mkdir -p artifacts
-	@$(GINKGO) e2e/e2e.test
+e2e: tools ## The suite on a kind cluster, the one of `make up` if there is one
+	@$(E2E)
 
 .PHONY: e2e-debug
-e2e-debug: ## The suite, stopping at the first failure, the cluster kept
-	@$(STEP) "compile the suite" go test -c -o e2e/e2e.test ./e2e
-	@mkdir -p artifacts
-	@KEEP=1 $(GINKGO) --fail-fast -v e2e/e2e.test
+e2e-debug: tools ## The suite, stopping at the first failure, all that it left kept
+	@$(E2E) --debug
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME each (30s)
 	@go run ./tools/fuzz --time $(or $(FUZZTIME),30s)
 
 .PHONY: record
-record: ## Record the golden reviews from the cluster's API server
-	@$(STEP) "compile the suite" go test -c -o e2e/e2e.test ./e2e
-	@mkdir -p artifacts
-	@RECORD=1 $(GINKGO) --label-filter=record e2e/e2e.test
+record: tools ## Record the golden reviews from the cluster's API server
+	@bin/e2e --record
 
 .PHONY: verify
 verify: ## Every check of the sources: all of them, then the verdict
@@ -142,4 +140,4 @@ help: ## List the targets
 # The tools are compiled once, in sight: from an empty cache it takes a minute.
 .PHONY: tools
 tools:
-	@$(STEP) "compile the tools" go build -o bin/ ./tools/cluster ./tools/controlplane
+	@$(STEP) "compile the tools" go build -o bin/ ./tools/cluster ./tools/controlplane ./tools/e2e

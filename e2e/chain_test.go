@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-var _ = Describe("chain", Serial, func() {
+var _ = Describe("chain", func() {
 	It("mirrors the sidecar that another webhook adds after ours", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		injectSidecar(ctx, namespace, "busybox:1.36")
@@ -42,7 +42,7 @@ func injectSidecar(ctx SpecContext, namespace, image string) {
 	})
 	onCreate := rule("", "pods")
 	onCreate.Operations = []admissionregistrationv1.OperationType{admissionregistrationv1.Create}
-	hook.registerMutating(ctx, "z-sidecar", admissionregistrationv1.MutatingWebhook{
+	hook.registerMutating(ctx, "z-sidecar-"+namespace, admissionregistrationv1.MutatingWebhook{
 		Name:              "sidecar.e2e.image-webhook.dev",
 		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": namespace}},
 		Rules:             []admissionregistrationv1.RuleWithOperations{onCreate},

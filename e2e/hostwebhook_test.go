@@ -93,7 +93,7 @@ func (w hostWebhook) registerMutating(ctx context.Context, name string, hooks ..
 		hook.FailurePolicy, hook.SideEffects, hook.TimeoutSeconds = &ignore, &none, &seconds
 		hook.AdmissionReviewVersions = []string{"v1"}
 	}
-	config := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: name}, Webhooks: hooks}
+	config := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels(managed)}, Webhooks: hooks}
 	unregister(ctx, config) // a run that was killed leaves it behind
 	Expect(client.Resources().Create(ctx, config)).To(Succeed())
 	DeferCleanup(func(ctx SpecContext) { unregister(ctx, config) }) // before the server stops

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/pem"
+	"os"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -10,14 +11,20 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/e2e-framework/klient/k8s"
+
+	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
 )
+
+// takesLong is the priority of what is begun first, so that nothing waits for it at
+// the end.
+const takesLong = 1
 
 // own is the webhook's namespace, and the name of its configurations.
 const own = "image-webhook"
 
-// These specs change the installation that all the others use; each leaves it
-// working, and none runs beside another.
-var _ = Describe("installation", Serial, func() {
+// These specs change the installation, one after the other, while all the others use
+// it: nobody may notice.
+var _ = Describe("installation", Label(devCluster), Ordered, ContinueOnFailure, SpecPriority(takesLong), func() {
 	// A cleanup, because the cleanups of the specs come before it.
 	BeforeEach(func() { DeferCleanup(func(ctx SpecContext) { webhookServes(ctx) }) })
 
@@ -52,6 +59,8 @@ var _ = Describe("installation", Serial, func() {
 
 	It("works after each numbered manifest was applied again, and both Jobs ran again without harm", func(ctx SpecContext) {
 		secret, bundle := get(ctx, &corev1.Secret{}, "webhook-tls"), caBundle(ctx)
+		image := get(ctx, &appsv1.Deployment{}, "webhook").Spec.Template.Spec.Containers[0].Image
+		DeferCleanup(func(ctx SpecContext) { restoreDeployment(ctx, image) })
 		removeJobs(ctx)
 		for _, step := range []struct{ file, job string }{
 			{file: "01-namespace.yaml"},
@@ -70,6 +79,17 @@ var _ = Describe("installation", Serial, func() {
 		Expect(failurePolicies(ctx)).To(Equal(installed))
 	})
 
+	It("has two servers that hold no token of a service account", func(ctx SpecContext) {
+		Expect(get(ctx, &appsv1.Deployment{}, "webhook").Status.ReadyReplicas).To(BeEquivalentTo(2))
+		Eventually(func() string { // the pods of an earlier rollout may still be on their way out
+			return succeed(ctx, "get", "pods", "-n", own, "-l", "app.kubernetes.io/component=webhook",
+				"-o", "jsonpath={.items[*].spec.volumes[*].name}")
+		}).WithContext(ctx).Should(Equal("tls tls"))
+	})
+})
+
+// Serial, because no server answers meanwhile.
+var _ = Describe("installation", Label(devCluster), Serial, func() {
 	It("can be healed when no server answers: only new images of other namespaces wait for it", func(ctx SpecContext) {
 		namespace, warned, off := newNamespace(ctx), newNamespace(ctx), newNamespace(ctx)
 		setMode(ctx, warned, "warn")
@@ -96,15 +116,18 @@ var _ = Describe("installation", Serial, func() {
 		succeed(ctx, "label", "namespace", namespace, "image-webhook.dev/mode=of")
 		succeed(ctx, "delete", "pod/web", "-n", namespace, "--now", "--timeout=60s")
 	})
-
-	It("has two servers that hold no token of a service account", func(ctx SpecContext) {
-		Expect(get(ctx, &appsv1.Deployment{}, "webhook").Status.ReadyReplicas).To(BeEquivalentTo(2))
-		Eventually(func() string { // the pods of an earlier rollout may still be on their way out
-			return succeed(ctx, "get", "pods", "-n", own, "-l", "app.kubernetes.io/component=webhook",
-				"-o", "jsonpath={.items[*].spec.volumes[*].name}")
-		}).WithContext(ctx).Should(Equal("tls tls"))
-	})
 })
+
+// restoreDeployment gives the Deployment the image and the flags of the suite again.
+func restoreDeployment(ctx context.Context, image string) {
+	GinkgoHelper()
+	content, err := os.ReadFile(manifest("04-webhook.yaml"))
+	Expect(err).NotTo(HaveOccurred())
+	restored := devcluster.ForDeployment("04-webhook.yaml", string(content), image, "--log-level=debug")
+	result := kubectlWith(ctx, restored, "apply", "-f", "-")
+	Expect(result.Exit).To(BeZero(), result.Stderr)
+	succeed(ctx, "rollout", "status", "deployment/webhook", "-n", own, "--timeout=90s")
+}
 
 // registered is what the API server knows of a webhook.
 type registered struct {

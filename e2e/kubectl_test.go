@@ -15,6 +15,8 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/image-webhook/image-webhook/tools/e2e/summary"
 )
 
 // said is what a command printed and how it ended, as a person sees it.
@@ -33,15 +35,15 @@ func kubectl(ctx context.Context, args ...string) said {
 func kubectlWith(ctx context.Context, stdin string, args ...string) said {
 	GinkgoHelper()
 	result := execKubectl(ctx, stdin, args...)
-	AddReportEntry("kubectl "+strings.Join(args, " "), result, ReportEntryVisibilityFailureOrVerbose)
+	transcript.add(strings.Join(args, " "), result)
 	return result
 }
 
 // execKubectl is for what would be too long in the report of a failed spec.
 func execKubectl(ctx context.Context, stdin string, args ...string) said {
 	GinkgoHelper()
-	cmd := exec.CommandContext(ctx, shared.Kubectl, args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+shared.Kubeconfig)
+	cmd := exec.CommandContext(ctx, target.kubectl, args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+target.kubeconfig)
 	cmd.Stdin = strings.NewReader(stdin)
 	return say(cmd)
 }
@@ -70,15 +72,21 @@ func succeed(ctx context.Context, args ...string) string {
 // manifest is the path of one of the numbered manifests.
 func manifest(name string) string { return filepath.Join("..", "deploy", name) }
 
+// managed is the label of what a run makes outside of namespaces, so that the next
+// one finds what a run that was killed has left.
+const managed = "app.kubernetes.io/managed-by=image-webhook-e2e"
+
 // newNamespace makes a namespace for one spec, ready for pods, and removes it
-// afterwards. If the spec fails, its pods and events are shown first.
+// afterwards.
 func newNamespace(ctx context.Context) string {
 	GinkgoHelper()
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-", Labels: labels(managed)}}
 	Expect(client.Resources().Create(ctx, namespace)).To(Succeed())
+	namespacesOfSpec = append(namespacesOfSpec, namespace.Name)
 	DeferCleanup(func(ctx SpecContext) {
-		if CurrentSpecReport().Failed() {
-			explain(ctx, namespace.Name)
+		if CurrentSpecReport().Failed() && os.Getenv("E2E_DEBUG") != "" {
+			AddReportEntry(summary.Kept, namespace.Name)
+			return
 		}
 		Expect(client.Resources().Delete(ctx, namespace)).To(Succeed())
 	})
@@ -88,16 +96,10 @@ func newNamespace(ctx context.Context) string {
 	return namespace.Name
 }
 
-// explain prints what helps to understand a failure: the spec's objects and
-// events, and what the webhook logged. It is best effort.
-func explain(ctx context.Context, namespace string) {
-	GinkgoHelper()
-	show(ctx, GinkgoWriter,
-		[]string{"get", "pods", "-o", "yaml", "-n", namespace},
-		[]string{"get", "events", "-n", namespace},
-		[]string{"get", "all", "-n", "image-webhook"},
-		[]string{"logs", "-n", "image-webhook", "-l", "app.kubernetes.io/name=image-webhook", "--all-containers", "--prefix", "--tail=40"},
-	)
+// labels are those of a selector as kubectl takes it, of one label.
+func labels(selector string) map[string]string {
+	name, value, _ := strings.Cut(selector, "=")
+	return map[string]string{name: value}
 }
 
 // show writes what kubectl says to each of commands.
@@ -112,5 +114,5 @@ func show(ctx context.Context, out io.Writer, commands ...[]string) {
 // shellEnv is the environment of a shell whose kubectl is the cluster's and reads
 // kubeconfig.
 func shellEnv(kubeconfig string) []string {
-	return append(os.Environ(), "KUBECONFIG="+kubeconfig, "PATH="+filepath.Dir(shared.Kubectl)+":"+os.Getenv("PATH"))
+	return append(os.Environ(), "KUBECONFIG="+kubeconfig, "PATH="+filepath.Dir(target.kubectl)+":"+os.Getenv("PATH"))
 }

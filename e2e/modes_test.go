@@ -26,7 +26,8 @@ var _ = Describe("mode", func() {
 		Entry("off does nothing", "off", said{Stdout: "nginx:latest"}),
 	)
 
-	It("that is unknown is warned about, logged, and treated as deny", func(ctx SpecContext) {
+	// Serial, because the log of a server ends with it, and installation replaces servers.
+	It("that is unknown is warned about, logged, and treated as deny", Serial, func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		Expect(kubectl(ctx, "label", "namespace", namespace, "image-webhook.dev/mode=of")).To(Equal(said{
 			Stdout: "namespace/" + namespace + " labeled\n",

@@ -31,7 +31,7 @@ const (
 // These specs have the kubelet pull, and ask the mirror what it was asked for.
 // Most make an image of their own: its bytes were nowhere but in the mirror, so
 // whatever says them came out of it.
-var _ = Describe("pull", func() {
+var _ = Describe("pull", Label(devCluster), func() {
 	// Serial, because pods of other specs have the node ask for the same tag.
 	It("gives kubectl run --image=nginx:1.25 the image in the mirror", Serial, func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
@@ -48,19 +48,10 @@ var _ = Describe("pull", func() {
 		Expect(len(requests(ctx, mirror.Name, asking))).To(BeNumerically(">", asked), "the node asked the mirror")
 	})
 
-	DescribeTable("serves a container whose image is written",
-		func(ctx SpecContext, repository string, written func(ownImage) string, host string) {
-			namespace := newNamespace(ctx)
-			image := newImage(ctx, repository, ":80")
-			runAndWait(ctx, namespace, "web", written(image))
-			Expect(field(ctx, namespace, "pod/web", ".status.containerStatuses[0].imageID")).To(Equal(host + "/" + image.pinned))
-			Expect(page(ctx, namespace, "web:80", "")).To(Equal(image.page))
-			image.expectPulled(ctx, mirror.Name, host)
-		},
+	DescribeTable("serves a container whose image is written", servesWritten,
 		Entry("with a tag", "library/nginx", func(i ownImage) string { return short(i.ref) }, dockerMirror),
 		Entry("with a digest", "library/nginx", func(i ownImage) string { return short(i.pinned) }, dockerMirror),
 		Entry("with a tag and a digest", "library/nginx", func(i ownImage) string { return short(i.ref) + "@" + i.digest }, dockerMirror),
-		Entry("with registry.k8s.io", "app", func(i ownImage) string { return "registry.k8s.io/" + i.ref }, k8sMirror),
 		Entry("with a registry that no rule names, which is where it comes from", "team/app", func(i ownImage) string { return unmirrored + "/" + i.ref }, unmirrored),
 	)
 
@@ -127,11 +118,32 @@ var _ = Describe("pull", func() {
 		Expect(err).To(MatchError(HavePrefix("reach the registry nowhere: it is not ready: ")))
 	})
 
-	// Serial, because the mirror of registry.k8s.io is a private one meanwhile.
-	It("from a private mirror needs an imagePullSecret for the mirror's host", Serial, func(ctx SpecContext) {
+	It("through a cache brings what another registry holds", func(ctx SpecContext) {
+		address := succeed(ctx, "get", "service", mirror.Name, "-n", mirror.Namespace, "-o", "jsonpath=http://{.spec.clusterIP}:{.spec.ports[0].port}")
+		startRegistry(ctx, mirror.Registry{Name: "cache", Upstream: address})
 		_, m := openMirror(ctx)
-		DeferCleanup(func(ctx SpecContext) { Expect(m.Install(ctx)).To(Succeed()) })
-		startRegistry(ctx, mirror.Registry{Name: "private", Htpasswd: htpasswd}, k8sMirror)
+		Expect(m.Lead(ctx, "cache.example", "cache")).To(Succeed())
+		image := newImage(ctx, "library/nginx", ":80")
+		namespace := newNamespace(ctx)
+		runAndWait(ctx, namespace, "web", "cache.example/"+image.ref)
+		Expect(page(ctx, namespace, "web:80", "")).To(Equal(image.page))
+		image.expectPulled(ctx, "cache", "cache.example")
+		Expect(requests(ctx, mirror.Name, image.layer)).To(ContainElement(ContainSubstring("GET /v2/library/nginx/blobs/"+image.layer+` HTTP/1.1" 200`)), "the cache has it from there")
+	})
+})
+
+// One after the other, because one of them has another mirror meanwhile. No other spec
+// pulls from it.
+var _ = Describe("pull from the mirror of registry.k8s.io", Label(devCluster), Ordered, ContinueOnFailure, func() {
+	It("serves a container", func(ctx SpecContext) {
+		servesWritten(ctx, "app", func(i ownImage) string { return "registry.k8s.io/" + i.ref }, k8sMirror)
+	})
+
+	It("needs an imagePullSecret for the mirror's host, if that is private", func(ctx SpecContext) {
+		_, m := openMirror(ctx)
+		startRegistry(ctx, mirror.Registry{Name: "private", Htpasswd: htpasswd})
+		DeferCleanup(func(ctx SpecContext) { Expect(m.Lead(ctx, k8sMirror, mirror.Name)).To(Succeed()) })
+		Expect(m.Lead(ctx, k8sMirror, "private")).To(Succeed())
 		registry := connectTo(ctx, "private")
 		Expect(registry.Push(ctx, "private/app:1.0", empty.Image)).To(MatchError(MatchRegexp(
 			"^push private/app:1\\.0 to the registry private: .*401 Unauthorized.*; its side: `kubectl logs -n mirror deployment/private`$")))
@@ -149,18 +161,19 @@ var _ = Describe("pull", func() {
 
 		Eventually(func() string { return failures(ctx, namespace, "origin") }).WithContext(ctx).Should(ContainSubstring("authorization failed: no basic auth credentials"), "a secret for the registry that was written is of no use")
 	})
-
-	It("through a cache brings what another registry holds", func(ctx SpecContext) {
-		address := succeed(ctx, "get", "service", mirror.Name, "-n", mirror.Namespace, "-o", "jsonpath=http://{.spec.clusterIP}:{.spec.ports[0].port}")
-		startRegistry(ctx, mirror.Registry{Name: "cache", Upstream: address}, "cache.example")
-		image := newImage(ctx, "library/nginx", ":80")
-		namespace := newNamespace(ctx)
-		runAndWait(ctx, namespace, "web", "cache.example/"+image.ref)
-		Expect(page(ctx, namespace, "web:80", "")).To(Equal(image.page))
-		image.expectPulled(ctx, "cache", "cache.example")
-		Expect(requests(ctx, mirror.Name, image.layer)).To(ContainElement(ContainSubstring("GET /v2/library/nginx/blobs/"+image.layer+` HTTP/1.1" 200`)), "the cache has it from there")
-	})
 })
+
+// servesWritten runs a pod with a new image of a repository, named as written says. The
+// node must fetch it from host.
+func servesWritten(ctx SpecContext, repository string, written func(ownImage) string, host string) {
+	GinkgoHelper()
+	namespace := newNamespace(ctx)
+	image := newImage(ctx, repository, ":80")
+	runAndWait(ctx, namespace, "web", written(image))
+	Expect(field(ctx, namespace, "pod/web", ".status.containerStatuses[0].imageID")).To(Equal(host + "/" + image.pinned))
+	Expect(page(ctx, namespace, "web:80", "")).To(Equal(image.page))
+	image.expectPulled(ctx, mirror.Name, host)
+}
 
 // ownRegistries are those that specs start; a run that was killed leaves them.
 var ownRegistries = []string{"private", "cache", "nowhere"}
@@ -239,7 +252,7 @@ func keepLog(ctx context.Context, name string) {
 	folder := filepath.Join("..", "artifacts")
 	err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(filepath.Join(folder, "registry-"+name+".log"), all.Bytes(), 0o644))
 	if err != nil {
-		report().Note("The log of the registry %s could not be kept: %v", name, err)
+		GinkgoWriter.Printf("The log of the registry %s could not be kept: %v\n", name, err)
 	}
 }
 
@@ -283,16 +296,15 @@ func skipWherePullThrough(ctx context.Context) {
 func openMirror(ctx context.Context) (*devcluster.Cluster, *mirror.Mirror) {
 	GinkgoHelper()
 	quiet := progress.New(GinkgoWriter)
-	c, err := devcluster.Open(ctx, devcluster.DefaultName, quiet)
+	c, err := devcluster.Open(ctx, target.cluster, quiet)
 	Expect(err).NotTo(HaveOccurred())
 	m, err := mirror.Open(c, quiet)
 	Expect(err).NotTo(HaveOccurred())
 	return c, m
 }
 
-// startRegistry runs a registry for one spec, and leads the nodes to it for the
-// images of host.
-func startRegistry(ctx context.Context, registry mirror.Registry, host string) {
+// startRegistry runs a registry for one spec.
+func startRegistry(ctx context.Context, registry mirror.Registry) {
 	GinkgoHelper()
 	_, m := openMirror(ctx)
 	DeferCleanup(func(ctx SpecContext) {
@@ -300,5 +312,4 @@ func startRegistry(ctx context.Context, registry mirror.Registry, host string) {
 		Expect(m.Remove(ctx, registry.Name)).To(Succeed())
 	})
 	Expect(m.Start(ctx, registry)).To(Succeed())
-	Expect(m.Lead(ctx, host, registry.Name)).To(Succeed())
 }

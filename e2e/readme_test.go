@@ -18,7 +18,7 @@ import (
 
 // What the README shows of a terminal is run, block by block, each in a namespace
 // of its own instead of `default`.
-var _ = Describe("README", func() {
+var _ = Describe("README", Label(devCluster), func() {
 	for _, block := range terminalBlocks("../README.md") {
 		It("shows what a terminal says, from line "+strconv.Itoa(block.line), func(ctx SpecContext) {
 			skipWherePullThrough(ctx)
@@ -97,7 +97,7 @@ type terminal struct {
 func newTerminal(ctx context.Context) terminal {
 	GinkgoHelper()
 	t := terminal{namespace: newNamespace(ctx), kubeconfig: filepath.Join(GinkgoT().TempDir(), "kubeconfig")}
-	content, err := os.ReadFile(shared.Kubeconfig)
+	content, err := os.ReadFile(target.kubeconfig)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(os.WriteFile(t.kubeconfig, content, 0o600)).To(Succeed())
 	t.run(ctx, "kubectl config set-context --current --namespace="+t.namespace)

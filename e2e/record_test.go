@@ -108,11 +108,8 @@ var steps = []step{
 // The unit tests judge what a real API server sends. `make record` writes that
 // down anew, for another version of Kubernetes say; each file changes then, if
 // only in its UIDs and times.
-var _ = Describe("recorder", Serial, Label("record"), func() {
+var _ = Describe("recorder", Serial, Label("record", devCluster), func() {
 	It("writes the golden reviews", func(ctx SpecContext) {
-		if os.Getenv("RECORD") == "" {
-			Skip("it writes into the checkout: run `make record`")
-		}
 		pullFromMirror(ctx)
 		makeRecordingNamespace(ctx)
 		recorder := startRecorder(ctx)

@@ -14,7 +14,7 @@ import (
 
 // What the scripts show when all is well, `make demo` shows. These are the clusters
 // that they must not touch.
-var _ = Describe("scripts", func() {
+var _ = Describe("scripts", Label(devCluster), func() {
 	// Serial, because the cluster has a node that there is not meanwhile.
 	It("refuse a cluster with a node that is none of kind's, unless told otherwise", Serial, func(ctx SpecContext) {
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: elsewhere}, Spec: corev1.NodeSpec{ProviderID: "aws:///eu-west-1/i-0"}}
@@ -56,6 +56,6 @@ const elsewhere = "elsewhere"
 func runScript(ctx context.Context, name string, env ...string) said {
 	GinkgoHelper()
 	cmd := exec.CommandContext(ctx, "../scripts/"+name)
-	cmd.Env = append(shellEnv(shared.Kubeconfig), env...)
+	cmd.Env = append(shellEnv(target.kubeconfig), env...)
 	return say(cmd)
 }

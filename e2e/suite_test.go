@@ -2,10 +2,18 @@
 // mirror that the nodes pull from, the numbered manifests of deploy/, kubectl, and
 // nothing of the webhook's own code.
 //
-// `make e2e` runs it. Without E2E=1 the suite skips itself, so that `go vet` and
-// editors see it like any other package and `go test ./...` stays without a
-// cluster. It uses the cluster of `make up` if there is one. A cluster that it
-// had to create is deleted at the end, unless a spec failed or KEEP=1 is set.
+// `make e2e` runs it, by tools/e2e, which brings up the cluster, installs the webhook
+// and says by the environment where they are:
+//
+//	E2E_KUBECONFIG  the cluster; without it the suite skips itself, so that `go vet`
+//	                and editors see it like any other package
+//	E2E_KUBECTL     a kubectl
+//	E2E_CLUSTER     the name of our own kind cluster; empty: it is another cluster,
+//	                and specs with the label dev-cluster are left out
+//	E2E_DEBUG       what a failed spec has made is kept
+//
+// Specs run in parallel and in random order, each in namespaces of its own. Those that
+// change what others rely on are Serial.
 package e2e
 
 import (
@@ -27,16 +35,17 @@ import (
 	"github.com/image-webhook/image-webhook/tools/serving"
 )
 
-// setUpLimit bounds the set-up: it may build the node image from nothing.
-const setUpLimit = 45 * time.Minute
+// devCluster is the label of specs that need our own cluster: its nodes, its mirror,
+// or an installation that nobody else uses.
+const devCluster = "dev-cluster"
+
+// target is the cluster.
+var target = struct{ kubeconfig, kubectl, cluster string }{os.Getenv("E2E_KUBECONFIG"), os.Getenv("E2E_KUBECTL"), os.Getenv("E2E_CLUSTER")}
 
 // setUp is what the first process hands to the others.
 type setUp struct {
-	Kubeconfig string
-	Kubectl    string
-	Created    bool   // by this run
-	Namespace  string // for specs that store nothing in it
-	Workshop   string // folder in which sample images are made
+	Namespace string // for specs that store nothing in it
+	Workshop  string // folder in which sample images are made
 }
 
 var (
@@ -45,7 +54,7 @@ var (
 )
 
 func TestE2E(t *testing.T) {
-	if os.Getenv("E2E") == "" {
+	if target.kubeconfig == "" {
 		t.Skip("it needs a cluster: run `make e2e`")
 	}
 	RegisterFailHandler(Fail)
@@ -56,16 +65,10 @@ func TestE2E(t *testing.T) {
 }
 
 var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
-	c, err := devcluster.OpenOrInstall(ctx, devcluster.DefaultName, report())
-	Expect(err).NotTo(HaveOccurred())
-	shared = setUp{Kubeconfig: c.Kubeconfig(), Kubectl: c.KubectlPath()}
-	shared.Created, err = c.Up(ctx)
-	Expect(err).NotTo(HaveOccurred())
-	setUpMirror(ctx, c)
-	contentRef, err := c.Load(ctx)
-	Expect(err).NotTo(HaveOccurred())
-	Expect(c.Install(ctx, contentRef)).To(Succeed())
 	connect()
+	if target.cluster != "" {
+		setUpMirror(ctx)
+	}
 	shared.Namespace = newNamespace(ctx)
 	handedOn, err := json.Marshal(shared)
 	Expect(err).NotTo(HaveOccurred())
@@ -73,18 +76,17 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 }, func(_ SpecContext, handedOn []byte) {
 	Expect(json.Unmarshal(handedOn, &shared)).To(Succeed())
 	connect()
-}, NodeTimeout(setUpLimit), PollProgressAfter(setUpLimit)) // it reports its own progress
+}, NodeTimeout(5*time.Minute))
 
-// setUpMirror brings up the mirror with the sample images, and the registry that
-// has no mirror. The workshop stays for the specs that make images of their own.
-func setUpMirror(ctx context.Context, c *devcluster.Cluster) {
+// setUpMirror fills the mirror with the sample images, and leads the nodes to it for
+// the registry that has no mirror. The workshop stays for the specs that make images
+// of their own.
+func setUpMirror(ctx context.Context) {
 	GinkgoHelper()
-	m, err := mirror.Open(c, report())
-	Expect(err).NotTo(HaveOccurred())
+	c, m := openMirror(ctx)
 	removeLeftovers(ctx, c, m)
-	Expect(m.Install(ctx)).To(Succeed())
 	Expect(m.Lead(ctx, unmirrored, mirror.Name)).To(Succeed())
-	workshop, err := mirror.OpenWorkshop(ctx, report())
+	workshop, err := mirror.OpenWorkshop(ctx, progress.New(GinkgoWriter))
 	Expect(err).NotTo(HaveOccurred())
 	shared.Workshop = workshop.Dir
 	Expect(m.PushSamples(ctx, workshop, samples...)).To(Succeed())
@@ -95,6 +97,7 @@ func removeLeftovers(ctx context.Context, c *devcluster.Cluster, m *mirror.Mirro
 	GinkgoHelper()
 	Expect(m.Remove(ctx, ownRegistries...)).To(Succeed())
 	Expect(c.Kubectl("delete", "node", elsewhere, "--ignore-not-found").Run(ctx)).To(Succeed())
+	Expect(c.Kubectl("delete", "namespaces,mutatingwebhookconfigurations", "-l", managed, "--wait=false").Run(ctx)).To(Succeed())
 	Expect(c.RunOnNodes(ctx, "rm", "-rf", dockerHosts)).To(Succeed())
 }
 
@@ -106,7 +109,7 @@ var _ = SynchronizedAfterSuite(func() {}, func() {
 
 func connect() {
 	GinkgoHelper()
-	config, err := conf.New(shared.Kubeconfig)
+	config, err := conf.New(target.kubeconfig)
 	Expect(err).NotTo(HaveOccurred())
 	config.WarningHandler = rest.NoWarnings{} // kubectl's specs assert the warnings
 	client, err = klient.New(config)
@@ -116,28 +119,10 @@ func connect() {
 // The mirror's log is kept whatever happened: what a pull was answered with is
 // nowhere else.
 var _ = ReportAfterSuite("the mirror's log", func(ctx SpecContext, _ Report) {
-	if _, err := os.Stat(shared.Kubectl); err == nil { // else there never was a cluster
+	if target.cluster != "" {
 		keepLog(ctx, mirror.Name)
 	}
 }, NodeTimeout(time.Minute))
-
-var _ = ReportAfterSuite("the cluster", func(ctx SpecContext, r Report) {
-	if os.Getenv("E2E") == "" || !shared.Created {
-		return
-	}
-	report().Note("") // ends Ginkgo's row of dots
-	if !r.SuiteSucceeded || os.Getenv("KEEP") != "" {
-		report().Note("The cluster is left as it is: `make status` shows it, `make down` deletes it.")
-		return
-	}
-	c, err := devcluster.Open(ctx, devcluster.DefaultName, report())
-	Expect(err).NotTo(HaveOccurred())
-	Expect(c.Down(ctx)).To(Succeed())
-}, NodeTimeout(5*time.Minute))
-
-// report writes where a person sees it at once; Ginkgo's own writer keeps the
-// output of a node back until it fails.
-func report() *progress.Reporter { return progress.New(os.Stderr) }
 
 // webhookServes waits until the API server really calls both sides of the webhook.
 func webhookServes(ctx context.Context) {

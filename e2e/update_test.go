@@ -8,7 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-var _ = Describe("update", func() {
+var _ = Describe("update", Label(devCluster), func() {
 	It("judges and mirrors what kubectl debug adds to a running pod", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		runAndWait(ctx, namespace, "web", "nginx:1.25")

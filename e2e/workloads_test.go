@@ -6,7 +6,7 @@ import (
 )
 
 var _ = Describe("workload", func() {
-	It("is warned about, and its pods are denied until its image is mended", func(ctx SpecContext) {
+	It("is warned about, and its pods are denied until its image is mended", Label(devCluster), func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		Expect(kubectl(ctx, "create", "deployment", "web", "--image=nginx:latest", "-n", namespace)).To(Equal(said{
 			Stdout: "deployment.apps/web created\n",

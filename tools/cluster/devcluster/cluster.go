@@ -117,6 +117,11 @@ func (c *Cluster) delete(ctx context.Context) error {
 	return errors.Join(os.RemoveAll(c.dir), os.RemoveAll(c.logs()))
 }
 
+// CollectLogs writes the logs of the nodes, and of what runs on them, into a folder.
+func (c *Cluster) CollectLogs(ctx context.Context, folder string) error {
+	return uninterrupted(ctx, func() error { return explainKind(c.provider.CollectLogs(c.Name, folder)) })
+}
+
 // listed says whether kind knows nodes of the cluster, alive or dead.
 func (c *Cluster) listed() (bool, error) {
 	names, err := c.provider.List()

@@ -62,7 +62,7 @@ func TestManifestsAreKnownByName(t *testing.T) {
 			t.Errorf("install waits after %s, which is not in deploy/", name)
 		}
 	}
-	if got := withImage("04-webhook.yaml", names["04-webhook.yaml"], "example.com/app:v1"); got == names["04-webhook.yaml"] {
+	if got := ForDeployment("04-webhook.yaml", names["04-webhook.yaml"], "example.com/app:v1"); got == names["04-webhook.yaml"] {
 		t.Errorf("04-webhook.yaml does not name %s", archive.StaticRef)
 	}
 }

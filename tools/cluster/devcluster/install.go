@@ -18,19 +18,20 @@ const waitTimeout = "--timeout=120s"
 // same commands that a person types. A manifest not named needs no wait.
 var after = map[string][]string{
 	"03-certgen.yaml":                {"wait", "--for=condition=complete", "job", "-l", "job=certgen"},
-	"04-webhook.yaml":                {"rollout", "status", "deployment/webhook"},
+	deployment:                       {"rollout", "status", "deployment/webhook"},
 	"06-patch-webhookconfigure.yaml": {"wait", "--for=condition=complete", "job", "-l", "job=patch-webhookconfigure"},
 }
 
 // Install applies the numbered manifests in their order, with kubectl, as a
 // person would, and returns when the webhook answers. The Deployment runs the
-// image contentRef, so that a new content rolls out; empty: as the manifest says.
-func (c *Cluster) Install(ctx context.Context, contentRef string) error {
+// image contentRef, so that a new content rolls out; empty: as the manifest says. The
+// webhook gets the flags beside those of the manifest.
+func (c *Cluster) Install(ctx context.Context, contentRef string, flags ...string) error {
 	if err := c.removeJobs(ctx); err != nil {
 		return err
 	}
 	for _, file := range deploy.Files() {
-		if err := c.apply(ctx, file.Name, withImage(file.Name, file.Content, contentRef)); err != nil {
+		if err := c.apply(ctx, file.Name, ForDeployment(file.Name, file.Content, contentRef, flags...)); err != nil {
 			return err
 		}
 	}
@@ -48,14 +49,24 @@ func (c *Cluster) WaitServing(ctx context.Context) error {
 	})
 }
 
-// withImage names the image ref in the manifest of the Deployment. The Jobs keep
-// what their manifests say, or a plain `kubectl apply` of them, which must not
-// change a Job's template, would be refused.
-func withImage(name, manifest, ref string) string {
-	if ref == "" || name != "04-webhook.yaml" {
+// deployment is the manifest of the Deployment.
+const deployment = "04-webhook.yaml"
+
+// ForDeployment names the image ref in the manifest of the Deployment, if it is that,
+// and adds the flags. The Jobs keep what their manifests say, or a plain `kubectl
+// apply` of them, which must not change a Job's template, would be refused.
+func ForDeployment(name, manifest, ref string, flags ...string) string {
+	if name != deployment {
 		return manifest
 	}
-	return strings.ReplaceAll(manifest, archive.StaticRef, ref)
+	if ref != "" {
+		manifest = strings.ReplaceAll(manifest, archive.StaticRef, ref)
+	}
+	const verb = "            - serve\n"
+	for _, flag := range flags {
+		manifest = strings.Replace(manifest, verb, verb+"            - "+flag+"\n", 1)
+	}
+	return manifest
 }
 
 // removeJobs makes room for the Jobs to run again: applying a Job that has

@@ -16,11 +16,16 @@ import (
 // Load builds the webhook's image and puts it on every node. It returns the
 // reference that names this very content.
 func (c *Cluster) Load(ctx context.Context) (contentRef string, err error) {
-	image, err := archive.Build(ctx, archive.Options{Root: c.root}, c.report)
+	image, err := c.BuildImage(ctx)
 	if err != nil {
 		return "", err
 	}
 	return image.ContentRef, c.LoadArchive(ctx, image.Path)
+}
+
+// BuildImage builds the webhook's image from the checkout.
+func (c *Cluster) BuildImage(ctx context.Context) (archive.Image, error) {
+	return archive.Build(ctx, archive.Options{Root: c.root}, c.report)
 }
 
 // LoadArchive puts the images of an archive, as `docker save` writes them, on

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
+	"github.com/image-webhook/image-webhook/tools/image/archive"
+	"github.com/image-webhook/image-webhook/tools/mirror"
+	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/serving"
+)
+
+// target is the cluster that the specs run on.
+type target struct {
+	Kubeconfig string
+	Kubectl    string
+	Cluster    string // the name of our own kind cluster; empty: it is another one
+	created    bool   // by this run
+	client     kubernetes.Interface
+}
+
+// env is how the suite is told.
+func (t target) env() []string {
+	return []string{"E2E_KUBECONFIG=" + t.Kubeconfig, "E2E_KUBECTL=" + t.Kubectl, "E2E_CLUSTER=" + t.Cluster}
+}
+
+// prepare finds or makes the cluster, with a webhook that answers.
+func (r *run) prepare(ctx context.Context) (target, error) {
+	if r.kubeconfig != "" {
+		return r.another(ctx)
+	}
+	return r.ours(ctx)
+}
+
+// ours brings up our own cluster, with the mirror and the webhook of the checkout.
+func (r *run) ours(ctx context.Context) (target, error) {
+	c, err := devcluster.OpenOrInstall(ctx, r.name, r.report)
+	if err != nil {
+		return target{}, err
+	}
+	t := target{Kubeconfig: c.Kubeconfig(), Kubectl: c.KubectlPath(), Cluster: r.name}
+	var image archive.Image
+	for _, phase := range []struct {
+		name string
+		do   func() error
+	}{
+		{"cluster", func() (err error) { t.created, err = c.Up(ctx); return err }},
+		{"mirror", func() error { return installMirror(ctx, c, r.report) }},
+		{"build", func() (err error) { image, err = c.BuildImage(ctx); return err }},
+		{"load", func() error { return c.LoadArchive(ctx, image.Path) }},
+		// So that the log has what a failed spec was answered.
+		{"install", func() error { return c.Install(ctx, image.ContentRef, "--log-level=debug") }},
+	} {
+		if err := r.phases.Time(phase.name, phase.do); err != nil {
+			return target{}, err
+		}
+	}
+	config, err := c.Config()
+	if err != nil {
+		return target{}, err
+	}
+	t.client, err = kubernetes.NewForConfig(config)
+	return t, err
+}
+
+func installMirror(ctx context.Context, c *devcluster.Cluster, report *progress.Reporter) error {
+	m, err := mirror.Open(c, report)
+	if err != nil {
+		return err
+	}
+	return m.Install(ctx)
+}
+
+// another takes a cluster as it is, once it is clear that it is meant.
+func (r *run) another(ctx context.Context) (target, error) {
+	kubeconfig, err := filepath.Abs(r.kubeconfig)
+	if err != nil {
+		return target{}, err
+	}
+	kubectl, err := exec.LookPath("kubectl")
+	if err != nil {
+		return target{}, errors.New("there is no kubectl on the PATH: eval \"$(bin/cluster env)\" brings the one of `make up`")
+	}
+	config, err := loadConfig(kubeconfig)
+	if err != nil {
+		return target{}, err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return target{}, err
+	}
+	if err := r.meant(ctx, config.Host, client); err != nil {
+		return target{}, err
+	}
+	return target{Kubeconfig: kubeconfig, Kubectl: kubectl, client: client}, r.answers(ctx, config)
+}
+
+// loadConfig reads the current context of a kubeconfig.
+func loadConfig(kubeconfig string) (*rest.Config, error) {
+	loaded, err := clientcmd.LoadFromFile(kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	config, err := clientcmd.NewDefaultClientConfig(*loaded, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("use the current context %q of %s: %w", loaded.CurrentContext, kubeconfig, err)
+	}
+	return config, nil
+}
+
+// meant refuses a cluster that may be in use by others, as scripts/ do, before
+// anything is changed in it.
+func (r *run) meant(ctx context.Context, host string, client kubernetes.Interface) error {
+	ctx, cancel := context.WithTimeout(ctx, reachLimit)
+	defer cancel()
+	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list the nodes of %s: %w", host, err)
+	}
+	for _, node := range nodes.Items {
+		if !strings.HasPrefix(node.Spec.ProviderID, "kind://") && os.Getenv("ANY_CLUSTER") != "1" {
+			return fmt.Errorf("node %s of the cluster at %s is none of kind's: set ANY_CLUSTER=1 if you mean this cluster", node.Name, host)
+		}
+	}
+	r.report.Note("Using the cluster at %s, and the webhook that is installed there.", host)
+	return nil
+}
+
+// reachLimit is how long another cluster, and its webhook, may take to answer.
+const reachLimit = 15 * time.Second
+
+// answers makes sure that the cluster has a webhook to test.
+func (r *run) answers(ctx context.Context, config *rest.Config) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, reachLimit, errors.New("the webhook does not answer there: install it first, as README.md says"))
+	defer cancel()
+	return r.report.Step("the webhook denies and mirrors", func(step *progress.Step) error {
+		return serving.Wait(ctx, config, step)
+	})
+}

@@ -1,0 +1,90 @@
+// Command e2e runs the suite of folder e2e, and says what came of it.
+//
+// It brings up the kind cluster of `make up` with the mirror in it, and installs the
+// webhook of this checkout there; or it takes any cluster, by --kubeconfig, and the
+// webhook that is installed there. Then the specs run, in parallel and in random order.
+// A cluster that it had to create is deleted at the end, unless a spec failed.
+//
+// The folder artifacts has the summary (summary.md), JUnit's report (e2e.xml), Ginkgo's
+// (e2e.json), and for each spec that failed what the cluster said about it. What it has
+// of an earlier run is removed first.
+//
+// It ends with 0 when every spec has passed, with 2 for a mistake in the command line,
+// with 130 when it is interrupted, and with 1 for any other failure.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/image-webhook/image-webhook/tools/cli"
+	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
+	"github.com/image-webhook/image-webhook/tools/module"
+	"github.com/image-webhook/image-webhook/tools/progress"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(cli.Run(ctx, newRoot(os.Stdout, os.Stderr), os.Args[1:], os.Stderr))
+}
+
+// options are the flags.
+type options struct {
+	name       string
+	kubeconfig string
+	focus      string
+	labels     string
+	procs      int
+	keep       bool
+	debug      bool
+	record     bool
+}
+
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
+	var o options
+	root := cli.NewRoot("e2e", "Run the suite on a real cluster", stdout, stderr)
+	root.RunE = func(c *cobra.Command, _ []string) error {
+		if err := o.check(c); err != nil {
+			return err
+		}
+		folder, err := module.Root(c.Context())
+		if err != nil {
+			return err
+		}
+		r := &run{options: o, root: folder, stdout: stdout, report: progress.New(stderr)}
+		return r.do(c.Context())
+	}
+	f := root.Flags()
+	f.StringVar(&o.name, "name", devcluster.DefaultName, "name of the kind cluster")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "`file` of another cluster, where the webhook is installed")
+	f.StringVar(&o.focus, "focus", "", "run only the specs whose text matches the regular `expression`")
+	f.StringVar(&o.labels, "label-filter", "", "run only the specs whose labels fit Ginkgo's `filter`, as '!dev-cluster'")
+	f.IntVar(&o.procs, "procs", defaultProcs, "`number` of specs that run at the same time")
+	f.BoolVar(&o.keep, "keep", false, "keep a cluster that was created for this run")
+	f.BoolVar(&o.debug, "debug", false, "stop at the first failure, keep all that it left, and say how to look at it")
+	f.BoolVar(&o.record, "record", false, "record the golden reviews, instead of running the specs")
+	return root
+}
+
+// defaultProcs is more than a small machine has cores: specs mostly wait for a kubelet.
+const defaultProcs = 4
+
+// check refuses what makes no sense before anything is started.
+func (o options) check(c *cobra.Command) error {
+	if err := cli.CheckName(c, o.name); err != nil {
+		return err
+	}
+	if o.procs < 1 {
+		return cli.Mistake(c, "--procs %d is too few: give 1 or more", o.procs)
+	}
+	if o.record && o.kubeconfig != "" {
+		return cli.Mistake(c, "--record needs the cluster of `make up`: leave --kubeconfig out")
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/image-webhook/image-webhook/tools/cli"
+	"github.com/image-webhook/image-webhook/tools/progress"
+)
+
+// e2e runs the command to its end. Its error is all of stderr.
+func e2e(t *testing.T, args ...string) (code int, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = cli.Run(t.Context(), newRoot(&out, &errs), args, &errs)
+	return code, errs.String()
+}
+
+// What is wrong is said in a line, and no cluster is looked for.
+func TestRefuses(t *testing.T) {
+	t.Setenv("ENGINE", "none") // so that no case can reach a cluster of this machine
+	for name, tt := range map[string]struct {
+		args []string
+		code int
+		want string // the line, after the name of the program
+	}{
+		"unknown flag":         {[]string{"--bogus"}, 2, "unknown flag: --bogus (see `e2e --help`)"},
+		"argument":             {[]string{"now"}, 2, `unknown command "now" for "e2e" (see ` + "`e2e --help`)"},
+		"no name of a cluster": {[]string{"--name=a b"}, 2, "--name \"a b\" is no name: write at most 40 lower-case letters, digits and dashes (see `e2e --help`)"},
+		"no process":           {[]string{"--procs=0"}, 2, "--procs 0 is too few: give 1 or more (see `e2e --help`)"},
+		"to record elsewhere":  {[]string{"--record", "--kubeconfig=x"}, 2, "--record needs the cluster of `make up`: leave --kubeconfig out (see `e2e --help`)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, stderr := e2e(t, tt.args...)
+			if diff := cmp.Diff("e2e: "+tt.want+"\n", stderr); diff != "" || code != tt.code {
+				t.Errorf("exit code %d (-want +got):\n%s", code, diff)
+			}
+		})
+	}
+}
+
+const anyCluster = `apiVersion: v1
+kind: Config
+current-context: there
+contexts: [{name: there, context: {cluster: there, user: me}}]
+clusters: [{name: there, cluster: {server: "http://127.0.0.1:9"}}]
+users: [{name: me}]
+`
+
+// Another cluster is refused before anything is changed in it.
+func TestAnotherRefuses(t *testing.T) {
+	programs := t.TempDir()
+	if err := os.WriteFile(filepath.Join(programs, "kubectl"), nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		kubeconfig string // its content
+		path       string // the PATH
+		want       string // a part of the error
+	}{
+		"no kubectl":       {anyCluster, "/nowhere", "there is no kubectl on the PATH: eval \"$(bin/cluster env)\" brings the one of `make up`"},
+		"no kubeconfig":    {"a b c", programs, "read the kubeconfig: couldn't get version/kind"},
+		"no context":       {strings.Replace(anyCluster, "current-context: there", "", 1), programs, `use the current context "" of `},
+		"unknown context":  {strings.Replace(anyCluster, "current-context: there", "current-context: here", 1), programs, `use the current context "here" of `},
+		"nobody who hears": {anyCluster, programs, "list the nodes of http://127.0.0.1:9: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("PATH", tt.path)
+			file := filepath.Join(t.TempDir(), "kubeconfig")
+			if err := os.WriteFile(file, []byte(tt.kubeconfig), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r := &run{options: options{kubeconfig: file}}
+			if _, err := r.another(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+// A cluster with a node of another provider may be in use by others.
+func TestMeant(t *testing.T) {
+	node := func(name, provider string) *corev1.Node {
+		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{ProviderID: provider}}
+	}
+	for name, tt := range map[string]struct {
+		nodes []runtime.Object
+		any   string // ANY_CLUSTER
+		want  string // the error; empty: it is meant
+	}{
+		"kind's":            {[]runtime.Object{node("a", "kind://podman/x/a")}, "", ""},
+		"a node of another": {[]runtime.Object{node("a", "kind://podman/x/a"), node("b", "aws:///i-0")}, "", "node b of the cluster at HOST is none of kind's: set ANY_CLUSTER=1 if you mean this cluster"},
+		"it is said":        {[]runtime.Object{node("b", "aws:///i-0")}, "1", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("ANY_CLUSTER", tt.any)
+			r := &run{report: progress.New(io.Discard)}
+			got := ""
+			if err := r.meant(t.Context(), "HOST", fake.NewClientset(tt.nodes...)); err != nil {
+				got = err.Error()
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestGinkgoArgs(t *testing.T) {
+	for name, tt := range map[string]struct {
+		options options
+		on      target
+		github  string
+		want    []string // among the arguments
+		not     []string
+	}{
+		"the suite on our cluster": {
+			options{procs: 4}, target{Cluster: "image-webhook"}, "",
+			[]string{"--procs=4", "--label-filter=!record", "--focus=", "--no-color", "--randomize-all"}, []string{"--fail-fast", "--github-output"},
+		},
+		"some of it":      {options{focus: "a 'b'", labels: "x || y"}, target{Cluster: "c"}, "", []string{"--focus=a 'b'", "--label-filter=!record && (x || y)"}, nil},
+		"another cluster": {options{labels: "x"}, target{}, "", []string{"--label-filter=!record && !dev-cluster && (x)"}, nil},
+		"the recorder":    {options{record: true, labels: "x"}, target{Cluster: "c"}, "", []string{"--label-filter=record"}, nil},
+		"to debug":        {options{debug: true}, target{Cluster: "c"}, "", []string{"--fail-fast"}, nil},
+		"in an action":    {options{}, target{Cluster: "c"}, "true", []string{"--github-output"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("GITHUB_ACTIONS", tt.github)
+			r := &run{options: tt.options, stdout: &bytes.Buffer{}}
+			args := r.ginkgoArgs(tt.on)
+			for _, want := range tt.want {
+				if !slices.Contains(args, want) {
+					t.Errorf("no %s in %q", want, args)
+				}
+			}
+			for _, not := range tt.not {
+				if slices.Contains(args, not) {
+					t.Errorf("%s in %q", not, args)
+				}
+			}
+		})
+	}
+}

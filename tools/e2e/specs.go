@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/term"
+)
+
+// What compile builds, from the root of the checkout.
+const (
+	suite  = "e2e/e2e.test"
+	ginkgo = "bin/ginkgo"
+)
+
+// specs runs Ginkgo until it has ended by itself. An interrupt is handed on to it: it
+// has the specs clean up first, and goes at once when it is interrupted again.
+func (r *run) specs(ctx context.Context, on target) error {
+	cmd := exec.Command(ginkgo, r.ginkgoArgs(on)...) //nolint:noctx // see above
+	cmd.Dir = r.root
+	cmd.Env = append(os.Environ(), append(on.env(), r.env()...)...)
+	cmd.Stdout, cmd.Stderr = r.stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // interrupts come from here alone
+	interrupts := make(chan os.Signal, 8)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(interrupts)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start Ginkgo: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		select {
+		case <-interrupts:
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
+		case err := <-ended:
+			return verdict(err)
+		}
+	}
+}
+
+// verdict leaves out how Ginkgo ended where it has told the reason itself.
+func verdict(err error) error {
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.Exited() {
+		return errFailed
+	}
+	return err
+}
+
+// ginkgoArgs are Ginkgo's arguments.
+func (r *run) ginkgoArgs(on target) []string {
+	args := []string{
+		"run", "--procs=" + strconv.Itoa(r.procs), "--fail-on-empty", "--randomize-all", "--timeout=60m", "--poll-progress-after=90s",
+		"--output-dir=artifacts", "--junit-report=e2e.xml", "--json-report=e2e.json", "--focus=" + r.focus, "--label-filter=" + r.labelFilter(on),
+	}
+	for flag, wanted := range map[string]bool{
+		"--no-color":      !r.colour(),
+		"--github-output": os.Getenv("GITHUB_ACTIONS") != "",
+		"--fail-fast":     r.debug,
+	} {
+		if wanted {
+			args = append(args, flag)
+		}
+	}
+	return append(args, suite)
+}
+
+// labelFilter leaves out what the cluster has no means for, and the recorder, which
+// writes into the checkout.
+func (r *run) labelFilter(on target) string {
+	if r.record {
+		return "record"
+	}
+	filters := []string{"!record"}
+	if on.Cluster == "" {
+		filters = append(filters, "!dev-cluster")
+	}
+	if r.labels != "" {
+		filters = append(filters, "("+r.labels+")")
+	}
+	return strings.Join(filters, " && ")
+}
+
+// env is what the suite has to know beside the cluster.
+func (r *run) env() (env []string) {
+	if r.debug {
+		env = append(env, "E2E_DEBUG=1")
+	}
+	return env
+}
+
+func (r *run) colour() bool {
+	f, ok := r.stdout.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
+}

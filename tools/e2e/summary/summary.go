@@ -1,0 +1,181 @@
+// Package summary says on one page what came of a run of the suite: which specs failed
+// and why, and how long everything took. It reads Ginkgo's report, and in it what the
+// suite has noted about failed specs.
+package summary
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/onsi/ginkgo/v2/types"
+)
+
+// The report entries by which the suite tells of a failed spec. Their values are text.
+const (
+	// Diagnosis is what the cluster says about the failure.
+	Diagnosis = "diagnosis"
+	// Folder is where more of it is, below the folder artifacts.
+	Folder = "folder"
+	// Kept is a namespace of the spec that was not deleted.
+	Kept = "kept namespace"
+)
+
+// ServerLogs is the folder, below the folder artifacts, with the logs of the webhook's
+// servers: one file for each, also of those that are gone.
+const ServerLogs = "webhook"
+
+// Phase is a part of a run, and how long it took.
+type Phase struct {
+	Name string
+	Took time.Duration
+}
+
+// Phases are those of a run, in their order.
+type Phases []Phase
+
+// Time runs do, and adds it to the phases.
+func (p *Phases) Time(name string, do func() error) error {
+	started := time.Now()
+	err := do()
+	*p = append(*p, Phase{name, time.Since(started)})
+	return err
+}
+
+func (p Phases) total() (total time.Duration) {
+	for _, each := range p {
+		total += each.Took
+	}
+	return total
+}
+
+// Summary is what came of a run.
+type Summary struct {
+	Phases Phases
+	report types.Report
+}
+
+// Read reads the report that Ginkgo has written as JSON.
+func Read(path string) (Summary, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return Summary{}, err
+	}
+	var reports []types.Report
+	if err := json.Unmarshal(content, &reports); err != nil {
+		return Summary{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(reports) != 1 {
+		return Summary{}, fmt.Errorf("%s has %d suites instead of one", path, len(reports))
+	}
+	return Summary{report: reports[0]}, nil
+}
+
+// spec is a spec, or a part of the suite's set-up, as the page shows it.
+type spec struct {
+	name   string
+	at     string // its file and line, from the root of the checkout
+	state  types.SpecState
+	took   time.Duration
+	reason string // why it failed
+	types.SpecReport
+}
+
+// specs are all that were run, those that took longest first.
+func (s Summary) specs() []spec {
+	var specs []spec
+	for _, report := range s.report.SpecReports {
+		each := newSpec(report)
+		isSpec := report.LeafNodeType.Is(types.NodeTypeIt)
+		if report.State == types.SpecStateSkipped || report.State == types.SpecStatePending || !isSpec && !each.failed() {
+			continue
+		}
+		specs = append(specs, each)
+	}
+	slices.SortStableFunc(specs, func(a, b spec) int { return cmp.Compare(b.took, a.took) })
+	return specs
+}
+
+func newSpec(report types.SpecReport) spec {
+	s := spec{name: report.FullText(), state: report.State, took: report.RunTime, SpecReport: report}
+	if s.name == "" {
+		s.name = report.LeafNodeType.String()
+	}
+	location := report.LeafNodeLocation
+	if s.failed() {
+		if at := report.FailureLocation(); at.FileName != "" {
+			location = at
+		}
+		s.reason = strings.TrimSpace(report.Failure.Message)
+	}
+	s.at = fmt.Sprintf("e2e/%s:%d", filepath.Base(location.FileName), location.LineNumber)
+	return s
+}
+
+func (s spec) failed() bool { return s.state.Is(types.SpecStateFailureStates) }
+
+// noted are the values of the suite's notes of one kind.
+func (s spec) noted(kind string) (values []string) {
+	for _, entry := range s.ReportEntries {
+		if entry.Name == kind {
+			values = append(values, entry.StringRepresentation())
+		}
+	}
+	return values
+}
+
+// failures are the specs that failed, in the order in which they did.
+func (s Summary) failures() []spec {
+	failed := slices.DeleteFunc(s.specs(), func(each spec) bool { return !each.failed() })
+	slices.SortFunc(failed, func(a, b spec) int { return a.EndTime.Compare(b.EndTime) })
+	return failed
+}
+
+// Kept are the namespaces of failed specs that were not deleted.
+func (s Summary) Kept() (namespaces []string) {
+	for _, failed := range s.failures() {
+		namespaces = append(namespaces, failed.noted(Kept)...)
+	}
+	return namespaces
+}
+
+// Focus is the regular expression that runs the first failed spec alone; empty: there
+// is none. It can stand between a shell's single quotes.
+func (s Summary) Focus() string {
+	for _, failed := range s.failures() {
+		if failed.LeafNodeType.Is(types.NodeTypeIt) {
+			return strings.ReplaceAll(regexp.QuoteMeta(failed.name), "'", ".")
+		}
+	}
+	return ""
+}
+
+// count says how the specs ended: "78 of 79 specs passed, 1 failed".
+func (s Summary) count() string {
+	passed, failed, ran := 0, 0, 0
+	for _, each := range s.specs() {
+		if each.LeafNodeType.Is(types.NodeTypeIt) {
+			ran++
+		}
+		switch {
+		case each.failed():
+			failed++
+		case each.state == types.SpecStatePassed:
+			passed++
+		}
+	}
+	said := fmt.Sprintf("%d of %d specs passed", passed, ran)
+	if failed > 0 {
+		said += fmt.Sprintf(", %d failed", failed)
+	}
+	for _, reason := range s.report.SpecialSuiteFailureReasons {
+		said += "; " + reason
+	}
+	return said
+}

@@ -1,6 +1,7 @@
 // Package deploy is the installation as numbered manifests, in the order in
 // which they are to be applied. They are the whole of it: nothing is rendered,
-// and kubectl needs no help with them.
+// and kubectl needs no help with them. The kustomization beside them is for those
+// who keep their own changes apart from them.
 package deploy
 
 import (
@@ -8,7 +9,10 @@ import (
 	"io/fs"
 )
 
-//go:embed *.yaml
+// numbered leaves out what else is YAML here.
+const numbered = "[0-9][0-9]-*.yaml"
+
+//go:embed [0-9][0-9]-*.yaml
 var manifests embed.FS
 
 // File is one of the manifests.
@@ -29,7 +33,7 @@ func Files() []File {
 // Read returns the manifests of a folder in the order of installation: those of a
 // working tree, which may have changed since the program was built.
 func Read(folder fs.FS) (files []File, err error) {
-	names, err := fs.Glob(folder, "*.yaml") // sorted, so in the order of the numbers
+	names, err := fs.Glob(folder, numbered) // sorted, so in the order of the numbers
 	if err != nil {
 		return nil, err
 	}

@@ -42,19 +42,24 @@ func load(t *testing.T) []object {
 	t.Helper()
 	var objects []object
 	for _, file := range deploy.Files() {
-		documents := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(file.Content)))
-		for {
-			document, err := documents.Read()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatalf("%s: %v", file.Name, err)
-			}
-			objects = append(objects, decode(t, file.Name, document))
-		}
+		objects = append(objects, loadFile(t, file)...)
 	}
 	return objects
+}
+
+func loadFile(t *testing.T, file deploy.File) (objects []object) {
+	t.Helper()
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(file.Content)))
+	for {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			return objects
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", file.Name, err)
+		}
+		objects = append(objects, decode(t, file.Name, document))
+	}
 }
 
 func decode(t *testing.T, file string, document []byte) object {

@@ -61,7 +61,11 @@ func common(w admissionregistrationv1.MutatingWebhook) admissionregistrationv1.V
 
 func allHooks(t *testing.T) (found []hook) {
 	t.Helper()
-	for _, o := range load(t) {
+	return hooksOf(load(t))
+}
+
+func hooksOf(objects []object) (found []hook) {
+	for _, o := range objects {
 		found = append(found, hooks(o)...)
 	}
 	return found
@@ -223,9 +227,11 @@ func modes() []mode {
 }
 
 // A namespace without a mode, or with one that nobody knows, is as strict as deny.
-func TestModesDecideWhoIsAsked(t *testing.T) {
-	all := allHooks(t)
-	for _, mode := range modes() {
+func TestModesDecideWhoIsAsked(t *testing.T) { checkModes(t, allHooks(t), modes()) }
+
+func checkModes(t *testing.T, all []hook, modes []mode) {
+	t.Helper()
+	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			in := labels.Merge(mode.labels, labels.Set{corev1.LabelMetadataName: "default"})
 			for kind, requests := range kinds() {
@@ -252,8 +258,11 @@ func askedAbout(t *testing.T, all []hook, in labels.Set, r request) (names []str
 }
 
 // No label brings the webhook into a namespace that must do without it.
-func TestNamespacesAreLeftOutInEveryMode(t *testing.T) {
-	for _, h := range allHooks(t) {
+func TestNamespacesAreLeftOutInEveryMode(t *testing.T) { checkLeftOut(t, allHooks(t)) }
+
+func checkLeftOut(t *testing.T, all []hook) {
+	t.Helper()
+	for _, h := range all {
 		for _, name := range leftOut {
 			for _, mode := range modes() {
 				in := labels.Merge(mode.labels, labels.Set{corev1.LabelMetadataName: name})

@@ -5,11 +5,18 @@
 #   server.crt, server.key    the webhook, on 127.0.0.1, for a year
 #   client.crt, client.key    the API server, for a year
 #
+# Examples:
+#   # On a control-plane node
 #   sudo deploy/image-policy/certificates.sh /etc/kubernetes/image-webhook
 #
 # Run again, it renews the last four and keeps the first two, so that both sides go on
 # trusting each other while one has taken up its new pair and the other has not yet.
 set -eu
+case ${1-} in -h | --help)
+	sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+	exit 0
+	;;
+esac
 umask 077
 [ $# -eq 1 ] || {
 	echo "usage: $0 FOLDER, such as /etc/kubernetes/image-webhook" >&2

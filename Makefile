@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
-# Variables that change what the targets do:
+# Variables that change what the targets do, as in `make fuzz FUZZTIME=10m`:
 #   ENGINE=docker|podman   force a container engine; none: make demo uses none
 #   K8S=1.36               the Kubernetes of what runs without a cluster (1.35, 1.36, 1.37)
 #   KIND_NODE_IMAGE=REF    the cluster's node image, instead of finding or building one
@@ -15,6 +15,7 @@ SHELL := /bin/sh
 #   KUBECONFIG=FILE        make e2e KUBECONFIG=FILE takes that cluster, and the webhook there
 #   DEBIAN_MIRROR=URL      where the node image's Debian packages come from
 #   FUZZTIME=30s           how long make fuzz runs each target
+#   NO_COLOR=1             no colour, not even on a terminal
 export ENGINE K8S KIND_NODE_IMAGE FOCUS LABELS
 
 STEP := scripts/step.sh
@@ -101,7 +102,7 @@ node-image: tools ## Build the kind node image from Go modules and Debian packag
 ##@ Test
 
 .PHONY: test
-test: ## Everything that needs no cluster, with the race detector, and a real API server
+test: ## All that needs no cluster, with the race detector and on a real API server
 	@$(STEP) "compile the tools" go build -o bin/ ./tools/need ./tools/controlplane
 	@$(CONTROLPLANE) build
 	@scripts/test.sh
@@ -116,7 +117,8 @@ e2e-debug: tools ## The suite, stopping at the first failure, all that it left k
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME each (30s)
-	@go run ./tools/fuzz --time $(or $(FUZZTIME),30s)
+	@$(STEP) "compile the fuzzer" go build -o bin/ ./tools/fuzz
+	@bin/fuzz --time=$(or $(FUZZTIME),30s)
 
 .PHONY: record
 record: tools ## Record the golden reviews from the cluster's API server
@@ -133,9 +135,11 @@ clean: ## Delete what the targets wrote into this checkout
 	rm -rf bin artifacts e2e/e2e.test
 
 .PHONY: help
-help: ## List the targets
+help: ## List the targets, and the variables that change what they do
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2} \
+		/^#   [A-Z0-9_]+=/ {variables = variables "  " substr($$0, 5) "\n"} \
+		END {printf "\nVariables, as in `make fuzz FUZZTIME=10m`\n%s", variables}' $(MAKEFILE_LIST)
 
 # The tools are compiled once, in sight: from an empty cache it takes a minute.
 .PHONY: tools

@@ -2,6 +2,10 @@
 # Shows what happens while no server of the webhook answers: new images of pods
 # are refused, and nothing else is. The webhook is back at the end, however the
 # script ends.
+#
+# Examples:
+#   # On the cluster that kubectl points at
+#   scripts/away.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/byhand.sh

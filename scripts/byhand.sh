@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # What the demos by hand have in common. They work on the cluster that kubectl
 # points at. One that is none of kind's is refused, unless ANY_CLUSTER=1 is set.
+. scripts/shared.sh
+no_arguments "$@"
 
 # demo is the namespace of the demos' pods.
 demo=image-webhook-demo
@@ -40,15 +42,9 @@ refused() {
 # say TEXT: what the next command is for.
 say() { printf '\n--- %s\n' "$1"; }
 
-fail() {
-	printf '%s: %s\n' "$0" "$1" >&2
-	exit 1
-}
-
 # kind_only ends the script where a node of the cluster is none of kind's.
 kind_only() {
-	command -v kubectl >/dev/null ||
-		fail "there is no kubectl on the PATH: eval \"\$(bin/cluster env)\" brings the one of \`make up\`"
+	needs kubectl
 	[ "${ANY_CLUSTER:-}" != 1 ] || return 0
 	local nodes name provider
 	nodes=$(kubectl get nodes --request-timeout=10s -o jsonpath='{range .items[*]}{.metadata.name} {.spec.providerID}{"\n"}{end}' 2>&1) ||

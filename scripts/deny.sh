@@ -1,6 +1,13 @@
 #!/usr/bin/env bash
 # Shows what is denied: a pod whose image can change under its name. Of a
 # workload a person is only warned; its pods would be denied.
+#
+# Examples:
+#   # On the cluster that kubectl points at
+#   scripts/deny.sh
+#
+#   # On one that is none of kind's
+#   ANY_CLUSTER=1 scripts/deny.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/byhand.sh

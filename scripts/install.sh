@@ -6,6 +6,12 @@
 # It can be run again: the Jobs of an earlier run are removed first, and pods of
 # the webhook that were there start anew, because the image's tag does not say
 # whether its content has changed.
+#
+# Examples:
+#   # On the cluster of `make up`
+#   bin/cluster load
+#   eval "$(bin/cluster env)"
+#   scripts/install.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/byhand.sh

@@ -1,6 +1,11 @@
 #!/usr/bin/env bash
 # Shows that an image comes out of the mirror: in the pod, on the node, from the
 # mirror's side, and by what the pod serves. The mirror is the one of `make up`.
+#
+# Examples:
+#   # On the cluster of `make up`
+#   eval "$(bin/cluster env)"
+#   scripts/mirror.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/byhand.sh

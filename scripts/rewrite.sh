@@ -1,6 +1,11 @@
 #!/usr/bin/env bash
 # Shows which image is stored when a pod is created: that of the mirror. Nothing of
 # the pod has to run for it.
+#
+# Examples:
+#   # On the API server of `make controlplane`, which has no nodes
+#   eval "$(bin/controlplane env)"
+#   ANY_CLUSTER=1 scripts/rewrite.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/byhand.sh

@@ -5,9 +5,19 @@
 #
 # A line every ten seconds, one with the time at the end; the command's output
 # only if it failed.
+#
+# Examples:
+#   # As the Makefile does
+#   scripts/step.sh "compile the tools" go build -o bin/ ./tools/cluster
 set -u
+# shellcheck source=scripts/shared.sh
+. "$(dirname "$0")/shared.sh"
+help_or_go_on "$@"
+[ $# -ge 2 ] || mistake "expected NAME COMMAND [ARG...]"
 name=$1
 shift
+needs "$1"
+choose_marks 2
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
@@ -28,9 +38,9 @@ done
 wait "$pid"
 status=$?
 if [ "$status" -ne 0 ]; then
-	echo "✗ $name ($(elapsed)s)" >&2
+	echo "$failed_mark $name ($(elapsed)s)" >&2
 	cat "$log" >&2
 	exit "$status"
 fi
 seconds=$(elapsed)
-[ "$seconds" -lt 3 ] || echo "✓ $name (${seconds}s)" >&2
+[ "$seconds" -lt 3 ] || echo "$done_mark $name (${seconds}s)" >&2

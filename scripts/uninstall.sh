@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
 # Removes the webhook, and the pods of the demos. The configurations go first:
 # from then on the API server asks nobody, whatever happens next.
+#
+# Examples:
+#   # From the cluster that kubectl points at
+#   scripts/uninstall.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/byhand.sh

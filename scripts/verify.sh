@@ -1,8 +1,16 @@
 #!/bin/sh
 # Every check of the sources that needs no cluster and runs no code of ours. All
 # of them run; the exit code says whether one has failed.
+#
+# Examples:
+#   # As `make verify` does
+#   scripts/verify.sh
 set -u
 cd "$(dirname "$0")/.." || exit 1
+. scripts/shared.sh
+no_arguments "$@"
+needs go
+choose_marks 1
 failed=
 
 # check NAME COMMAND...: the command fails when it finds something.
@@ -10,10 +18,10 @@ check() {
 	name=$1
 	shift
 	if output=$("$@" 2>&1); then
-		echo "✓ $name"
+		echo "$done_mark $name"
 		return
 	fi
-	echo "✗ $name"
+	echo "$failed_mark $name"
 	printf '%s\n' "$output" | sed 's/^/  | /'
 	failed="$failed $name"
 }

@@ -37,6 +37,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	addCompletion(root)
 	c, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
@@ -61,6 +62,10 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "image-webhook COMMAND",
 		Short: "Deny images that can change under their name; send images to mirrors",
+		Example: serveExamples + `
+
+  # Bash completes commands and flags in this shell
+  source <(image-webhook completion bash)`,
 		RunE: func(*cobra.Command, []string) error {
 			return errors.New("no command")
 		},
@@ -68,10 +73,25 @@ func newRoot() *cobra.Command {
 		SilenceUsage:          true,
 		SilenceErrors:         true,
 		DisableSuggestions:    true, // they are lines of their own
-		CompletionOptions:     cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.AddCommand(newServe())
 	return root
+}
+
+// addCompletion adds cobra's command, which would show its help for a shell that it
+// does not know. Its scripts go to where the root's output goes by then.
+func addCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	completion, _, err := root.Find([]string{"completion"})
+	if err != nil {
+		panic(err) // it has just been added
+	}
+	completion.Use = "completion SHELL"
+	completion.DisableFlagsInUseLine = true
+	completion.Args = noArgs
+	completion.RunE = func(*cobra.Command, []string) error {
+		return errors.New("no shell: bash, zsh, fish or powershell")
+	}
 }
 
 // noArgs refuses arguments that are not flags.

@@ -17,7 +17,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 
+	"github.com/image-webhook/image-webhook/tools/cli/clitest"
 	"github.com/image-webhook/image-webhook/webhook/server/servertest"
 )
 
@@ -56,6 +58,7 @@ func TestRunRefuses(t *testing.T) {
 	const (
 		rootForm  = ": write image-webhook COMMAND; see image-webhook --help"
 		serveForm = ": write image-webhook serve [flags]; see image-webhook serve --help"
+		shellForm = ": write image-webhook completion SHELL; see image-webhook completion --help"
 		casForm   = ": expected the PEM certificates of the CAs of those who may ask"
 		pairForm  = ": expected a PEM certificate and its private key"
 		addrForm  = " is no address: write [HOST]:PORT with a port from 0 to 65535, such as :8443"
@@ -76,6 +79,8 @@ func TestRunRefuses(t *testing.T) {
 		{"flag of two lines", serve("--a\nb"), 2, `unknown flag: --a\nb` + serveForm},
 		{"flag without value", []string{"serve", "--tls-key"}, 2, "flag needs an argument: --tls-key" + serveForm},
 		{"argument", serve("now"), 2, `unexpected argument "now"` + serveForm},
+		{"no shell", []string{"completion"}, 2, "no shell: bash, zsh, fish or powershell" + shellForm},
+		{"unknown shell", []string{"completion", "tcsh"}, 2, `unexpected argument "tcsh"` + shellForm},
 		{"ambiguous rule", serve("--registry-mirrors=docker.mirror.example:5000"), 2, `--registry-mirrors: mirror rule "docker.mirror.example:5000" is ambiguous, the colon may stand before a port: write docker.io=docker.mirror.example:5000`},
 		{"rule without registry", serve("--registry-mirrors=foo=bar"), 2, `--registry-mirrors: mirror rule "foo=bar" rewrites "foo", which is on no registry: ` + ruleForm},
 		{"empty rule", serve("--registry-mirrors=a.example,,b.example"), 2, `--registry-mirrors: mirror rule 2 of "a.example,,b.example" is empty: remove the spare comma`},
@@ -121,6 +126,21 @@ func TestRunHelp(t *testing.T) {
 	for _, flag := range []string{"--server-addr", "--tls-cert", "--tls-key", "--registry-mirrors", "--disallowed-tags", "--exempt-images", "--image-pull-policy", "--client-ca-file", "--log-level"} {
 		if !strings.Contains(got.Stdout, flag) {
 			t.Errorf("no word of %s", flag)
+		}
+	}
+}
+
+// All that is wrong with the examples here is that their files are not there.
+func TestExamples(t *testing.T) {
+	root := func(io.Writer, io.Writer) *cobra.Command { return newRoot() }
+	missing := filepath.Join(t.TempDir(), "none")
+	for _, args := range clitest.Examples(t, root, "image-webhook") {
+		if args[0] != "serve" {
+			continue
+		}
+		got := command(t, append(args, "--tls-cert="+missing)...)
+		if want := "image-webhook: --tls-cert and --tls-key: stat " + missing; got.Code != 2 || !strings.HasPrefix(got.Stderr, want) {
+			t.Errorf("example %q: %+v", args, got)
 		}
 	}
 }

@@ -36,12 +36,23 @@ type serveOptions struct {
 	exemptImages   []string
 }
 
+const serveExamples = `  # As deploy/04-webhook.yaml does
+  image-webhook serve --registry-mirrors=docker.mirror.example,registry.k8s.io:k8s.mirror.example
+
+  # Without mirrors, on this machine, with a key pair of one's own
+  image-webhook serve --server-addr=localhost:8443 --tls-cert=server.crt --tls-key=server.key
+
+  # Another tag may not be used either, except for the images of a team
+  image-webhook serve --disallowed-tags=latest,dev --exempt-images=quay.io/team`
+
 func newServe() *cobra.Command {
 	var o serveOptions
 	c := &cobra.Command{
-		Use:   "serve",
-		Short: "Answer the API server's admission reviews",
-		Args:  noArgs,
+		Use:               "serve",
+		Short:             "Answer the API server's admission reviews",
+		Example:           serveExamples,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return o.run(c.Context(), c.ErrOrStderr())
 		},
@@ -56,7 +67,24 @@ func newServe() *cobra.Command {
 	f.StringArrayVar(&o.exemptImages, "exempt-images", nil, "comma-separated `patterns` REGISTRY[/PATH] of images that may have any tag")
 	f.StringVar(&o.pullPolicy, "image-pull-policy", "", "`policy` that all images of new pods get: Always, so that nodes ask the registry\neach time a container starts; without it, the policy stays as it is")
 	f.StringVar(&o.logLevel, "log-level", "info", "least `level` of what is logged: debug, info, warn or error; debug logs each review\nand its answer in full, with whatever a pod's environment holds")
+	complete(c)
 	return c
+}
+
+// complete says which values a shell completes: those of the other flags are files.
+func complete(c *cobra.Command) {
+	values := map[string][]string{
+		"image-pull-policy": {string(podimages.PullAlways)},
+		"log-level":         {"debug", "info", "warn", "error"},
+	}
+	for _, none := range []string{"server-addr", "registry-mirrors", "disallowed-tags", "exempt-images"} {
+		values[none] = nil
+	}
+	for flag, known := range values {
+		if err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(known, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+			panic(err) // the flag is another one
+		}
+	}
 }
 
 // run serves until the context ends.

@@ -1,7 +1,8 @@
-// Package cli is what the tools that have verbs have in common: a command line of
-// cobra that ends with 0, with 2 for a mistake of the person who typed it, with 130
-// when it is interrupted, and for any other failure with the code of WithCode, or 1.
-// Every failure is printed once, as package command does.
+// Package cli is what the tools have in common: a command line of cobra that ends
+// with 0, with 2 for a mistake of the person who typed it, with 130 when it is
+// interrupted, and for any other failure with the code of WithCode, or 1. Every failure
+// is printed once, as package command does. Help has examples, which package clitest
+// checks, and tools with verbs complete them: `TOOL completion bash`.
 package cli
 
 import (
@@ -16,26 +17,39 @@ import (
 	"github.com/image-webhook/image-webhook/tools/command"
 )
 
-// NewRoot makes the command of a tool, which shows its help.
-func NewRoot(tool, short string, stdout, stderr io.Writer) *cobra.Command {
-	root := &cobra.Command{
-		Use:           tool,
-		Short:         short,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          noArgs,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+// Text is what the help of a command says.
+type Text struct {
+	Use     string // the name, and the arguments if there are any
+	Short   string // what it does, in a line
+	Example string // lines for a shell, indented by two spaces, and comments
+}
+
+func (t Text) command(do func(c *cobra.Command) error) *cobra.Command {
+	return &cobra.Command{
+		Use: t.Use, Short: t.Short, Example: t.Example,
+		Args: noArgs, ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(c *cobra.Command, _ []string) error { return do(c) },
 	}
+}
+
+// New makes the command of a tool without verbs and arguments.
+func New(text Text, stdout, stderr io.Writer, do func(c *cobra.Command) error) *cobra.Command {
+	root := text.command(do)
+	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return Mistake(c, "%w", err) })
 	return root
 }
 
+// NewRoot makes the command of a tool with verbs, which by itself shows its help.
+func NewRoot(text Text, stdout, stderr io.Writer) *cobra.Command {
+	return New(text, stdout, stderr, func(c *cobra.Command) error { return c.Help() })
+}
+
 // AddVerb adds a verb without arguments.
-func AddVerb(root *cobra.Command, use, short string, do func(c *cobra.Command) error) *cobra.Command {
-	verb := &cobra.Command{Use: use, Short: short, Args: noArgs, RunE: func(c *cobra.Command, _ []string) error { return do(c) }}
+func AddVerb(root *cobra.Command, text Text, do func(c *cobra.Command) error) *cobra.Command {
+	verb := text.command(do)
 	root.AddCommand(verb)
 	return verb
 }
@@ -68,9 +82,21 @@ func CheckName(c *cobra.Command, value string) error {
 	return nil
 }
 
+// addCompletion adds cobra's verb, which would show its help for a shell that it does
+// not know.
+func addCompletion(root *cobra.Command, args []string) {
+	root.InitDefaultCompletionCmd(args...)
+	for _, verb := range root.Commands() {
+		if verb.Name() == "completion" {
+			verb.Args, verb.RunE = noArgs, func(c *cobra.Command, _ []string) error { return c.Help() }
+		}
+	}
+}
+
 // Run runs the command line and returns the exit code.
 func Run(ctx context.Context, root *cobra.Command, args []string, stderr io.Writer) int {
 	root.SetArgs(args)
+	addCompletion(root, args)
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:

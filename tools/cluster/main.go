@@ -53,13 +53,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // action is a verb: what it does to the opened cluster.
 type action func(ctx context.Context, c *devcluster.Cluster) error
 
+const examples = `  # A cluster with this checkout in it, and kubectl pointed at it
+  bin/cluster up
+  bin/cluster install
+  eval "$(bin/cluster env)"
+
+  # Bash completes verbs and flags in this shell
+  source <(bin/cluster completion bash)`
+
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	name := devcluster.DefaultName
 	report := progress.New(stderr)
-	root := cli.NewRoot("cluster", "A real kind cluster with the webhook in it", stdout, stderr)
+	root := cli.NewRoot(cli.Text{Use: "cluster", Short: "A real kind cluster with the webhook in it", Example: examples}, stdout, stderr)
 	root.PersistentFlags().StringVar(&name, "name", name, "name of the cluster")
-	verb := func(use, short string, do action) *cobra.Command {
-		return cli.AddVerb(root, use, short, func(c *cobra.Command) error {
+	verb := func(use, short, example string, do action) *cobra.Command {
+		return cli.AddVerb(root, cli.Text{Use: use, Short: short, Example: example}, func(c *cobra.Command) error {
 			if err := cli.CheckName(c, name); err != nil {
 				return err
 			}
@@ -71,24 +79,34 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		})
 	}
 	var pullThrough bool
-	upVerb := verb("up", "Create the cluster and the mirror in it, or do nothing if they are up", func(ctx context.Context, c *devcluster.Cluster) error {
+	upVerb := verb("up", "Create the cluster and the mirror in it, or do nothing if they are up", `  # The cluster of the Makefile's targets
+  bin/cluster up
+
+  # Another one, that can run any image of docker.io and registry.k8s.io
+  bin/cluster up --name=second --pull-through`, func(ctx context.Context, c *devcluster.Cluster) error {
 		return up(ctx, c, pullThrough, report)
 	})
 	upVerb.Flags().BoolVar(&pullThrough, "pull-through", false,
 		"have the mirror fetch from docker.io and registry.k8s.io what it does not hold")
-	verb("load", "Build the webhook's image and put it on the nodes", load)
-	verb("install", "Load the webhook's image and apply the numbered manifests", install)
-	verb("status", "Show how the cluster and the webhook in it are", func(ctx context.Context, c *devcluster.Cluster) error {
+	verb("load", "Build the webhook's image and put it on the nodes", `  # Before scripts/install.sh
+  bin/cluster load`, load)
+	verb("install", "Load the webhook's image and apply the numbered manifests", `  # For the first time, and after a change
+  bin/cluster install`, install)
+	verb("status", "Show how the cluster and the webhook in it are", `  # Of another cluster than the Makefile's
+  bin/cluster status --name=second`, func(ctx context.Context, c *devcluster.Cluster) error {
 		return status(ctx, c, stdout)
 	})
-	verb("env", "Print shell commands that point kubectl at the cluster", func(ctx context.Context, c *devcluster.Cluster) error {
+	verb("env", "Print shell commands that point kubectl at the cluster", `  # In this shell
+  eval "$(bin/cluster env)"`, func(ctx context.Context, c *devcluster.Cluster) error {
 		if err := ready(ctx, c); err != nil {
 			return err
 		}
 		return shellenv.Print(stdout, c.Kubeconfig(), filepath.Dir(c.KubectlPath()))
 	})
-	verb("down", "Delete the cluster", func(ctx context.Context, c *devcluster.Cluster) error { return c.Down(ctx) })
-	cli.AddVerb(root, "engine", "Print which container engine is used, and install one if there is none", func(c *cobra.Command) error {
+	verb("down", "Delete the cluster", `  # With all that is in it
+  bin/cluster down`, func(ctx context.Context, c *devcluster.Cluster) error { return c.Down(ctx) })
+	cli.AddVerb(root, cli.Text{Use: "engine", Short: "Print which container engine is used, and install one if there is none", Example: `  # Whether podman can be used
+  ENGINE=podman bin/cluster engine`}, func(c *cobra.Command) error {
 		found, err := engine.Ensure(c.Context(), report)
 		if err != nil {
 			return withCode(err)

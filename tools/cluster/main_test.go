@@ -4,7 +4,13 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/image-webhook/image-webhook/tools/cli/clitest"
 )
+
+func TestExamples(t *testing.T) {
+	clitest.Examples(t, newRoot, "bin/cluster")
+}
 
 func TestWhatIsTypedWrongly(t *testing.T) {
 	tests := []struct {

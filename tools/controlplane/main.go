@@ -42,13 +42,24 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // action is a verb: what it does to the control plane, which may not run.
 type action func(ctx context.Context, p *background.Plane) error
 
+const examples = `  # An API server that asks the webhook of this checkout, and kubectl pointed at it
+  bin/controlplane up
+  eval "$(bin/controlplane env)"
+
+  # Bash completes verbs and flags in this shell
+  source <(bin/controlplane completion bash)`
+
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	name := background.DefaultName
 	report := progress.New(stderr)
-	root := cli.NewRoot("controlplane", "A real API server with the webhook in front, without containers; K8S=1.36 chooses its version", stdout, stderr)
+	root := cli.NewRoot(cli.Text{
+		Use:     "controlplane",
+		Short:   "A real API server with the webhook in front, without containers; K8S=1.36 chooses its version",
+		Example: examples,
+	}, stdout, stderr)
 	root.PersistentFlags().StringVar(&name, "name", name, "which one, to have several")
-	verb := func(use, short string, do action) *cobra.Command {
-		return cli.AddVerb(root, use, short, func(c *cobra.Command) error {
+	verb := func(use, short, example string, do action) *cobra.Command {
+		return cli.AddVerb(root, cli.Text{Use: use, Short: short, Example: example}, func(c *cobra.Command) error {
 			if err := cli.CheckName(c, name); err != nil {
 				return err
 			}
@@ -59,21 +70,29 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 			return do(c.Context(), p)
 		})
 	}
-	verb("up", "Start etcd, the API server and the webhook, or the webhook anew if they run", func(ctx context.Context, p *background.Plane) error {
+	verb("up", "Start etcd, the API server and the webhook, or the webhook anew if they run", `  # For the first time, and after a change in webhook/
+  bin/controlplane up
+
+  # Another one, of an older Kubernetes
+  K8S=1.36 bin/controlplane up --name=older`, func(ctx context.Context, p *background.Plane) error {
 		return up(ctx, p, name, report)
 	})
-	verb("status", "Show whether the API server and the webhook answer", func(ctx context.Context, p *background.Plane) error {
+	verb("status", "Show whether the API server and the webhook answer", `  # Of another one than the default
+  bin/controlplane status --name=older`, func(ctx context.Context, p *background.Plane) error {
 		return p.PrintStatus(ctx, stdout)
 	})
-	verb("env", "Print shell commands that point kubectl at the API server", func(_ context.Context, p *background.Plane) error {
+	verb("env", "Print shell commands that point kubectl at the API server", `  # In this shell
+  eval "$(bin/controlplane env)"`, func(_ context.Context, p *background.Plane) error {
 		if _, err := p.Ready(); err != nil {
 			return err
 		}
 		return shellenv.Print(stdout, p.Kubeconfig(), filepath.Dir(p.KubectlPath()))
 	})
-	verb("down", "End etcd, the API server and the webhook", func(ctx context.Context, p *background.Plane) error { return p.Down(ctx, report) })
-	verb("hold", "Hold etcd, the API server and the webhook: what `up` leaves running", hold).Hidden = true
-	cli.AddVerb(root, "build", "Build etcd, kube-apiserver and kubectl, and start nothing", func(c *cobra.Command) error {
+	verb("down", "End etcd, the API server and the webhook", `  # With all that is stored
+  bin/controlplane down`, func(ctx context.Context, p *background.Plane) error { return p.Down(ctx, report) })
+	verb("hold", "Hold etcd, the API server and the webhook: what `up` leaves running", "", hold).Hidden = true
+	cli.AddVerb(root, cli.Text{Use: "build", Short: "Build etcd, kube-apiserver and kubectl, and start nothing", Example: `  # What the tests need of another Kubernetes
+  K8S=1.36 bin/controlplane build`}, func(c *cobra.Command) error {
 		return build(c.Context(), report)
 	})
 	return root

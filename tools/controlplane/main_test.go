@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/image-webhook/image-webhook/tools/cli/clitest"
 	"github.com/image-webhook/image-webhook/tools/controlplane/background"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
@@ -32,6 +33,10 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	os.Exit(m.Run())
+}
+
+func TestExamples(t *testing.T) {
+	clitest.Examples(t, newRoot, "bin/controlplane")
 }
 
 // planeName is a name that no other run of the tests uses.

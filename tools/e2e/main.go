@@ -46,10 +46,26 @@ type options struct {
 	record     bool
 }
 
+var help = cli.Text{
+	Use:   "e2e",
+	Short: "Run the suite on a real cluster",
+	Example: `  # On the cluster of "make up", or on one that goes afterwards
+  bin/e2e
+
+  # Some specs only
+  bin/e2e --focus="mirror.*digest"
+  bin/e2e --label-filter="!dev-cluster"
+
+  # Stop at the first failure, and keep what it left
+  bin/e2e --debug
+
+  # On another cluster, where the webhook is installed
+  bin/e2e --kubeconfig=staging.kubeconfig`,
+}
+
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	var o options
-	root := cli.NewRoot("e2e", "Run the suite on a real cluster", stdout, stderr)
-	root.RunE = func(c *cobra.Command, _ []string) error {
+	root := cli.New(help, stdout, stderr, func(c *cobra.Command) error {
 		if err := o.check(c); err != nil {
 			return err
 		}
@@ -59,7 +75,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		}
 		r := &run{options: o, root: folder, stdout: stdout, report: progress.New(stderr)}
 		return r.do(c.Context())
-	}
+	})
 	f := root.Flags()
 	f.StringVar(&o.name, "name", devcluster.DefaultName, "name of the kind cluster")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "`file` of another cluster, where the webhook is installed")

@@ -16,8 +16,13 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/image-webhook/image-webhook/tools/cli"
+	"github.com/image-webhook/image-webhook/tools/cli/clitest"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
+
+func TestExamples(t *testing.T) {
+	clitest.Examples(t, newRoot, "bin/e2e")
+}
 
 // e2e runs the command to its end. Its error is all of stderr.
 func e2e(t *testing.T, args ...string) (code int, stderr string) {

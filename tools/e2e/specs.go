@@ -11,7 +11,7 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/term"
+	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
 // What compile builds, from the root of the checkout.
@@ -64,7 +64,7 @@ func (r *run) ginkgoArgs(on target) []string {
 		"--output-dir=artifacts", "--junit-report=e2e.xml", "--json-report=e2e.json", "--focus=" + r.focus, "--label-filter=" + r.labelFilter(on),
 	}
 	for flag, wanted := range map[string]bool{
-		"--no-color":      !r.colour(),
+		"--no-color":      !progress.Coloured(r.stdout),
 		"--github-output": os.Getenv("GITHUB_ACTIONS") != "",
 		"--fail-fast":     r.debug,
 	} {
@@ -97,9 +97,4 @@ func (r *run) env() (env []string) {
 		env = append(env, "E2E_DEBUG=1")
 	}
 	return env
-}
-
-func (r *run) colour() bool {
-	f, ok := r.stdout.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
 }

@@ -10,8 +10,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -19,42 +17,37 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"github.com/image-webhook/image-webhook/tools/cli"
 	"github.com/image-webhook/image-webhook/tools/command"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
 func main() {
-	each, err := parse(os.Args[1:])
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "fuzz: %v: write --time DURATION, such as 30s or 10m\n", err)
-		os.Exit(2)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, each); err != nil {
-		os.Exit(command.Print(os.Stderr, "fuzz", err))
-	}
+	os.Exit(cli.Run(ctx, newRoot(os.Stdout, os.Stderr), os.Args[1:], os.Stderr))
 }
 
-// parse reads the command line: how long each target is fuzzed.
-func parse(args []string) (time.Duration, error) {
-	flags := flag.NewFlagSet("fuzz", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // an error is printed once, by main
-	each := flags.Duration("time", 30*time.Second, "how long each target is fuzzed")
-	err := flags.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		flags.SetOutput(os.Stdout)
-		flags.PrintDefaults()
-	case err == nil && flags.NArg() > 0:
-		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case err == nil && *each <= 0:
-		err = fmt.Errorf("%s is no time to fuzz for", *each)
-	}
-	return *each, err
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
+	var each time.Duration
+	root := cli.New(cli.Text{
+		Use:   "fuzz",
+		Short: "Run every fuzz target of this module, one after the other",
+		Example: `  # Half a minute each
+  go run ./tools/fuzz
+
+  # For a night
+  go run ./tools/fuzz --time=1h`,
+	}, stdout, stderr, func(c *cobra.Command) error {
+		if each <= 0 {
+			return cli.Mistake(c, "--time=%s is no time to fuzz for: write a duration such as 30s or 10m", each)
+		}
+		return run(c.Context(), each)
+	})
+	root.Flags().DurationVar(&each, "time", 30*time.Second, "how long each target is fuzzed")
+	return root
 }
 
 // run fuzzes all targets, also after one has failed.

@@ -1,39 +1,40 @@
 package main
 
 import (
+	"bytes"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/image-webhook/image-webhook/tools/cli"
+	"github.com/image-webhook/image-webhook/tools/cli/clitest"
 )
 
-func TestParse(t *testing.T) {
+func TestExamples(t *testing.T) {
+	clitest.Examples(t, newRoot, "go run ./tools/fuzz")
+}
+
+func TestWhatIsTypedWrongly(t *testing.T) {
 	tests := []struct {
 		name string
 		args []string
-		each time.Duration
-		err  string // empty: none
+		want string // the line, without where help is
 	}{
-		{name: "nothing said", each: 30 * time.Second},
-		{name: "a time", args: []string{"--time", "10m"}, each: 10 * time.Minute},
-		{name: "no duration", args: []string{"--time", "abc"}, err: `invalid value "abc" for flag -time: parse error`},
-		{name: "no unit", args: []string{"--time=30"}, err: `invalid value "30" for flag -time: parse error`},
-		{name: "no time", args: []string{"--time=0s"}, err: "0s is no time to fuzz for"},
-		{name: "less than none", args: []string{"--time=-1s"}, err: "-1s is no time to fuzz for"},
-		{name: "an argument", args: []string{"FuzzParse"}, err: `unexpected argument "FuzzParse"`},
+		{"no duration", []string{"--time", "abc"}, `invalid argument "abc" for "--time" flag: time: invalid duration "abc"`},
+		{"no unit", []string{"--time=30"}, `invalid argument "30" for "--time" flag: time: missing unit in duration "30"`},
+		{"no time", []string{"--time=0s"}, "--time=0s is no time to fuzz for: write a duration such as 30s or 10m"},
+		{"less than none", []string{"--time=-1s"}, "--time=-1s is no time to fuzz for: write a duration such as 30s or 10m"},
+		{"an argument", []string{"FuzzParse"}, `unknown command "FuzzParse" for "fuzz"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			each, err := parse(test.args)
-			var said string
-			if err != nil {
-				said = err.Error()
+			var stdout, stderr bytes.Buffer
+			if code := cli.Run(t.Context(), newRoot(&stdout, &stderr), test.args, &stderr); code != 2 {
+				t.Errorf("exit code %d", code)
 			}
-			if diff := cmp.Diff(test.err, said); diff != "" {
-				t.Errorf("the error differs (-want +got):\n%s", diff)
-			}
-			if err == nil && each != test.each {
-				t.Errorf("each target has %s, want %s", each, test.each)
+			if diff := cmp.Diff("fuzz: "+test.want+" (see `fuzz --help`)\n", strings.TrimLeft(stderr.String(), "\n")); diff != "" {
+				t.Errorf("it says (-want +got):\n%s", diff)
 			}
 		})
 	}

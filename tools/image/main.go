@@ -12,15 +12,15 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
-	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/spf13/cobra"
+
+	"github.com/image-webhook/image-webhook/tools/cli"
 	"github.com/image-webhook/image-webhook/tools/image/archive"
 	"github.com/image-webhook/image-webhook/tools/module"
 	"github.com/image-webhook/image-webhook/tools/progress"
@@ -32,39 +32,25 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run returns the exit code: 2 for a command line that is not understood, 1
-// for an image that could not be built.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	options, err := parse(args, stdout)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		fmt.Fprintf(stderr, "image: %v: see image --help\n", err)
-		return 2
-	}
-	if err := build(ctx, options, stdout, stderr); err != nil {
-		return command.Print(stderr, "image", err)
-	}
-	return 0
+	return cli.Run(ctx, newRoot(stdout, stderr), args, stderr)
 }
 
-func parse(args []string, help io.Writer) (archive.Options, error) {
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	var options archive.Options
-	flags := flag.NewFlagSet("image", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // an error is printed once, by run
-	flags.StringVar(&options.Arch, "arch", "", "architecture, as Go names it: amd64, arm64 (default: this machine's)")
-	flags.StringVar(&options.Output, "output", "", "the archive to write (default: in the user's cache folder)")
-	err := flags.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		flags.SetOutput(help)
-		fmt.Fprintln(help, "Usage: image [--arch ARCH] [--output FILE]")
-		flags.PrintDefaults()
-	}
-	if err == nil && flags.NArg() > 0 {
-		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	}
-	return options, err
+	root := cli.New(cli.Text{
+		Use:   "image",
+		Short: "Write the webhook's container image into an archive, without a daemon and a base image",
+		Example: `  # For this machine's architecture, into the cache folder
+  go run ./tools/image
+
+  # For another one, to be pushed to a registry
+  go run ./tools/image --arch=arm64 --output=image-webhook.tar
+  podman load -i image-webhook.tar`,
+	}, stdout, stderr, func(c *cobra.Command) error { return build(c.Context(), options, stdout, stderr) })
+	root.Flags().StringVar(&options.Arch, "arch", "", "`architecture` as Go names it: amd64, arm64 (default: this machine's)")
+	root.Flags().StringVar(&options.Output, "output", "", "the archive, a `file` (default: in the user's cache folder)")
+	return root
 }
 
 func build(ctx context.Context, options archive.Options, stdout, stderr io.Writer) (err error) {

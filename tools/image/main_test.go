@@ -6,17 +6,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/image-webhook/image-webhook/tools/image/archive"
+	"github.com/image-webhook/image-webhook/tools/cli/clitest"
 )
 
-func TestParse(t *testing.T) {
-	got, err := parse([]string{"--arch=arm64", "--output", "x.tar"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(archive.Options{Arch: "arm64", Output: "x.tar"}, got); diff != "" {
-		t.Error(diff)
-	}
+func TestExamples(t *testing.T) {
+	clitest.Examples(t, newRoot, "go run ./tools/image")
 }
 
 func TestRunRefuses(t *testing.T) {
@@ -26,8 +20,8 @@ func TestRunRefuses(t *testing.T) {
 		stderr string
 	}{
 		{[]string{"--help"}, 0, ""},
-		{[]string{"--tag=x"}, 2, "image: flag provided but not defined: -tag: see image --help\n"},
-		{[]string{"x"}, 2, "image: unexpected argument \"x\": see image --help\n"},
+		{[]string{"--tag=x"}, 2, "image: unknown flag: --tag (see `image --help`)\n"},
+		{[]string{"x"}, 2, "image: unknown command \"x\" for \"image\" (see `image --help`)\n"},
 		{[]string{"--arch=pdp11"}, 1, "image: no such architecture \"pdp11\": give one that Go builds for linux, such as amd64 or arm64\n"},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {

@@ -8,32 +8,56 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/image-webhook/image-webhook/tools/apt"
-	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/image-webhook/image-webhook/tools/cli"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:]))
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func run(ctx context.Context, args []string) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return cli.Run(ctx, newRoot(stdout, stderr), args, stderr)
+}
+
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
+	var needs []string
+	root := cli.New(cli.Text{
+		Use:   "need PURPOSE PROGRAM=PACKAGE[,PACKAGE]...",
+		Short: "Install the Debian packages of programs that are missing, or say what to install",
+		Example: `  # A C compiler, for the race detector
+  bin/need "to use the race detector" gcc=gcc,libc6-dev`,
+	}, stdout, stderr, func(c *cobra.Command) error {
+		return apt.Ensure(c.Context(), progress.New(stderr), needs[0], packages(needs[1:])...)
+	})
+	root.Args = func(c *cobra.Command, args []string) error {
+		needs = args
+		return check(c, args)
+	}
+	return root
+}
+
+func check(c *cobra.Command, args []string) error {
 	if len(args) < 2 {
-		fmt.Fprintln(os.Stderr, "need: expected PURPOSE PROGRAM=PACKAGE[,PACKAGE]...")
-		return 2
+		return cli.Mistake(c, "write %s", c.Use)
 	}
-	if err := apt.Ensure(ctx, progress.New(os.Stderr), args[0], packages(args[1:])...); err != nil {
-		return command.Print(os.Stderr, "need", err)
+	for _, need := range args[1:] {
+		if program, names, _ := strings.Cut(need, "="); program == "" || names == "" {
+			return cli.Mistake(c, "%q is no need: write PROGRAM=PACKAGE[,PACKAGE]", need)
+		}
 	}
-	return 0
+	return nil
 }
 
 // packages returns the packages of the programs that are not on the PATH.

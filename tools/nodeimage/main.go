@@ -10,7 +10,9 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/spf13/cobra"
+
+	"github.com/image-webhook/image-webhook/tools/cli"
 	"github.com/image-webhook/image-webhook/tools/engine"
 	"github.com/image-webhook/image-webhook/tools/module"
 	"github.com/image-webhook/image-webhook/tools/nodeimage/builder"
@@ -24,16 +26,25 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 {
-		fmt.Fprintf(stderr, "nodeimage: unexpected argument %q: it takes none\n", args[0])
-		return 2
-	}
-	ref, err := build(ctx, stderr)
-	if err != nil {
-		return command.Print(stderr, "nodeimage", err)
-	}
-	fmt.Fprintln(stdout, ref)
-	return 0
+	return cli.Run(ctx, newRoot(stdout, stderr), args, stderr)
+}
+
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
+	return cli.New(cli.Text{
+		Use:   "nodeimage",
+		Short: "Build the kind node image, unless the container engine has it, and print its reference",
+		Example: `  # As make up does where no registry can be reached
+  go run ./tools/nodeimage
+
+  # With Debian packages of another mirror
+  DEBIAN_MIRROR=https://debian.example.com/debian go run ./tools/nodeimage`,
+	}, stdout, stderr, func(c *cobra.Command) error {
+		ref, err := build(c.Context(), stderr)
+		if err == nil {
+			fmt.Fprintln(stdout, ref)
+		}
+		return err
+	})
 }
 
 func build(ctx context.Context, stderr io.Writer) (string, error) {

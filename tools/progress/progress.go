@@ -7,7 +7,8 @@
 //
 // While a step runs, a terminal shows a spinner with the last line of its
 // output; anything else (a CI log, a file) gets a line every few seconds, so
-// that nothing is ever silent for long.
+// that nothing is ever silent for long. On a terminal the marks are in colour, unless
+// NO_COLOR is set (https://no-color.org). A dumb terminal is treated as none.
 package progress
 
 import (
@@ -33,28 +34,50 @@ const (
 	wideRunes = 4
 )
 
+// What sets a terminal's colours.
+const (
+	green = "\033[32m"
+	red   = "\033[31m"
+	plain = "\033[0m"
+)
+
 var frames = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
 
 // Reporter writes the progress of steps to one writer, one step at a time.
 type Reporter struct {
 	w        io.Writer
 	columns  func() int // of the terminal; nil: w is none
+	colour   bool
 	interval time.Duration
 }
 
-// New returns a Reporter that writes to w, with a spinner if w is a terminal.
+// New returns a Reporter that writes to w, with a spinner and in colour if w is a
+// terminal.
 func New(w io.Writer) *Reporter {
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		columns := func() int {
-			width, _, err := term.GetSize(int(f.Fd()))
-			if err != nil || width <= 0 {
-				return 80
-			}
-			return width
-		}
-		return &Reporter{w: w, columns: columns, interval: frameInterval}
+	f, ok := terminal(w)
+	if !ok {
+		return &Reporter{w: w, interval: logInterval}
 	}
-	return &Reporter{w: w, interval: logInterval}
+	columns := func() int {
+		width, _, err := term.GetSize(int(f.Fd()))
+		if err != nil || width <= 0 {
+			return 80
+		}
+		return width
+	}
+	return &Reporter{w: w, columns: columns, colour: Coloured(w), interval: frameInterval}
+}
+
+// Coloured says whether what is written to w may be in colour.
+func Coloured(w io.Writer) bool {
+	_, ok := terminal(w)
+	return ok && os.Getenv("NO_COLOR") == ""
+}
+
+// terminal returns w if it is a terminal that can do more than lines.
+func terminal(w io.Writer) (f *os.File, ok bool) {
+	f, ok = w.(*os.File)
+	return f, ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
 // Note prints one line that belongs to no step.
@@ -70,12 +93,20 @@ func (r *Reporter) Step(name string, do func(*Step) error) error {
 	stop := r.watch(name, step, started)
 	err := do(step)
 	stop()
-	mark := "✓"
-	if err != nil {
-		mark = "✗"
-	}
-	r.Note("%s %s%s (%s)", mark, name, step.suffix(), Elapsed(time.Since(started)))
+	r.Note("%s %s%s (%s)", r.mark(err), name, step.suffix(), Elapsed(time.Since(started)))
 	return err
+}
+
+// mark is what the line of a step that ended with err begins with.
+func (r *Reporter) mark(err error) string {
+	mark, paint := "✓", green
+	if err != nil {
+		mark, paint = "✗", red
+	}
+	if !r.colour {
+		return mark
+	}
+	return paint + mark + plain
 }
 
 // watch shows that the step is alive until the returned function is called.

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/image-webhook/image-webhook/tools/cli/clitest"
 )
 
 func TestStepEndsInOneLine(t *testing.T) {
@@ -46,6 +49,45 @@ func TestStepEndsInOneLine(t *testing.T) {
 			}
 			if diff := cmp.Diff(test.line, times.ReplaceAllString(out.String(), "(T)")); diff != "" {
 				t.Errorf("output differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Colour is for a terminal that has it, and for who has not said no. What is no terminal
+// is tested above.
+func TestColour(t *testing.T) {
+	const green, red, plain = "\r\033[K\033[32m✓\033[0m ", "\r\033[K\033[31m✗\033[0m ", "\r\033[K"
+	tests := []struct {
+		name    string
+		term    string // TERM
+		noColor string // NO_COLOR
+		fails   bool
+		want    string // what comes before the name
+	}{
+		{"done", "xterm", "", false, green},
+		{"failed", "xterm", "", true, red},
+		{"no colour", "xterm", "1", false, plain + "✓ "},
+		{"no colour, by any value", "xterm", "0", true, plain + "✗ "},
+		{"dumb", "dumb", "", true, "✗ "},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv("TERM", test.term)
+			t.Setenv("NO_COLOR", test.noColor)
+			shown := clitest.OnTerminal(t, func(terminal *os.File) {
+				_ = New(terminal).Step("build", func(*Step) error {
+					if test.fails {
+						return errors.New("no space left")
+					}
+					return nil
+				})
+			})
+			if want := test.want + "build ("; !strings.Contains(shown, want) {
+				t.Errorf("it shows %q, want %q", shown, want)
+			}
+			if test.term == "dumb" && strings.Contains(shown, "\033") {
+				t.Errorf("it shows %q, which a dumb terminal does not understand", shown)
 			}
 		})
 	}

@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintln(stdout, "Usage: sample [--addr ADDRESS] [--root FOLDER] [--print]")
 		flags.SetOutput(stdout)
 		flags.PrintDefaults()
 		return 0

@@ -19,17 +19,7 @@ import (
 // that help was asked for and written to out.
 func Parse(args []string, out io.Writer) (Command, error) {
 	var parsed Command
-	root := &cobra.Command{
-		Use:           "certgen",
-		Short:         "Make the TLS Secret of an admission webhook and hand its CA to the API server",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          knownCommand,
-		RunE:          func(*cobra.Command, []string) error { return errors.New("no command: use create or patch") },
-	}
-	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(createCommand(&parsed), patchCommand(&parsed))
+	root := newRoot(&parsed)
 	root.SetArgs(append([]string{}, args...))
 	root.SetOut(out)
 	root.SetErr(io.Discard)
@@ -37,10 +27,35 @@ func Parse(args []string, out io.Writer) (Command, error) {
 	return parsed, err
 }
 
+func newRoot(parsed *Command) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "certgen",
+		Short:         "Make the TLS Secret of an admission webhook and hand its CA to the API server",
+		Example:       createExample + "\n\n" + patchExample,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          knownCommand,
+		RunE:          func(*cobra.Command, []string) error { return errors.New("no command: use create or patch") },
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(createCommand(parsed), patchCommand(parsed))
+	return root
+}
+
+const (
+	createExample = `  # The Secret with a certificate for the webhook's Service
+  certgen create --host=webhook,webhook.image-webhook.svc --namespace=image-webhook --secret-name=webhook-tls`
+	patchExample = `  # The API server trusts the webhook, and once that answers, nothing passes it by
+  certgen patch --webhook-name=image-webhook --namespace=image-webhook --secret-name=webhook-tls --patch-failure-policy=Fail`
+	ignoreExample = `  # Pods are let in while no webhook answers
+  certgen patch --webhook-name=image-webhook --namespace=image-webhook --secret-name=webhook-tls --patch-failure-policy=Ignore`
+)
+
 func createCommand(parsed *Command) *cobra.Command {
 	var c Create
 	var hosts string
-	cmd := subcommand("create", "Make the Secret with ca, cert and key, or repair one that is not sound")
+	cmd := subcommand("create", "Make the Secret with ca, cert and key, or repair one that is not sound", createExample)
 	flags := cmd.Flags()
 	flags.StringVar(&hosts, "host", "", "names and IP addresses the certificate is for, separated by commas")
 	flags.StringVar(&c.Namespace, "namespace", "", "namespace of the Secret")
@@ -60,7 +75,7 @@ func createCommand(parsed *Command) *cobra.Command {
 func patchCommand(parsed *Command) *cobra.Command {
 	var p Patch
 	var both, validating, mutating policy
-	cmd := subcommand("patch", "Put the Secret's ca into the webhook configurations, then set their failure policy")
+	cmd := subcommand("patch", "Put the Secret's ca into the webhook configurations, then set their failure policy", patchExample+"\n\n"+ignoreExample)
 	flags := cmd.Flags()
 	flags.StringVar(&p.WebhookName, "webhook-name", "", "name of the webhook configurations")
 	flags.StringVar(&p.Namespace, "namespace", "", "namespace of the Secret")
@@ -101,8 +116,8 @@ func (p Patch) check(validatingPolicy, mutatingPolicy bool) error {
 	return nil
 }
 
-func subcommand(use, short string) *cobra.Command {
-	return &cobra.Command{Use: use, Short: short, Args: noArguments, DisableFlagsInUseLine: true}
+func subcommand(use, short, example string) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Example: example, Args: noArguments, DisableFlagsInUseLine: true}
 }
 
 // policy is a flag that is either Ignore or Fail, in just that spelling.

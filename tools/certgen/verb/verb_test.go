@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+
+	"github.com/image-webhook/image-webhook/tools/cli/clitest"
 )
 
 var patchArgs = []string{"patch", "--webhook-name=image-webhook", "--namespace=ns", "--secret-name=tls"}
@@ -106,6 +109,15 @@ func TestParseNamesItemAndForm(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestExamples(t *testing.T) {
+	root := func(stdout, stderr io.Writer) *cobra.Command { return newRoot(new(Command)) }
+	for _, args := range clitest.Examples(t, root, "certgen") {
+		if _, err := Parse(args, io.Discard); err != nil {
+			t.Errorf("%q: %v", args, err)
+		}
 	}
 }
 

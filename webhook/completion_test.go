@@ -1,0 +1,101 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// asProgram has the tests' own binary be the program, which a shell calls to complete.
+const asProgram = "IMAGE_WEBHOOK_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// completeInBash loads the script as a person does, and asks for what completes the last
+// word. The first function is what the script needs of the package bash-completion; what
+// the second does, bash does only for somebody who presses a key.
+const completeInBash = `
+_init_completion() { words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${words[cword]} prev=${words[cword-1]}; }
+compopt() { :; }
+source <(image-webhook completion bash)
+COMP_WORDS=(image-webhook "$@") COMP_CWORD=$# COMP_LINE="image-webhook $*" COMP_TYPE=9 COMP_KEY=9
+COMP_POINT=${#COMP_LINE}
+complete -p image-webhook >/dev/null && __start_image-webhook
+printf '%s\n' "${COMPREPLY[@]}"
+`
+
+func TestCompletionInBash(t *testing.T) {
+	bin := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, filepath.Join(bin, "image-webhook")); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name  string
+		words []string // after image-webhook; the last is to be completed
+		want  []string
+	}{
+		{"command", []string{"se"}, []string{"serve"}},
+		{"shell", []string{"completion", "z"}, []string{"zsh"}},
+		{"flag", []string{"serve", "--image"}, []string{"--image-pull-policy"}},
+		{"fixed value", []string{"serve", "--image-pull-policy", "A"}, []string{"Always"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bash := exec.CommandContext(t.Context(), "bash", append([]string{"--norc", "-c", completeInBash, "bash"}, tt.words...)...)
+			bash.Env = append(os.Environ(), asProgram+"=1", "PATH="+bin+":"+os.Getenv("PATH"))
+			bash.Stderr = os.Stderr
+			got, err := bash.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, strings.Fields(string(got))); diff != "" {
+				t.Errorf("completed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Where files make no sense, the shell is told not to offer them.
+func TestCompletionOfValues(t *testing.T) {
+	const files, noFiles = ":0\n", ":4\n"
+	tests := []struct {
+		flag string
+		want string
+	}{
+		{"--tls-cert", files},
+		{"--tls-key", files},
+		{"--client-ca-file", files},
+		{"--image-pull-policy", "Always\n" + noFiles},
+		{"--registry-mirrors", noFiles},
+		{"--disallowed-tags", noFiles},
+		{"--exempt-images", noFiles},
+		{"--server-addr", noFiles},
+	}
+	for _, tt := range tests {
+		if diff := cmp.Diff(tt.want, command(t, "__complete", "serve", tt.flag, "").Stdout); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.flag, diff)
+		}
+	}
+}
+
+func TestCompletionScripts(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		got := command(t, "completion", shell)
+		if got.Code != 0 || got.Stderr != "" || !strings.Contains(got.Stdout, "__complete") {
+			t.Errorf("%s: exit code %d, %d bytes: %s", shell, got.Code, len(got.Stdout), got.Stderr)
+		}
+	}
+}

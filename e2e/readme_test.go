@@ -16,11 +16,12 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// What the README shows of a terminal is run, block by block, each in a namespace
-// of its own instead of `default`.
-var _ = Describe("README", Label(devCluster), func() {
-	for _, block := range terminalBlocks("../README.md") {
-		It("shows what a terminal says, from line "+strconv.Itoa(block.line), func(ctx SpecContext) {
+// What the manual shows of a terminal is run, block by block, each in a namespace
+// of its own instead of `default`. (README.zh-CN.md shows the same as README.md, by
+// the test of docs/.)
+var _ = Describe("manual", Label(devCluster), func() {
+	for _, block := range terminalBlocks("../README.md", "../CONTRIBUTING.md", "../docs/*.md") {
+		It("shows what a terminal says, from line "+strconv.Itoa(block.line)+" of "+block.page, func(ctx SpecContext) {
 			skipWherePullThrough(ctx)
 			terminal := newTerminal(ctx)
 			for _, c := range block.commands {
@@ -33,7 +34,8 @@ var _ = Describe("README", Label(devCluster), func() {
 // terminalBlock is one of the blocks that are marked as `console`; in a list they
 // are indented.
 type terminalBlock struct {
-	line     int // of the README, where it begins
+	page     string
+	line     int // of the page, where it begins
 	commands []terminalCommand
 }
 
@@ -43,20 +45,36 @@ type terminalCommand struct {
 	output []string
 }
 
-// terminalBlocks reads the blocks of a Markdown file. It panics where there are
-// none: then the specs are lost, and with them the reason for this file.
-func terminalBlocks(path string) []terminalBlock {
+// terminalBlocks reads the blocks of the Markdown files that match patterns. It panics
+// where a pattern matches nothing, and where nothing has a block: then the specs are
+// lost, and with them the reason for this file.
+func terminalBlocks(patterns ...string) (blocks []terminalBlock) {
+	for _, pattern := range patterns {
+		pages, err := filepath.Glob(pattern)
+		if err != nil || len(pages) == 0 {
+			panic(fmt.Sprintf("no page is called %s: %v", pattern, err))
+		}
+		for _, page := range pages {
+			blocks = append(blocks, blocksOf(page)...)
+		}
+	}
+	if len(blocks) == 0 {
+		panic(fmt.Sprintf("%s show no terminal", patterns))
+	}
+	return blocks
+}
+
+func blocksOf(path string) (blocks []terminalBlock) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		panic(err)
 	}
-	var blocks []terminalBlock
 	inside, indent := false, ""
 	for i, line := range strings.Split(string(content), "\n") {
 		switch text := strings.TrimLeft(line, " "); {
 		case text == "```console":
 			inside, indent = true, line[:len(line)-len(text)]
-			blocks = append(blocks, terminalBlock{line: i + 1})
+			blocks = append(blocks, terminalBlock{page: filepath.Base(path), line: i + 1})
 		case strings.HasPrefix(text, "```"):
 			inside = false
 		case inside:
@@ -65,9 +83,6 @@ func terminalBlocks(path string) []terminalBlock {
 				panic(fmt.Sprintf("%s:%d: a terminal begins with a prompt", path, i+1))
 			}
 		}
-	}
-	if len(blocks) == 0 {
-		panic(path + " shows no terminal")
 	}
 	return blocks
 }
@@ -105,16 +120,16 @@ func newTerminal(ctx context.Context) terminal {
 }
 
 // expect runs the command. One that only looks is repeated until it shows what the
-// README does, as a person would repeat it.
+// page does, as a person would repeat it.
 func (t terminal) expect(ctx context.Context, c terminalCommand) {
 	GinkgoHelper()
 	want := plain(strings.Join(c.output, "\n"))
 	got := func() string { return cmp.Diff(want, plain(t.run(ctx, c.line))) }
 	if strings.HasPrefix(c.line, "kubectl get ") {
-		Eventually(got).WithContext(ctx).Should(BeEmpty(), "$ "+c.line+"\n(-README +terminal)")
+		Eventually(got).WithContext(ctx).Should(BeEmpty(), "$ "+c.line+"\n(-manual +terminal)")
 		return
 	}
-	Expect(got()).To(BeEmpty(), "$ "+c.line+"\n(-README +terminal)")
+	Expect(got()).To(BeEmpty(), "$ "+c.line+"\n(-manual +terminal)")
 }
 
 // run returns what a person would see.

@@ -70,7 +70,7 @@ func TestRunRefuses(t *testing.T) {
 		code int
 		want string // the line, after the name of the program
 	}{
-		{"no command", nil, 2, "no command" + rootForm},
+		{"no command", []string{}, 2, "no command" + rootForm},
 		{"unknown command", []string{"sevre"}, 2, `unknown command "sevre" for "image-webhook"` + rootForm},
 		{"unknown command with a flag", []string{"sevre", "--server-addr=:1"}, 2, `unknown command "sevre" for "image-webhook"` + rootForm},
 		{"unknown root flag", []string{"--verbose"}, 2, "unknown flag: --verbose" + rootForm},

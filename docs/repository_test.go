@@ -1,0 +1,205 @@
+package docs
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// separators stand between the commands of a line.
+var separators = regexp.MustCompile(`&&|\|\|?|;|\$?\(|\)`)
+
+// commandsIn are the commands of a line, each split at its spaces.
+func commandsIn(line string) (commands []command) {
+	for _, text := range separators.Split(strings.NewReplacer(`"`, "", `'`, "").Replace(line), -1) {
+		if words := strings.Fields(text); len(words) > 0 {
+			commands = append(commands, words)
+		}
+	}
+	return commands
+}
+
+// command is the words of a command, or any other code: a path, a flag, a variable.
+type command []string
+
+func (c command) String() string { return strings.Join(c, " ") }
+
+var (
+	variable = regexp.MustCompile(`^([A-Z][A-Z0-9_]*)=`)
+	flagWord = regexp.MustCompile(`^(--[a-z][a-z-]*)`)
+	// ownPath is a path in this repository; ownProgram names a program of it.
+	ownPath    = regexp.MustCompile(`^(\./)?((?:webhook|tools|deploy|scripts|e2e|docs|\.github)/[\w.*/-]*[\w*])`)
+	manifest   = regexp.MustCompile(`^\d\d-[\w-]+\.yaml$`)
+	ownProgram = regexp.MustCompile(`^(?:bin/([a-z]+)|image-(webhook)|(certgen))$`)
+)
+
+// repository answers what there is. The helps are asked for once.
+type repository struct {
+	makefile, scripts string
+	helps             sync.Map // of `program verb`: func() string
+}
+
+func openRepository(t *testing.T) *repository {
+	t.Helper()
+	return &repository{makefile: contents(t, "Makefile"), scripts: contents(t, "scripts/*.sh")}
+}
+
+// contents are those of all files that match a pattern.
+func contents(t *testing.T, pattern string) (all string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, pattern))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files %s: %v", pattern, err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all += string(content)
+	}
+	return all
+}
+
+// problems are what a command names and is not there. Of other programs than this
+// repository's only files are looked at.
+func (r *repository) problems(c command) (problems []string) {
+	for _, word := range c {
+		problems = append(problems, missingFile(word)...)
+	}
+	assigned := 0
+	for assigned < len(c) && variable.MatchString(c[assigned]) {
+		assigned++
+	}
+	variables, call := c[:assigned], c[assigned:]
+	if len(call) == 0 {
+		return append(problems, r.unknownVariables(variables)...)
+	}
+	program, args := call[0], call[1:]
+	switch own := ownProgram.FindStringSubmatch(program); {
+	case program == "make":
+		problems = append(problems, r.unknownVariables(variables)...)
+		return append(problems, r.make(args)...)
+	case strings.HasPrefix(program, "scripts/"):
+		return append(problems, r.unknownVariables(variables)...)
+	case own != nil:
+		return append(problems, r.call(folderOf(own[1]+own[2]+own[3]), args)...)
+	case program == "go" && len(args) > 1 && args[0] == "run":
+		return append(problems, r.call(strings.TrimPrefix(args[1], "./"), args[2:])...)
+	case flagWord.MatchString(program):
+		return append(problems, r.anyFlag(flagWord.FindString(program))...)
+	}
+	return problems
+}
+
+// folderOf is where a program's sources are.
+func folderOf(program string) string {
+	if program == "webhook" {
+		return program
+	}
+	return "tools/" + program
+}
+
+func missingFile(word string) []string {
+	path := ""
+	if match := ownPath.FindStringSubmatch(word); match != nil {
+		path = match[2]
+	} else if manifest.MatchString(word) {
+		path = "deploy/" + word
+	}
+	if found, err := filepath.Glob(filepath.Join(root, path)); err != nil || len(found) == 0 {
+		return []string{"there is no " + path}
+	}
+	return nil
+}
+
+// make looks at targets and variables.
+func (r *repository) make(words []string) (problems []string) {
+	for _, word := range words {
+		switch {
+		case variable.MatchString(word):
+			problems = append(problems, r.unknownVariables([]string{word})...)
+		case !strings.HasPrefix(word, "-") && !regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(word)+`:`).MatchString(r.makefile):
+			problems = append(problems, "the Makefile has no target "+word)
+		}
+	}
+	return problems
+}
+
+func (r *repository) unknownVariables(assignments []string) (problems []string) {
+	for _, assignment := range assignments {
+		name := variable.FindStringSubmatch(assignment)[1]
+		if !regexp.MustCompile(`\b` + name + `\b`).MatchString(r.makefile + r.scripts) {
+			problems = append(problems, "neither the Makefile nor a script reads "+name)
+		}
+	}
+	return problems
+}
+
+// call looks at the verb and the flags of a call of one of our programs.
+func (r *repository) call(folder string, args []string) (problems []string) {
+	if _, err := os.Stat(filepath.Join(root, folder)); err != nil {
+		return []string{"there is no " + folder}
+	}
+	of := folder
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		verb := args[0]
+		if !regexp.MustCompile(`(?m)^\s+(\S+ )?` + regexp.QuoteMeta(verb) + `\b`).MatchString(r.help(folder)) {
+			return []string{folder + " has no verb " + verb}
+		}
+		of += " " + verb
+	}
+	for _, arg := range args {
+		if flag := flagWord.FindString(arg); flag != "" && !hasFlag(r.help(of), flag) {
+			problems = append(problems, of+" has no flag "+flag)
+		}
+	}
+	return problems
+}
+
+// flagged are the programs whose flags the pages may name alone.
+var flagged = []string{"webhook serve", "tools/cluster up", "tools/controlplane up", "tools/certgen create", "tools/certgen patch", "tools/image", "tools/fuzz"}
+
+func (r *repository) anyFlag(flag string) []string {
+	for _, program := range flagged {
+		if hasFlag(r.help(program), flag) {
+			return nil
+		}
+	}
+	return []string{"no tool has the flag " + flag}
+}
+
+// hasFlag looks for a flag; package flag shows its own with one dash.
+func hasFlag(help, flag string) bool {
+	return regexp.MustCompile(`(?m)(^|[\s\[,])-?`+regexp.QuoteMeta(strings.TrimPrefix(flag, "-"))+`([\s=,\]]|$)`).MatchString(help) || flag == "--help"
+}
+
+// help is what a program says of itself and of a verb.
+func (r *repository) help(program string) string {
+	ask := sync.OnceValue(func() string {
+		words := strings.Fields(program)
+		readSources(words[0])
+		cmd := exec.Command("go", append([]string{"run", "./" + words[0]}, append(words[1:], "--help")...)...)
+		cmd.Dir = root
+		said, _ := cmd.CombinedOutput() // whatever it is, the flag is in it or not
+		return string(said)
+	})
+	once, _ := r.helps.LoadOrStore(program, ask)
+	return once.(func() string)()
+}
+
+// readSources has `go test` run this test again when a program's sources have changed:
+// it knows only of the files that the test itself has read.
+func readSources(folder string) {
+	_ = filepath.WalkDir(filepath.Join(root, folder), func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(path) == ".go" {
+			_, err = os.ReadFile(path)
+		}
+		return err
+	})
+}

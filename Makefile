@@ -132,7 +132,7 @@ verify: ## Every check of the sources: all of them, then the verdict
 
 .PHONY: clean
 clean: ## Delete what the targets wrote into this checkout
-	rm -rf bin artifacts e2e/e2e.test
+	rm -rf bin artifacts dist e2e/e2e.test
 
 .PHONY: help
 help: ## List the targets, and the variables that change what they do

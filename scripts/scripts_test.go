@@ -82,6 +82,10 @@ func TestWhatIsTypedWrongly(t *testing.T) {
 	}{
 		folder + "step.sh":                       {[]string{"name"}, "../scripts/step.sh: expected NAME COMMAND [ARG...]: see ../scripts/step.sh --help\n"},
 		folder + "compile-tests.sh":              {}, // takes what go build takes
+		folder + "release.sh":                    {[]string{"image"}, "../scripts/release.sh: expected IMAGE VERSION: see ../scripts/release.sh --help\n"},
+		folder + "release-manifests.sh":          {nil, "../scripts/release-manifests.sh: expected IMAGE: see ../scripts/release-manifests.sh --help\n"},
+		folder + "release-notes.sh":              {nil, "../scripts/release-notes.sh: expected VERSION: see ../scripts/release-notes.sh --help\n"},
+		folder + "push-image.sh":                 {[]string{"image"}, "../scripts/push-image.sh: expected REFERENCE ARCHIVE...: see ../scripts/push-image.sh --help\n"},
 		"../deploy/image-policy/certificates.sh": {nil, "usage: ../deploy/image-policy/certificates.sh FOLDER, such as /etc/kubernetes/image-webhook\n"},
 	}
 	for _, script := range programs(t) {

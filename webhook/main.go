@@ -74,7 +74,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors:         true,
 		DisableSuggestions:    true, // they are lines of their own
 	}
-	root.AddCommand(newServe())
+	root.AddCommand(newServe(), newVersion())
 	return root
 }
 

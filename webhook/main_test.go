@@ -10,7 +10,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +22,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/image-webhook/image-webhook/tools/cli/clitest"
+	"github.com/image-webhook/image-webhook/tools/gobuild"
+	"github.com/image-webhook/image-webhook/tools/progress"
 	"github.com/image-webhook/image-webhook/webhook/server/servertest"
 )
 
@@ -142,6 +146,36 @@ func TestExamples(t *testing.T) {
 		if want := "image-webhook: --tls-cert and --tls-key: stat " + missing; got.Code != 2 || !strings.HasPrefix(got.Stderr, want) {
 			t.Errorf("example %q: %+v", args, got)
 		}
+	}
+}
+
+func TestRunVersion(t *testing.T) {
+	defer func(kept string) { version = kept }(version)
+	for _, test := range []struct {
+		linked string // what the linker was given
+		want   string
+	}{
+		{"v1.2.3", "v1.2.3"},
+		{"", "(devel)"}, // a test's binary has no version
+	} {
+		version = test.linked
+		want := outcome{0, fmt.Sprintf("image-webhook %s %s %s/%s\n", test.want, runtime.Version(), runtime.GOOS, runtime.GOARCH), ""}
+		if diff := cmp.Diff(want, command(t, "version")); diff != "" {
+			t.Errorf("outcome (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// The linker sets a variable by its name, and says nothing if there is none.
+func TestVersionIsLinked(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "image-webhook")
+	program := gobuild.Program{Dir: ".", Package: ".", Output: file, Flags: gobuild.Versioned("v1.2.3")}
+	if err := gobuild.Build(t.Context(), program, &progress.Step{}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := exec.CommandContext(t.Context(), file, "version").Output()
+	if err != nil || !strings.HasPrefix(string(got), "image-webhook v1.2.3 ") {
+		t.Errorf("it says %q, %v", got, err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/image-webhook/image-webhook/tools/command"
@@ -29,6 +30,14 @@ type Program struct {
 
 // Small leaves out what only a debugger needs.
 var Small = []string{"-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid="}
+
+// Versioned is Small, and has the linker set the variable version of package main, if
+// there is one.
+func Versioned(version string) []string {
+	flags := slices.Clone(Small)
+	flags[len(flags)-1] += " -X main.version=" + version
+	return flags
+}
 
 // Build compiles p. The file is written under another name first, so that one
 // called p.Output is always whole; two builds must not write the same one at once.

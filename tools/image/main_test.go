@@ -22,6 +22,7 @@ func TestRunRefuses(t *testing.T) {
 		{[]string{"--help"}, 0, ""},
 		{[]string{"--tag=x"}, 2, "image: unknown flag: --tag (see `image --help`)\n"},
 		{[]string{"x"}, 2, "image: unknown command \"x\" for \"image\" (see `image --help`)\n"},
+		{[]string{"--version=1.2.3"}, 1, "image: \"1.2.3\" is no version: write one such as v1.2.3\n"},
 		{[]string{"--arch=pdp11"}, 1, "image: no such architecture \"pdp11\": give one that Go builds for linux, such as amd64 or arm64\n"},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {

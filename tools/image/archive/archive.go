@@ -15,6 +15,8 @@ import (
 	"runtime"
 	"slices"
 
+	"golang.org/x/mod/semver"
+
 	"github.com/image-webhook/image-webhook/tools/cachedir"
 	"github.com/image-webhook/image-webhook/tools/gobuild"
 	"github.com/image-webhook/image-webhook/tools/progress"
@@ -48,6 +50,10 @@ type Options struct {
 	Root   string // the folder of the module's go.mod
 	Arch   string // GOARCH; empty: this machine's
 	Output string // the archive; empty: in the user's cache folder, named by architecture
+
+	// Version is what `image-webhook version` prints, and a label says; empty for
+	// what is not released, so that the bytes depend on the sources alone.
+	Version string
 }
 
 // Image is a finished archive.
@@ -91,6 +97,9 @@ func (o Options) withDefaults() (Options, error) {
 	if !slices.Contains(architectures, o.Arch) {
 		return o, fmt.Errorf("no such architecture %q: give one that Go builds for linux, such as amd64 or arm64", o.Arch)
 	}
+	if o.Version != "" && !semver.IsValid(o.Version) {
+		return o, fmt.Errorf("%q is no version: write one such as v1.2.3", o.Version)
+	}
 	if o.Output == "" {
 		dir, err := cachedir.Make("image")
 		if err != nil {
@@ -115,7 +124,7 @@ func (o Options) compile(ctx context.Context, dir string, report *progress.Repor
 	for _, p := range programs {
 		err := report.Step("compile "+p.path+" for linux/"+o.Arch, func(step *progress.Step) error {
 			return gobuild.Build(ctx, gobuild.Program{
-				Dir: o.Root, Package: p.pkg, Output: filepath.Join(dir, p.path), Arch: o.Arch,
+				Dir: o.Root, Package: p.pkg, Output: filepath.Join(dir, p.path), Arch: o.Arch, Flags: o.flags(),
 			}, step)
 		})
 		if err != nil {
@@ -123,6 +132,14 @@ func (o Options) compile(ctx context.Context, dir string, report *progress.Repor
 		}
 	}
 	return nil
+}
+
+// flags of the compiler; nil: those that it takes by itself.
+func (o Options) flags() []string {
+	if o.Version == "" {
+		return nil
+	}
+	return gobuild.Versioned(o.Version)
 }
 
 func (o Options) write(dir string) (Image, error) {
@@ -155,6 +172,9 @@ func (o Options) image(dir string) scratch.Image {
 			"org.opencontainers.image.title":  "image-webhook",
 			"org.opencontainers.image.source": "https://github.com/image-webhook/image-webhook",
 		},
+	}
+	if o.Version != "" {
+		image.Labels["org.opencontainers.image.version"] = o.Version
 	}
 	for _, p := range programs {
 		image.Files = append(image.Files, scratch.File{Path: p.path, Source: filepath.Join(dir, p.path)})

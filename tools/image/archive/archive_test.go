@@ -106,10 +106,53 @@ func TestBuildWritesBothReferencesToOneImage(t *testing.T) {
 	}
 	checkConfig(t, image)
 	checkLayer(t, image)
+	checkVersion(t, image, "")
 	left, err := os.ReadDir(filepath.Dir(built.Path))
 	if err != nil || len(left) != 1 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
+}
+
+// A version is written into the programs and onto the image.
+func TestBuildWithAVersion(t *testing.T) {
+	root := module(t, map[string]string{"webhook/main.go": "package main\n\nvar version string\n\nfunc main() { println(version) }\n"})
+	unversioned := build(t, Options{Root: root, Output: filepath.Join(t.TempDir(), "a.tar")})
+	versioned := build(t, Options{Root: root, Output: filepath.Join(t.TempDir(), "b.tar"), Version: "v1.2.3-test"})
+	const text = "v1.2.3-test"
+	if holds(t, unversioned, text) || !holds(t, versioned, text) {
+		t.Errorf("the version must be in the programs that get one (%t), and in no other (%t)", holds(t, versioned, text), holds(t, unversioned, text))
+	}
+	checkVersion(t, open(t, versioned.Path, StaticRef), text)
+}
+
+func checkVersion(t *testing.T, image v1.Image, want string) {
+	t.Helper()
+	file, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := file.Config.Labels["org.opencontainers.image.version"]; got != want {
+		t.Errorf("the label says version %q, want %q", got, want)
+	}
+}
+
+// holds tells whether a text stands in the layer.
+func holds(t *testing.T, built Image, text string) bool {
+	t.Helper()
+	layers, err := open(t, built.Path, StaticRef).Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := layers[0].Uncompressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer content.Close()
+	bytes, err := io.ReadAll(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(bytes), text)
 }
 
 func checkConfig(t *testing.T, image v1.Image) {

@@ -1,0 +1,46 @@
+package deploy_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/image-webhook/image-webhook/deploy"
+	"github.com/image-webhook/image-webhook/tools/image/archive"
+)
+
+// The manifests of a release are those of this folder, in their order, with the
+// release's image, and without mirrors that nobody has.
+func TestReleaseManifests(t *testing.T) {
+	const image = "registry.example/image-webhook:v1.2.3@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+	printed, err := exec.CommandContext(t.Context(), "../scripts/release-manifests.sh", image).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []object
+	for _, file := range deploy.Files() {
+		content := strings.ReplaceAll(file.Content, archive.StaticRef, image)
+		want = append(want, loadFile(t, deploy.File{Content: withoutMirrors(content)})...)
+	}
+	if diff := cmp.Diff(want, loadFile(t, deploy.File{Content: string(printed)}), cmp.AllowUnexported(object{})); diff != "" {
+		t.Error(diff)
+	}
+	if got := strings.Count(string(printed), "image: "+image+"\n"); got != 5 {
+		t.Errorf("%d containers have the release's image, want all 5", got)
+	}
+	if strings.Contains(string(printed), "\n            - --registry-mirrors") {
+		t.Error("images would be sent to the example mirrors")
+	}
+}
+
+func withoutMirrors(content string) string {
+	var kept strings.Builder
+	for line := range strings.Lines(content) {
+		if !strings.HasPrefix(strings.TrimSpace(line), "- --registry-mirrors=") {
+			kept.WriteString(line)
+		}
+	}
+	return kept.String()
+}

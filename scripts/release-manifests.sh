@@ -1,0 +1,33 @@
+#!/bin/sh
+# Prints the manifests of deploy/ as one file, for a release: with the release's image,
+# and without the example mirrors, which nobody has.
+#
+#   scripts/release-manifests.sh IMAGE
+#
+# Examples:
+#   # For an image that you have pushed
+#   scripts/release-manifests.sh registry.example.com/image-webhook:v1 >install.yaml
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/shared.sh
+help_or_go_on "$@"
+[ $# -eq 1 ] || mistake "expected IMAGE"
+cd deploy
+cat <<END
+# All of image-webhook $1
+#
+#   kubectl delete job certgen patch-webhookconfigure -n image-webhook --ignore-not-found
+#   kubectl apply -f install.yaml
+#   kubectl wait --for=condition=complete job/patch-webhookconfigure -n image-webhook --timeout=6m
+#
+# Mirrors are arguments of the Deployment, below.
+
+END
+separator=
+for file in 0*.yaml; do
+	printf %s "$separator"
+	separator='---
+'
+	sed -e "s|image: image-webhook.dev/image-webhook:dev\$|image: $1|" \
+		-e 's|- --registry-mirrors=|# &|' "$file"
+done

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Every check of the sources that needs no cluster and runs no code of ours. All
-# of them run; the exit code says whether one has failed.
+# Every check of the sources that needs no cluster: of the Go code, the scripts, the
+# workflows, the manifests and the links. All of them run; the exit code says whether
+# one has failed.
 #
 # Examples:
 #   # As `make verify` does
@@ -32,7 +33,8 @@ unformatted() {
 }
 
 scripts/step.sh "download the modules" go mod download
-scripts/step.sh "build the linter" go -C tools/lint build -o "$PWD/bin/staticcheck" honnef.co/go/tools/cmd/staticcheck
+scripts/step.sh "build the linters" go -C tools/lint build -o "$PWD/bin/" \
+	honnef.co/go/tools/cmd/staticcheck github.com/rhysd/actionlint/cmd/actionlint
 scripts/step.sh "compile everything" go build ./...
 go run ./tools/need "to check the scripts" shellcheck=shellcheck || failed="$failed shellcheck"
 
@@ -46,6 +48,9 @@ done
 check "go mod tidy, tools/mirror/registry" go -C tools/mirror/registry mod tidy -diff
 check "vet, tools/mirror/registry" go -C tools/mirror/registry vet ./...
 check staticcheck bin/staticcheck -checks all ./...
+check actionlint bin/actionlint
+check manifests go test ./deploy
+check links go run ./tools/links
 check shellcheck shellcheck --external-sources scripts/*.sh deploy/image-policy/*.sh .ci/run
 
 if [ -n "$failed" ]; then

@@ -76,6 +76,10 @@ up: tools ## Create the kind cluster and the mirror in it, unless they are up
 install: tools ## Build the image, load it, apply deploy/ (after `make up`)
 	@$(CLUSTER) install
 
+.PHONY: reload
+reload: tools ## Build the image anew and roll it out (after `make install` and a change)
+	@$(CLUSTER) reload
+
 .PHONY: uninstall
 uninstall: tools ## Remove the webhook from the cluster, by scripts/uninstall.sh
 	@$(ON_CLUSTER) scripts/uninstall.sh
@@ -114,6 +118,10 @@ e2e: tools ## The suite on a kind cluster, the one of `make up` if there is one
 .PHONY: e2e-debug
 e2e-debug: tools ## The suite, stopping at the first failure, all that it left kept
 	@$(E2E) --debug
+
+.PHONY: loop
+loop: tools ## Measure how long it takes from a saved file until the new webhook answers
+	@scripts/loop.sh
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME each (30s)

@@ -4,6 +4,7 @@
 //	cluster up        create the cluster and the mirror in it, or do nothing if they are up
 //	cluster load      build the webhook's image and put it on the nodes
 //	cluster install   load, then apply the numbered manifests of deploy/
+//	cluster reload    load, then roll the new image out, leaving all else as it is
 //	cluster status    how the cluster and the webhook in it are
 //	cluster env       shell commands that point kubectl at the cluster
 //	cluster down      delete the cluster
@@ -89,9 +90,11 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	upVerb.Flags().BoolVar(&pullThrough, "pull-through", false,
 		"have the mirror fetch from docker.io and registry.k8s.io what it does not hold")
 	verb("load", "Build the webhook's image and put it on the nodes", `  # Before scripts/install.sh
-  bin/cluster load`, load)
+  bin/cluster load`, whenReady(load))
 	verb("install", "Load the webhook's image and apply the numbered manifests", `  # For the first time, and after a change
-  bin/cluster install`, install)
+  bin/cluster install`, whenReady(install))
+	verb("reload", "Build the webhook's image anew and roll it out, leaving all else as it is", `  # After a change in webhook/
+  bin/cluster reload`, whenReady(reload))
 	verb("status", "Show how the cluster and the webhook in it are", `  # Of another cluster than the Makefile's
   bin/cluster status --name=second`, func(ctx context.Context, c *devcluster.Cluster) error {
 		return status(ctx, c, stdout)
@@ -166,24 +169,30 @@ func ready(ctx context.Context, c *devcluster.Cluster) error {
 	return err
 }
 
-func load(ctx context.Context, c *devcluster.Cluster) error {
-	if err := ready(ctx, c); err != nil {
-		return err
+// whenReady is a verb that needs a cluster.
+func whenReady(do action) action {
+	return func(ctx context.Context, c *devcluster.Cluster) error {
+		if err := ready(ctx, c); err != nil {
+			return err
+		}
+		return do(ctx, c)
 	}
+}
+
+func load(ctx context.Context, c *devcluster.Cluster) error {
 	_, err := c.Load(ctx)
 	return err
 }
 
 func install(ctx context.Context, c *devcluster.Cluster) error {
-	if err := ready(ctx, c); err != nil {
-		return err
-	}
 	contentRef, err := c.Load(ctx)
 	if err != nil {
 		return err
 	}
 	return c.Install(ctx, contentRef)
 }
+
+func reload(ctx context.Context, c *devcluster.Cluster) error { return c.Reload(ctx) }
 
 func status(ctx context.Context, c *devcluster.Cluster, out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)

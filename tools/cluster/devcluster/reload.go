@@ -1,0 +1,71 @@
+package devcluster
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/image-webhook/image-webhook/tools/progress"
+)
+
+// Reload builds the image anew and returns when nobody but it answers: what is waited
+// for after each change. The installation stays as it is in all else.
+func (c *Cluster) Reload(ctx context.Context) error {
+	err := c.Kubectl("get", "deployment", "webhook", "-n", "image-webhook").Run(ctx)
+	if err != nil {
+		return fmt.Errorf("look for what to replace: %w: run `make install` first", err)
+	}
+	contentRef, err := c.Load(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.report.Step("roll out", func(*progress.Step) error { return c.rollOut(ctx, contentRef) })
+	if err != nil {
+		c.describe(ctx)
+		return fmt.Errorf("roll %s out: %w", contentRef, err)
+	}
+	return c.WaitServing(ctx)
+}
+
+func (c *Cluster) rollOut(ctx context.Context, contentRef string) error {
+	for _, args := range [][]string{
+		{"set", "image", "deployment/webhook", "webhook=" + contentRef},
+		{"rollout", "status", "deployment/webhook", waitTimeout},
+	} {
+		if err := c.Kubectl(append(args, "-n", "image-webhook")...).Run(ctx); err != nil {
+			return err
+		}
+	}
+	return c.endReplaced(ctx)
+}
+
+// endReplaced has the servers that were replaced stop now, and not after the pause that
+// they make for the API server: it would go on asking them over its open connections.
+func (c *Cluster) endReplaced(ctx context.Context) error {
+	config, err := c.Config()
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	found, err := client.CoreV1().Pods("image-webhook").List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=webhook"})
+	if err != nil {
+		return err
+	}
+	for _, pod := range found.Items {
+		if pod.DeletionTimestamp == nil {
+			continue
+		}
+		for _, container := range pod.Status.ContainerStatuses {
+			_, id, _ := strings.Cut(container.ContainerID, "://")
+			// An error means that it has stopped by itself.
+			_ = c.RunOnNodes(ctx, "ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGTERM", id)
+		}
+	}
+	return nil
+}

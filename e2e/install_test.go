@@ -11,8 +11,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/e2e-framework/klient/k8s"
+	"sigs.k8s.io/e2e-framework/klient/k8s/resources"
 
 	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
+	"github.com/image-webhook/image-webhook/tools/e2e/summary"
 )
 
 // takesLong is the priority of what is begun first, so that nothing waits for it at
@@ -40,27 +42,8 @@ var _ = Describe("installation", Label(devCluster), Ordered, ContinueOnFailure, 
 		Expect(failurePolicies(ctx)).To(Equal(installed))
 	})
 
-	It("repairs a Secret that was lost, and stays trusted meanwhile", func(ctx SpecContext) {
-		old := get(ctx, &corev1.Secret{}, "webhook-tls")
-		succeed(ctx, "delete", "secret", "webhook-tls", "-n", own)
-		removeJobs(ctx)
-
-		createAndWait(ctx, "03-certgen.yaml", "certgen")
-		repaired := get(ctx, &corev1.Secret{}, "webhook-tls")
-		Expect(repaired.Data["key"]).NotTo(Equal(old.Data["key"]))
-
-		// The servers still have the old certificate for up to a minute.
-		createAndWait(ctx, "06-patch-webhookconfigure.yaml", "patch-webhookconfigure")
-		Expect(caBundle(ctx)).To(HavePrefix(string(repaired.Data["ca"])))
-		current, _ := pem.Decode(old.Data["ca"]) // what the servers' certificate was issued by
-		Expect(caBundle(ctx)).To(ContainSubstring(string(pem.EncodeToMemory(current))), "the old CA stays trusted")
-		webhookServes(ctx)
-	})
-
 	It("works after each numbered manifest was applied again, and both Jobs ran again without harm", func(ctx SpecContext) {
 		secret, bundle := get(ctx, &corev1.Secret{}, "webhook-tls"), caBundle(ctx)
-		image := get(ctx, &appsv1.Deployment{}, "webhook").Spec.Template.Spec.Containers[0].Image
-		DeferCleanup(func(ctx SpecContext) { restoreDeployment(ctx, image) })
 		removeJobs(ctx)
 		for _, step := range []struct{ file, job string }{
 			{file: "01-namespace.yaml"},
@@ -79,12 +62,46 @@ var _ = Describe("installation", Label(devCluster), Ordered, ContinueOnFailure, 
 		Expect(failurePolicies(ctx)).To(Equal(installed))
 	})
 
+	// After it, the servers have the old certificate until the kubelet brings the new one,
+	// for which a Job of 06 waits: nothing that runs one comes later.
+	It("repairs a Secret that was lost, and stays trusted meanwhile", func(ctx SpecContext) {
+		old := get(ctx, &corev1.Secret{}, "webhook-tls")
+		succeed(ctx, "delete", "secret", "webhook-tls", "-n", own)
+		removeJobs(ctx)
+
+		createAndWait(ctx, "03-certgen.yaml", "certgen")
+		repaired := get(ctx, &corev1.Secret{}, "webhook-tls")
+		Expect(repaired.Data["key"]).NotTo(Equal(old.Data["key"]))
+
+		// The servers still have the old certificate for up to a minute.
+		createAndWait(ctx, "06-patch-webhookconfigure.yaml", "patch-webhookconfigure")
+		Expect(caBundle(ctx)).To(HavePrefix(string(repaired.Data["ca"])))
+		current, _ := pem.Decode(old.Data["ca"]) // what the servers' certificate was issued by
+		Expect(caBundle(ctx)).To(ContainSubstring(string(pem.EncodeToMemory(current))), "the old CA stays trusted")
+		webhookServes(ctx)
+	})
+
 	It("has two servers that hold no token of a service account", func(ctx SpecContext) {
 		Expect(get(ctx, &appsv1.Deployment{}, "webhook").Status.ReadyReplicas).To(BeEquivalentTo(2))
-		Eventually(func() string { // the pods of an earlier rollout may still be on their way out
-			return succeed(ctx, "get", "pods", "-n", own, "-l", "app.kubernetes.io/component=webhook",
-				"-o", "jsonpath={.items[*].spec.volumes[*].name}")
-		}).WithContext(ctx).Should(Equal("tls tls"))
+		var pods corev1.PodList
+		Expect(client.Resources(own).List(ctx, &pods, resources.WithLabelSelector("app.kubernetes.io/component=webhook"))).To(Succeed())
+		for _, pod := range pods.Items {
+			Expect(pod.Spec.Volumes).To(HaveExactElements(HaveField("Name", "tls")), pod.Name)
+		}
+	})
+
+	It("replaces its servers while they are asked, and answers all the time", func(ctx SpecContext) {
+		succeed(ctx, "rollout", "restart", "deployment/webhook", "-n", own)
+		asked, replaced := 0, inBackground(func() {
+			succeed(ctx, "rollout", "status", "deployment/webhook", "-n", own, "--timeout=90s")
+		})
+		for ; !closed(replaced); asked++ {
+			pod := newPod(shared.Namespace, "nginx:1.25")
+			Expect(dryRun(ctx, pod)).To(Succeed())
+			Expect(pod.Spec.Containers[0].Image).To(Equal("docker.mirror.example/library/nginx:1.25"))
+			Expect(dryRun(ctx, newPod(shared.Namespace, "nginx:latest"))).To(MatchError(ContainSubstring("whose tag \"latest\" is not allowed")))
+		}
+		Expect(asked).To(BeNumerically(">", 10), "meanwhile")
 	})
 })
 
@@ -96,15 +113,20 @@ var _ = Describe("installation", Label(devCluster), Serial, func() {
 		setMode(ctx, off, "off")
 		runAndWait(ctx, namespace, "web", "nginx:1.25")
 		DeferCleanup(func(ctx SpecContext) {
+			By("start them again")
 			succeed(ctx, "scale", "deployment/webhook", "-n", own, "--replicas=2")
 			succeed(ctx, "rollout", "status", "deployment/webhook", "-n", own, "--timeout=60s")
 			webhookServes(ctx)
 		})
+		By("stop all servers")
+		cluster, _ := openMirror(ctx)
 		succeed(ctx, "scale", "deployment/webhook", "-n", own, "--replicas=0")
-		succeed(ctx, "delete", "pod", "-l", "app.kubernetes.io/component=webhook", "-n", own, "--grace-period=1", "--timeout=60s")
+		Eventually(func() error {
+			Expect(cluster.EndStopping(ctx)).To(Succeed())
+			return dryRun(ctx, newPod(namespace, "nginx:1.25"))
+		}).WithContext(ctx).Should(MatchError(ContainSubstring(`failed calling webhook "validating.image-webhook.dev"`)))
 
-		Eventually(func() error { return dryRun(ctx, newPod(namespace, "nginx:1.25")) }).WithContext(ctx).
-			Should(MatchError(ContainSubstring(`failed calling webhook "validating.image-webhook.dev"`)))
+		By("find new images refused, and nothing else")
 		for _, other := range []string{own, "kube-system", warned, off} {
 			Expect(dryRun(ctx, newPod(other, "nginx:1.25"))).To(Succeed(), other)
 		}
@@ -118,15 +140,24 @@ var _ = Describe("installation", Label(devCluster), Serial, func() {
 	})
 })
 
-// restoreDeployment gives the Deployment the image and the flags of the suite again.
-func restoreDeployment(ctx context.Context, image string) {
-	GinkgoHelper()
-	content, err := os.ReadFile(manifest("04-webhook.yaml"))
-	Expect(err).NotTo(HaveOccurred())
-	restored := devcluster.ForDeployment("04-webhook.yaml", string(content), image, "--log-level=debug")
-	result := kubectlWith(ctx, restored, "apply", "-f", "-")
-	Expect(result.Exit).To(BeZero(), result.Stderr)
-	succeed(ctx, "rollout", "status", "deployment/webhook", "-n", own, "--timeout=90s")
+// inBackground closes the channel when do has ended.
+func inBackground(do func()) <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer GinkgoRecover()
+		defer close(ended)
+		do()
+	}()
+	return ended
+}
+
+func closed(ended <-chan struct{}) bool {
+	select {
+	case <-ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // registered is what the API server knows of a webhook.
@@ -201,10 +232,15 @@ func createAndWait(ctx context.Context, file, job string) {
 	complete(ctx, job)
 }
 
-// applyAndWait applies a manifest and waits for its Job, or for the rollout.
+// applyAndWait applies a manifest, with the image and the flags that the suite has given
+// the Deployment, and waits for its Job, or for the rollout.
 func applyAndWait(ctx context.Context, file, job string) {
 	GinkgoHelper()
-	succeed(ctx, "apply", "-f", manifest(file))
+	content, err := os.ReadFile(manifest(file))
+	Expect(err).NotTo(HaveOccurred())
+	image := get(ctx, &appsv1.Deployment{}, "webhook").Spec.Template.Spec.Containers[0].Image
+	applied := kubectlWith(ctx, devcluster.ForDeployment(file, string(content), image, summary.Flags...), "apply", "-f", "-")
+	Expect(applied.Exit).To(BeZero(), applied.Stderr)
 	switch {
 	case job != "":
 		complete(ctx, job)

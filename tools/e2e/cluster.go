@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
+	"github.com/image-webhook/image-webhook/tools/e2e/summary"
 	"github.com/image-webhook/image-webhook/tools/image/archive"
 	"github.com/image-webhook/image-webhook/tools/mirror"
 	"github.com/image-webhook/image-webhook/tools/progress"
@@ -51,17 +53,22 @@ func (r *run) ours(ctx context.Context) (target, error) {
 		return target{}, err
 	}
 	t := target{Kubeconfig: c.Kubeconfig(), Kubectl: c.KubectlPath(), Cluster: r.name}
+	if err := r.phases.Time("cluster", func() (err error) { t.created, err = c.Up(ctx); return err }); err != nil {
+		return target{}, err
+	}
+	mirrored := inBackground(ctx, func(ctx context.Context) error { return installMirror(ctx, r.name) })
+	defer mirrored.stop()
 	var image archive.Image
 	for _, phase := range []struct {
 		name string
 		do   func() error
 	}{
-		{"cluster", func() (err error) { t.created, err = c.Up(ctx); return err }},
-		{"mirror", func() error { return installMirror(ctx, c, r.report) }},
 		{"build", func() (err error) { image, err = c.BuildImage(ctx); return err }},
 		{"load", func() error { return c.LoadArchive(ctx, image.Path) }},
-		// So that the log has what a failed spec was answered.
-		{"install", func() error { return c.Install(ctx, image.ContentRef, "--log-level=debug") }},
+		{"install", func() error { return c.Install(ctx, image.ContentRef, summary.Flags...) }},
+		{"mirror", func() error {
+			return r.report.Step("the mirror is there", func(*progress.Step) error { return mirrored.wait() })
+		}},
 	} {
 		if err := r.phases.Time(phase.name, phase.do); err != nil {
 			return target{}, err
@@ -75,8 +82,14 @@ func (r *run) ours(ctx context.Context) (target, error) {
 	return t, err
 }
 
-func installMirror(ctx context.Context, c *devcluster.Cluster, report *progress.Reporter) error {
-	m, err := mirror.Open(c, report)
+// installMirror works in silence, because it runs beside the steps of all else.
+func installMirror(ctx context.Context, name string) error {
+	quiet := progress.New(io.Discard)
+	c, err := devcluster.Open(ctx, name, quiet)
+	if err != nil {
+		return err
+	}
+	m, err := mirror.Open(c, quiet)
 	if err != nil {
 		return err
 	}

@@ -39,12 +39,13 @@ func (c *Cluster) rollOut(ctx context.Context, contentRef string) error {
 			return err
 		}
 	}
-	return c.endReplaced(ctx)
+	return c.EndStopping(ctx)
 }
 
-// endReplaced has the servers that were replaced stop now, and not after the pause that
-// they make for the API server: it would go on asking them over its open connections.
-func (c *Cluster) endReplaced(ctx context.Context) error {
+// EndStopping has the webhook's servers that are to stop do so now, and not after the
+// pause that they make for the API server: it would go on asking them over its open
+// connections.
+func (c *Cluster) EndStopping(ctx context.Context) error {
 	config, err := c.Config()
 	if err != nil {
 		return err

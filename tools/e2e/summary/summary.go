@@ -27,6 +27,10 @@ const (
 	Kept = "kept namespace"
 )
 
+// Flags are what the webhook of our own cluster gets beside the flags of the manifest,
+// so that its log has what a failed spec was answered.
+var Flags = []string{"--log-level=debug"}
+
 // ServerLogs is the folder, below the folder artifacts, with the logs of the webhook's
 // servers: one file for each, also of those that are gone.
 const ServerLogs = "webhook"

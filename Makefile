@@ -15,6 +15,7 @@ SHELL := /bin/sh
 #   KUBECONFIG=FILE        make e2e KUBECONFIG=FILE takes that cluster, and the webhook there
 #   DEBIAN_MIRROR=URL      where the node image's Debian packages come from
 #   FUZZTIME=30s           how long make fuzz runs each target
+#   TILT=--sync            make tilt replaces the webhook in its running containers
 #   NO_COLOR=1             no colour, not even on a terminal
 export ENGINE K8S KIND_NODE_IMAGE FOCUS LABELS
 
@@ -79,6 +80,13 @@ install: tools ## Build the image, load it, apply deploy/ (after `make up`)
 .PHONY: reload
 reload: tools ## Build the image anew and roll it out (after `make install` and a change)
 	@$(CLUSTER) reload
+
+.PHONY: tilt
+tilt: ## Roll the webhook out on every save, with Tilt
+	@command -v tilt >/dev/null || { echo "make tilt: there is no tilt on the PATH, and this installs it:" \
+		"curl -fsSL https://raw.githubusercontent.com/tilt-dev/tilt/master/scripts/install.sh | bash" >&2; exit 1; }
+	@$(MAKE) --no-print-directory up
+	@$(ON_CLUSTER) tilt up $(if $(TILT),-- $(TILT))
 
 .PHONY: uninstall
 uninstall: tools ## Remove the webhook from the cluster, by scripts/uninstall.sh

@@ -2,7 +2,8 @@
 // testing the webhook. See package devcluster.
 //
 //	cluster up        create the cluster and the mirror in it, or do nothing if they are up
-//	cluster load      build the webhook's image and put it on the nodes
+//	cluster load      build the webhook's image, put it on the nodes and print the
+//	                  reference that is made from its content
 //	cluster install   load, then apply the numbered manifests of deploy/
 //	cluster reload    load, then roll the new image out, leaving all else as it is
 //	cluster status    how the cluster and the webhook in it are
@@ -89,8 +90,11 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	})
 	upVerb.Flags().BoolVar(&pullThrough, "pull-through", false,
 		"have the mirror fetch from docker.io and registry.k8s.io what it does not hold")
-	verb("load", "Build the webhook's image and put it on the nodes", `  # Before scripts/install.sh
-  bin/cluster load`, whenReady(load))
+	var supervised bool
+	loadVerb := verb("load", "Build the webhook's image, put it on the nodes and print its content's reference", `  # Before scripts/install.sh
+  bin/cluster load`, whenReady(func(ctx context.Context, c *devcluster.Cluster) error { return load(ctx, c, supervised, stdout) }))
+	loadVerb.Flags().BoolVar(&supervised, "supervised", false,
+		"have the image let its webhook be replaced while it runs, as the Tiltfile does with --sync")
 	verb("install", "Load the webhook's image and apply the numbered manifests", `  # For the first time, and after a change
   bin/cluster install`, whenReady(install))
 	verb("reload", "Build the webhook's image anew and roll it out, leaving all else as it is", `  # After a change in webhook/
@@ -179,8 +183,16 @@ func whenReady(do action) action {
 	}
 }
 
-func load(ctx context.Context, c *devcluster.Cluster) error {
-	_, err := c.Load(ctx)
+func load(ctx context.Context, c *devcluster.Cluster, supervised bool, stdout io.Writer) error {
+	load := c.Load
+	if supervised {
+		load = c.LoadSupervised
+	}
+	contentRef, err := load(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(stdout, contentRef)
 	return err
 }
 

@@ -63,7 +63,7 @@ func (r *run) ours(ctx context.Context) (target, error) {
 		name string
 		do   func() error
 	}{
-		{"build", func() (err error) { image, err = c.BuildImage(ctx); return err }},
+		{"build", func() (err error) { image, err = c.BuildImage(ctx, archive.Options{}); return err }},
 		{"load", func() error { return c.LoadArchive(ctx, image.Path) }},
 		{"install", func() error { return c.Install(ctx, image.ContentRef, summary.Flags...) }},
 		{"mirror", func() error {

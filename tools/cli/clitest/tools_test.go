@@ -12,7 +12,7 @@ import (
 )
 
 // forNobody are the programs of images, which no person types.
-var forNobody = []string{"tools/pause", "tools/sample"}
+var forNobody = []string{"tools/pause", "tools/sample", "tools/supervise"}
 
 // A program for people has its help tested.
 func TestEveryProgramIsTested(t *testing.T) {

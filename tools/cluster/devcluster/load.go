@@ -16,7 +16,16 @@ import (
 // Load builds the webhook's image and puts it on every node. It returns the
 // reference that names this very content.
 func (c *Cluster) Load(ctx context.Context) (contentRef string, err error) {
-	image, err := c.BuildImage(ctx)
+	return c.load(ctx, archive.Options{})
+}
+
+// LoadSupervised is Load for the image in which the command supervise runs the webhook.
+func (c *Cluster) LoadSupervised(ctx context.Context) (contentRef string, err error) {
+	return c.load(ctx, archive.Options{Supervised: true})
+}
+
+func (c *Cluster) load(ctx context.Context, options archive.Options) (contentRef string, err error) {
+	image, err := c.BuildImage(ctx, options)
 	if err != nil {
 		return "", err
 	}
@@ -24,8 +33,9 @@ func (c *Cluster) Load(ctx context.Context) (contentRef string, err error) {
 }
 
 // BuildImage builds the webhook's image from the checkout.
-func (c *Cluster) BuildImage(ctx context.Context) (archive.Image, error) {
-	return archive.Build(ctx, archive.Options{Root: c.root}, c.report)
+func (c *Cluster) BuildImage(ctx context.Context, options archive.Options) (archive.Image, error) {
+	options.Root = c.root
+	return archive.Build(ctx, options, c.report)
 }
 
 // LoadArchive puts the images of an archive, as `docker save` writes them, on

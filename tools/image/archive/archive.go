@@ -38,11 +38,19 @@ const (
 	digits = 12
 )
 
-// programs are the image's files and the packages they are built from, in the
-// order in which the layer has them.
-var programs = []struct{ path, pkg string }{
+// program is a file of the image and the package it is built from.
+type program struct{ path, pkg string }
+
+// programs are the image's files, in the order in which the layer has them.
+var programs = []program{
 	{"/certgen", "./tools/certgen"},
 	{"/image-webhook", "./webhook"},
+}
+
+// supervising is what the webhook can be replaced with while its container runs.
+var supervising = []program{
+	{"/supervise", "./tools/supervise"},
+	{"/bin/tar", "./tools/supervise"},
 }
 
 // Options say what to build. Only Root is required.
@@ -54,6 +62,31 @@ type Options struct {
 	// Version is what `image-webhook version` prints, and a label says; empty for
 	// what is not released, so that the bytes depend on the sources alone.
 	Version string
+
+	// Supervised adds the command supervise, for developing. Such an image goes by
+	// another name than StaticRef: what the manifests name is the one without.
+	Supervised bool
+}
+
+func (o Options) programs() []program {
+	if o.Supervised {
+		return slices.Concat(programs, supervising)
+	}
+	return programs
+}
+
+func (o Options) staticRef() string {
+	if o.Supervised {
+		return Repository + ":supervised"
+	}
+	return StaticRef
+}
+
+func (o Options) fileName() string {
+	if o.Supervised {
+		return "supervised-" + o.Arch + ".tar"
+	}
+	return "image-webhook-" + o.Arch + ".tar"
 }
 
 // Image is a finished archive.
@@ -105,7 +138,7 @@ func (o Options) withDefaults() (Options, error) {
 		if err != nil {
 			return o, err
 		}
-		o.Output = filepath.Join(dir, "image-webhook-"+o.Arch+".tar")
+		o.Output = filepath.Join(dir, o.fileName())
 	}
 	output, err := filepath.Abs(o.Output) // go build runs in another folder
 	if err != nil {
@@ -121,10 +154,10 @@ var architectures = []string{"amd64", "arm", "arm64", "ppc64le", "riscv64", "s39
 // compile builds one program after the other: the second finds what it shares
 // with the first, and a person sees which one takes the time.
 func (o Options) compile(ctx context.Context, dir string, report *progress.Reporter) error {
-	for _, p := range programs {
+	for _, p := range o.programs() {
 		err := report.Step("compile "+p.path+" for linux/"+o.Arch, func(step *progress.Step) error {
 			return gobuild.Build(ctx, gobuild.Program{
-				Dir: o.Root, Package: p.pkg, Output: filepath.Join(dir, p.path), Arch: o.Arch, Flags: o.flags(),
+				Dir: o.Root, Package: p.pkg, Output: p.compiled(dir), Arch: o.Arch, Flags: o.flags(),
 			}, step)
 		})
 		if err != nil {
@@ -142,6 +175,9 @@ func (o Options) flags() []string {
 	return gobuild.Versioned(o.Version)
 }
 
+// compiled is where the program is put before it goes into the layer.
+func (p program) compiled(dir string) string { return filepath.Join(dir, filepath.Base(p.path)) }
+
 func (o Options) write(dir string) (Image, error) {
 	image, err := o.image(dir).Build(filepath.Join(dir, "layer.tar"))
 	if err != nil {
@@ -152,7 +188,7 @@ func (o Options) write(dir string) (Image, error) {
 		return Image{}, err
 	}
 	contentRef := Repository + ":sha256-" + config.Hex[:digits]
-	tagged := scratch.Tagged{Image: image, Refs: []string{StaticRef, contentRef}}
+	tagged := scratch.Tagged{Image: image, Refs: []string{o.staticRef(), contentRef}}
 	if err := scratch.WriteArchive(o.Output, tagged); err != nil {
 		return Image{}, err
 	}
@@ -160,7 +196,7 @@ func (o Options) write(dir string) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	return Image{Path: o.Output, Size: info.Size(), StaticRef: StaticRef, ContentRef: contentRef}, nil
+	return Image{Path: o.Output, Size: info.Size(), StaticRef: o.staticRef(), ContentRef: contentRef}, nil
 }
 
 func (o Options) image(dir string) scratch.Image {
@@ -176,8 +212,8 @@ func (o Options) image(dir string) scratch.Image {
 	if o.Version != "" {
 		image.Labels["org.opencontainers.image.version"] = o.Version
 	}
-	for _, p := range programs {
-		image.Files = append(image.Files, scratch.File{Path: p.path, Source: filepath.Join(dir, p.path)})
+	for _, p := range o.programs() {
+		image.Files = append(image.Files, scratch.File{Path: p.path, Source: p.compiled(dir)})
 	}
 	return image
 }

@@ -19,16 +19,17 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// module writes a checkout whose two programs do nothing, which builds in the
+// module writes a checkout whose programs do nothing, which builds in the
 // time of a link.
 func module(t *testing.T, files map[string]string) string {
 	t.Helper()
 	t.Setenv("GOFLAGS", "")
 	root := t.TempDir()
 	contents := map[string]string{
-		"go.mod":                "module example.org/small\n\ngo 1.26\n",
-		"webhook/main.go":       "package main\n\nfunc main() {}\n",
-		"tools/certgen/main.go": "package main\n\nfunc main() { println() }\n",
+		"go.mod":                  "module example.org/small\n\ngo 1.26\n",
+		"webhook/main.go":         "package main\n\nfunc main() {}\n",
+		"tools/certgen/main.go":   "package main\n\nfunc main() { println() }\n",
+		"tools/supervise/main.go": "package main\n\nfunc main() { println(1) }\n",
 	}
 	for path, content := range files {
 		contents[path] = content
@@ -105,7 +106,7 @@ func TestBuildWritesBothReferencesToOneImage(t *testing.T) {
 		t.Errorf("%s names %s, %s names %s", built.StaticRef, config, built.ContentRef, other)
 	}
 	checkConfig(t, image)
-	checkLayer(t, image)
+	checkLayer(t, image, "certgen", "image-webhook")
 	checkVersion(t, image, "")
 	left, err := os.ReadDir(filepath.Dir(built.Path))
 	if err != nil || len(left) != 1 {
@@ -155,6 +156,19 @@ func holds(t *testing.T, built Image, text string) bool {
 	return strings.Contains(string(bytes), text)
 }
 
+// What is for developing must not get the name that the manifests have.
+func TestBuildSupervised(t *testing.T) {
+	built := build(t, Options{Root: module(t, nil), Arch: "arm64", Supervised: true, Output: filepath.Join(t.TempDir(), "a.tar")})
+	checkLayer(t, open(t, built.Path, built.ContentRef), "certgen", "image-webhook", "supervise", "bin/tar")
+	static, err := name.NewTag(StaticRef)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tarball.ImageFromPath(built.Path, &static); err == nil || built.StaticRef == StaticRef {
+		t.Errorf("the archive has an image called %s", StaticRef)
+	}
+}
+
 func checkConfig(t *testing.T, image v1.Image) {
 	t.Helper()
 	file, err := image.ConfigFile()
@@ -176,7 +190,7 @@ type entry struct {
 	Time  int64
 }
 
-func checkLayer(t *testing.T, image v1.Image) {
+func checkLayer(t *testing.T, image v1.Image, programs ...string) {
 	t.Helper()
 	layers, err := image.Layers()
 	if err != nil || len(layers) != 1 {
@@ -195,7 +209,10 @@ func checkLayer(t *testing.T, image v1.Image) {
 		}
 		got = append(got, entry{header.Name, header.Mode, [2]int{header.Uid, header.Gid}, header.Uname, header.ModTime.Unix()})
 	}
-	want := []entry{{Name: "certgen", Mode: 0o555}, {Name: "image-webhook", Mode: 0o555}}
+	var want []entry
+	for _, program := range programs {
+		want = append(want, entry{Name: program, Mode: 0o555})
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -83,9 +83,7 @@ var _ = Describe("installation", Label(devCluster), Ordered, ContinueOnFailure, 
 
 	It("has two servers that hold no token of a service account", func(ctx SpecContext) {
 		Expect(get(ctx, &appsv1.Deployment{}, "webhook").Status.ReadyReplicas).To(BeEquivalentTo(2))
-		var pods corev1.PodList
-		Expect(client.Resources(own).List(ctx, &pods, resources.WithLabelSelector("app.kubernetes.io/component=webhook"))).To(Succeed())
-		for _, pod := range pods.Items {
+		for _, pod := range servers(ctx) {
 			Expect(pod.Spec.Volumes).To(HaveExactElements(HaveField("Name", "tls")), pod.Name)
 		}
 	})
@@ -121,10 +119,11 @@ var _ = Describe("installation", Label(devCluster), Serial, func() {
 		By("stop all servers")
 		cluster, _ := openMirror(ctx)
 		succeed(ctx, "scale", "deployment/webhook", "-n", own, "--replicas=0")
-		Eventually(func() error {
-			Expect(cluster.EndStopping(ctx)).To(Succeed())
-			return dryRun(ctx, newPod(namespace, "nginx:1.25"))
-		}).WithContext(ctx).Should(MatchError(ContainSubstring(`failed calling webhook "validating.image-webhook.dev"`)))
+		Eventually(func() []corev1.Pod { return servers(ctx) }).WithContext(ctx).
+			Should(HaveEach(HaveField("DeletionTimestamp", Not(BeNil()))), "all are told to stop")
+		Expect(cluster.EndStopping(ctx)).To(Succeed())
+		Eventually(func() error { return dryRun(ctx, newPod(namespace, "nginx:1.25")) }).WithContext(ctx).
+			Should(MatchError(ContainSubstring(`failed calling webhook "validating.image-webhook.dev"`)))
 
 		By("find new images refused, and nothing else")
 		for _, other := range []string{own, "kube-system", warned, off} {
@@ -139,6 +138,14 @@ var _ = Describe("installation", Label(devCluster), Serial, func() {
 		succeed(ctx, "delete", "pod/web", "-n", namespace, "--now", "--timeout=60s")
 	})
 })
+
+// servers are the webhook's pods, those that are to stop among them.
+func servers(ctx context.Context) []corev1.Pod {
+	GinkgoHelper()
+	var pods corev1.PodList
+	Expect(client.Resources(own).List(ctx, &pods, resources.WithLabelSelector("app.kubernetes.io/component=webhook"))).To(Succeed())
+	return pods.Items
+}
 
 // inBackground closes the channel when do has ended.
 func inBackground(do func()) <-chan struct{} {

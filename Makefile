@@ -5,8 +5,8 @@ SHELL := /bin/sh
 
 # Variables that change what the targets do, as in `make fuzz FUZZTIME=10m`:
 #   ENGINE=docker|podman   force a container engine; none: make demo uses none
-#   K8S=1.36               the Kubernetes of what runs without a cluster (1.35, 1.36, 1.37)
-#   KIND_NODE_IMAGE=REF    the cluster's node image, instead of finding or building one
+#   K8S=1.36               the Kubernetes of the cluster and the tests (1.35, 1.36, 1.37)
+#   KIND_NODE_IMAGE=REF    the cluster's node image, whatever K8S says
 #   PULL_THROUGH=1         the mirror fetches from docker.io and registry.k8s.io what it lacks
 #   KEEP=1                 make e2e keeps a cluster that it created
 #   FOCUS=REGEXP           make e2e runs only the specs whose text matches

@@ -11,6 +11,8 @@
 //	cluster down      delete the cluster
 //	cluster engine    print which container engine is used, and install one if there is none
 //
+// The variable K8S chooses the version of Kubernetes of a new cluster, as 1.36.
+//
 // It ends with 3 where there is no container engine and none can be installed, with 2
 // for a mistake in the command line and with 1 for any other failure.
 package main

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,26 +37,45 @@ func (t target) env() []string {
 	return []string{"E2E_KUBECONFIG=" + t.Kubeconfig, "E2E_KUBECTL=" + t.Kubectl, "E2E_CLUSTER=" + t.Cluster}
 }
 
-// prepare finds or makes the cluster, with a webhook that answers.
-func (r *run) prepare(ctx context.Context) (target, error) {
+// preparation is what is left to do once it is clear that there is, or can be, a
+// cluster: afterwards a webhook answers there.
+type preparation func(ctx context.Context) (target, error)
+
+// find refuses what cannot work before anything is changed.
+func (r *run) find(ctx context.Context) (preparation, error) {
 	if r.kubeconfig != "" {
 		return r.another(ctx)
 	}
-	return r.ours(ctx)
+	c, err := devcluster.OpenOrInstall(ctx, r.name, r.report)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (target, error) { return r.ours(ctx, c) }, nil
 }
 
 // ours brings up our own cluster, with the mirror and the webhook of the checkout.
-func (r *run) ours(ctx context.Context) (target, error) {
-	c, err := devcluster.OpenOrInstall(ctx, r.name, r.report)
-	if err != nil {
-		return target{}, err
-	}
-	t := target{Kubeconfig: c.Kubeconfig(), Kubectl: c.KubectlPath(), Cluster: r.name}
+func (r *run) ours(ctx context.Context, c *devcluster.Cluster) (t target, err error) {
+	t = target{Kubeconfig: c.Kubeconfig(), Kubectl: c.KubectlPath(), Cluster: r.name}
 	if err := r.phases.Time("cluster", func() (err error) { t.created, err = c.Up(ctx); return err }); err != nil {
-		return target{}, err
+		return t, err
 	}
-	mirrored := inBackground(ctx, func(ctx context.Context) error { return installMirror(ctx, r.name) })
-	defer mirrored.stop()
+	mirrored := r.report.Background("start the mirror", func(step *progress.Step) error { return installMirror(ctx, r.name, step) })
+	if err := r.install(ctx, c); err != nil {
+		return t, err
+	}
+	if err := r.phases.Time("mirror", mirrored); err != nil {
+		return t, err
+	}
+	config, err := c.Config()
+	if err != nil {
+		return t, err
+	}
+	t.client, err = kubernetes.NewForConfig(config)
+	return t, err
+}
+
+// install has the webhook of the checkout answer in the cluster.
+func (r *run) install(ctx context.Context, c *devcluster.Cluster) error {
 	var image archive.Image
 	for _, phase := range []struct {
 		name string
@@ -66,25 +84,17 @@ func (r *run) ours(ctx context.Context) (target, error) {
 		{"build", func() (err error) { image, err = c.BuildImage(ctx, archive.Options{}); return err }},
 		{"load", func() error { return c.LoadArchive(ctx, image.Path) }},
 		{"install", func() error { return c.Install(ctx, image.ContentRef, summary.Flags...) }},
-		{"mirror", func() error {
-			return r.report.Step("the mirror is there", func(*progress.Step) error { return mirrored.wait() })
-		}},
 	} {
 		if err := r.phases.Time(phase.name, phase.do); err != nil {
-			return target{}, err
+			return err
 		}
 	}
-	config, err := c.Config()
-	if err != nil {
-		return target{}, err
-	}
-	t.client, err = kubernetes.NewForConfig(config)
-	return t, err
+	return nil
 }
 
-// installMirror works in silence, because it runs beside the steps of all else.
-func installMirror(ctx context.Context, name string) error {
-	quiet := progress.New(io.Discard)
+// installMirror works beside all else, so what it says is the detail of a step.
+func installMirror(ctx context.Context, name string, step *progress.Step) error {
+	quiet := progress.New(step)
 	c, err := devcluster.Open(ctx, name, quiet)
 	if err != nil {
 		return err
@@ -97,27 +107,29 @@ func installMirror(ctx context.Context, name string) error {
 }
 
 // another takes a cluster as it is, once it is clear that it is meant.
-func (r *run) another(ctx context.Context) (target, error) {
+func (r *run) another(ctx context.Context) (preparation, error) {
 	kubeconfig, err := filepath.Abs(r.kubeconfig)
 	if err != nil {
-		return target{}, err
+		return nil, err
 	}
 	kubectl, err := exec.LookPath("kubectl")
 	if err != nil {
-		return target{}, errors.New("there is no kubectl on the PATH: eval \"$(bin/cluster env)\" brings the one of `make up`")
+		return nil, errors.New("there is no kubectl on the PATH: eval \"$(bin/cluster env)\" brings the one of `make up`")
 	}
 	config, err := loadConfig(kubeconfig)
 	if err != nil {
-		return target{}, err
+		return nil, err
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return target{}, err
+		return nil, err
 	}
 	if err := r.meant(ctx, config.Host, client); err != nil {
-		return target{}, err
+		return nil, err
 	}
-	return target{Kubeconfig: kubeconfig, Kubectl: kubectl, client: client}, r.answers(ctx, config)
+	return func(ctx context.Context) (target, error) {
+		return target{Kubeconfig: kubeconfig, Kubectl: kubectl, client: client}, r.answers(ctx, config)
+	}, nil
 }
 
 // loadConfig reads the current context of a kubeconfig.

@@ -19,26 +19,27 @@ import (
 // lookout is how often there is looked for servers that are not followed yet.
 const lookout = time.Second
 
-// follow keeps the logs of the webhook's servers until the context ends, in a file for
-// each: what a spec was answered is found there also when a later one has replaced the
-// server. It is best effort.
-func (r *run) follow(ctx context.Context, client kubernetes.Interface) error {
-	folder := r.artifacts(summary.ServerLogs)
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
-	followed := map[string]bool{}
+// follow keeps the logs of the webhook's servers until it is told to stop, in a file
+// for each: what a spec was answered is found there also when a later one has replaced
+// the server. It is best effort.
+func (r *run) follow(ctx context.Context, client kubernetes.Interface) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
 	var streams sync.WaitGroup
-	defer streams.Wait()
-	return wait.PollUntilContextCancel(ctx, lookout, true, func(ctx context.Context) (bool, error) {
-		for _, name := range runningServers(ctx, client) {
-			if !followed[name] {
-				followed[name] = true
-				streams.Go(func() { keepLog(ctx, client, name, filepath.Join(folder, name+".log")) })
+	followed := map[string]bool{}
+	streams.Go(func() {
+		wait.UntilWithContext(ctx, func(ctx context.Context) {
+			for _, name := range runningServers(ctx, client) {
+				if !followed[name] {
+					followed[name] = true
+					streams.Go(func() { r.keepLog(ctx, client, name) })
+				}
 			}
-		}
-		return false, nil
+		}, lookout)
 	})
+	return func() {
+		cancel()
+		streams.Wait()
+	}
 }
 
 func runningServers(ctx context.Context, client kubernetes.Interface) (names []string) {
@@ -54,8 +55,12 @@ func runningServers(ctx context.Context, client kubernetes.Interface) (names []s
 	return names
 }
 
-func keepLog(ctx context.Context, client kubernetes.Interface, pod, path string) {
-	out, err := os.Create(path)
+func (r *run) keepLog(ctx context.Context, client kubernetes.Interface, pod string) {
+	folder := r.artifacts(summary.ServerLogs)
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return
+	}
+	out, err := os.Create(filepath.Join(folder, pod+".log"))
 	if err != nil {
 		return
 	}

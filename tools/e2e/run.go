@@ -30,21 +30,25 @@ func (r *run) do(ctx context.Context) error {
 	if err := r.clearArtifacts(); err != nil {
 		return err
 	}
-	compiling := inBackground(ctx, r.compile)
-	defer compiling.stop()
-	on, err := r.prepare(ctx)
+	prepare, err := r.find(ctx)
 	if err != nil {
 		return err
 	}
-	err = r.phases.Time("compile", func() error {
-		return r.report.Step("compile the suite", func(*progress.Step) error { return compiling.wait() })
-	})
+	compiling, cancel := context.WithCancel(ctx)
+	defer cancel()
+	compiled := r.report.Background("compile the suite", func(step *progress.Step) error { return r.compile(compiling, step) })
+	on, err := prepare(ctx)
 	if err != nil {
+		cancel()
+		_ = compiled()
+		return err
+	}
+	if err := r.phases.Time("compile", compiled); err != nil {
 		return fmt.Errorf("compile the suite: %w", err)
 	}
-	following := inBackground(ctx, func(ctx context.Context) error { return r.follow(ctx, on.client) })
+	stop := r.follow(ctx, on.client)
 	failed := r.phases.Time("specs", func() error { return r.specs(ctx, on) })
-	following.stop()
+	stop()
 	return r.conclude(ctx, on, failed)
 }
 
@@ -61,43 +65,14 @@ func (r *run) clearArtifacts() error {
 }
 
 // compile builds the suite and the Ginkgo that go.mod names.
-func (r *run) compile(ctx context.Context) error {
+func (r *run) compile(ctx context.Context, step *progress.Step) error {
 	for _, args := range [][]string{
 		{"go", "test", "-c", "-o", suite, "./e2e"},
 		{"go", "build", "-o", ginkgo, "github.com/onsi/ginkgo/v2/ginkgo"},
 	} {
-		if err := (command.Command{Args: args, Dir: r.root}).Run(ctx); err != nil {
+		if err := (command.Command{Args: args, Dir: r.root, Progress: step}).Run(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// background is something that runs beside all else, in silence.
-type background struct {
-	cancel context.CancelFunc
-	ended  chan struct{}
-	err    error // once it has ended
-}
-
-func inBackground(ctx context.Context, do func(context.Context) error) *background {
-	ctx, cancel := context.WithCancel(ctx)
-	b := &background{cancel: cancel, ended: make(chan struct{})}
-	go func() {
-		defer close(b.ended)
-		b.err = do(ctx)
-	}()
-	return b
-}
-
-// wait returns how it ended.
-func (b *background) wait() error {
-	<-b.ended
-	return b.err
-}
-
-// stop ends it, if it has not ended.
-func (b *background) stop() {
-	b.cancel()
-	<-b.ended
 }

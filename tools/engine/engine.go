@@ -124,9 +124,10 @@ func (e *Engine) Build(ctx context.Context, dir, ref string, out io.Writer) erro
 	}.Run(ctx)
 }
 
-// RemoveImages removes the images of a repository other than keep, as far as
-// nothing uses them any more.
-func (e *Engine) RemoveImages(ctx context.Context, repository, keep string) {
+// RemoveImages removes the images whose reference begins with prefix, which has the
+// whole of a repository in it, other than keep, as far as nothing uses them any more.
+func (e *Engine) RemoveImages(ctx context.Context, prefix, keep string) {
+	repository, _, _ := strings.Cut(prefix, ":")
 	listed, err := command.Command{
 		Args: []string{e.Name, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository},
 	}.Output(ctx)
@@ -134,7 +135,7 @@ func (e *Engine) RemoveImages(ctx context.Context, repository, keep string) {
 		return
 	}
 	for _, ref := range slices.Compact(slices.Sorted(strings.FieldsSeq(listed))) {
-		if ref != keep {
+		if ref != keep && strings.HasPrefix(ref, prefix) {
 			_ = e.Run(ctx, nil, "image", "rm", ref) // in use, or a parent: it stays
 		}
 	}

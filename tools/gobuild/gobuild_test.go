@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/image-webhook/image-webhook/tools/command"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
@@ -57,5 +59,57 @@ func TestBuildShowsTheCompilersWordsAlone(t *testing.T) {
 	}
 	if _, err := os.Stat(output); err == nil {
 		t.Error("a program was left where the build failed")
+	}
+}
+
+// Programs get their names from outputs, and nothing else is left beside them.
+func TestBuildAll(t *testing.T) {
+	dir := module(t, "package main\n\nfunc main() { println(\"hello\") }\n")
+	second := filepath.Join(dir, "second", "v2", "main.go")
+	if err := os.MkdirAll(filepath.Dir(second), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(second, []byte("package main\n\nfunc main() { println(\"second\") }\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output := t.TempDir()
+	if err := os.Mkdir(filepath.Join(output, ".new"), 0o755); err != nil { // of a run that was killed
+		t.Fatal(err)
+	}
+	outputs := map[string]string{"example.com/hello": "one", "./second/v2": "two"}
+	packages := []string{"example.com/hello", "./second/v2"}
+	if err := BuildAll(t.Context(), Program{Dir: dir, Output: output}, packages, outputs, &progress.Step{}); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	files, err := filepath.Glob(filepath.Join(output, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		said, err := exec.CommandContext(t.Context(), file).CombinedOutput()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[filepath.Base(file)] = string(said)
+	}
+	if diff := cmp.Diff(map[string]string{"one": "hello\n", "two": "second\n"}, got); diff != "" {
+		t.Errorf("programs and what they say (-want +got):\n%s", diff)
+	}
+	if _, err := os.Stat(filepath.Join(output, ".new")); err == nil {
+		t.Error("the folder of the build was left")
+	}
+}
+
+func TestProgramName(t *testing.T) {
+	for pkg, want := range map[string]string{
+		"k8s.io/kubernetes/cmd/kubelet": "kubelet",
+		"go.etcd.io/etcd/server/v3":     "server", // of the module's second version or later
+		"./coredns":                     "coredns",
+		"example.com/vault":             "vault",
+	} {
+		if got := programName(pkg); got != want {
+			t.Errorf("programName(%s) = %s, want %s", pkg, got, want)
+		}
 	}
 }

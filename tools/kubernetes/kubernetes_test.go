@@ -25,6 +25,8 @@ func TestFind(t *testing.T) {
 		{"", "v" + Newest + ".", ""},
 		{"1.36", "v1.36.", ""},
 		{"1.35", "v1.35.", ""},
+		{"1.30", "", "no Kubernetes 1.30 is pinned here: write one of 1.35, 1.36, 1.37"},
+		{"node", "", "no Kubernetes node is pinned here: write one of 1.35, 1.36, 1.37"},
 		{"1.36.3", "", "no Kubernetes 1.36.3 is pinned here: write one of 1.35, 1.36, 1.37"},
 		{"v1.36", "", "no Kubernetes v1.36 is pinned here: write one of 1.35, 1.36, 1.37"},
 		{"../1.36", "", "no Kubernetes ../1.36 is pinned here: write one of 1.35, 1.36, 1.37"},
@@ -54,81 +56,129 @@ func TestFromEnvironment(t *testing.T) {
 	}
 }
 
-// What a module pins is what can be built from it: all programs from the newest,
-// and from every other one those of the API server alone.
+// What a module pins is what can be built from it.
 func TestProgramsArePinned(t *testing.T) {
-	var all []string
-	for _, pkg := range Packages {
-		if pkg != "." {
-			all = append(all, pkg)
+	tests := []struct {
+		folder   string
+		packages map[string]string
+	}{
+		{"1.37", Packages},
+		{"1.36", Packages},
+		{"1.35", Packages},
+		{"node", NodePackages},
+	}
+	for _, tt := range tests {
+		t.Run(tt.folder, func(t *testing.T) {
+			wanted, tools := map[string]bool{}, map[string]bool{}
+			for _, pkg := range tt.packages {
+				if !strings.HasPrefix(pkg, "./") { // a package of the module itself
+					wanted[pkg] = true
+				}
+			}
+			for _, tool := range pins(t, tt.folder).Tool {
+				tools[tool.Path] = true
+			}
+			if diff := cmp.Diff(wanted, tools); diff != "" {
+				t.Errorf("the tools of %s/go.mod (-want +got):\n%s", tt.folder, diff)
+			}
+		})
+	}
+}
+
+// A package that the programs of a node share with those of the newest version is
+// compiled once if both require the same version of its module.
+func TestNodeAndNewestShareVersions(t *testing.T) {
+	newest := map[string]string{}
+	for _, require := range pins(t, Newest).Require {
+		newest[require.Mod.Path] = require.Mod.Version
+	}
+	shared := 0
+	for _, require := range pins(t, "node").Require {
+		version, both := newest[require.Mod.Path]
+		if !both {
+			continue
+		}
+		shared++
+		if version != require.Mod.Version {
+			t.Errorf("%s: %s in node/go.mod, %s in %s/go.mod", require.Mod.Path, require.Mod.Version, version, Newest)
 		}
 	}
-	apiServer := []string{Packages["etcd"], Packages["kube-apiserver"], Packages["kubectl"]}
-	for minor, want := range map[string][]string{Newest: all, "1.36": apiServer, "1.35": apiServer} {
-		file := filepath.Join(minor, "go.mod")
-		content, err := os.ReadFile(file)
+	if shared == 0 {
+		t.Error("they share no module at all")
+	}
+}
+
+func pins(t *testing.T, folder string) *modfile.File {
+	t.Helper()
+	file := filepath.Join(folder, "go.mod")
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := modfile.Parse(file, content, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+// Versions and nodes have folders of their own, by what they are built from.
+func TestFolders(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	seen := map[string]bool{}
+	for _, minor := range []string{"1.35", "1.36", "1.37"} {
+		v, err := Find(root, minor)
 		if err != nil {
 			t.Fatal(err)
 		}
-		pins, err := modfile.Parse(file, content, nil)
+		p, err := Open(t.Context(), v)
 		if err != nil {
 			t.Fatal(err)
 		}
-		tools := map[string]bool{}
-		for _, tool := range pins.Tool {
-			tools[tool.Path] = true
-		}
-		wanted := map[string]bool{}
-		for _, pkg := range want {
-			wanted[pkg] = true
-		}
-		if diff := cmp.Diff(wanted, tools); diff != "" {
-			t.Errorf("the tools of %s (-want +got):\n%s", file, diff)
+		seen[p.Dir] = strings.HasPrefix(filepath.Base(p.Dir), "v"+minor+".")
+	}
+	node, err := OpenNode(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen[node.Dir] = strings.HasPrefix(filepath.Base(node.Dir), "node-")
+	if len(seen) != 4 {
+		t.Errorf("some share a folder: %v", seen)
+	}
+	for dir, named := range seen {
+		if !named {
+			t.Errorf("%s has the name of another version", dir)
 		}
 	}
 }
 
 func TestBuild(t *testing.T) {
-	t.Setenv("GOCACHE", goCache(t)) // before the cache folder moves
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	v, err := Find(root, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := Open(t.Context(), v)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := hello(t, "func main() { println(\"hello\") }")
 	var shown strings.Builder
 	for range 2 { // the second finds it
-		if err := p.Build(t.Context(), progress.New(&shown), "pause"); err != nil {
+		if err := p.Build(t.Context(), progress.New(&shown), "greeter"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if count := strings.Count(shown.String(), "✓ build pause "+v.Release); count != 1 {
+	if count := strings.Count(shown.String(), "✓ build Kubernetes v9.9.0: greeter ("); count != 1 {
 		t.Errorf("it was built %d times:\n%s", count, shown.String())
 	}
-	if said, err := (command.Command{Args: []string{p.Path("pause"), "-v"}}).Output(t.Context()); err != nil || said != "pause" {
-		t.Errorf("the program said %q, %v", said, err)
+	var said strings.Builder
+	program := command.Command{Args: []string{p.Path("greeter")}, Progress: &said}
+	if err := program.Run(t.Context()); err != nil || said.String() != "hello\n" {
+		t.Errorf("the program said %q, %v", said.String(), err)
 	}
 }
 
 // A failed build names the cache, and has the compiler's words.
 func TestBuildFails(t *testing.T) {
-	t.Setenv("GOCACHE", goCache(t))
-	cache := t.TempDir()
-	t.Setenv("XDG_CACHE_HOME", cache)
-	v := Version{Minor: "9.9", Release: "v9.9.0", pins: brokenPins(t)}
-	p, err := Open(t.Context(), v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = p.Build(t.Context(), progress.New(io.Discard), "pause")
+	p := hello(t, "func main() { undefined() }")
+	err := p.Build(t.Context(), progress.New(io.Discard), "greeter")
 	var said strings.Builder
 	command.Print(&said, "tool", err)
 	for _, want := range []string{
-		"tool: build pause of Kubernetes v9.9.0 into the cache " + filepath.Join(cache, "image-webhook", "kubernetes", "v9.9.0-"),
-		"  | ./main.go:3:15: undefined: undefined\n",
+		"tool: build greeter of Kubernetes v9.9.0 into the cache " + p.Dir,
+		"  | hello/main.go:3:15: undefined: undefined\n",
 	} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("it does not say %q:\n%s", want, said.String())
@@ -136,15 +186,16 @@ func TestBuildFails(t *testing.T) {
 	}
 }
 
-// brokenPins is the folder of a module of pins whose pause does not compile.
-func brokenPins(t *testing.T) string {
+// hello is the one program, greeter, of a module of pins, in a cache of its own.
+func hello(t *testing.T, program string) *Programs {
 	t.Helper()
+	t.Setenv("GOCACHE", goCache(t)) // before the cache folder moves
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	dir := t.TempDir()
 	for name, content := range map[string]string{
-		"kubernetes/9.9/go.mod": "module example.com/pins\n",
-		"kubernetes/9.9/go.sum": "",
-		"pause/go.mod":          "module example.com/pause\n",
-		"pause/main.go":         "package main\n\nfunc main() { undefined() }\n",
+		"go.mod":        "module example.com/pins\n",
+		"go.sum":        "",
+		"hello/main.go": "package main\n\n" + program + "\n",
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -154,7 +205,12 @@ func brokenPins(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	return filepath.Join(dir, "kubernetes", "9.9")
+	p, err := Open(t.Context(), Version{Minor: "9.9", Release: "v9.9.0", pins: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.packages = map[string]string{"greeter": "./hello"}
+	return p
 }
 
 // goCache is where the Go toolchain keeps what it compiled.

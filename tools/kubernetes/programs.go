@@ -12,52 +12,74 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// Packages are the programs by name, and the Go package of each. Pause is one of
-// this repository's own, tools/pause.
+// Packages are the programs of every version by name, and the Go package of each.
 var Packages = map[string]string{
-	"pause":                   ".",
+	"etcd":                    "go.etcd.io/etcd/server/v3",
+	"kube-apiserver":          "k8s.io/kubernetes/cmd/kube-apiserver",
+	"kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+	"kube-proxy":              "k8s.io/kubernetes/cmd/kube-proxy",
+	"kube-scheduler":          "k8s.io/kubernetes/cmd/kube-scheduler",
 	"kubeadm":                 "k8s.io/kubernetes/cmd/kubeadm",
 	"kubectl":                 "k8s.io/kubernetes/cmd/kubectl",
 	"kubelet":                 "k8s.io/kubernetes/cmd/kubelet",
-	"kube-apiserver":          "k8s.io/kubernetes/cmd/kube-apiserver",
-	"kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
-	"kube-scheduler":          "k8s.io/kubernetes/cmd/kube-scheduler",
-	"kube-proxy":              "k8s.io/kubernetes/cmd/kube-proxy",
-	"etcd":                    "go.etcd.io/etcd/server/v3",
-	"coredns":                 "github.com/coredns/coredns",
-	"containerd":              "github.com/containerd/containerd/v2/cmd/containerd",
-	"containerd-shim-runc-v2": "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
-	"ctr":                     "github.com/containerd/containerd/v2/cmd/ctr",
-	"ptp":                     "github.com/containernetworking/plugins/plugins/main/ptp",
-	"loopback":                "github.com/containernetworking/plugins/plugins/main/loopback",
-	"host-local":              "github.com/containernetworking/plugins/plugins/ipam/host-local",
-	"portmap":                 "github.com/containernetworking/plugins/plugins/meta/portmap",
 }
 
-// Programs are the programs of one version in the cache.
+// NodePackages are the programs that a node needs beside those of its version.
+var NodePackages = map[string]string{
+	"containerd":              "github.com/containerd/containerd/v2/cmd/containerd",
+	"containerd-shim-runc-v2": "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+	"coredns":                 "./coredns",
+	"ctr":                     "github.com/containerd/containerd/v2/cmd/ctr",
+	"host-local":              "github.com/containernetworking/plugins/plugins/ipam/host-local",
+	"loopback":                "github.com/containernetworking/plugins/plugins/main/loopback",
+	"portmap":                 "github.com/containernetworking/plugins/plugins/meta/portmap",
+	"ptp":                     "github.com/containernetworking/plugins/plugins/main/ptp",
+}
+
+// Programs are the programs of one module of pins in the cache.
 type Programs struct {
-	Version
-	Dir string // the cache folder that holds what has been built
+	Version        // none for those of a node
+	Dir     string // the cache folder that holds what has been built
+
+	title    string // what they are together
+	packages map[string]string
+	flags    []string // of `go build`
 }
 
 // Open names the folder of a version's programs, and builds nothing.
 func Open(ctx context.Context, v Version) (*Programs, error) {
-	p := &Programs{Version: v}
-	key, err := gobuild.Key(ctx, v.pins, p.flags(),
-		filepath.Join(v.pins, "go.mod"), filepath.Join(v.pins, "go.sum"), filepath.Join(p.source("pause"), "main.go"))
-	if err != nil {
-		return nil, err
-	}
-	p.Dir, err = cachedir.Make("kubernetes", v.Release+"-"+key)
-	return p, err
+	p := &Programs{Version: v, title: "Kubernetes " + v.Release, packages: Packages, flags: versionFlags(v)}
+	return p, p.open(ctx, v.Release)
 }
 
-// FromEnvironment opens the programs of the version that the variable K8S names, as
-// 1.36; without it, of the newest. root is the folder of this repository's module.
-func FromEnvironment(ctx context.Context, root string) (*Programs, error) {
-	v, err := Find(root, os.Getenv("K8S"))
+// OpenNode names the folder of the programs of NodePackages, and builds nothing. root
+// is the folder of this repository's module.
+func OpenNode(ctx context.Context, root string) (*Programs, error) {
+	p := &Programs{
+		Version:  Version{pins: filepath.Join(root, "tools", "kubernetes", "node")},
+		title:    "containerd, CoreDNS and the CNI plugins",
+		packages: NodePackages,
+		flags:    gobuild.Flags(tags, ""),
+	}
+	return p, p.open(ctx, "node", filepath.Join(p.pins, "coredns", "main.go"))
+}
+
+// open names the folder by what the programs are built from: the pins and sources.
+func (p *Programs) open(ctx context.Context, name string, sources ...string) error {
+	files := append([]string{filepath.Join(p.pins, "go.mod"), filepath.Join(p.pins, "go.sum")}, sources...)
+	key, err := gobuild.Key(ctx, p.pins, p.flags, files...)
 	if err != nil {
-		return nil, fmt.Errorf("K8S: %w", err)
+		return err
+	}
+	p.Dir, err = cachedir.Make("kubernetes", name+"-"+key)
+	return err
+}
+
+// FromEnvironment opens the programs of the version that the variable K8S names.
+func FromEnvironment(ctx context.Context, root string) (*Programs, error) {
+	v, err := FindFromEnvironment(root)
+	if err != nil {
+		return nil, err
 	}
 	return Open(ctx, v)
 }
@@ -65,24 +87,30 @@ func FromEnvironment(ctx context.Context, root string) (*Programs, error) {
 // Path returns the file of a program, which is there once Build has returned.
 func (p *Programs) Path(name string) string { return filepath.Join(p.Dir, name) }
 
-// Build builds those programs that the cache does not hold yet, one a step. Two
-// builds at once wait for each other.
+// Build builds those programs that the cache does not hold yet, the first named
+// first. Two builds at once wait for each other.
 func (p *Programs) Build(ctx context.Context, report *progress.Reporter, names ...string) error {
 	if len(p.missing(names)) == 0 {
 		return nil
 	}
 	unlock, err := cachedir.Lock(ctx, p.Dir+".lock", func(wait func() error) error {
-		return report.Step("wait for another build of Kubernetes "+p.Release, func(*progress.Step) error { return wait() })
+		return report.Step("wait for another build of "+p.title, func(*progress.Step) error { return wait() })
 	})
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	for _, name := range p.missing(names) {
-		err := report.Step("build "+name+" "+p.Release, func(step *progress.Step) error { return p.build(ctx, name, step) })
-		if err != nil {
-			return fmt.Errorf("build %s of Kubernetes %s into the cache %s: %w", name, p.Release, p.Dir, err)
-		}
+	missing := p.missing(names)
+	if len(missing) == 0 { // another build has built them meanwhile
+		return nil
+	}
+	list := strings.Join(missing, ", ")
+	err = report.Step("build "+p.title, func(step *progress.Step) error {
+		step.SetResult("%s", list)
+		return p.build(ctx, missing, step)
+	})
+	if err != nil {
+		return fmt.Errorf("build %s of %s into the cache %s: %w", list, p.title, p.Dir, err)
 	}
 	return nil
 }
@@ -96,27 +124,23 @@ func (p *Programs) missing(names []string) (missing []string) {
 	return missing
 }
 
-func (p *Programs) build(ctx context.Context, name string, step *progress.Step) error {
-	return gobuild.Build(ctx, gobuild.Program{Dir: p.source(name), Package: Packages[name], Output: p.Path(name), Flags: p.flags()}, step)
-}
-
-// source is the folder of the module that a program is built in.
-func (p *Programs) source(name string) string {
-	if name == "pause" {
-		return filepath.Join(p.pins, "..", "..", "pause")
+func (p *Programs) build(ctx context.Context, names []string, step *progress.Step) error {
+	var packages []string
+	outputs := map[string]string{}
+	for _, name := range names {
+		packages = append(packages, p.packages[name])
+		outputs[p.packages[name]] = name
 	}
-	return p.pins
+	return gobuild.BuildAll(ctx, gobuild.Program{Dir: p.pins, Output: p.Dir, Flags: p.flags}, packages, outputs, step)
 }
 
-// flags make the programs static, reproducible and, for kubeadm, kind and kubectl,
-// aware of their version; the tags leave out containerd's unused snapshotters.
-func (p *Programs) flags() []string {
+// tags leave out the snapshotters of containerd that are not used, and of gRPC what
+// keeps the linker from leaving out the code that nothing calls.
+const tags = "grpcnotrace,no_aufs,no_zfs,no_btrfs,no_devmapper"
+
+// versionFlags make kubeadm, kind and kubectl aware of their version.
+func versionFlags(v Version) []string {
 	const version = "-X k8s.io/component-base/version."
-	major, minor, _ := strings.Cut(p.Minor, ".")
-	return []string{
-		"-trimpath", "-buildvcs=false",
-		"-tags=no_aufs,no_zfs,no_btrfs,no_devmapper",
-		"-ldflags=-s -w " + version + "gitVersion=" + p.Release + " " +
-			version + "gitMajor=" + major + " " + version + "gitMinor=" + minor,
-	}
+	major, minor, _ := strings.Cut(v.Minor, ".")
+	return gobuild.Flags(tags, version+"gitVersion="+v.Release+" "+version+"gitMajor="+major+" "+version+"gitMinor="+minor)
 }

@@ -1,8 +1,9 @@
 // Package kubernetes builds the programs of Kubernetes, and of what it stands on,
 // from Go modules alone: the folder of each minor version is a nested module that
-// pins them as its tools.
+// pins them as its tools, and the folder node is one for what a node needs with any
+// version.
 //
-// What was built lies in the user's cache, in a folder named by a hash of the pins,
+// What was built lies in the user's cache, in folders named by a hash of the pins,
 // the compiler and its flags; the node image and the bare API server share it.
 package kubernetes
 
@@ -47,9 +48,18 @@ func Find(root, minor string) (Version, error) {
 	return v, err
 }
 
+// FindFromEnvironment is Find of what the variable K8S says, as 1.36.
+func FindFromEnvironment(root string) (Version, error) {
+	v, err := Find(root, os.Getenv("K8S"))
+	if err != nil {
+		return Version{}, fmt.Errorf("K8S: %w", err)
+	}
+	return v, nil
+}
+
 // minors lists the minor versions that have a module, the oldest first.
 func minors(folder string) ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(folder, "*", "go.mod"))
+	files, err := filepath.Glob(filepath.Join(folder, "[0-9]*", "go.mod"))
 	if err != nil {
 		return nil, err
 	}

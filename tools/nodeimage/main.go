@@ -1,5 +1,6 @@
 // Command nodeimage builds the kind node image of this project, where no image
-// registry can be reached, and prints its reference. See package builder.
+// registry can be reached, and prints its reference. The variable K8S chooses the
+// version of Kubernetes, as 1.36. See package builder.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 
 	"github.com/image-webhook/image-webhook/tools/cli"
 	"github.com/image-webhook/image-webhook/tools/engine"
+	"github.com/image-webhook/image-webhook/tools/kubernetes"
 	"github.com/image-webhook/image-webhook/tools/module"
 	"github.com/image-webhook/image-webhook/tools/nodeimage/builder"
 	"github.com/image-webhook/image-webhook/tools/progress"
@@ -52,10 +54,14 @@ func build(ctx context.Context, stderr io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	version, err := kubernetes.FindFromEnvironment(root)
+	if err != nil {
+		return "", err
+	}
 	report := progress.New(stderr)
 	e, err := engine.Ensure(ctx, report)
 	if err != nil {
 		return "", err
 	}
-	return builder.Build(ctx, root, e, report)
+	return builder.Build(ctx, root, version, e, report)
 }

@@ -93,11 +93,36 @@ func (r *Reporter) Step(name string, do func(*Step) error) error {
 	stop := r.watch(name, step, started)
 	err := do(step)
 	stop()
-	r.Note("%s %s%s (%s)", r.mark(err), name, step.suffix(), Elapsed(time.Since(started)))
+	r.end(name, step, time.Since(started), err)
 	return err
 }
 
-// mark is what the line of a step that ended with err begins with.
+// Background starts do beside the steps that follow. It is shown, as a step, only
+// while the returned function waits for its end, and with the time that do took.
+func (r *Reporter) Background(name string, do func(*Step) error) (wait func() error) {
+	step := &Step{}
+	started := time.Now()
+	var err error
+	var took time.Duration
+	var running sync.WaitGroup
+	running.Go(func() {
+		err = do(step)
+		took = time.Since(started)
+	})
+	return func() error {
+		stop := r.watch(name, step, started)
+		running.Wait()
+		stop()
+		r.end(name, step, took, err)
+		return err
+	}
+}
+
+// end is the line of a step that ended with err.
+func (r *Reporter) end(name string, step *Step, took time.Duration, err error) {
+	r.Note("%s %s%s (%s)", r.mark(err), name, step.suffix(), Elapsed(took))
+}
+
 func (r *Reporter) mark(err error) string {
 	mark, paint := "✓", green
 	if err != nil {

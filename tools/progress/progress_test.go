@@ -93,6 +93,29 @@ func TestColour(t *testing.T) {
 	}
 }
 
+// What runs in the background is not shown before somebody waits for it.
+func TestBackground(t *testing.T) {
+	failure := errors.New("no space left")
+	var out bytes.Buffer
+	report := New(&out)
+	first := make(chan struct{})
+	wait := report.Background("base", func(s *Step) error {
+		<-first
+		s.SetResult("half of it")
+		return failure
+	})
+	if err := report.Step("build", func(*Step) error { close(first); return nil }); err != nil {
+		t.Error(err)
+	}
+	if err := wait(); err != failure {
+		t.Errorf("got %v, want %v", err, failure)
+	}
+	got := regexp.MustCompile(`\([0-9.]+s\)`).ReplaceAllString(out.String(), "(T)")
+	if diff := cmp.Diff("✓ build (T)\n✗ base: half of it (T)\n", got); diff != "" {
+		t.Errorf("output differs (-want +got):\n%s", diff)
+	}
+}
+
 // A log that is no terminal must show that a long step is alive.
 func TestLongStepIsNotSilent(t *testing.T) {
 	lines := make(chan string, 100)

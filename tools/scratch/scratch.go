@@ -41,7 +41,8 @@ func (i Image) Build(layer string) (v1.Image, error) {
 	if err := i.writeLayer(layer); err != nil {
 		return nil, err
 	}
-	content, err := tarball.LayerFromFile(layer)
+	// What was compressed for the digest is kept, and not compressed again to be written.
+	content, err := tarball.LayerFromFile(layer, tarball.WithCompressedCaching)
 	if err != nil {
 		return nil, err
 	}

@@ -3,8 +3,10 @@ package devcluster
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -13,23 +15,27 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	admissionfake "k8s.io/client-go/kubernetes/typed/admissionregistration/v1/fake"
 	clienttesting "k8s.io/client-go/testing"
+	"sigs.k8s.io/kind/pkg/apis/config/defaults"
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 	"sigs.k8s.io/yaml"
 
 	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/tools/image/archive"
+	"github.com/image-webhook/image-webhook/tools/kubernetes"
+	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
 // Strictly decoded, so that a misspelt field is found here and not by kind.
 func TestKindConfig(t *testing.T) {
-	const etcd = "kind: ClusterConfiguration\netcd:\n  local:\n    extraArgs:\n    - name: unsafe-no-fsync\n      value: \"true\"\n"
+	const list = "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\netcd:\n  local:\n    extraArgs:\n    - name: unsafe-no-fsync\n      value: \"true\"\n"
+	const maps = "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta3\netcd:\n  local:\n    extraArgs:\n      unsafe-no-fsync: \"true\"\n"
 	tests := []struct {
 		name     string
 		cgroupV1 bool
 		patches  []string // of kubeadm's configuration
 	}{
-		{"cgroup v2", false, []string{etcd}},
-		{"cgroup v1", true, []string{etcd, "kind: KubeletConfiguration\nfailCgroupV1: false\n"}},
+		{"cgroup v2", false, []string{list, maps}},
+		{"cgroup v1", true, []string{list, maps, "kind: KubeletConfiguration\nfailCgroupV1: false\n"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -131,5 +137,73 @@ func TestUninterruptedReturnsWithItsContext(t *testing.T) {
 	})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("uninterrupted returned %v", err)
+	}
+}
+
+// Every version that can be asked for has its own image, and the newest is kind's
+// default: another kind has other images, which its release notes list.
+func TestPublishedImages(t *testing.T) {
+	if got := published[kubernetes.Newest]; got != defaults.Image {
+		t.Errorf("the image of %s is %s, and kind's default is %s: take all of them from the notes of kind's release", kubernetes.Newest, got, defaults.Image)
+	}
+	const root = "../../.."
+	for minor, image := range published {
+		if _, err := kubernetes.Find(root, minor); err != nil {
+			t.Error(err)
+		}
+		want := regexp.MustCompile(`^kindest/node:v` + regexp.QuoteMeta(minor) + `\.[0-9]+@sha256:[0-9a-f]{64}$`)
+		if !want.MatchString(image) {
+			t.Errorf("the image of %s is %s", minor, image)
+		}
+	}
+}
+
+// A cluster that is up is used if it is of the version that is asked for.
+func TestRefuseOther(t *testing.T) {
+	const other = "cluster dev is up with Kubernetes v1.36.3, not 1.37: delete it first with `bin/cluster down --name=dev`, " +
+		"or set K8S (or KIND_NODE_IMAGE) as it was when the cluster was made"
+	tests := []struct {
+		running, minor string
+		want           string // empty: it is used
+	}{
+		{"v1.37.1", "1.37", ""},
+		{"v1.37.0-rc.1", "1.37", ""},
+		{"v1.36.3", "1.36", ""},
+		{"v1.36.3", "1.37", other},
+	}
+	for _, tt := range tests {
+		got := ""
+		if err := (&Cluster{Name: "dev"}).refuseOther(tt.running, tt.minor); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%s where %s is asked for: got %q, want %q", tt.running, tt.minor, got, tt.want)
+		}
+	}
+}
+
+// What K8S or KIND_NODE_IMAGE says is read before anything is looked for or made.
+func TestNodeImage(t *testing.T) {
+	tests := []struct {
+		name, k8s, image string // the variables
+		want, err        string
+	}{
+		{"an image is named", "1.30", "example.com/node:v1", "example.com/node:v1", ""},
+		{"no such version", "1.30", "", "", "K8S: no Kubernetes 1.30 is pinned here: write one of 1.35, 1.36, 1.37"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("K8S", tt.k8s)
+			t.Setenv("KIND_NODE_IMAGE", tt.image)
+			c := &Cluster{report: progress.New(io.Discard), root: "../../.."}
+			got, err := c.nodeImage(t.Context())
+			said := ""
+			if err != nil {
+				said = err.Error()
+			}
+			if got != tt.want || said != tt.err {
+				t.Errorf("got %q, %q", got, said)
+			}
+		})
 	}
 }

@@ -46,6 +46,9 @@ func (c *Cluster) PrintStatus(ctx context.Context, table io.Writer) (State, erro
 	if state != Ready {
 		return state, nil
 	}
+	if running, err := c.release(); err == nil {
+		fmt.Fprintf(table, "KUBERNETES\t%s\n", running)
+	}
 	fmt.Fprintf(table, "KUBECONFIG\t%s\nKUBECTL\t%s\n", c.Kubeconfig(), c.KubectlPath())
 	return state, c.printWebhook(ctx, table)
 }

@@ -9,21 +9,17 @@ import (
 	"strings"
 	"time"
 
-	"sigs.k8s.io/kind/pkg/apis/config/defaults"
+	"golang.org/x/mod/semver"
+	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/kind/pkg/cluster"
 
 	"github.com/image-webhook/image-webhook/tools/engine"
-	"github.com/image-webhook/image-webhook/tools/nodeimage/builder"
+	"github.com/image-webhook/image-webhook/tools/kubernetes"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-const (
-	// pullLimit bounds the attempt to pull kind's own node image: a network that
-	// swallows packets must not cost more than a fraction of building one.
-	pullLimit = 90 * time.Second
-	// readyLimit is how long a new node may take to be Ready.
-	readyLimit = 3 * time.Minute
-)
+// readyLimit is how long a new node may take to be Ready.
+const readyLimit = 3 * time.Minute
 
 // Up makes sure that the cluster is there and answers. A cluster that is listed
 // but dead, or was never finished, is replaced. It returns whether it created
@@ -34,8 +30,7 @@ func (c *Cluster) Up(ctx context.Context) (created bool, err error) {
 		return false, err
 	}
 	if state == Ready {
-		c.report.Note("✓ cluster %s is up already", c.Name)
-		return false, nil
+		return false, c.accept()
 	}
 	image, err := c.nodeImage(ctx)
 	if err != nil {
@@ -50,40 +45,50 @@ func (c *Cluster) Up(ctx context.Context) (created bool, err error) {
 	return true, c.create(ctx, image)
 }
 
-// nodeImage is KIND_NODE_IMAGE if that is set; else kind's own default if the
-// engine has it, or can pull it soon; else the image of package builder.
-func (c *Cluster) nodeImage(ctx context.Context) (string, error) {
-	if image := os.Getenv("KIND_NODE_IMAGE"); image != "" {
-		c.report.Note("Using KIND_NODE_IMAGE.")
-		return image, nil
+// accept takes the cluster that is up, unless it is of another version than is asked
+// for. Who names a node image knows better.
+func (c *Cluster) accept() error {
+	running, err := c.release()
+	if err != nil {
+		return err
 	}
-	if c.Engine.HasImage(ctx, defaults.Image) {
-		return defaults.Image, nil
+	if os.Getenv("KIND_NODE_IMAGE") == "" {
+		version, err := kubernetes.FindFromEnvironment(c.root)
+		if err != nil {
+			return err
+		}
+		if err := c.refuseOther(running, version.Minor); err != nil {
+			return err
+		}
 	}
-	built, found, err := builder.Find(ctx, c.root, c.Engine)
-	if err != nil || found {
-		return built, err
-	}
-	if pulled, err := c.pullDefault(ctx); err != nil || pulled {
-		return defaults.Image, err
-	}
-	c.report.Note("Building the node image from Go modules and Debian packages: about ten minutes, once.")
-	return builder.Build(ctx, c.root, c.Engine, c.report)
+	c.report.Note("✓ cluster %s is up already, with Kubernetes %s", c.Name, running)
+	return nil
 }
 
-// pullDefault tries to pull kind's own node image. That no registry gives it is
-// no error: there is another way.
-func (c *Cluster) pullDefault(ctx context.Context) (pulled bool, err error) {
-	name, _, _ := strings.Cut(defaults.Image, "@")
-	err = c.report.Step("ask for kind's node image "+name, func(step *progress.Step) error {
-		if pullErr := c.Engine.Pull(ctx, step, defaults.Image, pullLimit); pullErr != nil {
-			step.SetResult("no registry gives it")
-			return ctx.Err()
-		}
-		pulled = true
+// refuseOther is an error unless the release running is one of minor.
+func (c *Cluster) refuseOther(running, minor string) error {
+	if semver.MajorMinor(running) == "v"+minor {
 		return nil
-	})
-	return pulled, err
+	}
+	return fmt.Errorf("cluster %s is up with Kubernetes %s, not %s: delete it first with `bin/cluster down --name=%s`, "+
+		"or set K8S (or KIND_NODE_IMAGE) as it was when the cluster was made", c.Name, running, minor, c.Name)
+}
+
+// release asks the API server for its version, as v1.37.1.
+func (c *Cluster) release() (string, error) {
+	config, err := c.Config()
+	if err != nil {
+		return "", err
+	}
+	client, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return "", err
+	}
+	running, err := client.ServerVersion()
+	if err != nil {
+		return "", fmt.Errorf("ask cluster %s for its version: %w", c.Name, err)
+	}
+	return running.GitVersion, nil
 }
 
 // create makes the cluster, writes its kubectl and keeps the logs of a failure.
@@ -130,8 +135,9 @@ func (c *Cluster) cleanUp(ctx context.Context, cause error) error {
 }
 
 // kindConfig is a cluster of one node. Its data is worth nothing after a crash,
-// so etcd need not wait for the disk. containerd looks for the hosts of mirrors
-// below RegistryHosts, whatever the node image.
+// so etcd need not wait for the disk; kubeadm takes its arguments as a map until
+// Kubernetes 1.35, where kind writes v1beta3, and as a list since. containerd looks for
+// the hosts of mirrors below RegistryHosts, whatever the node image.
 func kindConfig(cgroupV1 bool) string {
 	var config strings.Builder
 	config.WriteString(`kind: Cluster
@@ -145,11 +151,19 @@ containerdConfigPatches:
 kubeadmConfigPatches:
 - |
   kind: ClusterConfiguration
+  apiVersion: kubeadm.k8s.io/v1beta4
   etcd:
     local:
       extraArgs:
       - name: unsafe-no-fsync
         value: "true"
+- |
+  kind: ClusterConfiguration
+  apiVersion: kubeadm.k8s.io/v1beta3
+  etcd:
+    local:
+      extraArgs:
+        unsafe-no-fsync: "true"
 `)
 	if cgroupV1 {
 		config.WriteString(`- |

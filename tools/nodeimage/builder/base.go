@@ -63,16 +63,13 @@ provisioner: kubernetes.io/no-provisioner
 volumeBindingMode: WaitForFirstConsumer
 `
 
-// buildBase builds the node image without its control-plane images.
-func (b *build) buildBase(ctx context.Context, ref string) error {
+// buildBase builds the base image.
+func (b *build) buildBase(ctx context.Context, step *progress.Step) error {
 	dir := filepath.Join(b.work, "base")
 	if err := b.writeContext(dir); err != nil {
 		return fmt.Errorf("collect the node image's files: %w", err)
 	}
-	err := b.report.Step("node base image", func(step *progress.Step) error {
-		return b.engine.Build(ctx, dir, ref, step)
-	})
-	if err != nil {
+	if err := b.engine.Build(ctx, dir, b.base, step); err != nil {
 		return fmt.Errorf("build the node base image: %w", err)
 	}
 	return nil
@@ -93,20 +90,19 @@ func (b *build) writeContext(dir string) error {
 	if err := link(b.rootfs, filepath.Join(dir, "rootfs.tar")); err != nil {
 		return err
 	}
-	if err := writePrograms(b.programs, filepath.Join(dir, "node")); err != nil {
+	if err := placePrograms(b.node, nodePrograms, filepath.Join(dir, "node")); err != nil {
 		return err
 	}
 	if err := writeKindFiles(filepath.Join(b.kind, "images", "base", "files"), filepath.Join(dir, "kind")); err != nil {
 		return err
 	}
-	return writeConfiguration(filepath.Join(dir, "node"), b.programs.Release)
+	return writeConfiguration(filepath.Join(dir, "node"))
 }
 
-// writeConfiguration writes what kind reads from every node image, and the pod
+// writeConfiguration writes what kind applies from every node image, and the pod
 // network.
-func writeConfiguration(dir, release string) error {
+func writeConfiguration(dir string) error {
 	for name, content := range map[string]string{
-		"kind/version":                        release, // kind wants no newline
 		"kind/manifests/default-cni.yaml":     defaultCNI,
 		"kind/manifests/default-storage.yaml": defaultStorage,
 		cniTemplatePath:                       cniTemplate,

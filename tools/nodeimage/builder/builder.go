@@ -1,17 +1,18 @@
 // Package builder makes a kind node image where no image registry can be
 // reached: from Go modules and Debian packages alone.
 //
-// The steps, each kept in the cache folder or the engine under a key that is a
-// hash of what it is made from, so that a stopped run goes on where it was and a
-// changed pin makes anew only what depends on it:
+// The parts, each kept in the cache folder or the engine under a key that is a hash
+// of what it is made from, so that a stopped run goes on where it was and a changed
+// pin makes anew only what depends on it:
 //
-//	programs   Kubernetes, containerd, etcd, CoreDNS and the CNI plugins, each one
-//	           static program, by package kubernetes
-//	rootfs     a minimal Debian with systemd and what kubelet and kube-proxy call
-//	base       rootfs + programs + the files that the kind module carries for
-//	           its own base image
-//	preload    the control-plane images, made from scratch, imported into the
-//	           containerd of a running base and committed
+//	node programs  containerd, CoreDNS and the CNI plugins, by package kubernetes
+//	base           a minimal Debian with systemd and what kubelet and kube-proxy call,
+//	               the node programs, and the files that the kind module carries for
+//	               its own base image: the same for every version of Kubernetes
+//	Kubernetes     the programs of one version, by package kubernetes, compiled while
+//	               Debian's packages are fetched and the base is made
+//	preload        the base with kubelet, kubeadm and kubectl, and with the
+//	               control-plane images, made from scratch, in its containerd
 package builder
 
 import (
@@ -31,7 +32,10 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-const repository = "image-webhook.dev/node"
+const (
+	repository     = "image-webhook.dev/node"
+	baseRepository = "image-webhook.dev/node-base"
+)
 
 // sources is what turns the pins into an image: a change in it is a new image.
 //
@@ -43,19 +47,22 @@ type build struct {
 	engine *engine.Engine
 	report *progress.Reporter
 
-	kind string // folder of kind's module
+	kind  string // folder of kind's module
+	pause string // folder of the pause program
 
-	programs *kubernetes.Programs
-	rootfs   string // the root filesystem, a tar file
-	work     string // a folder for this run alone
+	node       *kubernetes.Programs // of every version
+	kubernetes *kubernetes.Programs // of the version that is asked for
+	rootfs     string               // Debian, a tar file
+	base       string               // reference of the base image
+	work       string               // a folder for this run alone
 }
 
-// Build returns the reference of the node image in the engine's own storage,
-// and makes the image first if it is not there. root is the folder of the
+// Build returns the reference of the version's node image in the engine's own
+// storage, and makes the image first if it is not there. root is the folder of the
 // module of this repository.
-func Build(ctx context.Context, root string, e *engine.Engine, report *progress.Reporter) (string, error) {
+func Build(ctx context.Context, root string, version kubernetes.Version, e *engine.Engine, report *progress.Reporter) (string, error) {
 	b := &build{engine: e, report: report}
-	ref, err := b.prepare(ctx, root)
+	ref, err := b.prepare(ctx, root, version)
 	if err != nil || e.HasImage(ctx, ref) {
 		return ref, err
 	}
@@ -74,57 +81,68 @@ func Build(ctx context.Context, root string, e *engine.Engine, report *progress.
 
 // Find returns the reference that Build would return, and whether the engine
 // has it already.
-func Find(ctx context.Context, root string, e *engine.Engine) (ref string, found bool, err error) {
+func Find(ctx context.Context, root string, version kubernetes.Version, e *engine.Engine) (ref string, found bool, err error) {
 	b := &build{engine: e}
-	if ref, err = b.prepare(ctx, root); err != nil {
+	if ref, err = b.prepare(ctx, root, version); err != nil {
 		return "", false, err
 	}
 	return ref, e.HasImage(ctx, ref), nil
 }
 
 // prepare finds the inputs and derives every key from them.
-func (b *build) prepare(ctx context.Context, root string) (ref string, err error) {
+func (b *build) prepare(ctx context.Context, root string, version kubernetes.Version) (ref string, err error) {
 	if b.kind, err = downloadModule(ctx, root, "sigs.k8s.io/kind"); err != nil {
 		return "", err
 	}
-	version, err := kubernetes.Find(root, kubernetes.Newest)
-	if err != nil {
+	if b.node, err = kubernetes.OpenNode(ctx, root); err != nil {
 		return "", err
 	}
-	if b.programs, err = kubernetes.Open(ctx, version); err != nil {
+	if b.kubernetes, err = kubernetes.Open(ctx, version); err != nil {
 		return "", err
 	}
 	nodes, err := cachedir.Make("node")
 	if err != nil {
 		return "", err
 	}
+	b.pause = filepath.Join(root, "tools", "pause")
 	b.rootfs = filepath.Join(nodes, "rootfs-"+gobuild.Hash([]byte(strings.Join(rootfsArgs(), "\n")))+".tar")
-	imageKey, err := b.imageKey()
+	return b.name()
+}
+
+// name names the images by everything that goes into them: the names of the parts
+// hold their keys, kind's folder its version, and sources is this package.
+func (b *build) name() (ref string, err error) {
+	parts, err := ownSources()
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s:%s-%s", repository, version.Release, imageKey), nil
-}
-
-// imageKey covers everything that goes into the image: the names of the parts
-// hold their keys, kind's folder its version, and sources is this package.
-func (b *build) imageKey() (string, error) {
-	parts := []byte(filepath.Base(b.programs.Dir) + filepath.Base(b.rootfs) + filepath.Base(b.kind))
-	entries, err := sources.ReadDir(".")
+	parts = append(parts, filepath.Base(b.node.Dir)+filepath.Base(b.rootfs)+filepath.Base(b.kind)...)
+	b.base = baseRepository + ":" + gobuild.Hash(parts)
+	pause, err := os.ReadFile(filepath.Join(b.pause, "main.go"))
 	if err != nil {
 		return "", err
+	}
+	parts = append(append(parts, filepath.Base(b.kubernetes.Dir)...), pause...)
+	return fmt.Sprintf("%s:%s-%s", repository, b.kubernetes.Release, gobuild.Hash(parts)), nil
+}
+
+// ownSources is what this package consists of, but for its tests.
+func ownSources() (content []byte, err error) {
+	entries, err := sources.ReadDir(".")
+	if err != nil {
+		return nil, err
 	}
 	for _, entry := range entries {
 		if strings.HasSuffix(entry.Name(), "_test.go") {
 			continue
 		}
-		content, err := sources.ReadFile(entry.Name())
+		file, err := sources.ReadFile(entry.Name())
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		parts = append(parts, content...)
+		content = append(content, file...)
 	}
-	return gobuild.Hash(parts), nil
+	return content, nil
 }
 
 func (b *build) make(ctx context.Context, ref string) (err error) {
@@ -132,20 +150,63 @@ func (b *build) make(ctx context.Context, ref string) (err error) {
 		return err
 	}
 	defer os.RemoveAll(b.work)
-	if err := b.programs.Build(ctx, b.report, programNames()...); err != nil {
+	if err := b.makeParts(ctx); err != nil {
 		return err
 	}
-	if err := b.buildRootfs(ctx); err != nil {
+	if err := b.preload(ctx, ref); err != nil {
 		return err
 	}
-	if err := b.buildBase(ctx, ref+"-base"); err != nil {
-		return err
-	}
-	if err := b.preload(ctx, ref+"-base", ref); err != nil {
-		return err
-	}
-	b.engine.RemoveImages(ctx, repository, ref)
+	b.engine.RemoveImages(ctx, repository+":v"+b.kubernetes.Minor+".", ref)
+	b.engine.RemoveImages(ctx, baseRepository+":", b.base)
 	return nil
+}
+
+// makeParts makes the base while Kubernetes is compiled. Whichever fails first stops
+// the other.
+func (b *build) makeParts(ctx context.Context) error {
+	if err := b.node.Build(ctx, b.report, names(nodePrograms)...); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	base, err := b.startBase(ctx, stop)
+	if err != nil {
+		return err
+	}
+	if err := b.kubernetes.Build(ctx, b.report, names(versionPrograms)...); err != nil {
+		stop(err)
+	}
+	if err := base(); err != nil {
+		stop(err)
+	}
+	return context.Cause(ctx)
+}
+
+// startBase starts what makes the base, unless it is there. A failure is for stop, and
+// for whoever waits.
+func (b *build) startBase(ctx context.Context, stop context.CancelCauseFunc) (wait func() error, err error) {
+	_, err = os.Stat(b.rootfs)
+	haveRootfs := err == nil
+	if haveRootfs && b.engine.HasImage(ctx, b.base) {
+		return func() error { return nil }, nil
+	}
+	if !haveRootfs {
+		if err := ensureRootfsTool(ctx, b.report); err != nil {
+			return nil, err
+		}
+	}
+	return b.report.Background("node base image", func(step *progress.Step) (err error) {
+		if !haveRootfs {
+			err = b.buildRootfs(ctx, step)
+		}
+		if err == nil {
+			err = b.buildBase(ctx, step)
+		}
+		if err != nil {
+			stop(err)
+		}
+		return err
+	}), nil
 }
 
 // downloadModule returns the folder of a module that go.mod names, and fetches

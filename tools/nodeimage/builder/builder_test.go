@@ -1,8 +1,11 @@
 package builder
 
 import (
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,7 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/image-webhook/image-webhook/tools/engine"
 	"github.com/image-webhook/image-webhook/tools/kubernetes"
+	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
 // kindFiles is the folder of kind's own base image in this machine's module
@@ -78,13 +83,90 @@ func TestAdaptContainerd(t *testing.T) {
 	}
 }
 
-// Every program of the node is one that is built.
+// What a node needs is what package kubernetes builds.
 func TestProgramsAreKnown(t *testing.T) {
-	for _, name := range programNames() {
-		if kubernetes.Packages[name] == "" {
-			t.Errorf("%s is no program of package kubernetes", name)
+	tests := []struct {
+		name     string
+		programs []program
+		known    map[string]string
+	}{
+		{"of every version", nodePrograms, kubernetes.NodePackages},
+		{"of one version", versionPrograms, kubernetes.Packages},
+	}
+	for _, tt := range tests {
+		want := slices.Sorted(maps.Keys(tt.known))
+		got := slices.Sorted(slices.Values(names(tt.programs)))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("programs %s (-want +got):\n%s", tt.name, diff)
 		}
 	}
+}
+
+// Each version has an image of its own, and all stand on one base.
+func TestNames(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	const root = "../../.."
+	bases, refs := map[string]bool{}, map[string]bool{}
+	for _, minor := range []string{"1.35", "1.36", "1.37"} {
+		version, err := kubernetes.Find(root, minor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &build{}
+		ref, err := b.prepare(t.Context(), root, version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "image-webhook.dev/node:v" + minor + "."; !strings.HasPrefix(ref, want) {
+			t.Errorf("the image of %s is %s, want %s…", minor, ref, want)
+		}
+		bases[b.base], refs[ref] = true, true
+	}
+	if len(bases) != 1 || len(refs) != 3 {
+		t.Errorf("bases %v, images %v", bases, refs)
+	}
+}
+
+// The base is made while Kubernetes is compiled, here by a compiler that never ends,
+// and what fails first stops the other.
+func TestBaseFails(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	const root = "../../.."
+	version, err := kubernetes.Find(root, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &build{engine: &engine.Engine{Name: "fake-engine"}, report: progress.New(io.Discard), work: t.TempDir()}
+	if _, err := b.prepare(t.Context(), root, version); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append([]string{b.rootfs}, paths(b.node, nodePrograms)...) {
+		if err := writeFile(file, "", 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fakes := t.TempDir()
+	for name, script := range map[string]string{
+		"go":          "#!/bin/sh\nexec sleep 1000\n",
+		"fake-engine": "#!/bin/sh\necho no space left\nexit 1\n",
+	} {
+		if err := writeFile(filepath.Join(fakes, name), script, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", fakes+":"+os.Getenv("PATH"))
+	var said strings.Builder
+	command.Print(&said, "nodeimage", b.makeParts(t.Context()))
+	if want := "nodeimage: build the node base image: fake-engine build"; !strings.HasPrefix(said.String(), want) {
+		t.Errorf("it said %q, want %q first", said.String(), want)
+	}
+}
+
+func paths(built *kubernetes.Programs, programs []program) (paths []string) {
+	for _, name := range names(programs) {
+		paths = append(paths, built.Path(name))
+	}
+	return paths
 }
 
 func TestNetfilter(t *testing.T) {

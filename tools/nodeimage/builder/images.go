@@ -40,7 +40,7 @@ func (b *build) writeImages(ctx context.Context, archive string) error {
 // for the images.
 func (b *build) controlPlaneRefs(ctx context.Context) ([]string, error) {
 	listed, err := command.Command{Args: []string{
-		b.programs.Path("kubeadm"), "config", "images", "list", "--kubernetes-version", b.programs.Release,
+		b.path("kubeadm"), "config", "images", "list", "--kubernetes-version", b.kubernetes.Release,
 	}}.Output(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("ask kubeadm for its images: %w", err)
@@ -83,7 +83,7 @@ func (b *build) scratchImage(program string) (v1.Image, error) {
 		at = "/" + program
 	}
 	image := scratch.Image{
-		Files:      []scratch.File{{Path: at, Source: b.programs.Path(program)}},
+		Files:      []scratch.File{{Path: at, Source: b.path(program)}},
 		Entrypoint: at,
 	}
 	if program == "kube-proxy" {

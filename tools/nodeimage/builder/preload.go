@@ -3,6 +3,7 @@ package builder
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/image-webhook/image-webhook/tools/progress"
@@ -11,10 +12,11 @@ import (
 // preloadContainer is the running base; one build at a time holds the lock.
 const preloadContainer = "image-webhook-node-preload"
 
-// importImages starts containerd, waits until it answers, imports the archive
-// without unpacking it (a node does that on its own filesystem), and stops
-// containerd so that its database is closed.
-const importImages = `set -e
+// addVersion adds the files of the version, starts containerd, waits until it
+// answers, imports the archive without unpacking it (a node does that on its own
+// filesystem), and stops containerd so that its database is closed.
+const addVersion = `set -e
+cp -r --preserve=mode /mnt/node/. /
 containerd >/tmp/containerd.log 2>&1 &
 for i in $(seq 100); do ctr version >/dev/null 2>&1 && break; sleep 0.2; done
 ctr --namespace k8s.io images import --no-unpack --digests --label io.cri-containerd.pinned=pinned /mnt/images.tar \
@@ -24,16 +26,23 @@ wait
 rm -f /tmp/containerd.log
 `
 
-// preload imports the control-plane images into the base and commits it as ref.
-func (b *build) preload(ctx context.Context, base, ref string) error {
+// preload adds the programs and the images of the version to the base and commits it
+// as ref.
+func (b *build) preload(ctx context.Context, ref string) error {
 	err := b.report.Step("control-plane images", func(step *progress.Step) error {
+		if err := b.buildPause(ctx, step); err != nil {
+			return err
+		}
 		return b.writeImages(ctx, filepath.Join(b.work, "images.tar"))
 	})
 	if err != nil {
 		return fmt.Errorf("make the control-plane images: %w", err)
 	}
+	if err := b.writeVersion(filepath.Join(b.work, "node")); err != nil {
+		return fmt.Errorf("collect the programs of the node image: %w", err)
+	}
 	err = b.report.Step("preload them into the node image", func(step *progress.Step) error {
-		return b.commitWithImages(ctx, base, ref, step)
+		return b.commit(ctx, ref, step)
 	})
 	if err != nil {
 		return fmt.Errorf("preload the control-plane images: %w", err)
@@ -41,11 +50,22 @@ func (b *build) preload(ctx context.Context, base, ref string) error {
 	return nil
 }
 
-func (b *build) commitWithImages(ctx context.Context, base, ref string, step *progress.Step) error {
+// writeVersion collects the files that are not the same for every version.
+func (b *build) writeVersion(dir string) error {
+	if err := os.RemoveAll(dir); err != nil { // of a run that was killed
+		return err
+	}
+	if err := placePrograms(b.kubernetes, versionPrograms, dir); err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, "kind", "version"), b.kubernetes.Release, 0o644) // kind wants no newline
+}
+
+func (b *build) commit(ctx context.Context, ref string, step *progress.Step) error {
 	b.removeContainer() // of a run that was killed
 	defer b.removeContainer()
 	err := b.engine.Run(ctx, step, "run", "--name", preloadContainer, "--privileged", "--network=none",
-		"--volume", b.work+":/mnt:ro", "--entrypoint=/bin/bash", base, "-c", importImages)
+		"--volume", b.work+":/mnt:ro", "--entrypoint=/bin/bash", b.base, "-c", addVersion)
 	if err != nil {
 		return err
 	}

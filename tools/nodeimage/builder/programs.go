@@ -1,28 +1,22 @@
 package builder
 
 import (
+	"context"
 	"path/filepath"
 
+	"github.com/image-webhook/image-webhook/tools/gobuild"
 	"github.com/image-webhook/image-webhook/tools/kubernetes"
+	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// program is one of the node's programs.
+// program is one of package kubernetes.
 type program struct {
-	name string // of tools/kubernetes
+	name string
 	node string // where it lies on the node; empty: only in a preloaded image
 }
 
-var programs = []program{
-	{"pause", ""},
-	{"kubeadm", "/usr/bin/kubeadm"},
-	{"kubectl", "/usr/bin/kubectl"},
-	{"kubelet", "/usr/bin/kubelet"},
-	{"kube-apiserver", ""},
-	{"kube-controller-manager", ""},
-	{"kube-scheduler", ""},
-	{"kube-proxy", ""},
-	{"etcd", ""},
-	{"coredns", ""},
+// nodePrograms are those of kubernetes.NodePackages.
+var nodePrograms = []program{
 	{"containerd", "/usr/local/bin/containerd"},
 	{"containerd-shim-runc-v2", "/usr/local/bin/containerd-shim-runc-v2"},
 	{"ctr", "/usr/local/bin/ctr"},
@@ -30,17 +24,31 @@ var programs = []program{
 	{"loopback", "/opt/cni/bin/loopback"},
 	{"host-local", "/opt/cni/bin/host-local"},
 	{"portmap", "/opt/cni/bin/portmap"},
+	{"coredns", ""},
 }
 
-func programNames() (names []string) {
+// versionPrograms are those of kubernetes.Packages, what tests without a cluster need
+// first: a build that is stopped has got furthest with them.
+var versionPrograms = []program{
+	{"kube-apiserver", ""},
+	{"etcd", ""},
+	{"kubectl", "/usr/bin/kubectl"},
+	{"kubelet", "/usr/bin/kubelet"},
+	{"kubeadm", "/usr/bin/kubeadm"},
+	{"kube-controller-manager", ""},
+	{"kube-scheduler", ""},
+	{"kube-proxy", ""},
+}
+
+func names(programs []program) (names []string) {
 	for _, p := range programs {
 		names = append(names, p.name)
 	}
 	return names
 }
 
-// writePrograms links the programs to where they lie on the node.
-func writePrograms(built *kubernetes.Programs, to string) error {
+// placePrograms links programs to where they lie on the node, below the folder to.
+func placePrograms(built *kubernetes.Programs, programs []program, to string) error {
 	for _, p := range programs {
 		if p.node == "" {
 			continue
@@ -50,4 +58,19 @@ func writePrograms(built *kubernetes.Programs, to string) error {
 		}
 	}
 	return nil
+}
+
+// path returns the file of any of the programs.
+func (b *build) path(name string) string {
+	switch {
+	case name == "pause":
+		return filepath.Join(b.work, name)
+	case kubernetes.NodePackages[name] != "":
+		return b.node.Path(name)
+	}
+	return b.kubernetes.Path(name)
+}
+
+func (b *build) buildPause(ctx context.Context, step *progress.Step) error {
+	return gobuild.Build(ctx, gobuild.Program{Dir: b.pause, Package: ".", Output: b.path("pause")}, step)
 }

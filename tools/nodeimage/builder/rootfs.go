@@ -25,20 +25,17 @@ func rootfsArgs() []string {
 	return []string{"mmdebstrap", "--variant=minbase", "--include=" + rootfsPackages, debianRelease}
 }
 
-// buildRootfs makes the root filesystem unless the cache holds it.
-func (b *build) buildRootfs(ctx context.Context) error {
-	if _, err := os.Stat(b.rootfs); err == nil {
-		return nil
-	}
-	if err := apt.Ensure(ctx, b.report, "to make the node's root filesystem", "mmdebstrap"); err != nil {
-		return err
-	}
+// ensureRootfsTool installs the program that makes the root filesystem.
+func ensureRootfsTool(ctx context.Context, report *progress.Reporter) error {
+	return apt.Ensure(ctx, report, "to make the node's root filesystem", "mmdebstrap")
+}
+
+// buildRootfs makes the root filesystem.
+func (b *build) buildRootfs(ctx context.Context, step *progress.Step) error {
 	args := append(rootfsArgs(), b.rootfs+".new")
 	args = append(args, mirrors(ctx)...)
-	err := b.report.Step("root filesystem from Debian "+debianRelease, func(step *progress.Step) error {
-		// The format is named because it cannot be guessed from ".new".
-		return command.Command{Args: append(args, "--format=tar"), Progress: step}.Run(ctx)
-	})
+	// The format is named because it cannot be guessed from ".new".
+	err := command.Command{Args: append(args, "--format=tar"), Progress: step}.Run(ctx)
 	if err != nil {
 		return fmt.Errorf("make the node's root filesystem with mmdebstrap "+
 			"(are Debian's packages reachable? DEBIAN_MIRROR names another mirror): %w", err)

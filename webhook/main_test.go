@@ -234,6 +234,7 @@ func (s *service) answers(t *testing.T, client *http.Client, path, review, answe
 	if err := <-asked; err != nil {
 		t.Error(err)
 	}
+	client.CloseIdleConnections() // or the server waits for that at its end
 }
 
 const (

@@ -33,22 +33,27 @@ const (
 	idleTimeout = 120 * time.Second
 	// What the API server sends has a few hundred bytes, and perhaps a token.
 	maxHeaderBytes = 16 << 10
-	// DrainTimeout bounds the wait for requests under way when the server
-	// stops. It is shorter than the 30 seconds that Kubernetes gives a pod.
+	// FarewellTime is how long a server that is told to stop waits for its clients to
+	// close their connections, and DrainTimeout how long it then waits for requests
+	// under way. Together they are shorter than what a pod has left of its 30 seconds
+	// after the pause of deploy/04-webhook.yaml.
+	FarewellTime = 2 * time.Second
 	DrainTimeout = 10 * time.Second
 )
 
 // Server serves handlers until it is told to stop.
 type Server struct {
 	http     *http.Server
+	farewell time.Duration
 	drain    time.Duration
 	draining atomic.Bool
+	open     atomic.Int64 // connections
 }
 
 // New makes a server of handlers by path, for some clients or, if they are nil,
 // for everybody.
 func New(handlers map[string]http.Handler, cert *Certificate, clients *Clients, logger *slog.Logger) *Server {
-	s := &Server{drain: DrainTimeout}
+	s := &Server{farewell: FarewellTime, drain: DrainTimeout}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
@@ -56,7 +61,8 @@ func New(handlers map[string]http.Handler, cert *Certificate, clients *Clients, 
 		mux.Handle(path, clients.only(h))
 	}
 	s.http = &http.Server{
-		Handler:           mux,
+		Handler:           s.partWhenDraining(mux),
+		ConnState:         s.countConnections,
 		TLSConfig:         clients.tlsConfig(cert.tlsConfig()),
 		Protocols:         onlyHTTP1(),
 		ReadTimeout:       readTimeout,
@@ -77,9 +83,9 @@ func onlyHTTP1() *http.Protocols {
 	return p
 }
 
-// Serve answers on the listener until the context ends. It then takes no new
-// requests, waits up to DrainTimeout for those under way and returns nil if
-// all of them were answered.
+// Serve answers on the listener until the context ends. It then has the clients close
+// their connections, for up to FarewellTime, takes no new requests, waits up to
+// DrainTimeout for those under way and returns nil if all of them were answered.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -98,12 +104,48 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 // stop ends the server in order, or at once when that takes too long.
 func (s *Server) stop() error {
 	s.draining.Store(true)
+	s.part()
 	ctx, cancel := context.WithTimeout(context.Background(), s.drain)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
 		return errors.Join(fmt.Errorf("cut off the requests that took longer than %s to end", s.drain), s.http.Close())
 	}
 	return nil
+}
+
+// part goes on answering until the clients have closed all connections, which each
+// answer asks them for, or the time for it is over. A connection that the server closes
+// by itself may carry a request already: the API server would not send it again, and
+// refuse the pod.
+func (s *Server) part() {
+	over := time.After(s.farewell)
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for s.open.Load() > 0 {
+		select {
+		case <-over:
+			return
+		case <-look.C:
+		}
+	}
+}
+
+func (s *Server) partWhenDraining(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) countConnections(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.open.Add(1)
+	case http.StateClosed:
+		s.open.Add(-1)
+	}
 }
 
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {

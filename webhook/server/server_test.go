@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -124,6 +126,38 @@ func TestPaths(t *testing.T) {
 	}
 }
 
+// A connection that the server closes may carry a request already, which the API server
+// would not send again: so the server leaves it to the client.
+func TestServeLeavesItToClientsToClose(t *testing.T) {
+	r := start(t, map[string]http.Handler{"/hello": http.HandlerFunc(hello)}, slog.New(slog.DiscardHandler),
+		func(s *Server) { s.farewell = time.Minute })
+	if body := r.fetch("/hello"); body != "hello\n" {
+		t.Fatal(body)
+	}
+	r.stop()
+	for !r.draining.Load() {
+		runtime.Gosched()
+	}
+	reused := false
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/hello", strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		t.Fatalf("on a connection from before: %v", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if body, err := io.ReadAll(resp.Body); !reused || !resp.Close || string(body) != "hello\n" || err != nil {
+		t.Errorf("connection reused: %t, to be closed: %t, body %q, %v", reused, resp.Close, body, err)
+	}
+	// Nobody is left to wait for.
+	if err := <-r.ended; err != nil {
+		t.Errorf("Serve ended with %v", err)
+	}
+}
+
 func TestServeStops(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -131,7 +165,8 @@ func TestServeStops(t *testing.T) {
 		<-release
 		hello(w, r)
 	})
-	r := start(t, map[string]http.Handler{"/slow": slow}, slog.New(slog.DiscardHandler))
+	r := start(t, map[string]http.Handler{"/slow": slow}, slog.New(slog.DiscardHandler),
+		func(s *Server) { s.farewell = time.Millisecond })
 	answered := make(chan string, 1)
 	go func() { answered <- r.fetch("/slow") }()
 	<-arrived
@@ -162,7 +197,7 @@ func TestServeCutsOff(t *testing.T) {
 		<-r.Context().Done()
 	})
 	r := start(t, map[string]http.Handler{"/endless": endless}, slog.New(slog.DiscardHandler),
-		func(s *Server) { s.drain = time.Millisecond })
+		func(s *Server) { s.farewell, s.drain = time.Millisecond, time.Millisecond })
 	answered := make(chan string, 1)
 	go func() { answered <- r.fetch("/endless") }()
 	<-arrived

@@ -42,9 +42,8 @@ func (c *Cluster) rollOut(ctx context.Context, contentRef string) error {
 	return c.EndStopping(ctx)
 }
 
-// EndStopping has the webhook's servers that are to stop do so now, and not after the
-// pause that they make for the API server: it would go on asking them over its open
-// connections.
+// EndStopping ends the webhook's servers that are to stop: the API server would go on
+// asking them over its open connections, for as long as they wait for it to close those.
 func (c *Cluster) EndStopping(ctx context.Context) error {
 	config, err := c.Config()
 	if err != nil {
@@ -65,7 +64,7 @@ func (c *Cluster) EndStopping(ctx context.Context) error {
 		for _, container := range pod.Status.ContainerStatuses {
 			_, id, _ := strings.Cut(container.ContainerID, "://")
 			// An error means that it has stopped by itself.
-			_ = c.RunOnNodes(ctx, "ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGTERM", id)
+			_ = c.RunOnNodes(ctx, "ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", id)
 		}
 	}
 	return nil

@@ -118,13 +118,13 @@ func with[T any](object *unstructured.Unstructured, do func(*T) error) error {
 }
 
 // Restart runs the program anew, which may have been built anew: the Service leads
-// to the new process as soon as that serves, and then the old one ends.
+// to the new process as soon as that serves, and then the old one is killed.
 func (i *Installation) Restart(ctx context.Context) error {
 	old := i.process
 	if err := i.start(ctx); err != nil {
 		return err
 	}
-	_ = old.Stop() // how it ended does not matter any more: it may have crashed long ago
+	old.kill() // or the API server would go on asking it, over its open connections
 	return nil
 }
 

@@ -86,8 +86,13 @@ func (p *Process) Stop() error {
 	case <-p.done:
 		return p.err
 	case <-time.After(stopLimit):
-		_ = p.cmd.Process.Kill()
-		<-p.done
+		p.kill()
 		return fmt.Errorf("%s did not stop within %s and was killed", filepath.Base(p.cmd.Path), stopLimit)
 	}
+}
+
+// kill ends the program at once, if it has not ended.
+func (p *Process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
 }

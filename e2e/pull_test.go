@@ -32,8 +32,7 @@ const (
 // Most make an image of their own: its bytes were nowhere but in the mirror, so
 // whatever says them came out of it.
 var _ = Describe("pull", Label(devCluster), func() {
-	// Serial, because pods of other specs have the node ask for the same tag.
-	It("gives kubectl run --image=nginx:1.25 the image in the mirror", Serial, func(ctx SpecContext) {
+	It("gives kubectl run --image=nginx:1.25 the image in the mirror", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		const asking = "/v2/library/nginx/manifests/1.25?ns=" + dockerMirror
 		asked := len(requests(ctx, mirror.Name, asking))
@@ -46,6 +45,8 @@ var _ = Describe("pull", Label(devCluster), func() {
 		Expect(field(ctx, namespace, "pod/nginx", ".status.containerStatuses[0].imageID")).To(Equal(dockerMirror + "/library/nginx@" + digest))
 		Expect(page(ctx, namespace, "nginx:80", "")).To(Equal("This is library/nginx:1.25, a sample image that came out of the mirror.\n"))
 		Expect(len(requests(ctx, mirror.Name, asking))).To(BeNumerically(">", asked), "the node asked the mirror")
+		Expect(succeed(ctx, "get", "events", "--field-selector=involvedObject.name=nginx,reason=Pulled", "-n", namespace, "-o", "jsonpath={.items[*].message}")).
+			To(HavePrefix(`Successfully pulled image "`+dockerMirror+`/library/nginx:1.25"`), "and did so for this pod")
 	})
 
 	DescribeTable("serves a container whose image is written", servesWritten,

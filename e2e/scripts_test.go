@@ -15,8 +15,8 @@ import (
 // What the scripts show when all is well, `make demo` shows. These are the clusters
 // that they must not touch.
 var _ = Describe("scripts", Label(devCluster), func() {
-	// Serial, because the cluster has a node that there is not meanwhile.
-	It("refuse a cluster with a node that is none of kind's, unless told otherwise", Serial, func(ctx SpecContext) {
+	// No pod of another spec comes to the node: it is not ready.
+	It("refuse a cluster with a node that is none of kind's, unless told otherwise", func(ctx SpecContext) {
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: elsewhere}, Spec: corev1.NodeSpec{ProviderID: "aws:///eu-west-1/i-0"}}
 		Expect(client.Resources().Create(ctx, node)).To(Succeed())
 		DeferCleanup(func(ctx SpecContext) { Expect(client.Resources().Delete(ctx, node)).To(Succeed()) })

@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -151,20 +152,19 @@ func (o Options) withDefaults() (Options, error) {
 // architectures are those that Kubernetes has nodes of.
 var architectures = []string{"amd64", "arm", "arm64", "ppc64le", "riscv64", "s390x"}
 
-// compile builds one program after the other: the second finds what it shares
-// with the first, and a person sees which one takes the time.
+// compile builds all programs at once: one is linked while the next is compiled.
 func (o Options) compile(ctx context.Context, dir string, report *progress.Reporter) error {
+	var packages []string
+	outputs := map[string]string{}
 	for _, p := range o.programs() {
-		err := report.Step("compile "+p.path+" for linux/"+o.Arch, func(step *progress.Step) error {
-			return gobuild.Build(ctx, gobuild.Program{
-				Dir: o.Root, Package: p.pkg, Output: p.compiled(dir), Arch: o.Arch, Flags: o.flags(),
-			}, step)
-		})
-		if err != nil {
-			return fmt.Errorf("%s: %w", p.pkg, err)
+		if outputs[p.pkg] == "" {
+			packages = append(packages, p.pkg)
 		}
+		outputs[p.pkg] = p.fileName()
 	}
-	return nil
+	return report.Step("compile for linux/"+o.Arch, func(step *progress.Step) error {
+		return gobuild.BuildAll(ctx, gobuild.Program{Dir: o.Root, Output: dir, Arch: o.Arch, Flags: o.flags()}, packages, outputs, step)
+	})
 }
 
 // flags of the compiler; nil: those that it takes by itself.
@@ -175,8 +175,8 @@ func (o Options) flags() []string {
 	return gobuild.Versioned(o.Version)
 }
 
-// compiled is where the program is put before it goes into the layer.
-func (p program) compiled(dir string) string { return filepath.Join(dir, filepath.Base(p.path)) }
+// fileName is that of the compiled program, before it goes into the layer.
+func (p program) fileName() string { return path.Base(p.pkg) }
 
 func (o Options) write(dir string) (Image, error) {
 	image, err := o.image(dir).Build(filepath.Join(dir, "layer.tar"))
@@ -213,7 +213,7 @@ func (o Options) image(dir string) scratch.Image {
 		image.Labels["org.opencontainers.image.version"] = o.Version
 	}
 	for _, p := range o.programs() {
-		image.Files = append(image.Files, scratch.File{Path: p.path, Source: p.compiled(dir)})
+		image.Files = append(image.Files, scratch.File{Path: p.path, Source: filepath.Join(dir, p.fileName())})
 	}
 	return image
 }

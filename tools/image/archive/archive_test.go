@@ -222,11 +222,11 @@ func TestBuildKeepsTheCompilersWords(t *testing.T) {
 	output := filepath.Join(t.TempDir(), "a.tar")
 	root := module(t, map[string]string{"webhook/main.go": "package main\n\nfunc main() { undefinedThing() }\n"})
 	_, err := Build(t.Context(), Options{Root: root, Arch: "amd64", Output: output}, progress.New(io.Discard))
-	if err == nil || !strings.HasPrefix(err.Error(), "compile for linux/amd64: ./webhook: go build") {
+	if err == nil || !strings.HasPrefix(err.Error(), "compile for linux/amd64: go build") {
 		t.Errorf("got %v", err)
 	}
 	var failed *command.Error
-	if !errors.As(err, &failed) || !strings.Contains(failed.Output, "undefined: undefinedThing") {
+	if !errors.As(err, &failed) || !strings.Contains(failed.Output, "webhook/main.go:3:15: undefined: undefinedThing") {
 		t.Errorf("the compiler's output is lost: %v", err)
 	}
 	if _, err := os.Stat(output); err == nil {

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/e2e-framework/klient/k8s/resources"
 
 	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
-	"github.com/image-webhook/image-webhook/tools/e2e/summary"
+	"github.com/image-webhook/image-webhook/tools/e2e/answers"
 )
 
 // takesLong is the priority of what is begun first, so that nothing waits for it at
@@ -90,15 +90,19 @@ var _ = Describe("installation", Label(devCluster), Ordered, ContinueOnFailure, 
 
 	It("replaces its servers while they are asked, and answers all the time", func(ctx SpecContext) {
 		succeed(ctx, "rollout", "restart", "deployment/webhook", "-n", own)
-		asked, replaced := 0, inBackground(func() {
-			succeed(ctx, "rollout", "status", "deployment/webhook", "-n", own, "--timeout=90s")
-		})
-		for ; !closed(replaced); asked++ {
+		rolledOut := make(chan said, 1)
+		go func() {
+			defer GinkgoRecover()
+			rolledOut <- execKubectl(ctx, "", "rollout", "status", "deployment/webhook", "-n", own, "--timeout=90s")
+		}()
+		asked := 0
+		for ; len(rolledOut) == 0; asked++ {
 			pod := newPod(shared.Namespace, "nginx:1.25")
 			Expect(dryRun(ctx, pod)).To(Succeed())
 			Expect(pod.Spec.Containers[0].Image).To(Equal("docker.mirror.example/library/nginx:1.25"))
 			Expect(dryRun(ctx, newPod(shared.Namespace, "nginx:latest"))).To(MatchError(ContainSubstring("whose tag \"latest\" is not allowed")))
 		}
+		Expect((<-rolledOut).Exit).To(BeZero())
 		Expect(asked).To(BeNumerically(">", 10), "meanwhile")
 	})
 })
@@ -145,26 +149,6 @@ func servers(ctx context.Context) []corev1.Pod {
 	var pods corev1.PodList
 	Expect(client.Resources(own).List(ctx, &pods, resources.WithLabelSelector("app.kubernetes.io/component=webhook"))).To(Succeed())
 	return pods.Items
-}
-
-// inBackground closes the channel when do has ended.
-func inBackground(do func()) <-chan struct{} {
-	ended := make(chan struct{})
-	go func() {
-		defer GinkgoRecover()
-		defer close(ended)
-		do()
-	}()
-	return ended
-}
-
-func closed(ended <-chan struct{}) bool {
-	select {
-	case <-ended:
-		return true
-	default:
-		return false
-	}
 }
 
 // registered is what the API server knows of a webhook.
@@ -246,7 +230,7 @@ func applyAndWait(ctx context.Context, file, job string) {
 	content, err := os.ReadFile(manifest(file))
 	Expect(err).NotTo(HaveOccurred())
 	image := get(ctx, &appsv1.Deployment{}, "webhook").Spec.Template.Spec.Containers[0].Image
-	applied := kubectlWith(ctx, devcluster.ForDeployment(file, string(content), image, summary.Flags...), "apply", "-f", "-")
+	applied := kubectlWith(ctx, devcluster.ForDeployment(file, string(content), image, answers.Flags...), "apply", "-f", "-")
 	Expect(applied.Exit).To(BeZero(), applied.Stderr)
 	switch {
 	case job != "":

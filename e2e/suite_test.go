@@ -13,7 +13,8 @@
 //	E2E_DEBUG       what a failed spec has made is kept
 //
 // Specs run in parallel and in random order, each in namespaces of its own. Those that
-// change what others rely on are Serial.
+// change what they share with each other are Ordered; one that nobody can run beside is
+// Serial.
 package e2e
 
 import (

@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
-	"github.com/image-webhook/image-webhook/tools/e2e/summary"
+	"github.com/image-webhook/image-webhook/tools/e2e/answers"
 	"github.com/image-webhook/image-webhook/tools/image/archive"
 	"github.com/image-webhook/image-webhook/tools/mirror"
 	"github.com/image-webhook/image-webhook/tools/progress"
@@ -25,16 +25,20 @@ import (
 
 // target is the cluster that the specs run on.
 type target struct {
-	Kubeconfig string
-	Kubectl    string
-	Cluster    string // the name of our own kind cluster; empty: it is another one
-	created    bool   // by this run
+	kubeconfig string
+	kubectl    string
 	client     kubernetes.Interface
+	ours       *devcluster.Cluster // nil: it is another one
+	created    bool                // by this run
 }
 
 // env is how the suite is told.
 func (t target) env() []string {
-	return []string{"E2E_KUBECONFIG=" + t.Kubeconfig, "E2E_KUBECTL=" + t.Kubectl, "E2E_CLUSTER=" + t.Cluster}
+	env := []string{"E2E_KUBECONFIG=" + t.kubeconfig, "E2E_KUBECTL=" + t.kubectl, "E2E_CLUSTER="}
+	if t.ours != nil {
+		env[2] += t.ours.Name
+	}
+	return env
 }
 
 // preparation is what is left to do once it is clear that there is, or can be, a
@@ -55,22 +59,19 @@ func (r *run) find(ctx context.Context) (preparation, error) {
 
 // ours brings up our own cluster, with the mirror and the webhook of the checkout.
 func (r *run) ours(ctx context.Context, c *devcluster.Cluster) (t target, err error) {
-	t = target{Kubeconfig: c.Kubeconfig(), Kubectl: c.KubectlPath(), Cluster: r.name}
+	t = target{kubeconfig: c.Kubeconfig(), kubectl: c.KubectlPath(), ours: c}
 	if err := r.phases.Time("cluster", func() (err error) { t.created, err = c.Up(ctx); return err }); err != nil {
 		return t, err
 	}
-	mirrored := r.report.Background("start the mirror", func(step *progress.Step) error { return installMirror(ctx, r.name, step) })
+	mirrored, stop := r.beside(ctx, "start the mirror", r.installMirror)
 	if err := r.install(ctx, c); err != nil {
+		stop()
 		return t, err
 	}
 	if err := r.phases.Time("mirror", mirrored); err != nil {
 		return t, err
 	}
-	config, err := c.Config()
-	if err != nil {
-		return t, err
-	}
-	t.client, err = kubernetes.NewForConfig(config)
+	t.client, err = c.Client()
 	return t, err
 }
 
@@ -83,7 +84,7 @@ func (r *run) install(ctx context.Context, c *devcluster.Cluster) error {
 	}{
 		{"build", func() (err error) { image, err = c.BuildImage(ctx, archive.Options{}); return err }},
 		{"load", func() error { return c.LoadArchive(ctx, image.Path) }},
-		{"install", func() error { return c.Install(ctx, image.ContentRef, summary.Flags...) }},
+		{"install", func() error { return c.Install(ctx, image.ContentRef, answers.Flags...) }},
 	} {
 		if err := r.phases.Time(phase.name, phase.do); err != nil {
 			return err
@@ -93,9 +94,9 @@ func (r *run) install(ctx context.Context, c *devcluster.Cluster) error {
 }
 
 // installMirror works beside all else, so what it says is the detail of a step.
-func installMirror(ctx context.Context, name string, step *progress.Step) error {
+func (r *run) installMirror(ctx context.Context, step *progress.Step) error {
 	quiet := progress.New(step)
-	c, err := devcluster.Open(ctx, name, quiet)
+	c, err := devcluster.Open(ctx, r.name, quiet)
 	if err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func installMirror(ctx context.Context, name string, step *progress.Step) error 
 func (r *run) another(ctx context.Context) (preparation, error) {
 	kubeconfig, err := filepath.Abs(r.kubeconfig)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find the kubeconfig %s: %w", r.kubeconfig, err)
 	}
 	kubectl, err := exec.LookPath("kubectl")
 	if err != nil {
@@ -122,13 +123,13 @@ func (r *run) another(ctx context.Context) (preparation, error) {
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("use the kubeconfig %s: %w", kubeconfig, err)
 	}
 	if err := r.meant(ctx, config.Host, client); err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context) (target, error) {
-		return target{Kubeconfig: kubeconfig, Kubectl: kubectl, client: client}, r.answers(ctx, config)
+		return target{kubeconfig: kubeconfig, kubectl: kubectl, client: client}, r.answers(ctx, config)
 	}, nil
 }
 
@@ -136,7 +137,7 @@ func (r *run) another(ctx context.Context) (preparation, error) {
 func loadConfig(kubeconfig string) (*rest.Config, error) {
 	loaded, err := clientcmd.LoadFromFile(kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("read the kubeconfig: %w", err)
+		return nil, fmt.Errorf("read the kubeconfig %s: %w", kubeconfig, err)
 	}
 	config, err := clientcmd.NewDefaultClientConfig(*loaded, nil).ClientConfig()
 	if err != nil {

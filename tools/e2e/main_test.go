@@ -17,6 +17,8 @@ import (
 
 	"github.com/image-webhook/image-webhook/tools/cli"
 	"github.com/image-webhook/image-webhook/tools/cli/clitest"
+	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
+	"github.com/image-webhook/image-webhook/tools/e2e/summary"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
@@ -75,7 +77,7 @@ func TestAnotherRefuses(t *testing.T) {
 		want       string // a part of the error
 	}{
 		"no kubectl":       {anyCluster, "/nowhere", "there is no kubectl on the PATH: eval \"$(bin/cluster env)\" brings the one of `make up`"},
-		"no kubeconfig":    {"a b c", programs, "read the kubeconfig: couldn't get version/kind"},
+		"no kubeconfig":    {"a b c", programs, "couldn't get version/kind"},
 		"no context":       {strings.Replace(anyCluster, "current-context: there", "", 1), programs, `use the current context "" of `},
 		"unknown context":  {strings.Replace(anyCluster, "current-context: there", "current-context: here", 1), programs, `use the current context "here" of `},
 		"nobody who hears": {anyCluster, programs, "list the nodes of http://127.0.0.1:9: "},
@@ -123,6 +125,7 @@ func TestMeant(t *testing.T) {
 }
 
 func TestGinkgoArgs(t *testing.T) {
+	ours := target{ours: &devcluster.Cluster{Name: "c"}}
 	for name, tt := range map[string]struct {
 		options options
 		on      target
@@ -131,14 +134,14 @@ func TestGinkgoArgs(t *testing.T) {
 		not     []string
 	}{
 		"the suite on our cluster": {
-			options{procs: 4}, target{Cluster: "image-webhook"}, "",
+			options{procs: 4}, ours, "",
 			[]string{"--procs=4", "--label-filter=!record", "--focus=", "--no-color", "--randomize-all"}, []string{"--fail-fast", "--github-output"},
 		},
-		"some of it":      {options{focus: "a 'b'", labels: "x || y"}, target{Cluster: "c"}, "", []string{"--focus=a 'b'", "--label-filter=!record && (x || y)"}, nil},
+		"some of it":      {options{focus: "a 'b'", labels: "x || y"}, ours, "", []string{"--focus=a 'b'", "--label-filter=!record && (x || y)"}, nil},
 		"another cluster": {options{labels: "x"}, target{}, "", []string{"--label-filter=!record && !dev-cluster && (x)"}, nil},
-		"the recorder":    {options{record: true, labels: "x"}, target{Cluster: "c"}, "", []string{"--label-filter=record"}, nil},
-		"to debug":        {options{debug: true}, target{Cluster: "c"}, "", []string{"--fail-fast"}, nil},
-		"in an action":    {options{}, target{Cluster: "c"}, "true", []string{"--github-output"}, nil},
+		"the recorder":    {options{record: true, labels: "x"}, ours, "", []string{"--label-filter=record"}, nil},
+		"to debug":        {options{debug: true}, ours, "", []string{"--fail-fast"}, nil},
+		"in an action":    {options{}, ours, "true", []string{"--github-output"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("GITHUB_ACTIONS", tt.github)
@@ -155,5 +158,32 @@ func TestGinkgoArgs(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is told to type must not reach another cluster.
+func TestWayIn(t *testing.T) {
+	for name, want := range map[string]string{
+		devcluster.DefaultName: `
+The cluster is left as it is. To look at it:
+
+    eval "$(bin/cluster env)"    # points kubectl at it
+    kubectl get all -n image-webhook
+    bin/cluster down    # when done
+`,
+		"other": `
+The cluster is left as it is. To look at it:
+
+    eval "$(bin/cluster env --name=other)"    # points kubectl at it
+    kubectl get all -n image-webhook
+    bin/cluster down --name=other    # when done
+`,
+	} {
+		var said bytes.Buffer
+		r := &run{options: options{name: name}, report: progress.New(&said)}
+		r.wayIn(summary.Summary{})
+		if diff := cmp.Diff(want, said.String()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }

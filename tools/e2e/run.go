@@ -27,29 +27,40 @@ var errFailed = errors.New("the suite has failed")
 
 // do prepares the cluster, runs the specs and concludes.
 func (r *run) do(ctx context.Context) error {
-	if err := r.clearArtifacts(); err != nil {
-		return err
-	}
 	prepare, err := r.find(ctx)
 	if err != nil {
 		return err
 	}
-	compiling, cancel := context.WithCancel(ctx)
-	defer cancel()
-	compiled := r.report.Background("compile the suite", func(step *progress.Step) error { return r.compile(compiling, step) })
+	if err := r.clearArtifacts(); err != nil {
+		return err
+	}
+	compiled, stopCompiling := r.beside(ctx, "compile the suite", r.compile)
 	on, err := prepare(ctx)
 	if err != nil {
-		cancel()
-		_ = compiled()
+		stopCompiling()
 		return err
 	}
 	if err := r.phases.Time("compile", compiled); err != nil {
 		return fmt.Errorf("compile the suite: %w", err)
 	}
-	stop := r.follow(ctx, on.client)
+	stopFollowing := r.follow(ctx, on.client)
 	failed := r.phases.Time("specs", func() error { return r.specs(ctx, on) })
-	stop()
+	stopFollowing()
 	return r.conclude(ctx, on, failed)
+}
+
+// beside starts do beside the steps that follow: wait is its end, and stop ends it
+// where nobody will want it any more.
+func (r *run) beside(ctx context.Context, name string, do func(context.Context, *progress.Step) error) (wait func() error, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	wait = r.report.Background(name, func(step *progress.Step) error {
+		defer cancel()
+		return do(ctx, step)
+	})
+	return wait, func() {
+		cancel()
+		_ = wait()
+	}
 }
 
 // artifacts is where a run leaves what it found out.

@@ -23,7 +23,7 @@ const (
 // specs runs Ginkgo until it has ended by itself. An interrupt is handed on to it: it
 // has the specs clean up first, and goes at once when it is interrupted again.
 func (r *run) specs(ctx context.Context, on target) error {
-	cmd := exec.Command(ginkgo, r.ginkgoArgs(on)...) //nolint:noctx // see above
+	cmd := exec.Command(ginkgo, r.ginkgoArgs(on)...)
 	cmd.Dir = r.root
 	cmd.Env = append(os.Environ(), append(on.env(), r.env()...)...)
 	cmd.Stdout, cmd.Stderr = r.stdout, os.Stderr
@@ -54,7 +54,10 @@ func verdict(err error) error {
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.Exited() {
 		return errFailed
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("run Ginkgo: %w", err)
+	}
+	return nil
 }
 
 // ginkgoArgs are Ginkgo's arguments.
@@ -82,7 +85,7 @@ func (r *run) labelFilter(on target) string {
 		return "record"
 	}
 	filters := []string{"!record"}
-	if on.Cluster == "" {
+	if on.ours == nil {
 		filters = append(filters, "!dev-cluster")
 	}
 	if r.labels != "" {

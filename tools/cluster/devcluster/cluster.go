@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/kind/pkg/cluster"
@@ -150,6 +151,15 @@ func (c *Cluster) Config() (*rest.Config, error) {
 		return nil, fmt.Errorf("read the kubeconfig of cluster %s: %w", c.Name, err)
 	}
 	return config, nil
+}
+
+// Client speaks with the cluster's API server.
+func (c *Cluster) Client() (kubernetes.Interface, error) {
+	config, err := c.Config()
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.NewForConfig(config)
 }
 
 // nodes are the containers that kind runs for the cluster.

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
@@ -45,11 +44,7 @@ func (c *Cluster) rollOut(ctx context.Context, contentRef string) error {
 // EndStopping ends the webhook's servers that are to stop: the API server would go on
 // asking them over its open connections, for as long as they wait for it to close those.
 func (c *Cluster) EndStopping(ctx context.Context) error {
-	config, err := c.Config()
-	if err != nil {
-		return err
-	}
-	client, err := kubernetes.NewForConfig(config)
+	client, err := c.Client()
 	if err != nil {
 		return err
 	}

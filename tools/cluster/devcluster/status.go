@@ -7,7 +7,6 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	admissionclient "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
 )
 
@@ -55,11 +54,7 @@ func (c *Cluster) PrintStatus(ctx context.Context, table io.Writer) (State, erro
 
 // printWebhook leaves out what is not installed.
 func (c *Cluster) printWebhook(ctx context.Context, table io.Writer) error {
-	config, err := c.Config()
-	if err != nil {
-		return err
-	}
-	client, err := kubernetes.NewForConfig(config)
+	client, err := c.Client()
 	if err != nil {
 		return err
 	}

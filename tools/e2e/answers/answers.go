@@ -1,5 +1,5 @@
 // Package answers finds in the log of the webhook what it was asked about and what it
-// answered. The webhook must run with --log-level=debug, or there is nothing to find.
+// answered. The webhook must run with Flags, or there is nothing to find.
 package answers
 
 import (
@@ -14,6 +14,9 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
+
+// Flags are what the webhook gets beside the flags of its manifest.
+var Flags = []string{"--log-level=debug"}
 
 // Answer is an AdmissionReview as the webhook got it, and the one that it answered with.
 type Answer struct {

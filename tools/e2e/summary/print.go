@@ -48,7 +48,7 @@ func (s Summary) WriteMarkdown(w io.Writer) error {
 	s.eachPhase(func(name, took string) { page.line("| %s | %s |", name, took) })
 	page.line("\n| spec | | time |\n| --- | --- | ---: |")
 	for _, each := range s.specs() {
-		page.line("| %s | %s | %s |", cell(each.name), each.state, progress.Elapsed(each.took))
+		page.line("| %s | %s | %s |", cell(each.name), each.State, progress.Elapsed(each.RunTime))
 	}
 	return page.err
 }
@@ -67,7 +67,7 @@ func (p *page) line(format string, args ...any) {
 
 func (p *page) failure(failed spec) {
 	p.line("\n## ✗ %s", cell(failed.name))
-	p.line("\n%s, after %s\n\n%s", failed.at, progress.Elapsed(failed.took), block(failed.reason))
+	p.line("\n%s, after %s\n\n%s", failed.at, progress.Elapsed(failed.RunTime), block(failed.reason))
 	for _, text := range failed.noted(Diagnosis) {
 		p.line("\n<details><summary>What the cluster said</summary>\n\n%s\n\n</details>", block(text))
 	}

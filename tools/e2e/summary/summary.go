@@ -27,10 +27,6 @@ const (
 	Kept = "kept namespace"
 )
 
-// Flags are what the webhook of our own cluster gets beside the flags of the manifest,
-// so that its log has what a failed spec was answered.
-var Flags = []string{"--log-level=debug"}
-
 // ServerLogs is the folder, below the folder artifacts, with the logs of the webhook's
 // servers: one file for each, also of those that are gone.
 const ServerLogs = "webhook"
@@ -85,8 +81,6 @@ func Read(path string) (Summary, error) {
 type spec struct {
 	name   string
 	at     string // its file and line, from the root of the checkout
-	state  types.SpecState
-	took   time.Duration
 	reason string // why it failed
 	types.SpecReport
 }
@@ -102,12 +96,12 @@ func (s Summary) specs() []spec {
 		}
 		specs = append(specs, each)
 	}
-	slices.SortStableFunc(specs, func(a, b spec) int { return cmp.Compare(b.took, a.took) })
+	slices.SortStableFunc(specs, func(a, b spec) int { return cmp.Compare(b.RunTime, a.RunTime) })
 	return specs
 }
 
 func newSpec(report types.SpecReport) spec {
-	s := spec{name: report.FullText(), state: report.State, took: report.RunTime, SpecReport: report}
+	s := spec{name: report.FullText(), SpecReport: report}
 	if s.name == "" {
 		s.name = report.LeafNodeType.String()
 	}
@@ -122,7 +116,7 @@ func newSpec(report types.SpecReport) spec {
 	return s
 }
 
-func (s spec) failed() bool { return s.state.Is(types.SpecStateFailureStates) }
+func (s spec) failed() bool { return s.State.Is(types.SpecStateFailureStates) }
 
 // noted are the values of the suite's notes of one kind.
 func (s spec) noted(kind string) (values []string) {
@@ -170,7 +164,7 @@ func (s Summary) count() string {
 		switch {
 		case each.failed():
 			failed++
-		case each.state == types.SpecStatePassed:
+		case each.State == types.SpecStatePassed:
 			passed++
 		}
 	}

@@ -22,12 +22,12 @@ func (r *run) conclude(ctx context.Context, on target, failed error) error {
 		s.Print(r.stdout)
 	}
 	if on.ours != nil {
-		err = r.leave(ctx, s, on, failed)
+		failed = errors.Join(failed, r.leave(ctx, s, on, failed))
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return errors.Join(failed, err)
+	return failed
 }
 
 // leave deletes our own cluster if nobody wants it, or says how to get at it.

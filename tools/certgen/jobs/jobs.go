@@ -41,7 +41,7 @@ func (w Worker) Do(ctx context.Context, command verb.Command) error {
 	case verb.Create:
 		return create(ctx, api.secrets, c, time.Now, w.Stdout)
 	case verb.Patch:
-		return patch(ctx, api, c, newProver(c.Timeout, w.Dial, w.Stderr), w.Stdout)
+		return patch(ctx, api, c, newSettler(w.Stderr), newProver(c.Timeout, w.Dial, w.Stderr), w.Stdout)
 	}
 	return nil // help was asked for and given
 }

@@ -19,11 +19,14 @@ import (
 //
 //  1. Ignore, where it was asked for. It needs nothing, not even the Secret:
 //     it is the way out for a cluster that a dead webhook holds.
-//  2. The CA, on every webhook.
+//  2. The CA, on every webhook, once it is the one that create leaves in the Secret.
 //  3. Fail, where it was asked for, once the server has answered under that CA.
-func patch(ctx context.Context, api cluster, p verb.Patch, prove *prover, out io.Writer) error {
+func patch(ctx context.Context, api cluster, p verb.Patch, s settler, prove *prover, out io.Writer) error {
 	sides := selectedSides(api, p)
 	if err := apply(ctx, sides, admissionregistrationv1.Ignore, nil, nil, out); err != nil {
+		return err
+	}
+	if err := s.settle(ctx, api.secrets, p.Namespace, p.SecretName); err != nil {
 		return err
 	}
 	ca, err := readCA(ctx, api.secrets, p.Namespace, p.SecretName)

@@ -122,7 +122,7 @@ func TestPatch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := newFakeAPI(t, append(test.secret, validatingConfig(test.policy), mutatingConfig(test.policy))...)
-			err := patch(t.Context(), api.cluster, test.patch, test.prover, io.Discard)
+			err := patch(t.Context(), api.cluster, test.patch, hasty, test.prover, io.Discard)
 			if test.wantErr == "" && err != nil {
 				t.Fatal(err)
 			}
@@ -141,11 +141,11 @@ func TestPatchAgainWritesNothing(t *testing.T) {
 	api := newFakeAPI(t, secret(data(fresh)), validatingConfig("Ignore"), mutatingConfig("Ignore"))
 	prove := serve(t, fresh, ready)
 	var first, second strings.Builder
-	if err := patch(t.Context(), api.cluster, asking("Fail", ""), prove, &first); err != nil {
+	if err := patch(t.Context(), api.cluster, asking("Fail", ""), hasty, prove, &first); err != nil {
 		t.Fatal(err)
 	}
 	before := api.writes()
-	if err := patch(t.Context(), api.cluster, asking("Fail", ""), prove, &second); err != nil {
+	if err := patch(t.Context(), api.cluster, asking("Fail", ""), hasty, prove, &second); err != nil {
 		t.Fatal(err)
 	}
 	if api.writes() != before {
@@ -173,7 +173,7 @@ func TestPatchLosesARace(t *testing.T) {
 	api.once("patch", resource.Resource, func() error {
 		return errors.Join(api.objects.Update(resource, theirs, ""), apierrors.NewConflict(resource.GroupResource(), "hooks", nil))
 	})
-	if err := patch(t.Context(), api.cluster, patchBoth, nil, io.Discard); err != nil {
+	if err := patch(t.Context(), api.cluster, patchBoth, hasty, nil, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	m, err := mutatingStore(api.webhooks).get(t.Context(), "hooks")
@@ -187,6 +187,54 @@ func TestPatchLosesARace(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"8", "9"}, versions(t, api, resource.Resource)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// hasty looks once, and goes on.
+var hasty = settler{interval: time.Millisecond, progress: io.Discard}
+
+// Both Jobs run at once, and the one of patch is the faster: it must not hand over what
+// the other one is about to replace.
+func TestPatchWaitsForARenewal(t *testing.T) {
+	due, fresh := mustIssue(t, hosts, time.Now().Add(renewBefore-leafLifetime)), mustIssue(t, hosts, time.Now())
+	for name, test := range map[string]struct {
+		before  []runtime.Object // the Secret, until patch has looked once
+		limit   time.Duration
+		inVain  bool
+		want    state  // whether the fresh CA is handed over
+		waiting string // what is said
+	}{
+		"a certificate that is renewed": {
+			before: []runtime.Object{secret(data(due))}, limit: time.Minute,
+			want: state{true, true, "Ignore", "Ignore"}, waiting: "Secret ns/tls: the certificate expires soon, on ",
+		},
+		"a Secret that is made": {
+			limit: time.Minute,
+			want:  state{true, true, "Ignore", "Ignore"}, waiting: `Secret ns/tls: secrets "tls" not found: waiting up to 1m0s for certgen create, which may be at it` + "\n",
+		},
+		"a certificate that nobody renews": {
+			before: []runtime.Object{secret(data(due))}, limit: 20 * time.Millisecond, inVain: true,
+			want: state{false, false, "Ignore", "Ignore"}, waiting: "Secret ns/tls: the certificate expires soon, on ",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			api := newFakeAPI(t, append(test.before, validatingConfig("Ignore"), mutatingConfig("Ignore"))...)
+			looks := 0
+			api.PrependReactor("get", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) {
+				looks++
+				return looks > 1 && !test.inVain, secret(data(fresh)), nil
+			})
+			var said strings.Builder
+			if err := patch(t.Context(), api.cluster, patchBoth, settler{test.limit, time.Millisecond, &said}, nil, io.Discard); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, api.state(t, fresh.ca)); diff != "" {
+				t.Error(diff)
+			}
+			if !strings.HasPrefix(said.String(), test.waiting) || strings.Count(said.String(), "\n") != 1 {
+				t.Errorf("it says %q", said.String())
+			}
+		})
 	}
 }
 
@@ -204,7 +252,7 @@ func versions(t *testing.T, api fakeAPI, resource string) (named []string) {
 
 func TestPatchNamesTheMissingConfiguration(t *testing.T) {
 	api := newFakeAPI(t, secret(data(mustIssue(t, hosts, noon))))
-	err := patch(t.Context(), api.cluster, patchBoth, nil, io.Discard)
+	err := patch(t.Context(), api.cluster, patchBoth, hasty, nil, io.Discard)
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -222,7 +270,7 @@ func TestPatchCallsWhatItDeclares(t *testing.T) {
 	other.Validating.Selected = false
 	for _, p := range []verb.Patch{one, other, asking("Fail", "Ignore")} {
 		api := newFakeAPI(t, secret(data(fresh)), validatingConfig("Ignore"), mutatingConfig("Ignore"))
-		if err := patch(t.Context(), api.cluster, p, serve(t, fresh, ready), io.Discard); err != nil {
+		if err := patch(t.Context(), api.cluster, p, hasty, serve(t, fresh, ready), io.Discard); err != nil {
 			t.Fatal(err)
 		}
 		sameCalls(t, p.Calls(), api.recorded())

@@ -10,9 +10,10 @@ SHELL := /bin/sh
 #   PULL_THROUGH=1         the mirror fetches from docker.io and registry.k8s.io what it lacks
 #   KEEP=1                 make e2e keeps a cluster that it created
 #   FOCUS=REGEXP           make e2e runs only the specs whose text matches
-#   LABELS=FILTER          make e2e runs only the specs whose labels fit, as '!dev-cluster'
+#   LABELS=FILTER          make e2e runs only the specs whose labels fit, such as '!dev-cluster'
 #   PROCS=4                how many specs make e2e runs at the same time
 #   KUBECONFIG=FILE        make e2e KUBECONFIG=FILE takes that cluster, and the webhook there
+#   ANY_CLUSTER=1          that, and scripts/*.sh, take a cluster that is not made by kind
 #   DEBIAN_MIRROR=URL      where the node image's Debian packages come from
 #   FUZZTIME=30s           how long make fuzz runs each target
 #   TILT=--sync            make tilt replaces the webhook in its running containers
@@ -32,7 +33,7 @@ E2E = bin/e2e --procs=$(or $(PROCS),4) --focus="$$FOCUS" --label-filter="$$LABEL
 ##@ See it work
 
 .PHONY: demo
-demo: tools ## From nothing to a page out of a mirror, by the scripts for doing it by hand
+demo: tools ## From nothing to a pod out of a mirror, by the scripts for doing it by hand
 	@engine=$$($(CLUSTER) engine); case $$? in \
 		0) $(MAKE) --no-print-directory demo-cluster ENGINE=$$engine ;; \
 		3) $(MAKE) --no-print-directory demo-controlplane ;; \

@@ -16,8 +16,11 @@ func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Say which version this is, and what it was built with",
-		Example: `  # As it is in a cluster
-  image-webhook version`,
+		Example: `  # Of this program
+  image-webhook version
+
+  # Of the one in a cluster
+  kubectl exec -n image-webhook deployment/webhook -- /image-webhook version`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return printVersion(c.OutOrStdout())

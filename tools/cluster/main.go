@@ -68,7 +68,7 @@ const examples = `  # A cluster with this checkout in it, and kubectl pointed at
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	name := devcluster.DefaultName
 	report := progress.New(stderr)
-	root := cli.NewRoot(cli.Text{Use: "cluster", Short: "A real kind cluster with the webhook in it", Example: examples}, stdout, stderr)
+	root := cli.NewRoot(cli.Text{Use: "cluster", Short: "A real kind cluster with the webhook in it; K8S=1.36 chooses its version of Kubernetes", Example: examples}, stdout, stderr)
 	root.PersistentFlags().StringVar(&name, "name", name, "name of the cluster")
 	verb := func(use, short, example string, do action) *cobra.Command {
 		return cli.AddVerb(root, cli.Text{Use: use, Short: short, Example: example}, func(c *cobra.Command) error {
@@ -114,7 +114,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	})
 	verb("down", "Delete the cluster", `  # With all that is in it
   bin/cluster down`, func(ctx context.Context, c *devcluster.Cluster) error { return c.Down(ctx) })
-	cli.AddVerb(root, cli.Text{Use: "engine", Short: "Print which container engine is used, and install one if there is none", Example: `  # Whether podman can be used
+	cli.AddVerb(root, cli.Text{Use: "engine", Short: "Print which container engine is used, and install one if there is none", Example: `  # Use podman, and install it if it is missing
   ENGINE=podman bin/cluster engine`}, func(c *cobra.Command) error {
 		found, err := engine.Ensure(c.Context(), report)
 		if err != nil {

@@ -59,8 +59,9 @@ var help = cli.Text{
   # Stop at the first failure, and keep what it left
   bin/e2e --debug
 
-  # On another cluster, where the webhook is installed
-  bin/e2e --kubeconfig=staging.kubeconfig`,
+  # On another cluster, where the webhook is installed; ANY_CLUSTER=1 for one that is
+  # not made by kind
+  ANY_CLUSTER=1 bin/e2e --kubeconfig=staging.kubeconfig`,
 }
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
@@ -80,7 +81,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	f.StringVar(&o.name, "name", devcluster.DefaultName, "name of the kind cluster")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "`file` of another cluster, where the webhook is installed")
 	f.StringVar(&o.focus, "focus", "", "run only the specs whose text matches the regular `expression`")
-	f.StringVar(&o.labels, "label-filter", "", "run only the specs whose labels fit Ginkgo's `filter`, as '!dev-cluster'")
+	f.StringVar(&o.labels, "label-filter", "", "run only the specs whose labels fit Ginkgo's `filter`, such as '!dev-cluster'")
 	f.IntVar(&o.procs, "procs", defaultProcs, "`number` of specs that run at the same time")
 	f.BoolVar(&o.keep, "keep", false, "keep a cluster that was created for this run")
 	f.BoolVar(&o.debug, "debug", false, "stop at the first failure, keep all that it left, and say how to look at it")

@@ -50,7 +50,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	}, stdout, stderr, func(c *cobra.Command) error { return build(c.Context(), options, stdout, stderr) })
 	root.Flags().StringVar(&options.Arch, "arch", "", "`architecture` as Go names it: amd64, arm64 (default: this machine's)")
 	root.Flags().StringVar(&options.Output, "output", "", "the archive, a `file` (default: in the user's cache folder)")
-	root.Flags().StringVar(&options.Version, "version", "", "the `version` of a release, as v1.2.3 (default: none)")
+	root.Flags().StringVar(&options.Version, "version", "", "the `version` of a release, such as v1.2.3 (default: none)")
 	return root
 }
 

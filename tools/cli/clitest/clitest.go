@@ -62,13 +62,15 @@ func checkHelp(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Comma
 	}
 }
 
-// arguments returns those of an example's line that calls the program.
+// arguments returns those of an example's line that calls the program: what comes last
+// in it, as a namespace may have the program's name.
 func arguments(t *testing.T, line, call string) ([]string, bool) {
 	t.Helper()
-	_, rest, ok := strings.Cut(line, call)
-	if !ok || strings.HasPrefix(strings.TrimSpace(line), "#") {
+	at := strings.LastIndex(line, call)
+	if at < 0 || strings.HasPrefix(strings.TrimSpace(line), "#") {
 		return nil, false
 	}
+	rest := line[at+len(call):]
 	if end := strings.IndexAny(rest, ")|>;&#\n"); end >= 0 {
 		rest = rest[:end]
 	}

@@ -28,7 +28,7 @@ ON_CLUSTER = environment=$$($(CLUSTER) env) && eval "$$environment" &&
 # Only `make e2e KUBECONFIG=FILE` means another cluster: in the environment, as kubectl
 # reads it, KUBECONFIG may name one that no test must touch.
 E2E = bin/e2e --procs=$(or $(PROCS),4) --focus="$$FOCUS" --label-filter="$$LABELS" $(if $(filter 1,$(KEEP)),--keep) \
-	$(if $(filter line,$(origin KUBECONFIG)),--kubeconfig="$(KUBECONFIG)")
+	$(if $(filter line,$(origin KUBECONFIG)),--kubeconfig="$$KUBECONFIG")
 
 ##@ See it work
 

@@ -17,6 +17,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/e2e/answers"
 	"github.com/image-webhook/image-webhook/tools/e2e/summary"
 	"github.com/image-webhook/image-webhook/tools/mirror"
+	"github.com/image-webhook/image-webhook/tools/podstate"
 )
 
 // When a spec fails, what the cluster says about it is shown in its report, and all of
@@ -48,9 +49,9 @@ func diagnose(ctx context.Context, spec SpecReport) {
 	folder := folderName(spec.FullText())
 	keep := keeper(filepath.Join("..", "artifacts", folder))
 	served := servedSince(ctx, spec.StartTime)
-	keep.text("webhook.log", strings.Join(served, "\n"))
 	asked := append(slices.Clone(namespacesOfSpec), shared.Namespace)
-	given := answers.In(served, asked)
+	given, log := answers.In(served, asked), answers.About(served, asked)
+	keep.text("webhook.log", strings.Join(log, "\n")) // not what others were answered
 	for i, each := range given {
 		keep.text(fmt.Sprintf("review-%02d%s.json", i+1, strings.ReplaceAll(each.Path, "/", "-")), each.JSON())
 	}
@@ -61,7 +62,7 @@ func diagnose(ctx context.Context, spec SpecReport) {
 	}
 	keep.text("kubectl.txt", transcript.String())
 	AddReportEntry("what kubectl said", transcript.String(), ReportEntryVisibilityFailureOrVerbose)
-	AddReportEntry(summary.Diagnosis, essence(ctx, namespaces, given, answers.About(served, asked)), ReportEntryVisibilityFailureOrVerbose)
+	AddReportEntry(summary.Diagnosis, essence(ctx, namespaces, given, log), ReportEntryVisibilityFailureOrVerbose)
 	AddReportEntry(summary.Folder, folder, ReportEntryVisibilityNever)
 }
 
@@ -133,7 +134,7 @@ func explainPods(ctx context.Context, out *strings.Builder, namespace string) {
 		return
 	}
 	for _, pod := range pods.Items {
-		why := notReady(pod)
+		why := podstate.NotReady(pod)
 		if why == "" {
 			continue
 		}
@@ -148,27 +149,6 @@ func explainPods(ctx context.Context, out *strings.Builder, namespace string) {
 	}
 }
 
-// notReady is the reason why a pod is not ready; empty: it is, or has done its work.
-func notReady(pod corev1.Pod) string {
-	if pod.Status.Phase == corev1.PodSucceeded || pod.DeletionTimestamp != nil {
-		return ""
-	}
-	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-		if waiting := status.State.Waiting; waiting != nil && waiting.Reason != "PodInitializing" {
-			return strings.TrimSuffix(fmt.Sprintf("container %s is waiting: %s: %s", status.Name, waiting.Reason, waiting.Message), ": ")
-		}
-		if ended := status.State.Terminated; ended != nil && ended.ExitCode != 0 {
-			return fmt.Sprintf("container %s ended with %d: %s", status.Name, ended.ExitCode, ended.Reason)
-		}
-	}
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodReady && condition.Status != corev1.ConditionTrue {
-			return strings.TrimSuffix(fmt.Sprintf("%s: %s: %s", pod.Status.Phase, condition.Reason, condition.Message), ": ")
-		}
-	}
-	return ""
-}
-
 // servedSince are the lines of all servers' logs since a moment, in the order of time:
 // of those that are there, and of those that the run has followed, which may be gone.
 func servedSince(ctx context.Context, moment time.Time) (lines []string) {
@@ -180,13 +160,18 @@ func servedSince(ctx context.Context, moment time.Time) (lines []string) {
 		logs = append(logs, string(content))
 	}
 	since := "time=" + moment.UTC().Format("2006-01-02T15:04:05.000Z")
+	var last []string // words, as those of a crash, that have no time
 	for line := range strings.Lines(strings.Join(logs, "")) {
-		if line = strings.TrimSuffix(line, "\n"); line >= since { // each begins with its time
+		line = strings.TrimSuffix(line, "\n")
+		switch {
+		case !strings.HasPrefix(line, "time="):
+			last = append(last, line)
+		case line >= since:
 			lines = append(lines, line)
 		}
 	}
 	slices.Sort(lines)
-	return slices.Compact(lines)
+	return append(slices.Compact(lines), last...)
 }
 
 // keeper is a folder of files.

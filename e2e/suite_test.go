@@ -113,6 +113,7 @@ func connect() {
 	config, err := conf.New(target.kubeconfig)
 	Expect(err).NotTo(HaveOccurred())
 	config.WarningHandler = rest.NoWarnings{} // kubectl's specs assert the warnings
+	config.QPS = -1                           // specs wait for conditions, and for nothing else
 	client, err = klient.New(config)
 	Expect(err).NotTo(HaveOccurred())
 }

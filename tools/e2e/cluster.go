@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -64,8 +65,8 @@ func (r *run) ours(ctx context.Context, c *devcluster.Cluster) (t target, err er
 		return t, err
 	}
 	mirrored, stop := r.beside(ctx, "start the mirror", r.installMirror)
+	defer stop()
 	if err := r.install(ctx, c); err != nil {
-		stop()
 		return t, err
 	}
 	if err := r.phases.Time("mirror", mirrored); err != nil {
@@ -155,12 +156,22 @@ func (r *run) meant(ctx context.Context, host string, client kubernetes.Interfac
 	if err != nil {
 		return fmt.Errorf("list the nodes of %s: %w", host, err)
 	}
-	for _, node := range nodes.Items {
-		if !strings.HasPrefix(node.Spec.ProviderID, "kind://") && os.Getenv("ANY_CLUSTER") != "1" {
-			return fmt.Errorf("node %s of the cluster at %s is none of kind's: set ANY_CLUSTER=1 if you mean this cluster", node.Name, host)
-		}
+	if err := onlyKinds(nodes.Items); err != nil && os.Getenv("ANY_CLUSTER") != "1" {
+		return fmt.Errorf("the cluster at %s: %w: set ANY_CLUSTER=1 if you mean this cluster", host, err)
 	}
 	r.report.Note("Using the cluster at %s, and the webhook that is installed there.", host)
+	return nil
+}
+
+func onlyKinds(nodes []corev1.Node) error {
+	for _, node := range nodes {
+		if !strings.HasPrefix(node.Spec.ProviderID, "kind://") {
+			return fmt.Errorf("node %s is none of kind's", node.Name)
+		}
+	}
+	if len(nodes) == 0 {
+		return errors.New("it has no nodes, so it is none of kind's")
+	}
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 // conclude writes the summary, and leaves the cluster as the next person wants to find
 // it. It returns failed, or what is worse.
 func (r *run) conclude(ctx context.Context, on target, failed error) error {
+	_ = os.RemoveAll(r.temporary())
 	s, err := r.summarize()
 	if err != nil {
 		r.report.Note("There is no summary: %v", err) // the suite was killed, or could not begin

@@ -18,8 +18,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"syscall"
+	"regexp"
 
+	"github.com/onsi/ginkgo/v2/types"
 	"github.com/spf13/cobra"
 
 	"github.com/image-webhook/image-webhook/tools/cli"
@@ -29,7 +30,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), handedOn...)
 	defer stop()
 	os.Exit(cli.Run(ctx, newRoot(os.Stdout, os.Stderr), os.Args[1:], os.Stderr))
 }
@@ -99,6 +100,15 @@ func (o options) check(c *cobra.Command) error {
 	}
 	if o.procs < 1 {
 		return cli.Mistake(c, "--procs %d is too few: give 1 or more", o.procs)
+	}
+	if c.Flags().Changed("kubeconfig") && o.kubeconfig == "" {
+		return cli.Mistake(c, "--kubeconfig is empty: name a file, or leave it out for the cluster of `make up`")
+	}
+	if _, err := regexp.Compile(o.focus); err != nil {
+		return cli.Mistake(c, "--focus: %w", err)
+	}
+	if _, err := types.ParseLabelFilter(o.labels); err != nil {
+		return cli.Mistake(c, "--label-filter %q cannot be read: write one such as '!dev-cluster' or '(a || b) && c'", o.labels)
 	}
 	if o.record && o.kubeconfig != "" {
 		return cli.Mistake(c, "--record needs the cluster of `make up`: leave --kubeconfig out")

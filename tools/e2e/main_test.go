@@ -46,6 +46,9 @@ func TestRefuses(t *testing.T) {
 		"argument":             {[]string{"now"}, 2, `unknown command "now" for "e2e" (see ` + "`e2e --help`)"},
 		"no name of a cluster": {[]string{"--name=a b"}, 2, "--name \"a b\" is no name: write at most 40 lower-case letters, digits and dashes (see `e2e --help`)"},
 		"no process":           {[]string{"--procs=0"}, 2, "--procs 0 is too few: give 1 or more (see `e2e --help`)"},
+		"no file":              {[]string{"--kubeconfig="}, 2, "--kubeconfig is empty: name a file, or leave it out for the cluster of `make up` (see `e2e --help`)"},
+		"no expression":        {[]string{"--focus=a(b"}, 2, "--focus: error parsing regexp: missing closing ): `a(b` (see `e2e --help`)"},
+		"no filter":            {[]string{"--label-filter=a && ("}, 2, `--label-filter "a && (" cannot be read: write one such as '!dev-cluster' or '(a || b) && c'` + " (see `e2e --help`)"},
 		"to record elsewhere":  {[]string{"--record", "--kubeconfig=x"}, 2, "--record needs the cluster of `make up`: leave --kubeconfig out (see `e2e --help`)"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +110,8 @@ func TestMeant(t *testing.T) {
 		want  string // the error; empty: it is meant
 	}{
 		"kind's":            {[]runtime.Object{node("a", "kind://podman/x/a")}, "", ""},
-		"a node of another": {[]runtime.Object{node("a", "kind://podman/x/a"), node("b", "aws:///i-0")}, "", "node b of the cluster at HOST is none of kind's: set ANY_CLUSTER=1 if you mean this cluster"},
+		"a node of another": {[]runtime.Object{node("a", "kind://podman/x/a"), node("b", "aws:///i-0")}, "", "the cluster at HOST: node b is none of kind's: set ANY_CLUSTER=1 if you mean this cluster"},
+		"no node":           {nil, "", "the cluster at HOST: it has no nodes, so it is none of kind's: set ANY_CLUSTER=1 if you mean this cluster"},
 		"it is said":        {[]runtime.Object{node("b", "aws:///i-0")}, "1", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

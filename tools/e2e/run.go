@@ -35,31 +35,29 @@ func (r *run) do(ctx context.Context) error {
 		return err
 	}
 	compiled, stopCompiling := r.beside(ctx, "compile the suite", r.compile)
+	defer stopCompiling()
 	on, err := prepare(ctx)
 	if err != nil {
-		stopCompiling()
 		return err
 	}
 	if err := r.phases.Time("compile", compiled); err != nil {
 		return fmt.Errorf("compile the suite: %w", err)
 	}
-	stopFollowing := r.follow(ctx, on.client)
-	failed := r.phases.Time("specs", func() error { return r.specs(ctx, on) })
-	stopFollowing()
-	return r.conclude(ctx, on, failed)
+	return r.conclude(ctx, on, r.phases.Time("specs", func() error { return r.specs(ctx, on) }))
 }
 
 // beside starts do beside the steps that follow: wait is its end, and stop ends it
 // where nobody will want it any more.
 func (r *run) beside(ctx context.Context, name string, do func(context.Context, *progress.Step) error) (wait func() error, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
 	wait = r.report.Background(name, func(step *progress.Step) error {
-		defer cancel()
+		defer close(ended)
 		return do(ctx, step)
 	})
 	return wait, func() {
 		cancel()
-		_ = wait()
+		<-ended
 	}
 }
 
@@ -68,11 +66,15 @@ func (r *run) artifacts(parts ...string) string {
 	return filepath.Join(append([]string{r.root, "artifacts"}, parts...)...)
 }
 
+// temporary is for what the suite needs while it runs; a run that was killed leaves it
+// to the next one.
+func (r *run) temporary() string { return r.artifacts("tmp") }
+
 func (r *run) clearArtifacts() error {
 	if err := os.RemoveAll(r.artifacts()); err != nil {
 		return err
 	}
-	return os.MkdirAll(r.artifacts(), 0o755)
+	return os.MkdirAll(r.temporary(), 0o755)
 }
 
 // compile builds the suite and the Ginkgo that go.mod names.

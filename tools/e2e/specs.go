@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,16 +21,18 @@ const (
 	ginkgo = "bin/ginkgo"
 )
 
+// handedOn are the signals by which a person, or a terminal that is closed, ends a run.
+var handedOn = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+
 // specs runs Ginkgo until it has ended by itself. An interrupt is handed on to it: it
 // has the specs clean up first, and goes at once when it is interrupted again.
 func (r *run) specs(ctx context.Context, on target) error {
-	cmd := exec.Command(ginkgo, r.ginkgoArgs(on)...)
-	cmd.Dir = r.root
-	cmd.Env = append(os.Environ(), append(on.env(), r.env()...)...)
-	cmd.Stdout, cmd.Stderr = r.stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // interrupts come from here alone
+	if on.ours != nil { // in the log of another one there may be secrets of others
+		defer r.follow(ctx, on.client)()
+	}
+	cmd := r.ginkgo(on)
 	interrupts := make(chan os.Signal, 8)
-	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(interrupts, handedOn...)
 	defer signal.Stop(interrupts)
 	if err := ctx.Err(); err != nil {
 		return err
@@ -47,6 +50,17 @@ func (r *run) specs(ctx context.Context, on target) error {
 			return verdict(err)
 		}
 	}
+}
+
+// ginkgo is the command, in a group of processes of its own: interrupts come from specs
+// alone.
+func (r *run) ginkgo(on target) *exec.Cmd {
+	cmd := exec.Command(ginkgo, r.ginkgoArgs(on)...)
+	cmd.Dir = r.root
+	cmd.Env = slices.Concat(os.Environ(), on.env(), []string{"TMPDIR=" + r.temporary()}, r.env())
+	cmd.Stdout, cmd.Stderr = r.stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd
 }
 
 // verdict leaves out how Ginkgo ended where it has told the reason itself.

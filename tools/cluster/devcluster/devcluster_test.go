@@ -68,8 +68,14 @@ func TestManifestsAreKnownByName(t *testing.T) {
 			t.Errorf("install waits after %s, which is not in deploy/", name)
 		}
 	}
-	if got := ForDeployment("04-webhook.yaml", names["04-webhook.yaml"], "example.com/app:v1"); got == names["04-webhook.yaml"] {
-		t.Errorf("04-webhook.yaml does not name %s", archive.StaticRef)
+	for name, content := range names {
+		got := ForDeployment(name, content, "example.com/app:v1", "--log-level=debug")
+		if (got == content) != (name != deployment) {
+			t.Errorf("%s: it is changed: %t", name, got != content)
+		}
+		if name == deployment && (strings.Contains(got, archive.StaticRef) || !strings.Contains(got, "- serve\n            - --log-level=debug\n")) {
+			t.Errorf("%s has another image, or not the flag:\n%s", name, got)
+		}
 	}
 }
 

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/tools/image/archive"
+	"github.com/image-webhook/image-webhook/tools/podstate"
 	"github.com/image-webhook/image-webhook/tools/progress"
 	"github.com/image-webhook/image-webhook/tools/serving"
 )
@@ -101,17 +104,35 @@ func (c *Cluster) apply(ctx context.Context, name, manifest string) error {
 	return nil
 }
 
-// describe shows the state of the installation and what its pods last said. It
-// never hides the failure that it is called for.
+// describe shows how the installation is, and what the pods that are not ready last
+// said. It never hides the failure that it is called for.
 func (c *Cluster) describe(ctx context.Context) {
 	for _, args := range [][]string{
-		{"get", "all", "-o", "wide"},
-		{"get", "events", "--sort-by=.lastTimestamp"},
-		{"logs", "-l", "app.kubernetes.io/name=image-webhook", "--all-containers", "--prefix", "--tail=40", "--ignore-errors"},
+		{"get", "pods,jobs", "-o", "wide"},
+		{"get", "events", "--field-selector=type=Warning", "-o", "custom-columns=LAST:.lastTimestamp,OBJECT:.involvedObject.name,MESSAGE:.message"},
 	} {
-		out, err := c.Kubectl(append(args, "-n", "image-webhook")...).Output(ctx)
-		if err == nil {
-			c.report.Note("$ kubectl %s -n image-webhook\n%s\n", strings.Join(args, " "), out)
+		c.show(ctx, args...)
+	}
+	client, err := c.Client()
+	if err != nil {
+		return
+	}
+	pods, err := client.CoreV1().Pods("image-webhook").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return
+	}
+	for _, pod := range pods.Items {
+		if reason := podstate.NotReady(pod); reason != "" {
+			c.report.Note("Pod %s is not ready: %s", pod.Name, reason)
+			c.show(ctx, "logs", pod.Name, "--all-containers", "--prefix", "--tail=20", "--ignore-errors")
 		}
+	}
+}
+
+// show is best effort.
+func (c *Cluster) show(ctx context.Context, args ...string) {
+	out, err := c.Kubectl(append(args, "-n", "image-webhook")...).Output(ctx)
+	if err == nil {
+		c.report.Note("$ kubectl %s -n image-webhook\n%s\n", strings.Join(args, " "), out)
 	}
 }

@@ -2,6 +2,7 @@ package devcluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -13,9 +14,8 @@ import (
 // Reload builds the image anew and returns when nobody but it answers: what is waited
 // for after each change. The installation stays as it is in all else.
 func (c *Cluster) Reload(ctx context.Context) error {
-	err := c.Kubectl("get", "deployment", "webhook", "-n", "image-webhook").Run(ctx)
-	if err != nil {
-		return fmt.Errorf("look for what to replace: %w: run `make install` first", err)
+	if err := c.running(ctx); err != nil {
+		return err
 	}
 	contentRef, err := c.Load(ctx)
 	if err != nil {
@@ -27,6 +27,22 @@ func (c *Cluster) Reload(ctx context.Context) error {
 		return fmt.Errorf("roll %s out: %w", contentRef, err)
 	}
 	return c.WaitServing(ctx)
+}
+
+// running refuses to replace what is not there.
+func (c *Cluster) running(ctx context.Context) error {
+	client, err := c.Client()
+	if err != nil {
+		return err
+	}
+	deployment, err := client.AppsV1().Deployments("image-webhook").Get(ctx, "webhook", metav1.GetOptions{})
+	if err == nil && *deployment.Spec.Replicas == 0 {
+		err = errors.New("its Deployment has no replicas")
+	}
+	if err != nil {
+		return fmt.Errorf("the webhook does not run in cluster %s: %w: run `make install` first", c.Name, err)
+	}
+	return nil
 }
 
 func (c *Cluster) rollOut(ctx context.Context, contentRef string) error {

@@ -110,11 +110,14 @@ func newSpec(report types.SpecReport) spec {
 		if at := report.FailureLocation(); at.FileName != "" {
 			location = at
 		}
-		s.reason = strings.TrimSpace(report.Failure.Message)
+		s.reason = strings.TrimSpace(colours.ReplaceAllString(report.Failure.Message, ""))
 	}
 	s.at = fmt.Sprintf("e2e/%s:%d", filepath.Base(location.FileName), location.LineNumber)
 	return s
 }
+
+// colours are what Ginkgo writes into some reasons, terminal or not.
+var colours = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 
 func (s spec) failed() bool { return s.State.Is(types.SpecStateFailureStates) }
 
@@ -128,9 +131,12 @@ func (s spec) noted(kind string) (values []string) {
 	return values
 }
 
+// elsewhere is how Ginkgo reports in each process that the set-up failed in the first.
+var elsewhere = regexp.MustCompile(`^\w+ failed on Ginkgo parallel process #1`)
+
 // failures are the specs that failed, in the order in which they did.
 func (s Summary) failures() []spec {
-	failed := slices.DeleteFunc(s.specs(), func(each spec) bool { return !each.failed() })
+	failed := slices.DeleteFunc(s.specs(), func(each spec) bool { return !each.failed() || elsewhere.MatchString(each.reason) })
 	slices.SortFunc(failed, func(a, b spec) int { return a.EndTime.Compare(b.EndTime) })
 	return failed
 }
@@ -156,15 +162,12 @@ func (s Summary) Focus() string {
 
 // count says how the specs ended: "78 of 79 specs passed, 1 failed".
 func (s Summary) count() string {
-	passed, failed, ran := 0, 0, 0
+	passed, ran, failed := 0, 0, len(s.failures())
 	for _, each := range s.specs() {
 		if each.LeafNodeType.Is(types.NodeTypeIt) {
 			ran++
 		}
-		switch {
-		case each.failed():
-			failed++
-		case each.State == types.SpecStatePassed:
+		if each.State == types.SpecStatePassed {
 			passed++
 		}
 	}

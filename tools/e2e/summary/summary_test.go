@@ -105,7 +105,10 @@ func TestPrint(t *testing.T) {
 			SpecReports: types.SpecReports{{
 				LeafNodeType: types.NodeTypeSynchronizedBeforeSuite, State: types.SpecStateInterrupted,
 				LeafNodeLocation: types.CodeLocation{FileName: "suite_test.go", LineNumber: 3},
-				Failure:          types.Failure{Message: "too late"},
+				Failure:          types.Failure{Message: "\x1b[1mtoo late\x1b[0m"},
+			}, {
+				LeafNodeType: types.NodeTypeSynchronizedBeforeSuite, State: types.SpecStateFailed, // in another process
+				Failure: types.Failure{Message: "\x1b[38;5;9mSynchronizedBeforeSuite failed on Ginkgo parallel process #1\x1b[0m\n  more"},
 			}},
 		}, `✗ SynchronizedBeforeSuite (e2e/suite_test.go:3)
     too late

@@ -27,7 +27,7 @@ CONTROLPLANE := bin/controlplane
 ON_CLUSTER = environment=$$($(CLUSTER) env) && eval "$$environment" &&
 # Only `make e2e KUBECONFIG=FILE` means another cluster: in the environment, as kubectl
 # reads it, KUBECONFIG may name one that no test must touch.
-E2E = bin/e2e --procs=$(or $(PROCS),4) --focus="$$FOCUS" --label-filter="$$LABELS" $(if $(filter 1,$(KEEP)),--keep) \
+E2E = bin/e2e $(if $(PROCS),--procs=$(PROCS)) --focus="$$FOCUS" --label-filter="$$LABELS" $(if $(filter 1,$(KEEP)),--keep) \
 	$(if $(filter line,$(origin KUBECONFIG)),--kubeconfig="$$KUBECONFIG")
 
 ##@ See it work
@@ -135,7 +135,7 @@ loop: tools ## Measure how long it takes from a saved file until the new webhook
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME each (30s)
 	@$(STEP) "compile the fuzzer" go build -o bin/ ./tools/fuzz
-	@bin/fuzz --time=$(or $(FUZZTIME),30s)
+	@bin/fuzz $(if $(FUZZTIME),--time=$(FUZZTIME))
 
 .PHONY: record
 record: tools ## Record the golden reviews from the cluster's API server

@@ -53,7 +53,7 @@ var oneSpace = cmp.Transformer("oneSpace", func(c admissionregistrationv1.MatchC
 	return [2]string{c.Name, strings.Join(strings.Fields(c.Expression), " ")}
 })
 
-func TestKustomizationIsTheNumberedFiles(t *testing.T) {
+func TestKustomizedAreTheNumberedFiles(t *testing.T) {
 	if diff := cmp.Diff(typed(load(t)), typed(kustomize(t, ".")), oneSpace); diff != "" {
 		t.Errorf("(-files +kustomization):\n%s", diff)
 	}
@@ -88,7 +88,7 @@ func readmeOverlay(t *testing.T) []object {
 }
 
 // The README's overlay changes the image, the mirrors and the modes, and nothing else.
-func TestOverlayChangesWhatItSays(t *testing.T) {
+func TestKustomizedOverlayChangesWhatItSays(t *testing.T) {
 	want, got := load(t), readmeOverlay(t)
 	for _, o := range want {
 		switch made := o.typed.(type) {

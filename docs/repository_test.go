@@ -174,9 +174,8 @@ func (r *repository) anyFlag(flag string) []string {
 	return []string{"no tool has the flag " + flag}
 }
 
-// hasFlag looks for a flag; package flag shows its own with one dash.
 func hasFlag(help, flag string) bool {
-	return regexp.MustCompile(`(?m)(^|[\s\[,])-?`+regexp.QuoteMeta(strings.TrimPrefix(flag, "-"))+`([\s=,\]]|$)`).MatchString(help) || flag == "--help"
+	return regexp.MustCompile(`(?m)(^|\s)` + regexp.QuoteMeta(flag) + `([\s=]|$)`).MatchString(help)
 }
 
 // help is what a program says of itself and of a verb.

@@ -17,11 +17,19 @@ environment=$(bin/cluster env)
 eval "$environment"
 checkout=$PWD
 copy=$(mktemp -d)
-trap 'rm -rf "$copy"' EXIT
+altered=
+trap 'rm -rf "$copy"; [ -z "$altered" ] || restore' EXIT
 trap 'exit 130' INT TERM
 
 # now: milliseconds.
 now() { echo $(($(date +%s%N) / 1000000)); }
+
+# restore rolls this checkout out again.
+restore() {
+	cd "$checkout"
+	bin/cluster reload
+	altered=
+}
 
 # answered TEXT: whether a pod with a latest image is denied with the text.
 answered() {
@@ -34,6 +42,7 @@ text="it can change under you (asked by $$)"
 cd "$copy"
 started=$(now)
 sed -i "s/it can change under you/$text/" webhook/admission/fault.go
+altered=1
 "$checkout/bin/cluster" reload
 tries=0
 until answered "$text"; do
@@ -47,6 +56,5 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
 	answered "$text" || fail "an old webhook still answers: $said"
 done
 
-cd "$checkout"
-bin/cluster reload
+restore
 printf '\nFrom a saved file until the new webhook answers: %d.%01ds\n' $((took / 1000)) $((took % 1000 / 100))

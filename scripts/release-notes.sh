@@ -12,8 +12,5 @@ cd "$(dirname "$0")/.."
 help_or_go_on "$@"
 [ $# -eq 1 ] || mistake "expected VERSION"
 notes=$(awk -v heading="## [${1#v}]" '/^## |^\[.*\]: / {ours = index($0, heading) == 1; next} ours' CHANGELOG.md)
-[ -n "$notes" ] || {
-	echo "$0: CHANGELOG.md has nothing below a heading \"## [${1#v}]\": say there what is new" >&2
-	exit 1
-}
+[ -n "$notes" ] || fail "CHANGELOG.md has nothing below a heading \"## [${1#v}]\": say there what is new"
 echo "$notes"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes what a release has beside the programs: pushes the image for all
-# architectures, and writes into artifacts/release the manifests that name it, and a
+# architectures, and writes into bin/release the manifests that name it, and a
 # list of what is in it, if there is syft. It prints the image's name with its digest.
 #
 #   scripts/release.sh IMAGE VERSION
@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.."
 help_or_go_on "$@"
 [ $# -eq 2 ] || mistake "expected IMAGE VERSION"
 image=$1 version=$2
-out=artifacts/release
+out=bin/release
 mkdir -p "$out"
 
 for architecture in amd64 arm64; do

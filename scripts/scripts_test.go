@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/image-webhook/image-webhook/tools/cli/clitest"
+	"github.com/image-webhook/image-webhook/tools/terminaltest"
 )
 
 // said is what a script printed, and how it ended.
@@ -214,7 +214,7 @@ func TestMarks(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			shown := clitest.OnTerminal(t, func(terminal *os.File) {
+			shown := terminaltest.Shown(t, func(terminal *os.File) {
 				cmd := exec.CommandContext(t.Context(), "sh", "-c", test.script)
 				cmd.Env = append(os.Environ(), test.env...)
 				cmd.Stdout, cmd.Stderr = terminal, terminal

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
 )
 
 // asProgram has the tests' own binary be the program, which a shell calls to complete.
@@ -68,26 +69,27 @@ func TestCompletionInBash(t *testing.T) {
 	}
 }
 
-// Where files make no sense, the shell is told not to offer them.
+// Where files make no sense, the shell is told not to offer them: for each flag there is
+// a decision.
 func TestCompletionOfValues(t *testing.T) {
 	const files, noFiles = ":0\n", ":4\n"
-	tests := []struct {
-		flag string
-		want string
-	}{
-		{"--tls-cert", files},
-		{"--tls-key", files},
-		{"--client-ca-file", files},
-		{"--image-pull-policy", "Always\n" + noFiles},
-		{"--registry-mirrors", noFiles},
-		{"--disallowed-tags", noFiles},
-		{"--exempt-images", noFiles},
-		{"--server-addr", noFiles},
+	want := map[string]string{
+		"tls-cert":          files,
+		"tls-key":           files,
+		"client-ca-file":    files,
+		"image-pull-policy": "Always\n" + noFiles,
+		"log-level":         "debug\ninfo\nwarn\nerror\n" + noFiles,
+		"registry-mirrors":  noFiles,
+		"disallowed-tags":   noFiles,
+		"exempt-images":     noFiles,
+		"server-addr":       noFiles,
 	}
-	for _, tt := range tests {
-		if diff := cmp.Diff(tt.want, command(t, "__complete", "serve", tt.flag, "").Stdout); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.flag, diff)
-		}
+	got := map[string]string{}
+	newServe().Flags().VisitAll(func(f *pflag.Flag) {
+		got[f.Name] = command(t, "__complete", "serve", "--"+f.Name, "").Stdout
+	})
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -169,8 +169,8 @@ func TestRunVersion(t *testing.T) {
 // The linker sets a variable by its name, and says nothing if there is none.
 func TestVersionIsLinked(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "image-webhook")
-	program := gobuild.Program{Dir: ".", Package: ".", Output: file, Flags: gobuild.Versioned("v1.2.3")}
-	if err := gobuild.Build(t.Context(), program, &progress.Step{}); err != nil {
+	versioned := gobuild.Module{Dir: ".", Flags: gobuild.Versioned("v1.2.3")}
+	if err := gobuild.Build(t.Context(), versioned, gobuild.Program{Package: ".", Output: file}, &progress.Step{}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := exec.CommandContext(t.Context(), file, "version").Output()

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,6 +36,12 @@ type serveOptions struct {
 	disallowedTags []string
 	exemptImages   []string
 }
+
+// levels are the values of --log-level, which log/slog reads; anyLevel is for a sentence.
+var (
+	levels   = []string{"debug", "info", "warn", "error"}
+	anyLevel = strings.Join(levels[:3], ", ") + " or " + levels[3]
+)
 
 const serveExamples = `  # As deploy/04-webhook.yaml does
   image-webhook serve --registry-mirrors=docker.mirror.example,registry.k8s.io:k8s.mirror.example
@@ -66,7 +73,7 @@ func newServe() *cobra.Command {
 	f.StringArrayVar(&o.disallowedTags, "disallowed-tags", []string{"latest"}, "comma-separated `tags` that no image may have, unless a digest pins it; no tag\nmeans latest")
 	f.StringArrayVar(&o.exemptImages, "exempt-images", nil, "comma-separated `patterns` REGISTRY[/PATH] of images that may have any tag")
 	f.StringVar(&o.pullPolicy, "image-pull-policy", "", "`policy` that all images of new pods get: Always, so that nodes ask the registry\neach time a container starts; without it, the policy stays as it is")
-	f.StringVar(&o.logLevel, "log-level", "info", "least `level` of what is logged: debug, info, warn or error; debug logs each review\nand its answer in full, with whatever a pod's environment holds")
+	f.StringVar(&o.logLevel, "log-level", "info", "least `level` of what is logged: "+anyLevel+"; debug logs each review\nand its answer in full, with whatever a pod's environment holds")
 	complete(c)
 	return c
 }
@@ -75,7 +82,7 @@ func newServe() *cobra.Command {
 func complete(c *cobra.Command) {
 	values := map[string][]string{
 		"image-pull-policy": {string(podimages.PullAlways)},
-		"log-level":         {"debug", "info", "warn", "error"},
+		"log-level":         levels,
 	}
 	for _, none := range []string{"server-addr", "registry-mirrors", "disallowed-tags", "exempt-images"} {
 		values[none] = nil
@@ -116,10 +123,9 @@ func (o serveOptions) run(ctx context.Context, stderr io.Writer) error {
 
 // logger writes lines of at least the level to stderr.
 func (o serveOptions) logger(stderr io.Writer) (*slog.Logger, error) {
-	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
-	level, known := levels[o.logLevel]
-	if !known {
-		return nil, fmt.Errorf("--log-level: %q is no level: write debug, info, warn or error", o.logLevel)
+	var level slog.Level
+	if !slices.Contains(levels, o.logLevel) || level.UnmarshalText([]byte(o.logLevel)) != nil {
+		return nil, fmt.Errorf("--log-level: %q is no level: write %s", o.logLevel, anyLevel)
 	}
 	return slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})), nil
 }

@@ -10,7 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"regexp"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -91,6 +94,13 @@ func addCompletion(root *cobra.Command, args []string) {
 			verb.Args, verb.RunE = noArgs, func(c *cobra.Command, _ []string) error { return c.Help() }
 		}
 	}
+}
+
+// Main is the main function of a tool. What is told to end, by Ctrl-C, SIGTERM or one
+// of more signals, is the context of its command.
+func Main(newRoot func(stdout, stderr io.Writer) *cobra.Command, more ...os.Signal) {
+	ctx, _ := signal.NotifyContext(context.Background(), append(more, os.Interrupt, syscall.SIGTERM)...)
+	os.Exit(Run(ctx, newRoot(os.Stdout, os.Stderr), os.Args[1:], os.Stderr))
 }
 
 // Run runs the command line and returns the exit code.

@@ -22,10 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -38,21 +35,13 @@ import (
 	"github.com/image-webhook/image-webhook/tools/shellenv"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { cli.Main(newRoot) }
 
 // errNotReady ends the verbs that need a cluster where there is none that works.
 var errNotReady = errors.New("there is no such cluster that works: run `make up`")
 
 // exitNoEngine tells `make demo` from other failures that it can go on without one.
 const exitNoEngine = 3
-
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	return cli.Run(ctx, newRoot(stdout, stderr), args, stderr)
-}
 
 // action is a verb: what it does to the opened cluster.
 type action func(ctx context.Context, c *devcluster.Cluster) error

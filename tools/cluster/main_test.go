@@ -1,9 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/image-webhook/image-webhook/tools/cli/clitest"
 )
@@ -25,15 +26,9 @@ func TestWhatIsTypedWrongly(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			if exit := run(t.Context(), test.args, &stdout, &stderr); exit != 2 {
-				t.Errorf("exit code %d, want 2", exit)
-			}
-			if got := stderr.String(); !strings.HasPrefix(got, test.want) || strings.Count(got, "\n") != 1 {
-				t.Errorf("stderr is %q, want one line that begins with %q", got, test.want)
-			}
-			if stdout.Len() > 0 {
-				t.Errorf("stdout is %q", stdout.String())
+			got := clitest.Run(t, newRoot, test.args...)
+			if got.Code != 2 || got.Stdout != "" || !strings.HasPrefix(got.Stderr, test.want) || strings.Count(got.Stderr, "\n") != 1 {
+				t.Errorf("it says %+v, want exit code 2 and one line that begins with %q", got, test.want)
 			}
 		})
 	}
@@ -42,22 +37,18 @@ func TestWhatIsTypedWrongly(t *testing.T) {
 // `make demo` goes on without a cluster then.
 func TestNoEngineHasItsOwnExitCode(t *testing.T) {
 	t.Setenv("ENGINE", "none")
+	want := clitest.Said{Code: 3, Stderr: "cluster: no container engine: ENGINE=none rules them out: leave ENGINE out, or use `make controlplane`\n"}
 	for _, verb := range []string{"engine", "up", "status"} {
-		var stdout, stderr bytes.Buffer
-		if exit := run(t.Context(), []string{verb}, &stdout, &stderr); exit != 3 || stderr.String() != "cluster: no container engine: ENGINE=none rules them out: leave ENGINE out, or use `make controlplane`\n" {
-			t.Errorf("%s: exit code %d: %s", verb, exit, stderr.String())
+		if diff := cmp.Diff(want, clitest.Run(t, newRoot, verb)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", verb, diff)
 		}
 	}
 }
 
 func TestNoEngineIsOneLine(t *testing.T) {
 	t.Setenv("ENGINE", "lxc")
-	var stdout, stderr bytes.Buffer
-	if exit := run(t.Context(), []string{"status"}, &stdout, &stderr); exit != 1 {
-		t.Errorf("exit code %d, want 1", exit)
-	}
-	want := "cluster: ENGINE=lxc is no engine: write ENGINE=docker, ENGINE=podman or ENGINE=none, or leave it out\n"
-	if got := stderr.String(); got != want {
-		t.Errorf("stderr is %q, want %q", got, want)
+	want := clitest.Said{Code: 1, Stderr: "cluster: ENGINE=lxc is no engine: write ENGINE=docker, ENGINE=podman or ENGINE=none, or leave it out\n"}
+	if diff := cmp.Diff(want, clitest.Run(t, newRoot, "status")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

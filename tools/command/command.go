@@ -91,8 +91,3 @@ func (c Command) Output(ctx context.Context) (string, error) {
 	err := c.Run(ctx)
 	return strings.TrimRight(out.String(), "\n"), err
 }
-
-// Succeeds says whether the program ran and ended with exit code 0.
-func Succeeds(ctx context.Context, args ...string) bool {
-	return Command{Args: args}.Run(ctx) == nil
-}

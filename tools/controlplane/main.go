@@ -15,9 +15,7 @@ import (
 	"context"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -29,15 +27,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/shellenv"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
-
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	return cli.Run(ctx, newRoot(stdout, stderr), args, stderr)
-}
+func main() { cli.Main(newRoot) }
 
 // action is a verb: what it does to the control plane, which may not run.
 type action func(ctx context.Context, p *background.Plane) error

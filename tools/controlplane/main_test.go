@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/image-webhook/image-webhook/tools/cli"
 	"github.com/image-webhook/image-webhook/tools/cli/clitest"
 	"github.com/image-webhook/image-webhook/tools/controlplane/background"
 	"github.com/image-webhook/image-webhook/tools/progress"
@@ -42,17 +43,9 @@ func TestExamples(t *testing.T) {
 // planeName is a name that no other run of the tests uses.
 func planeName(of string) string { return of + "-" + strconv.Itoa(os.Getpid()) }
 
-// said is what a run of the program printed, and its exit code.
-type said struct {
-	Code           int
-	Stdout, Stderr string
-}
-
-func program(t *testing.T, args ...string) said {
+func program(t *testing.T, args ...string) clitest.Said {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), args, &stdout, &stderr)
-	return said{code, stdout.String(), stderr.String()}
+	return clitest.Run(t, newRoot, args...)
 }
 
 func TestRefuses(t *testing.T) {
@@ -75,7 +68,7 @@ func TestRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("XDG_CACHE_HOME", t.TempDir())
 			t.Setenv("K8S", tt.k8s)
-			if diff := cmp.Diff(said{Code: tt.code, Stderr: tt.stderr}, program(t, tt.args...)); diff != "" {
+			if diff := cmp.Diff(clitest.Said{Code: tt.code, Stderr: tt.stderr}, program(t, tt.args...)); diff != "" {
 				t.Errorf("it says (-want +got):\n%s", diff)
 			}
 		})
@@ -165,7 +158,7 @@ func TestInterruptedUp(t *testing.T) {
 		interrupt()
 	}()
 	var stderr bytes.Buffer
-	code := run(ctx, []string{"up", "--name", name}, os.Stdout, &stderr)
+	code := cli.Run(ctx, newRoot(os.Stdout, &stderr), []string{"up", "--name", name}, &stderr)
 	if code != 130 || !strings.HasSuffix(stderr.String(), "controlplane: interrupted; the same command goes on from here\n") {
 		t.Errorf("exit code %d: %s", code, stderr.String())
 	}

@@ -14,11 +14,9 @@
 package main
 
 import (
-	"context"
 	"io"
-	"os"
-	"os/signal"
 	"regexp"
+	"syscall"
 
 	"github.com/onsi/ginkgo/v2/types"
 	"github.com/spf13/cobra"
@@ -29,11 +27,9 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), handedOn...)
-	defer stop()
-	os.Exit(cli.Run(ctx, newRoot(os.Stdout, os.Stderr), os.Args[1:], os.Stderr))
-}
+// A terminal that is closed ends a run too: Ginkgo is in a group of processes of its own,
+// and would not hear of it.
+func main() { cli.Main(newRoot, syscall.SIGHUP) }
 
 // options are the flags.
 type options struct {

@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 
-	"github.com/image-webhook/image-webhook/tools/cli"
 	"github.com/image-webhook/image-webhook/tools/cli/clitest"
 	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
 	"github.com/image-webhook/image-webhook/tools/e2e/summary"
@@ -24,14 +23,6 @@ import (
 
 func TestExamples(t *testing.T) {
 	clitest.Examples(t, newRoot, "bin/e2e")
-}
-
-// e2e runs the command to its end. Its error is all of stderr.
-func e2e(t *testing.T, args ...string) (code int, stderr string) {
-	t.Helper()
-	var out, errs bytes.Buffer
-	code = cli.Run(t.Context(), newRoot(&out, &errs), args, &errs)
-	return code, errs.String()
 }
 
 // What is wrong is said in a line, and no cluster is looked for.
@@ -52,9 +43,9 @@ func TestRefuses(t *testing.T) {
 		"to record elsewhere":  {[]string{"--record", "--kubeconfig=x"}, 2, "--record needs the cluster of `make up`: leave --kubeconfig out (see `e2e --help`)"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			code, stderr := e2e(t, tt.args...)
-			if diff := cmp.Diff("e2e: "+tt.want+"\n", stderr); diff != "" || code != tt.code {
-				t.Errorf("exit code %d (-want +got):\n%s", code, diff)
+			want := clitest.Said{Code: tt.code, Stderr: "e2e: " + tt.want + "\n"}
+			if diff := cmp.Diff(want, clitest.Run(t, newRoot, tt.args...)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -21,9 +21,6 @@ const (
 	ginkgo = "bin/ginkgo"
 )
 
-// handedOn are the signals by which a person, or a terminal that is closed, ends a run.
-var handedOn = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
-
 // specs runs Ginkgo until it has ended by itself. An interrupt is handed on to it: it
 // has the specs clean up first, and goes at once when it is interrupted again.
 func (r *run) specs(ctx context.Context, on target) error {
@@ -32,7 +29,7 @@ func (r *run) specs(ctx context.Context, on target) error {
 	}
 	cmd := r.ginkgo(on)
 	interrupts := make(chan os.Signal, 8)
-	signal.Notify(interrupts, handedOn...)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(interrupts)
 	if err := ctx.Err(); err != nil {
 		return err

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
 	"time"
 
@@ -24,11 +23,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	os.Exit(cli.Run(ctx, newRoot(os.Stdout, os.Stderr), os.Args[1:], os.Stderr))
-}
+func main() { cli.Main(newRoot) }
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	var each time.Duration

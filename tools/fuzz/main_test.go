@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/image-webhook/image-webhook/tools/cli"
 	"github.com/image-webhook/image-webhook/tools/cli/clitest"
 )
 
@@ -29,11 +26,8 @@ func TestWhatIsTypedWrongly(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			if code := cli.Run(t.Context(), newRoot(&stdout, &stderr), test.args, &stderr); code != 2 {
-				t.Errorf("exit code %d", code)
-			}
-			if diff := cmp.Diff("fuzz: "+test.want+" (see `fuzz --help`)\n", strings.TrimLeft(stderr.String(), "\n")); diff != "" {
+			want := clitest.Said{Code: 2, Stderr: "fuzz: " + test.want + " (see `fuzz --help`)\n"}
+			if diff := cmp.Diff(want, clitest.Run(t, newRoot, test.args...)); diff != "" {
 				t.Errorf("it says (-want +got):\n%s", diff)
 			}
 		})

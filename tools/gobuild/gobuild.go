@@ -22,13 +22,17 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// Program says what to compile. Arch and Flags may be left out.
+// Module says where and how to compile. Arch and Flags may be left out.
+type Module struct {
+	Dir   string   // a folder of the module that pins the programs
+	Arch  string   // GOARCH; empty: this machine's
+	Flags []string // of `go build`; nil: Small
+}
+
+// Program says what to compile.
 type Program struct {
-	Dir     string   // a folder of the module that pins the program
-	Package string   // as `go build` takes it
-	Output  string   // the file to write
-	Arch    string   // GOARCH; empty: this machine's
-	Flags   []string // of `go build`; nil: Small
+	Package string // as `go build` takes it
+	Output  string // the file to write
 }
 
 // Small leaves out what only a debugger needs.
@@ -48,31 +52,34 @@ func Flags(tags, ldflags string) []string {
 // there is one.
 func Versioned(version string) []string { return Flags("", "-X main.version="+version) }
 
-// Build compiles p. The file is written under another name first, so that one
+// Build compiles a program. The file is written under another name first, so that one
 // called p.Output is always whole; two builds must not write the same one at once.
 // How many packages were compiled is shown as the detail of step.
-func Build(ctx context.Context, p Program, step *progress.Step) error {
-	if err := compile(ctx, p, p.Output+".new", step, p.Package); err != nil {
+func Build(ctx context.Context, m Module, p Program, step *progress.Step) error {
+	if err := compile(ctx, m, p.Output+".new", step, p.Package); err != nil {
 		return err
 	}
 	return os.Rename(p.Output+".new", p.Output)
 }
 
-// BuildAll is Build of several packages of one module, p's; p.Output is the folder
-// of their programs, which are called as outputs says. It is faster than one after the
-// other: packages are loaded once, and one program is linked while the next is compiled.
-// What comes first in packages is compiled first.
-func BuildAll(ctx context.Context, p Program, packages []string, outputs map[string]string, step *progress.Step) (err error) {
-	work := filepath.Join(p.Output, ".new")
+// BuildAll is Build of several programs, which are written into one folder. It is faster
+// than one after the other: packages are loaded once, and one program is linked while the
+// next is compiled. What comes first in programs is compiled first.
+func BuildAll(ctx context.Context, m Module, programs []Program, step *progress.Step) (err error) {
+	work := programs[0].Output + ".new"
 	if err := errors.Join(os.RemoveAll(work), os.Mkdir(work, 0o755)); err != nil { // of a run that was killed
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	if err := compile(ctx, p, work+"/", step, packages...); err != nil {
+	var packages []string
+	for _, p := range programs {
+		packages = append(packages, p.Package)
+	}
+	if err := compile(ctx, m, work+"/", step, packages...); err != nil {
 		return err
 	}
-	for _, pkg := range packages {
-		if err := os.Rename(filepath.Join(work, programName(pkg)), filepath.Join(p.Output, outputs[pkg])); err != nil {
+	for _, p := range programs {
+		if err := os.Rename(filepath.Join(work, programName(p.Package)), p.Output); err != nil {
 			return err
 		}
 	}
@@ -90,17 +97,17 @@ func programName(pkg string) string {
 	return path.Base(path.Dir(pkg))
 }
 
-func compile(ctx context.Context, p Program, output string, step *progress.Step, packages ...string) error {
-	if p.Arch == "" {
-		p.Arch = runtime.GOARCH
+func compile(ctx context.Context, m Module, output string, step *progress.Step, packages ...string) error {
+	if m.Arch == "" {
+		m.Arch = runtime.GOARCH
 	}
-	if p.Flags == nil {
-		p.Flags = Small
+	if m.Flags == nil {
+		m.Flags = Small
 	}
 	err := command.Command{
-		Args:     slices.Concat([]string{"go", "build", "-v", "-o", output}, p.Flags, packages),
-		Dir:      p.Dir,
-		Env:      []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + p.Arch},
+		Args:     slices.Concat([]string{"go", "build", "-v", "-o", output}, m.Flags, packages),
+		Dir:      m.Dir,
+		Env:      []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + m.Arch},
 		Progress: &compiled{step: step},
 	}.Run(ctx)
 	var failed *command.Error

@@ -29,7 +29,7 @@ func module(t *testing.T, program string) string {
 func TestBuild(t *testing.T) {
 	dir := module(t, "package main\n\nfunc main() { println(\"hello\") }\n")
 	output := filepath.Join(t.TempDir(), "hello")
-	if err := Build(t.Context(), Program{Dir: dir, Package: ".", Output: output}, &progress.Step{}); err != nil {
+	if err := Build(t.Context(), Module{Dir: dir}, Program{Package: ".", Output: output}, &progress.Step{}); err != nil {
 		t.Fatal(err)
 	}
 	said, err := exec.CommandContext(t.Context(), output).CombinedOutput()
@@ -48,7 +48,7 @@ func TestBuild(t *testing.T) {
 func TestBuildShowsTheCompilersWordsAlone(t *testing.T) {
 	dir := module(t, "package main\n\nimport _ \"errors\"\n\nfunc main() { undefined() }\n")
 	output := filepath.Join(t.TempDir(), "hello")
-	err := Build(t.Context(), Program{Dir: dir, Package: ".", Output: output}, &progress.Step{})
+	err := Build(t.Context(), Module{Dir: dir}, Program{Package: ".", Output: output}, &progress.Step{})
 	var failed *command.Error
 	if !errors.As(err, &failed) {
 		t.Fatalf("got %v, want a failed command", err)
@@ -62,7 +62,7 @@ func TestBuildShowsTheCompilersWordsAlone(t *testing.T) {
 	}
 }
 
-// Programs get their names from outputs, and nothing else is left beside them.
+// Programs are called as their outputs, and nothing else is left beside them.
 func TestBuildAll(t *testing.T) {
 	dir := module(t, "package main\n\nfunc main() { println(\"hello\") }\n")
 	second := filepath.Join(dir, "second", "v2", "main.go")
@@ -73,12 +73,14 @@ func TestBuildAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	output := t.TempDir()
-	if err := os.Mkdir(filepath.Join(output, ".new"), 0o755); err != nil { // of a run that was killed
+	if err := os.Mkdir(filepath.Join(output, "one.new"), 0o755); err != nil { // of a run that was killed
 		t.Fatal(err)
 	}
-	outputs := map[string]string{"example.com/hello": "one", "./second/v2": "two"}
-	packages := []string{"example.com/hello", "./second/v2"}
-	if err := BuildAll(t.Context(), Program{Dir: dir, Output: output}, packages, outputs, &progress.Step{}); err != nil {
+	programs := []Program{
+		{Package: "example.com/hello", Output: filepath.Join(output, "one")},
+		{Package: "./second/v2", Output: filepath.Join(output, "two")},
+	}
+	if err := BuildAll(t.Context(), Module{Dir: dir}, programs, &progress.Step{}); err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]string{}
@@ -95,9 +97,6 @@ func TestBuildAll(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]string{"one": "hello\n", "two": "second\n"}, got); diff != "" {
 		t.Errorf("programs and what they say (-want +got):\n%s", diff)
-	}
-	if _, err := os.Stat(filepath.Join(output, ".new")); err == nil {
-		t.Error("the folder of the build was left")
 	}
 }
 

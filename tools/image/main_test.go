@@ -26,12 +26,9 @@ func TestRunRefuses(t *testing.T) {
 		{[]string{"--arch=pdp11"}, 1, "image: no such architecture \"pdp11\": give one that Go builds for linux, such as amd64 or arm64\n"},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
-			var stdout, stderr strings.Builder
-			if code := run(t.Context(), test.args, &stdout, &stderr); code != test.code {
-				t.Errorf("exit code %d, want %d", code, test.code)
-			}
-			if diff := cmp.Diff(test.stderr, stderr.String()); diff != "" {
-				t.Error(diff)
+			got := clitest.Run(t, newRoot, test.args...)
+			if diff := cmp.Diff(test.stderr, got.Stderr); diff != "" || got.Code != test.code {
+				t.Errorf("exit code %d, want %d (-want +got):\n%s", got.Code, test.code, diff)
 			}
 		})
 	}

@@ -56,30 +56,34 @@ func TestFromEnvironment(t *testing.T) {
 	}
 }
 
+func minors(t *testing.T) []string {
+	t.Helper()
+	all, err := Minors(root)
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d minor versions: %v", len(all), err)
+	}
+	return all
+}
+
 // What a module pins is what can be built from it.
 func TestProgramsArePinned(t *testing.T) {
-	tests := []struct {
-		folder   string
-		packages map[string]string
-	}{
-		{"1.37", Packages},
-		{"1.36", Packages},
-		{"1.35", Packages},
-		{"node", NodePackages},
+	packages := map[string]map[string]string{"node": NodePackages}
+	for _, minor := range minors(t) {
+		packages[minor] = Packages
 	}
-	for _, tt := range tests {
-		t.Run(tt.folder, func(t *testing.T) {
+	for folder, packages := range packages {
+		t.Run(folder, func(t *testing.T) {
 			wanted, tools := map[string]bool{}, map[string]bool{}
-			for _, pkg := range tt.packages {
+			for _, pkg := range packages {
 				if !strings.HasPrefix(pkg, "./") { // a package of the module itself
 					wanted[pkg] = true
 				}
 			}
-			for _, tool := range pins(t, tt.folder).Tool {
+			for _, tool := range pins(t, folder).Tool {
 				tools[tool.Path] = true
 			}
 			if diff := cmp.Diff(wanted, tools); diff != "" {
-				t.Errorf("the tools of %s/go.mod (-want +got):\n%s", tt.folder, diff)
+				t.Errorf("the tools of %s/go.mod (-want +got):\n%s", folder, diff)
 			}
 		})
 	}
@@ -126,7 +130,7 @@ func pins(t *testing.T, folder string) *modfile.File {
 func TestFolders(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	seen := map[string]bool{}
-	for _, minor := range []string{"1.35", "1.36", "1.37"} {
+	for _, minor := range minors(t) {
 		v, err := Find(root, minor)
 		if err != nil {
 			t.Fatal(err)
@@ -142,7 +146,7 @@ func TestFolders(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen[node.Dir] = strings.HasPrefix(filepath.Base(node.Dir), "node-")
-	if len(seen) != 4 {
+	if len(seen) != len(minors(t))+1 {
 		t.Errorf("some share a folder: %v", seen)
 	}
 	for dir, named := range seen {

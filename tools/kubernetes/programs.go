@@ -56,7 +56,7 @@ func Open(ctx context.Context, v Version) (*Programs, error) {
 // is the folder of this repository's module.
 func OpenNode(ctx context.Context, root string) (*Programs, error) {
 	p := &Programs{
-		Version:  Version{pins: filepath.Join(root, "tools", "kubernetes", "node")},
+		Version:  Version{pins: filepath.Join(folder(root), "node")},
 		title:    "containerd, CoreDNS and the CNI plugins",
 		packages: NodePackages,
 		flags:    gobuild.Flags(tags, ""),
@@ -125,13 +125,11 @@ func (p *Programs) missing(names []string) (missing []string) {
 }
 
 func (p *Programs) build(ctx context.Context, names []string, step *progress.Step) error {
-	var packages []string
-	outputs := map[string]string{}
+	var programs []gobuild.Program
 	for _, name := range names {
-		packages = append(packages, p.packages[name])
-		outputs[p.packages[name]] = name
+		programs = append(programs, gobuild.Program{Package: p.packages[name], Output: p.Path(name)})
 	}
-	return gobuild.BuildAll(ctx, gobuild.Program{Dir: p.pins, Output: p.Dir, Flags: p.flags}, packages, outputs, step)
+	return gobuild.BuildAll(ctx, gobuild.Module{Dir: p.pins, Flags: p.flags}, programs, step)
 }
 
 // tags leave out the snapshotters of containerd that are not used, and of gRPC what

@@ -35,15 +35,14 @@ func Find(root, minor string) (Version, error) {
 	if minor == "" {
 		minor = Newest
 	}
-	folder := filepath.Join(root, "tools", "kubernetes")
-	known, err := minors(folder)
+	known, err := Minors(root)
 	if err != nil {
 		return Version{}, err
 	}
 	if !slices.Contains(known, minor) {
 		return Version{}, fmt.Errorf("no Kubernetes %s is pinned here: write one of %s", minor, strings.Join(known, ", "))
 	}
-	v := Version{Minor: minor, pins: filepath.Join(folder, minor)}
+	v := Version{Minor: minor, pins: filepath.Join(folder(root), minor)}
 	v.Release, err = release(filepath.Join(v.pins, "go.mod"))
 	return v, err
 }
@@ -57,9 +56,12 @@ func FindFromEnvironment(root string) (Version, error) {
 	return v, nil
 }
 
-// minors lists the minor versions that have a module, the oldest first.
-func minors(folder string) ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(folder, "[0-9]*", "go.mod"))
+// folder is that of the modules.
+func folder(root string) string { return filepath.Join(root, "tools", "kubernetes") }
+
+// Minors lists the minor versions that have a module, the oldest first.
+func Minors(root string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(folder(root), "[0-9]*", "go.mod"))
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,9 +18,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/cli"
 )
 
-func main() {
-	os.Exit(cli.Run(context.Background(), newRoot(os.Stdout, os.Stderr), os.Args[1:], os.Stderr))
-}
+func main() { cli.Main(newRoot) }
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	return cli.New(cli.Text{

@@ -86,9 +86,8 @@ func TestHelpFitsATerminal(t *testing.T) {
 	}
 }
 
-// ofMake are the variables that make itself has, and those of the surroundings that
-// are for no person to set.
-var ofMake = []string{"MAKE", "MAKEFILE_LIST", "CURDIR", "GITHUB_ACTIONS"}
+// ofMake are the variables that make itself has.
+var ofMake = []string{"MAKE", "MAKEFILE_LIST"}
 
 // What a person can set is what help names: each variable does something, and there is
 // no other.
@@ -131,4 +130,18 @@ func programs(t *testing.T) string {
 		}
 	}
 	return code.String()
+}
+
+// In the environment, KUBECONFIG may name a cluster that no test must touch.
+func TestOnlyAnArgumentNamesAnotherCluster(t *testing.T) {
+	t.Setenv("KUBECONFIG", "/production")
+	const flag = `--kubeconfig="$KUBECONFIG"`
+	for _, target := range []string{"e2e", "e2e-debug"} {
+		if recipe := run(t, "--dry-run", target); strings.Contains(recipe, "kubeconfig") {
+			t.Errorf("make %s:\n%s", target, recipe)
+		}
+		if recipe := run(t, "--dry-run", target, "KUBECONFIG=/staging"); !strings.Contains(recipe, flag) {
+			t.Errorf("make %s KUBECONFIG=/staging:\n%s", target, recipe)
+		}
+	}
 }

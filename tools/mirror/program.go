@@ -69,8 +69,8 @@ func (m *Mirror) buildRegistry(ctx context.Context, root, ref, archive string) e
 			return err
 		}
 		defer os.RemoveAll(work)
-		program := gobuild.Program{Dir: registryDir(root), Package: ".", Output: filepath.Join(work, "registry")}
-		if err := gobuild.Build(ctx, program, step); err != nil {
+		program := gobuild.Program{Package: ".", Output: filepath.Join(work, "registry")}
+		if err := gobuild.Build(ctx, gobuild.Module{Dir: registryDir(root)}, program, step); err != nil {
 			return err
 		}
 		image, err := scratch.Image{

@@ -64,8 +64,8 @@ func OpenWorkshop(ctx context.Context, report *progress.Reporter) (*Workshop, er
 	}
 	err = report.Step("compile the sample images' programs", func(step *progress.Step) error {
 		for _, name := range []string{"pause", "sample"} {
-			program := gobuild.Program{Dir: root, Package: "./tools/" + name, Output: filepath.Join(dir, name)}
-			if err := gobuild.Build(ctx, program, step); err != nil {
+			program := gobuild.Program{Package: "./tools/" + name, Output: filepath.Join(dir, name)}
+			if err := gobuild.Build(ctx, gobuild.Module{Dir: root}, program, step); err != nil {
 				return err
 			}
 		}

@@ -7,11 +7,8 @@
 package main
 
 import (
-	"context"
 	"io"
-	"os"
 	"os/exec"
-	"os/signal"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,15 +18,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
-
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	return cli.Run(ctx, newRoot(stdout, stderr), args, stderr)
-}
+func main() { cli.Main(newRoot) }
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	var needs []string

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,27 +13,21 @@ func TestExamples(t *testing.T) {
 }
 
 func TestRun(t *testing.T) {
-	type said struct {
-		Code           int
-		Stdout, Stderr string
-	}
 	const usage = "need: write need PURPOSE PROGRAM=PACKAGE[,PACKAGE]... (see `need --help`)\n"
 	tests := []struct {
 		name string
 		args []string
-		want said
+		want clitest.Said
 	}{
-		{"nothing", nil, said{2, "", usage}},
-		{"no program", []string{"to test"}, said{2, "", usage}},
-		{"no package", []string{"to test", "sh"}, said{2, "", "need: \"sh\" is no need: write PROGRAM=PACKAGE[,PACKAGE] (see `need --help`)\n"}},
-		{"flag", []string{"--all", "to test", "sh=dash"}, said{2, "", "need: unknown flag: --all (see `need --help`)\n"}},
-		{"there", []string{"to test", "sh=dash"}, said{0, "", ""}},
+		{"nothing", nil, clitest.Said{Code: 2, Stderr: usage}},
+		{"no program", []string{"to test"}, clitest.Said{Code: 2, Stderr: usage}},
+		{"no package", []string{"to test", "sh"}, clitest.Said{Code: 2, Stderr: "need: \"sh\" is no need: write PROGRAM=PACKAGE[,PACKAGE] (see `need --help`)\n"}},
+		{"flag", []string{"--all", "to test", "sh=dash"}, clitest.Said{Code: 2, Stderr: "need: unknown flag: --all (see `need --help`)\n"}},
+		{"there", []string{"to test", "sh=dash"}, clitest.Said{}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			code := run(t.Context(), test.args, &stdout, &stderr)
-			if diff := cmp.Diff(test.want, said{code, stdout.String(), stderr.String()}); diff != "" {
+			if diff := cmp.Diff(test.want, clitest.Run(t, newRoot, test.args...)); diff != "" {
 				t.Errorf("it says (-want +got):\n%s", diff)
 			}
 		})

@@ -147,7 +147,7 @@ func (r *Reporter) watch(name string, step *Step, started time.Time) (stop func(
 				r.clear()
 				return
 			case <-ticker.C:
-				r.tick(frame, name, step.Detail(), time.Since(started))
+				r.tick(frame, name, step.shown(), time.Since(started))
 			}
 		}
 	})
@@ -212,8 +212,8 @@ func shorten(s string, width int) string {
 	return string(runes[:width-1]) + "…"
 }
 
-// Detail returns what is shown beside the step while it runs.
-func (s *Step) Detail() string {
+// shown returns what is shown beside the step while it runs.
+func (s *Step) shown() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.detail

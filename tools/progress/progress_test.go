@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/image-webhook/image-webhook/tools/cli/clitest"
+	"github.com/image-webhook/image-webhook/tools/terminaltest"
 )
 
 func TestStepEndsInOneLine(t *testing.T) {
@@ -75,7 +75,7 @@ func TestColour(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("TERM", test.term)
 			t.Setenv("NO_COLOR", test.noColor)
-			shown := clitest.OnTerminal(t, func(terminal *os.File) {
+			shown := terminaltest.Shown(t, func(terminal *os.File) {
 				_ = New(terminal).Step("build", func(*Step) error {
 					if test.fails {
 						return errors.New("no space left")
@@ -174,7 +174,7 @@ func TestStepDetail(t *testing.T) {
 			for _, text := range test.written {
 				fmt.Fprint(&step, text)
 			}
-			if diff := cmp.Diff(test.detail, step.Detail()); diff != "" {
+			if diff := cmp.Diff(test.detail, step.shown()); diff != "" {
 				t.Errorf("detail differs (-want +got):\n%s", diff)
 			}
 		})

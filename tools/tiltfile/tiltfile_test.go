@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/image-webhook/image-webhook/deploy"
+	"github.com/image-webhook/image-webhook/tools/gobuild"
 )
 
 const (
@@ -40,6 +41,17 @@ func evaluated(t *testing.T, options map[string]string) *tilt {
 		t.Fatal(err)
 	}
 	return made
+}
+
+// quoted are arguments for a shell.
+func quoted(args []string) string {
+	words := slices.Clone(args)
+	for i, arg := range words {
+		if strings.Contains(arg, " ") {
+			words[i] = `"` + arg + `"`
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 func TestRefusesBeforeAnythingElse(t *testing.T) {
@@ -133,7 +145,7 @@ func TestResources(t *testing.T) {
 	webhook.After = []string{"certgen", "compile"}
 	synced["webhook"] = webhook
 	synced["compile"] = resource{Label: "webhook", Deps: sources, Beside: true, Command: "mkdir -p bin/tilt && " +
-		`CGO_ENABLED=0 GOOS=linux go build -trimpath -buildvcs=false -ldflags="-s -w -buildid=" -o bin/tilt/image-webhook.new ./webhook && ` +
+		"CGO_ENABLED=0 GOOS=linux go build " + quoted(gobuild.Small) + " -o bin/tilt/image-webhook.new ./webhook && " +
 		"(cmp -s bin/tilt/image-webhook.new bin/tilt/image-webhook || mv bin/tilt/image-webhook.new bin/tilt/image-webhook)"}
 	if diff := cmp.Diff(synced, evaluated(t, map[string]string{"sync": "true"}).resources); diff != "" {
 		t.Errorf("sync (-want +got):\n%s", diff)

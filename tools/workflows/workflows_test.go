@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/image-webhook/image-webhook/tools/gobuild"
+	"github.com/image-webhook/image-webhook/tools/kubernetes"
 )
 
 const root = "../.."
@@ -110,6 +111,31 @@ func TestReleaseNotes(t *testing.T) {
 		if got := string(printed); !strings.Contains(got, test.want) || strings.Contains(got, test.not) {
 			t.Errorf("%s: it says:\n%s", test.version, got)
 		}
+	}
+}
+
+// Each night has all that is pinned.
+func TestNightlyRunsEveryKubernetes(t *testing.T) {
+	content, err := os.ReadFile(root + "/.github/workflows/nightly.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var nightly struct {
+		Jobs struct {
+			Kubernetes struct {
+				Strategy struct{ Matrix struct{ K8S []string } }
+			}
+		}
+	}
+	if err := yaml.Unmarshal(content, &nightly); err != nil {
+		t.Fatal(err)
+	}
+	minors, err := kubernetes.Minors(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(minors, nightly.Jobs.Kubernetes.Strategy.Matrix.K8S); diff != "" {
+		t.Errorf("nightly.yaml (-pinned +matrix):\n%s", diff)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package clitest checks what the help of a program says: that each of its commands
-// has examples, and that each example is a command line that the program takes.
+// Package clitest runs a program's command line, and checks what its help says: that each
+// of its commands has examples, and that each example is a command line that it takes.
 package clitest
 
 import (
@@ -10,7 +10,23 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/image-webhook/image-webhook/tools/cli"
 )
+
+// Said is what a run printed, and its exit code.
+type Said struct {
+	Code           int
+	Stdout, Stderr string
+}
+
+// Run runs a command line. NewRoot makes the program's command.
+func Run(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Command, args ...string) Said {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := cli.Run(t.Context(), newRoot(&stdout, &stderr), args, &stderr)
+	return Said{code, stdout.String(), stderr.String()}
+}
 
 // Examples checks the examples of all commands of a program, and returns the arguments
 // of each, for tests of what their values say. NewRoot makes the program's command;

@@ -38,11 +38,11 @@ func (c *Cluster) Install(ctx context.Context, contentRef string, flags ...strin
 			return err
 		}
 	}
-	return c.WaitServing(ctx)
+	return c.waitServing(ctx)
 }
 
-// WaitServing returns when the API server really calls both sides of the webhook.
-func (c *Cluster) WaitServing(ctx context.Context) error {
+// waitServing returns when the API server really calls both sides of the webhook.
+func (c *Cluster) waitServing(ctx context.Context) error {
 	config, err := c.Config()
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ func (c *Cluster) Reload(ctx context.Context) error {
 		c.describe(ctx)
 		return fmt.Errorf("roll %s out: %w", contentRef, err)
 	}
-	return c.WaitServing(ctx)
+	return c.waitServing(ctx)
 }
 
 // running refuses to replace what is not there.

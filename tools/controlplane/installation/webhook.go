@@ -24,7 +24,7 @@ import (
 // folder of this repository's module.
 func Build(ctx context.Context, root, output string, report *progress.Reporter) error {
 	return report.Step("build image-webhook", func(step *progress.Step) error {
-		return gobuild.Build(ctx, gobuild.Program{Dir: root, Package: "./webhook", Output: output}, step)
+		return gobuild.Build(ctx, gobuild.Module{Dir: root}, gobuild.Program{Package: "./webhook", Output: output}, step)
 	})
 }
 

@@ -13,13 +13,13 @@ import (
 	"github.com/onsi/ginkgo/v2/types"
 )
 
-// spec is a finished spec as Ginkgo reports it.
+// finished is a spec as Ginkgo reports it.
 func finished(container, text string, line int, state types.SpecState, took time.Duration) types.SpecReport {
 	return types.SpecReport{
 		ContainerHierarchyTexts: []string{container},
 		LeafNodeType:            types.NodeTypeIt,
 		LeafNodeText:            text,
-		LeafNodeLocation:        types.CodeLocation{FileName: "/home/me/image-webhook/e2e/deny_test.go", LineNumber: line},
+		LeafNodeLocation:        types.CodeLocation{FileName: "/checkout/e2e/deny_test.go", LineNumber: line},
 		State:                   state,
 		RunTime:                 took,
 	}

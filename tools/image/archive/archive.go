@@ -2,9 +2,9 @@
 // binaries for linux in one layer on nothing, owned by root, run by user 65532.
 //
 // The same sources give the same bytes, so an archive carries two references
-// to its one image: StaticRef, which the manifests name, and one made from the
-// image's own digest. A Deployment that is given the latter rolls out when the
-// content changed, and only then.
+// to its one image: a static one, which is StaticRef unless the image is supervised,
+// and one made from the image's own digest. A Deployment that is given the latter
+// rolls out when the content changed, and only then.
 package archive
 
 import (
@@ -154,16 +154,15 @@ var architectures = []string{"amd64", "arm", "arm64", "ppc64le", "riscv64", "s39
 
 // compile builds all programs at once: one is linked while the next is compiled.
 func (o Options) compile(ctx context.Context, dir string, report *progress.Reporter) error {
-	var packages []string
-	outputs := map[string]string{}
+	var programs []gobuild.Program
 	for _, p := range o.programs() {
-		if outputs[p.pkg] == "" {
-			packages = append(packages, p.pkg)
+		compiled := gobuild.Program{Package: p.pkg, Output: filepath.Join(dir, p.fileName())}
+		if !slices.Contains(programs, compiled) { // it is there under two names
+			programs = append(programs, compiled)
 		}
-		outputs[p.pkg] = p.fileName()
 	}
 	return report.Step("compile for linux/"+o.Arch, func(step *progress.Step) error {
-		return gobuild.BuildAll(ctx, gobuild.Program{Dir: o.Root, Output: dir, Arch: o.Arch, Flags: o.flags()}, packages, outputs, step)
+		return gobuild.BuildAll(ctx, gobuild.Module{Dir: o.Root, Arch: o.Arch, Flags: o.flags()}, programs, step)
 	})
 }
 

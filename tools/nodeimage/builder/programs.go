@@ -72,5 +72,5 @@ func (b *build) path(name string) string {
 }
 
 func (b *build) buildPause(ctx context.Context, step *progress.Step) error {
-	return gobuild.Build(ctx, gobuild.Program{Dir: b.pause, Package: ".", Output: b.path("pause")}, step)
+	return gobuild.Build(ctx, gobuild.Module{Dir: b.pause}, gobuild.Program{Package: ".", Output: b.path("pause")}, step)
 }

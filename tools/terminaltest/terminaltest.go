@@ -1,4 +1,6 @@
-package clitest
+// Package terminaltest shows what a program writes to a terminal: to a test's pipe it may
+// write something else.
+package terminaltest
 
 import (
 	"errors"
@@ -12,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OnTerminal returns what do writes to a real terminal.
-func OnTerminal(t *testing.T, do func(terminal *os.File)) string {
+// Shown returns what do writes to a real terminal.
+func Shown(t *testing.T, do func(terminal *os.File)) string {
 	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {

@@ -40,11 +40,11 @@ var _ = Describe("deny", func() {
 	DescribeTable("kubectl run is refused, with the reason and the remedy",
 		func(ctx SpecContext, image, denial string) {
 			const at = `container "web" (spec.containers[0].image)`
-			Expect(kubectl(ctx, "run", "web", "--image="+image, "-n", shared.Namespace)).To(Equal(said{
+			Expect(kubectl(ctx, "run", "web", "--image="+image, "-n", dryRuns)).To(Equal(said{
 				Stderr: notAllowed + latestWarning(at, image) + denied + at + denial,
 				Exit:   1,
 			}))
-			Expect(succeed(ctx, "get", "pods", "-n", shared.Namespace, "-o", "name")).To(BeEmpty())
+			Expect(succeed(ctx, "get", "pods", "-n", dryRuns, "-o", "name")).To(BeEmpty())
 		},
 		Entry("the tag latest", "quay.io/app:latest", latestDenial("", "quay.io/app:latest", "")),
 		Entry("the tag latest, and a mirror: both names", "nginx:latest", latestDenial("", "nginx:latest", "docker.mirror.example/library/nginx:latest")),
@@ -60,7 +60,7 @@ var _ = Describe("deny", func() {
 
 	It("says of an unreadable reference that it is one", func(ctx SpecContext) {
 		const at = `container "web" (spec.containers[0].image) `
-		Expect(kubectlWith(ctx, podManifest("Nginx:1"), "create", "-n", shared.Namespace, "-f", "-")).To(Equal(said{
+		Expect(kubectlWith(ctx, podManifest("Nginx:1"), "create", "-n", dryRuns, "-f", "-")).To(Equal(said{
 			Stderr: "Warning: image reference cannot be read: " + at + `has image "Nginx:1"` + "\n" +
 				strings.Replace(denied, "Error from server (Forbidden): ", `Error from server (Forbidden): error when creating "STDIN": `, 1) +
 				at + `uses image "Nginx:1", which cannot be read (invalid reference format: repository name (library/Nginx) must be lowercase): ` +
@@ -71,7 +71,7 @@ var _ = Describe("deny", func() {
 
 	DescribeTable("a pod is refused",
 		func(ctx SpecContext, image string, initImages ...string) {
-			err := dryRun(ctx, newPod(shared.Namespace, image, initImages...))
+			err := dryRun(ctx, newPod(dryRuns, image, initImages...))
 			Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%v", err)
 			Expect(err).To(MatchError(ContainSubstring("validating.image-webhook.dev")))
 		},
@@ -84,7 +84,7 @@ var _ = Describe("deny", func() {
 
 	DescribeTable("a pod is admitted",
 		func(ctx SpecContext, image string, initImages ...string) {
-			Expect(dryRun(ctx, newPod(shared.Namespace, image, initImages...))).To(Succeed())
+			Expect(dryRun(ctx, newPod(dryRuns, image, initImages...))).To(Succeed())
 		},
 		Entry("with a tag", "nginx:1.25"),
 		Entry("with a tag that only looks like latest", "nginx:latest-alpine"),
@@ -95,7 +95,7 @@ var _ = Describe("deny", func() {
 	)
 
 	It("passes over the mirror pods of static pods", func(ctx SpecContext) {
-		pod := newPod(shared.Namespace, "nginx:latest")
+		pod := newPod(dryRuns, "nginx:latest")
 		pod.Annotations = map[string]string{"kubernetes.io/config.mirror": "4f2a"}
 		pod.Spec.NodeName = "node" // what the API server asks of a mirror pod
 		Expect(dryRun(ctx, pod)).To(Succeed())
@@ -103,13 +103,13 @@ var _ = Describe("deny", func() {
 	})
 
 	It("refuses an image volume", func(ctx SpecContext) {
-		err := dryRun(ctx, withImageVolume(newPod(shared.Namespace, "nginx:1.25"), "acme/model:latest"))
+		err := dryRun(ctx, withImageVolume(newPod(dryRuns, "nginx:1.25"), "acme/model:latest"))
 		Expect(err).To(MatchError(ContainSubstring(
 			`volume "files" (spec.volumes[0].image.reference) uses image "acme/model:latest" (mirrored to "docker.mirror.example/acme/model:latest")`)))
 	})
 
 	It("names every fault of a pod at once", func(ctx SpecContext) {
-		pod := withImageVolume(newPod(shared.Namespace, "quay.io/app:latest", "quay.io/init"), "quay.io/model")
+		pod := withImageVolume(newPod(dryRuns, "quay.io/app:latest", "quay.io/init"), "quay.io/model")
 		Expect(dryRun(ctx, pod)).To(MatchError(And(
 			ContainSubstring("denied the request: 3 images are not allowed\n"),
 			ContainSubstring(`- container "web" (spec.containers[0].image) uses image "quay.io/app:latest"`),

@@ -49,7 +49,10 @@ func diagnose(ctx context.Context, spec SpecReport) {
 	folder := folderName(spec.FullText())
 	keep := keeper(filepath.Join("..", "artifacts", folder))
 	served := servedSince(ctx, spec.StartTime)
-	asked := append(slices.Clone(namespacesOfSpec), shared.Namespace)
+	asked := namespacesOfSpec
+	if len(asked) == 0 {
+		asked = []string{dryRuns}
+	}
 	given, log := answers.In(served, asked), answers.About(served, asked)
 	keep.text("webhook.log", strings.Join(log, "\n")) // not what others were answered
 	for i, each := range given {
@@ -60,8 +63,10 @@ func diagnose(ctx context.Context, spec SpecReport) {
 		keep.kubectl(ctx, namespace+"-objects.yaml", "get", "all", "-o", "yaml", "-n", namespace)
 		keep.kubectl(ctx, namespace+"-events.txt", "get", "events", "--sort-by=.lastTimestamp", "-n", namespace)
 	}
-	keep.text("kubectl.txt", transcript.String())
-	AddReportEntry("what kubectl said", transcript.String(), ReportEntryVisibilityFailureOrVerbose)
+	if len(transcript) > 0 {
+		keep.text("kubectl.txt", transcript.String())
+		AddReportEntry("what kubectl said", transcript.String(), ReportEntryVisibilityFailureOrVerbose)
+	}
 	AddReportEntry(summary.Diagnosis, essence(ctx, namespaces, given, log), ReportEntryVisibilityFailureOrVerbose)
 	AddReportEntry(summary.Folder, folder, ReportEntryVisibilityNever)
 }
@@ -119,7 +124,9 @@ func essence(ctx context.Context, namespaces []string, given []answers.Answer, l
 	for _, each := range given[max(0, len(given)-shownReviews):] {
 		fmt.Fprintln(&out, each)
 	}
-	fmt.Fprintln(&out, "The webhook's log about them, from the beginning of the spec on:")
+	if len(log) > 0 {
+		fmt.Fprintln(&out, "The webhook's log, from the beginning of the spec on:")
+	}
 	for _, line := range log {
 		fmt.Fprintln(&out, "  "+line)
 	}

@@ -160,14 +160,14 @@ func askAtOnce(ctx context.Context) error {
 	asking, ctx := errgroup.WithContext(ctx)
 	for range askers {
 		asking.Go(func() error {
-			pod := newPod(shared.Namespace, "nginx:1.25")
+			pod := newPod(dryRuns, "nginx:1.25")
 			if err := dryRun(ctx, pod); err != nil {
 				return err
 			}
 			if image := pod.Spec.Containers[0].Image; image != "docker.mirror.example/library/nginx:1.25" {
 				return fmt.Errorf("nginx:1.25 became %s", image)
 			}
-			if err := dryRun(ctx, newPod(shared.Namespace, "nginx:latest")); !apierrors.IsForbidden(err) {
+			if err := dryRun(ctx, newPod(dryRuns, "nginx:latest")); !apierrors.IsForbidden(err) {
 				return fmt.Errorf("nginx:latest was not denied: %v", err)
 			}
 			return nil

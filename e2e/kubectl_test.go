@@ -25,6 +25,11 @@ type said struct {
 	Exit           int
 }
 
+// GomegaString shows it as a terminal does, so that lines can be compared by eye.
+func (s said) GomegaString() string {
+	return fmt.Sprintf("exit code %d\nstdout: %s\nstderr: %s", s.Exit, strings.TrimSuffix(s.Stdout, "\n"), strings.TrimSuffix(s.Stderr, "\n"))
+}
+
 // kubectl runs kubectl on the cluster of the suite.
 func kubectl(ctx context.Context, args ...string) said {
 	GinkgoHelper()
@@ -65,7 +70,9 @@ func say(cmd *exec.Cmd) said {
 func succeed(ctx context.Context, args ...string) string {
 	GinkgoHelper()
 	result := kubectl(ctx, args...)
-	Expect(result.Exit).To(BeZero(), "kubectl %s: %s", strings.Join(args, " "), result.Stderr)
+	if result.Exit != 0 {
+		Fail(fmt.Sprintf("kubectl %s ended with exit code %d: %s", strings.Join(args, " "), result.Exit, result.Stderr))
+	}
 	return strings.TrimSpace(result.Stdout)
 }
 

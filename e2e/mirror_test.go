@@ -8,7 +8,7 @@ import (
 var _ = Describe("mirror", func() {
 	DescribeTable("an image is sent to the mirror of its registry",
 		func(ctx SpecContext, written, stored string) {
-			pod := withImageVolume(newPod(shared.Namespace, written, written), written)
+			pod := withImageVolume(newPod(dryRuns, written, written), written)
 			Expect(dryRun(ctx, pod)).To(Succeed())
 			Expect(pod.Spec.Containers[0].Image).To(Equal(stored))
 			Expect(pod.Spec.InitContainers[0].Image).To(Equal(stored), "init container")
@@ -31,7 +31,7 @@ var _ = Describe("mirror", func() {
 	)
 
 	It("leaves CloudNativePG's pods on their own registry, and judges them", func(ctx SpecContext) {
-		pod := newPod(shared.Namespace, "nginx:1.25")
+		pod := newPod(dryRuns, "nginx:1.25")
 		pod.Labels = map[string]string{"cnpg.io/podRole": "instance"}
 		Expect(dryRun(ctx, pod)).To(Succeed())
 		Expect(pod.Spec.Containers[0].Image).To(Equal("nginx:1.25"))
@@ -41,7 +41,7 @@ var _ = Describe("mirror", func() {
 	})
 
 	It("leaves no trace on the pod but the image", func(ctx SpecContext) {
-		pod := newPod(shared.Namespace, "nginx:1.25")
+		pod := newPod(dryRuns, "nginx:1.25")
 		Expect(dryRun(ctx, pod)).To(Succeed())
 		Expect(pod.Annotations).To(BeEmpty())
 		Expect(pod.Labels).To(BeEmpty())

@@ -205,7 +205,6 @@ func pushImage(ctx context.Context, to *mirror.Client, repository, addr string) 
 	GinkgoHelper()
 	i := ownImage{ref: repository + ":1.25-" + rand.String(8)}
 	i.page = "This is " + i.ref + ", made for one spec.\n"
-	workshop := mirror.Workshop{Dir: shared.Workshop}
 	image, err := workshop.Push(ctx, to, mirror.Sample{Name: i.ref, Addr: addr, Page: i.page})
 	Expect(err).NotTo(HaveOccurred())
 	digest, err := image.Digest()

@@ -129,7 +129,6 @@ func pullFromMirror(ctx context.Context) {
 	c, m := openMirror(ctx)
 	DeferCleanup(func(ctx SpecContext) { Expect(c.RunOnNodes(ctx, "sh", "-c", forgetRecorded)).To(Succeed()) })
 	Expect(m.Lead(ctx, "docker.io", mirror.Name)).To(Succeed())
-	workshop := mirror.Workshop{Dir: shared.Workshop}
 	_, err := workshop.Push(ctx, connectTo(ctx, mirror.Name), mirror.Sample{Name: "library/nginx:latest", Addr: ":80"})
 	Expect(err).NotTo(HaveOccurred())
 }

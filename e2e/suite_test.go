@@ -19,13 +19,13 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"testing"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/format"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/e2e-framework/klient"
 	"sigs.k8s.io/e2e-framework/klient/conf"
@@ -43,15 +43,12 @@ const devCluster = "dev-cluster"
 // target is the cluster.
 var target = struct{ kubeconfig, kubectl, cluster string }{os.Getenv("E2E_KUBECONFIG"), os.Getenv("E2E_KUBECTL"), os.Getenv("E2E_CLUSTER")}
 
-// setUp is what the first process hands to the others.
-type setUp struct {
-	Namespace string // for specs that store nothing in it
-	Workshop  string // folder in which sample images are made
-}
-
 var (
-	shared setUp
-	client klient.Client
+	workshop mirror.Workshop // in which sample images are made, for all processes
+	client   klient.Client
+	// dryRuns is the namespace of specs that store nothing in it. Each process has its
+	// own, so that what was asked about it was asked by the running spec.
+	dryRuns string
 )
 
 func TestE2E(t *testing.T) {
@@ -59,7 +56,8 @@ func TestE2E(t *testing.T) {
 		t.Skip("it needs a cluster: run `make e2e`")
 	}
 	RegisterFailHandler(Fail)
-	EnforceDefaultTimeoutsWhenUsingContexts() // or an Eventually with a context never ends
+	format.TruncatedDiff, format.MaxLength = false, 0 // what differs is all that counts
+	EnforceDefaultTimeoutsWhenUsingContexts()         // or an Eventually with a context never ends
 	SetDefaultEventuallyTimeout(time.Minute)
 	SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
 	RunSpecs(t, "image-webhook")
@@ -70,13 +68,11 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 	if target.cluster != "" {
 		setUpMirror(ctx)
 	}
-	shared.Namespace = newNamespace(ctx)
-	handedOn, err := json.Marshal(shared)
-	Expect(err).NotTo(HaveOccurred())
-	return handedOn
-}, func(_ SpecContext, handedOn []byte) {
-	Expect(json.Unmarshal(handedOn, &shared)).To(Succeed())
+	return []byte(workshop.Dir)
+}, func(ctx SpecContext, handedOn []byte) {
+	workshop.Dir = string(handedOn)
 	connect()
+	dryRuns = newNamespace(ctx)
 }, NodeTimeout(5*time.Minute))
 
 // setUpMirror fills the mirror with the sample images, and leads the nodes to it for
@@ -87,10 +83,10 @@ func setUpMirror(ctx context.Context) {
 	c, m := openMirror(ctx)
 	removeLeftovers(ctx, c, m)
 	Expect(m.Lead(ctx, unmirrored, mirror.Name)).To(Succeed())
-	workshop, err := mirror.OpenWorkshop(ctx, progress.New(GinkgoWriter))
+	opened, err := mirror.OpenWorkshop(ctx, progress.New(GinkgoWriter))
 	Expect(err).NotTo(HaveOccurred())
-	shared.Workshop = workshop.Dir
-	Expect(m.PushSamples(ctx, workshop, samples...)).To(Succeed())
+	workshop = *opened
+	Expect(m.PushSamples(ctx, opened, samples...)).To(Succeed())
 }
 
 // removeLeftovers removes what a run that was killed in a spec has left.
@@ -103,8 +99,8 @@ func removeLeftovers(ctx context.Context, c *devcluster.Cluster, m *mirror.Mirro
 }
 
 var _ = SynchronizedAfterSuite(func() {}, func() {
-	if shared.Workshop != "" {
-		Expect(os.RemoveAll(shared.Workshop)).To(Succeed())
+	if workshop.Dir != "" {
+		Expect(os.RemoveAll(workshop.Dir)).To(Succeed())
 	}
 })
 

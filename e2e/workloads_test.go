@@ -33,13 +33,13 @@ var _ = Describe("workload", func() {
 			{"apiVersion":"apps/v1","kind":"Deployment","name":"shop","uid":"4f2a","controller":true}]},
 			"spec":{"selector":{"matchLabels":{"app":"shop"}},"template":{"metadata":{"labels":{"app":"shop"}},
 			"spec":{"containers":[{"name":"app","image":"nginx:latest"}]}}}}`
-		Expect(kubectlWith(ctx, owned, "create", "--dry-run=server", "-f", "-", "-n", shared.Namespace)).
+		Expect(kubectlWith(ctx, owned, "create", "--dry-run=server", "-f", "-", "-n", dryRuns)).
 			To(Equal(said{Stdout: "replicaset.apps/shop created (server dry run)\n"}))
 	})
 
 	DescribeTable("of each kind is warned about, and never refused or changed",
 		func(ctx SpecContext, file, created, at string) {
-			create := []string{"create", "--dry-run=server", "-f", "testdata/" + file, "-n", shared.Namespace}
+			create := []string{"create", "--dry-run=server", "-f", "testdata/" + file, "-n", dryRuns}
 			Expect(kubectl(ctx, create...)).To(Equal(said{
 				Stdout: created + " created (server dry run)\n",
 				Stderr: notAllowed + `container "app" (` + at + `.containers[0].image) has image "nginx:latest"; its pods will be denied` + "\n",

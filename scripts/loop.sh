@@ -42,6 +42,8 @@ text="it can change under you (asked by $$)"
 cd "$copy"
 started=$(now)
 sed -i "s/it can change under you/$text/" webhook/admission/fault.go
+grep -q "$text" webhook/admission/fault.go ||
+	fail "webhook/admission/fault.go does not say 'it can change under you', which this replaces: put that back, or change this script"
 altered=1
 "$checkout/bin/cluster" reload
 tries=0

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
@@ -22,6 +24,9 @@ func (r *run) conclude(ctx context.Context, on target, failed error) error {
 		fmt.Fprintln(r.stdout)
 		s.Print(r.stdout)
 	}
+	if err == nil && s.Empty() {
+		failed = r.nothing(on)
+	}
 	if on.ours != nil {
 		failed = errors.Join(failed, r.leave(ctx, s, on, failed))
 	}
@@ -31,13 +36,25 @@ func (r *run) conclude(ctx context.Context, on target, failed error) error {
 	return failed
 }
 
+// errNothing ends a run in which no spec was to be run.
+var errNothing = errors.New("no spec matches")
+
+func (r *run) nothing(on target) error {
+	others := ""
+	if on.ours == nil {
+		others = ", of those without the label dev-cluster"
+	}
+	return fmt.Errorf("%w --focus=%q and --label-filter=%q%s", errNothing, r.focus, r.labels, others)
+}
+
 // leave deletes our own cluster if nobody wants it, or says how to get at it.
 func (r *run) leave(ctx context.Context, s summary.Summary, on target, failed error) error {
+	nothing := errors.Is(failed, errNothing)
 	switch {
-	case failed != nil:
+	case failed != nil && !nothing && ctx.Err() == nil:
 		r.collectLogs(on)
 		r.wayIn(s)
-	case on.created && !r.keep && !r.debug && ctx.Err() == nil:
+	case on.created && !r.keep && (nothing || !r.debug && ctx.Err() == nil):
 		return on.ours.Down(ctx)
 	case on.created:
 		r.report.Note("The cluster is kept: `%s` shows it, `%s` deletes it.", r.cluster("status"), r.cluster("down"))
@@ -80,16 +97,19 @@ func (r *run) collectLogs(on target) {
 
 // wayIn says how to get at the cluster of a failed run.
 func (r *run) wayIn(s summary.Summary) {
-	r.report.Note("\nThe cluster is left as it is. To look at it:\n")
-	r.report.Note("    eval \"$(%s)\"    # points kubectl at it", r.cluster("env"))
+	var lines strings.Builder
+	table := tabwriter.NewWriter(&lines, 0, 0, 3, ' ', 0)
+	fmt.Fprintf(table, "    eval \"$(%s)\"\t# points kubectl at it\n", r.cluster("env"))
 	for _, namespace := range s.Kept() {
-		r.report.Note("    kubectl get pods,events -n %s    # of the failed spec", namespace)
+		fmt.Fprintf(table, "    kubectl get pods,events -n %s\t# of the failed spec\n", namespace)
 	}
-	r.report.Note("    kubectl get all -n image-webhook")
+	fmt.Fprintf(table, "    kubectl get all -n image-webhook\t# the webhook\n")
 	if focus := s.Focus(); focus != "" {
-		r.report.Note("    %s    # once more", r.again(focus))
+		fmt.Fprintf(table, "    %s\t# once more\n", r.again(focus))
 	}
-	r.report.Note("    %s    # when done", r.cluster("down"))
+	fmt.Fprintf(table, "    %s\t# when done\n", r.cluster("down"))
+	table.Flush()
+	r.report.Note("\nThe cluster is left as it is. To look at it:\n\n%s", lines.String())
 }
 
 // again is how a person runs some specs again.

@@ -162,16 +162,18 @@ func TestWayIn(t *testing.T) {
 		devcluster.DefaultName: `
 The cluster is left as it is. To look at it:
 
-    eval "$(bin/cluster env)"    # points kubectl at it
-    kubectl get all -n image-webhook
-    bin/cluster down    # when done
+    eval "$(bin/cluster env)"          # points kubectl at it
+    kubectl get all -n image-webhook   # the webhook
+    bin/cluster down                   # when done
+
 `,
 		"other": `
 The cluster is left as it is. To look at it:
 
-    eval "$(bin/cluster env --name=other)"    # points kubectl at it
-    kubectl get all -n image-webhook
-    bin/cluster down --name=other    # when done
+    eval "$(bin/cluster env --name=other)"   # points kubectl at it
+    kubectl get all -n image-webhook         # the webhook
+    bin/cluster down --name=other            # when done
+
 `,
 	} {
 		var said bytes.Buffer

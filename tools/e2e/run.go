@@ -34,9 +34,17 @@ func (r *run) do(ctx context.Context) error {
 	if err := r.clearArtifacts(); err != nil {
 		return err
 	}
-	compiled, stopCompiling := r.beside(ctx, "compile the suite", r.compile)
+	preparing, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	compiled, stopCompiling := r.beside(ctx, "compile the suite", func(ctx context.Context, step *progress.Step) error {
+		err := r.compile(ctx, step)
+		if err != nil {
+			giveUp(fmt.Errorf("compile the suite: %w", err))
+		}
+		return err
+	})
 	defer stopCompiling()
-	on, err := prepare(ctx)
+	on, err := prepare(preparing)
 	if err != nil {
 		return err
 	}

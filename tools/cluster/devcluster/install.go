@@ -17,11 +17,13 @@ import (
 // waitTimeout bounds what an installation waits for; kubectl's form.
 const waitTimeout = "--timeout=120s"
 
+// servers selects the webhook's pods.
+const servers = "app.kubernetes.io/component=webhook"
+
 // after says what has to come true before the next manifest is applied: the
-// same commands that a person types. A manifest not named needs no wait.
+// same commands that a person types. Beside these, only the Deployment is waited for.
 var after = map[string][]string{
 	"03-certgen.yaml":                {"wait", "--for=condition=complete", "job", "-l", "job=certgen"},
-	deployment:                       {"rollout", "status", "deployment/webhook"},
 	"06-patch-webhookconfigure.yaml": {"wait", "--for=condition=complete", "job", "-l", "job=patch-webhookconfigure"},
 }
 
@@ -89,6 +91,10 @@ func (c *Cluster) apply(ctx context.Context, name, manifest string) error {
 		apply.Stdin = strings.NewReader(manifest)
 		if err := apply.Run(ctx); err != nil {
 			return err
+		}
+		if name == deployment {
+			step.SetDetail("kubectl rollout status deployment/webhook")
+			return c.rolledOut(ctx)
 		}
 		wait := after[name]
 		if wait == nil {

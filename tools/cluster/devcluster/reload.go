@@ -46,13 +46,12 @@ func (c *Cluster) running(ctx context.Context) error {
 }
 
 func (c *Cluster) rollOut(ctx context.Context, contentRef string) error {
-	for _, args := range [][]string{
-		{"set", "image", "deployment/webhook", "webhook=" + contentRef},
-		{"rollout", "status", "deployment/webhook", waitTimeout},
-	} {
-		if err := c.Kubectl(append(args, "-n", "image-webhook")...).Run(ctx); err != nil {
-			return err
-		}
+	err := c.Kubectl("set", "image", "deployment/webhook", "webhook="+contentRef, "-n", "image-webhook").Run(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.rolledOut(ctx); err != nil {
+		return err
 	}
 	return c.EndStopping(ctx)
 }
@@ -64,7 +63,7 @@ func (c *Cluster) EndStopping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := client.CoreV1().Pods("image-webhook").List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=webhook"})
+	found, err := client.CoreV1().Pods("image-webhook").List(ctx, metav1.ListOptions{LabelSelector: servers})
 	if err != nil {
 		return err
 	}

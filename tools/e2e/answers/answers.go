@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -85,22 +86,49 @@ func (a Answer) JSON() string {
 // String is the essence of both reviews, a part on each line.
 func (a Answer) String() string {
 	request := a.request()
-	said := fmt.Sprintf("%s was asked about %s %s %s/%s\n  object: %s\n  answer: %s",
-		a.Path, request.Operation, request.Kind.Kind, request.Namespace, request.Name, essence(request.Object.Raw), bytes.TrimSpace(a.answer))
+	said := fmt.Sprintf("%s was asked about %s %s %s/%s\n  object: %s",
+		a.Path, request.Operation, request.Kind.Kind, request.Namespace, name(request), essence(request.Object.Raw))
 	var answer admissionv1.AdmissionReview
-	if json.Unmarshal(a.answer, &answer) == nil && answer.Response != nil && len(answer.Response.Patch) > 0 {
-		said += fmt.Sprintf("\n  patch:  %s", answer.Response.Patch)
+	if json.Unmarshal(a.answer, &answer) != nil || answer.Response == nil {
+		return said + "\n  answer: " + string(bytes.TrimSpace(a.answer))
+	}
+	patch := answer.Response.Patch
+	answer.Response.Patch = nil // which would be in base64
+	response, _ := json.Marshal(answer.Response)
+	said += "\n  answer: " + string(response)
+	if len(patch) > 0 {
+		said += "\n  patch:  " + string(patch)
 	}
 	return said
 }
 
-// essence leaves out of an object what only the API server reads.
+// name is that of the object, or what the API server makes it from.
+func name(request admissionv1.AdmissionRequest) string {
+	var object metav1.PartialObjectMetadata
+	if request.Name == "" && json.Unmarshal(request.Object.Raw, &object) == nil {
+		return object.GenerateName + "*"
+	}
+	return request.Name
+}
+
+// surroundings are the fields of an object that say nothing of its images.
+var surroundings = [][]string{
+	{"status"},
+	{"metadata", "managedFields"}, {"metadata", "uid"}, {"metadata", "generation"}, {"metadata", "creationTimestamp"},
+	{"spec", "tolerations"}, {"spec", "securityContext"}, {"spec", "schedulerName"}, {"spec", "dnsPolicy"},
+	{"spec", "priority"}, {"spec", "preemptionPolicy"}, {"spec", "enableServiceLinks"}, {"spec", "terminationGracePeriodSeconds"},
+	{"spec", "serviceAccount"}, {"spec", "serviceAccountName"}, {"spec", "restartPolicy"},
+}
+
+// essence leaves the surroundings out of an object.
 func essence(object []byte) []byte {
 	var fields map[string]any
 	if json.Unmarshal(object, &fields) != nil {
 		return object
 	}
-	unstructured.RemoveNestedField(fields, "metadata", "managedFields")
+	for _, path := range surroundings {
+		unstructured.RemoveNestedField(fields, path...)
+	}
 	shorter, _ := json.Marshal(fields)
 	return shorter
 }

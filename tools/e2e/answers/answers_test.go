@@ -51,7 +51,7 @@ func TestIn(t *testing.T) {
 	}
 	const want = `/mutating was asked about CREATE Pod shop/web
   object: {"metadata":{"name":"web"},"spec":{"containers":[{"image":"nginx:latest","name":"web"}]}}
-  answer: {"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":"u","allowed":true,"patch":"W3sib3AiOiJyZXBsYWNlIiwicGF0aCI6Ii9zcGVjL2NvbnRhaW5lcnMvMC9pbWFnZSIsInZhbHVlIjoiZG9ja2VyLm1pcnJvci5leGFtcGxlL2xpYnJhcnkvbmdpbng6bGF0ZXN0In1d","patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.image":"nginx:latest -\u003e docker.mirror.example/library/nginx:latest"}}}
+  answer: {"uid":"u","allowed":true,"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.image":"nginx:latest -\u003e docker.mirror.example/library/nginx:latest"}}
   patch:  [{"op":"replace","path":"/spec/containers/0/image","value":"docker.mirror.example/library/nginx:latest"}]`
 	if diff := cmp.Diff(want, found[0].String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -5,20 +5,24 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
 // How much of a reason a terminal gets: Ginkgo has shown all of it.
 const (
-	reasonLines = 8
-	reasonWidth = 240
+	reasonLines = 16
+	reasonWidth = 600
 )
 
 // Print writes what a person wants to see at the end of a run.
 func (s Summary) Print(w io.Writer) {
 	for _, failed := range s.failures() {
 		fmt.Fprintf(w, "✗ %s (%s)\n%s\n", failed.name, failed.at, indent(begin(failed.reason), "    "))
+		if cause := failed.cause(); cause != "" {
+			fmt.Fprintf(w, "    %s\n", begin(cause))
+		}
 		for _, folder := range failed.noted(Folder) {
 			fmt.Fprintf(w, "    More: artifacts/%s\n", folder)
 		}
@@ -31,6 +35,9 @@ func (s Summary) Print(w io.Writer) {
 
 func (s Summary) eachPhase(do func(name, took string)) {
 	for _, phase := range s.Phases {
+		if phase.Took < 50*time.Millisecond {
+			continue // it was over before it was waited for
+		}
 		do(phase.Name, progress.Elapsed(phase.Took))
 	}
 	do("in all", progress.Elapsed(s.Phases.total()))
@@ -68,6 +75,9 @@ func (p *page) line(format string, args ...any) {
 func (p *page) failure(failed spec) {
 	p.line("\n## ✗ %s", cell(failed.name))
 	p.line("\n%s, after %s\n\n%s", failed.at, progress.Elapsed(failed.RunTime), block(failed.reason))
+	if cause := failed.cause(); cause != "" {
+		p.line("\n%s", block(cause))
+	}
 	for _, text := range failed.noted(Diagnosis) {
 		p.line("\n<details><summary>What the cluster said</summary>\n\n%s\n\n</details>", block(text))
 	}

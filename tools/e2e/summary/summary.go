@@ -107,10 +107,10 @@ func newSpec(report types.SpecReport) spec {
 	}
 	location := report.LeafNodeLocation
 	if s.failed() {
-		if at := report.FailureLocation(); at.FileName != "" {
+		if at := report.FailureLocation(); filepath.Base(filepath.Dir(at.FileName)) == "e2e" { // not where Go panics
 			location = at
 		}
-		s.reason = strings.TrimSpace(colours.ReplaceAllString(report.Failure.Message, ""))
+		s.reason = strings.TrimSpace(colours.ReplaceAllString(report.Failure.Message+"\n"+report.Failure.ForwardedPanic, ""))
 	}
 	s.at = fmt.Sprintf("e2e/%s:%d", filepath.Base(location.FileName), location.LineNumber)
 	return s
@@ -141,6 +141,16 @@ func (s Summary) failures() []spec {
 	return failed
 }
 
+// cause is what the cluster says first, if that is about a pod; empty: it is not.
+func (s spec) cause() string {
+	for _, text := range s.noted(Diagnosis) {
+		if line, _, _ := strings.Cut(text, "\n"); strings.HasPrefix(line, "Pod ") {
+			return line
+		}
+	}
+	return ""
+}
+
 // Kept are the namespaces of failed specs that were not deleted.
 func (s Summary) Kept() (namespaces []string) {
 	for _, failed := range s.failures() {
@@ -160,6 +170,11 @@ func (s Summary) Focus() string {
 	return ""
 }
 
+// Empty says that no spec fitted what was asked for.
+func (s Summary) Empty() bool {
+	return !slices.ContainsFunc(s.specs(), func(each spec) bool { return each.LeafNodeType.Is(types.NodeTypeIt) }) && len(s.failures()) == 0
+}
+
 // count says how the specs ended: "78 of 79 specs passed, 1 failed".
 func (s Summary) count() string {
 	passed, ran, failed := 0, 0, len(s.failures())
@@ -176,7 +191,9 @@ func (s Summary) count() string {
 		said += fmt.Sprintf(", %d failed", failed)
 	}
 	for _, reason := range s.report.SpecialSuiteFailureReasons {
-		said += "; " + reason
+		if reason != "Interrupted by Other Ginkgo Process" { // which failed first, as --fail-fast wants it
+			said += "; " + reason
+		}
 	}
 	return said
 }

@@ -71,10 +71,18 @@ func red() types.Report {
 	report := green()
 	report.SuiteSucceeded = false
 	report.SpecReports = append(report.SpecReports,
-		failed(finished("deny", "says what it's about (all)", 40, types.SpecStateFailed, time.Second), "Expected\n  a\nto equal\n  ```b```\n"+strings.Repeat("more\n", 9), map[string]string{
+		failed(finished("deny", "says what it's about (all)", 40, types.SpecStateFailed, time.Second), "Expected\n  a\nto equal\n  ```b```\n"+strings.Repeat("more\n", 19), map[string]string{
 			Diagnosis: "Pod x is not ready", Folder: "deny-says", Kept: "e2e-abcde",
 		}))
 	return report
+}
+
+// panicked is a spec that failed somewhere in Go's own sources.
+func panicked() types.SpecReport {
+	spec := failed(finished("deny", "breaks", 50, types.SpecStatePanicked, time.Second), "Test Panicked", nil)
+	spec.Failure.Location = types.CodeLocation{FileName: "/usr/local/go/src/runtime/map.go", LineNumber: 265}
+	spec.Failure.ForwardedPanic = "assignment to entry in nil map"
+	return spec
 }
 
 func TestPrint(t *testing.T) {
@@ -96,15 +104,30 @@ func TestPrint(t *testing.T) {
     more
     more
     more
+    more
+    more
+    more
+    more
+    more
+    more
+    more
+    more
     …
+    Pod x is not ready
     More: artifacts/deny-says
 2 of 3 specs passed, 1 failed. One page about it: artifacts/summary.md
 ` + times},
+		"a panic": {types.Report{SpecReports: types.SpecReports{panicked()}}, `✗ deny breaks (e2e/deny_test.go:50)
+    Test Panicked
+    assignment to entry in nil map
+0 of 1 specs passed, 1 failed. One page about it: artifacts/summary.md
+` + times},
+		"no spec fits": {types.Report{SpecialSuiteFailureReasons: []string{"Detected no specs ran"}}, "0 of 0 specs passed; Detected no specs ran. One page about it: artifacts/summary.md\n" + times},
 		"the set-up failed": {types.Report{
 			SpecialSuiteFailureReasons: []string{"Interrupted by User"},
 			SpecReports: types.SpecReports{{
 				LeafNodeType: types.NodeTypeSynchronizedBeforeSuite, State: types.SpecStateInterrupted,
-				LeafNodeLocation: types.CodeLocation{FileName: "suite_test.go", LineNumber: 3},
+				LeafNodeLocation: types.CodeLocation{FileName: "/checkout/e2e/suite_test.go", LineNumber: 3},
 				Failure:          types.Failure{Message: "\x1b[1mtoo late\x1b[0m"},
 			}, {
 				LeafNodeType: types.NodeTypeSynchronizedBeforeSuite, State: types.SpecStateFailed, // in another process
@@ -143,7 +166,9 @@ Expected
   a
 to equal
   ` + "```b```" + `
-` + strings.Repeat("more\n", 9) + "````" + `
+` + strings.Repeat("more\n", 19) + "````" + `
+
+` + "```text\nPod x is not ready\n```" + `
 
 <details><summary>What the cluster said</summary>
 

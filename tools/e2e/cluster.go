@@ -85,7 +85,7 @@ func (r *run) install(ctx context.Context, c *devcluster.Cluster) error {
 	}{
 		{"build", func() (err error) { image, err = c.BuildImage(ctx, archive.Options{}); return err }},
 		{"load", func() error { return c.LoadArchive(ctx, image.Path) }},
-		{"install", func() error { return c.Install(ctx, image.ContentRef, answers.Flags...) }},
+		{"install", func() error { return c.Refresh(ctx, image.ContentRef, answers.Flags...) }},
 	} {
 		if err := r.phases.Time(phase.name, phase.do); err != nil {
 			return err

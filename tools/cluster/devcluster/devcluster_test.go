@@ -84,11 +84,11 @@ func TestStatusShowsEveryWebhook(t *testing.T) {
 	var got strings.Builder
 	printRegistrations(t.Context(), fakeAdmission(t), &got)
 	const ignore, fail = admissionregistrationv1.Ignore, admissionregistrationv1.Fail
-	want := "VALIDATING\t" + registration("validating.image-webhook.dev", ignore, nil, fail) + "\n" +
-		"VALIDATING\t" + registration("warn.image-webhook.dev", ignore, nil, ignore) + "\n" +
-		"VALIDATING\t" + registration("workloads.image-webhook.dev", ignore, nil, ignore) + "\n" +
-		"VALIDATING\t" + registration("unknown-mode.image-webhook.dev", ignore, nil, ignore) + "\n" +
-		"MUTATING\t" + registration("mutating.image-webhook.dev", ignore, nil, ignore) + "\n"
+	want := "VALIDATING\t" + registration{"VALIDATING", "validating.image-webhook.dev", ignore, fail, nil}.String() + "\n" +
+		"VALIDATING\t" + registration{"VALIDATING", "warn.image-webhook.dev", ignore, ignore, nil}.String() + "\n" +
+		"VALIDATING\t" + registration{"VALIDATING", "workloads.image-webhook.dev", ignore, ignore, nil}.String() + "\n" +
+		"VALIDATING\t" + registration{"VALIDATING", "unknown-mode.image-webhook.dev", ignore, ignore, nil}.String() + "\n" +
+		"MUTATING\t" + registration{"MUTATING", "mutating.image-webhook.dev", ignore, ignore, nil}.String() + "\n"
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Error(diff)
 	}
@@ -211,5 +211,28 @@ func TestNodeImage(t *testing.T) {
 				t.Errorf("got %q, %q", got, said)
 			}
 		})
+	}
+}
+
+// An installation that is finished, of these very manifests, need not be made again.
+func TestFinishedOf(t *testing.T) {
+	const ignore, fail = admissionregistrationv1.Ignore, admissionregistrationv1.Fail
+	ca := []byte("ca")
+	all := []registration{{"VALIDATING", "v", fail, fail, ca}, {"MUTATING", "m", ignore, ignore, ca}}
+	for name, tt := range map[string]struct {
+		annotation    string
+		registrations []registration
+		want          bool
+	}{
+		"finished":           {manifestsHash(), all, true},
+		"other manifests":    {"0f3a", all, false},
+		"never finished":     {"", all, false},
+		"nothing registered": {manifestsHash(), nil, false},
+		"not binding":        {manifestsHash(), []registration{{"VALIDATING", "v", ignore, fail, ca}}, false},
+		"without the CA":     {manifestsHash(), []registration{all[0], {"MUTATING", "m", ignore, ignore, nil}}, false},
+	} {
+		if got := finishedOf(tt.annotation, tt.registrations); got != tt.want {
+			t.Errorf("%s: %t", name, got)
+		}
 	}
 }

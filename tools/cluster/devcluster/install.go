@@ -40,7 +40,10 @@ func (c *Cluster) Install(ctx context.Context, contentRef string, flags ...strin
 			return err
 		}
 	}
-	return c.waitServing(ctx)
+	if err := c.waitServing(ctx); err != nil {
+		return err
+	}
+	return c.markFinished(ctx)
 }
 
 // waitServing returns when the API server really calls both sides of the webhook.

@@ -71,6 +71,22 @@ func (c *Cluster) printWebhook(ctx context.Context, table io.Writer) error {
 
 // printRegistrations writes a line for each webhook that the API server knows of.
 func printRegistrations(ctx context.Context, admission admissionclient.AdmissionregistrationV1Interface, table io.Writer) {
+	for _, each := range registrations(ctx, admission) {
+		fmt.Fprintf(table, "%s\t%s\n", each.side, each)
+	}
+}
+
+// registration is what the API server knows of a webhook.
+type registration struct {
+	side, name string
+	policy     admissionregistrationv1.FailurePolicyType
+	wanted     admissionregistrationv1.FailurePolicyType // at the end of an installation
+	caBundle   []byte
+}
+
+// registrations are those of all webhooks that there are.
+func registrations(ctx context.Context, admission admissionclient.AdmissionregistrationV1Interface) (found []registration) {
+	const validating, mutating = "VALIDATING", "MUTATING"
 	for _, configuration := range []struct {
 		name   string
 		wanted admissionregistrationv1.FailurePolicyType
@@ -80,26 +96,29 @@ func printRegistrations(ctx context.Context, admission admissionclient.Admission
 	} {
 		if v, err := admission.ValidatingWebhookConfigurations().Get(ctx, configuration.name, metav1.GetOptions{}); err == nil {
 			for _, hook := range v.Webhooks {
-				fmt.Fprintf(table, "VALIDATING\t%s\n", registration(hook.Name, *hook.FailurePolicy, hook.ClientConfig.CABundle, configuration.wanted))
+				found = append(found, registration{validating, hook.Name, *hook.FailurePolicy, configuration.wanted, hook.ClientConfig.CABundle})
 			}
 		}
 	}
 	if m, err := admission.MutatingWebhookConfigurations().Get(ctx, "image-webhook", metav1.GetOptions{}); err == nil {
 		for _, hook := range m.Webhooks {
-			fmt.Fprintf(table, "MUTATING\t%s\n", registration(hook.Name, *hook.FailurePolicy, hook.ClientConfig.CABundle, admissionregistrationv1.Ignore))
+			found = append(found, registration{mutating, hook.Name, *hook.FailurePolicy, admissionregistrationv1.Ignore, hook.ClientConfig.CABundle})
 		}
 	}
+	return found
 }
 
-// registration describes one webhook, and what is missing from a finished
-// installation, after which its failure policy is the one wanted.
-func registration(name string, policy admissionregistrationv1.FailurePolicyType, caBundle []byte, wanted admissionregistrationv1.FailurePolicyType) string {
-	described := fmt.Sprintf("%s, failurePolicy %s, with a caBundle", name, policy)
-	if len(caBundle) == 0 {
-		described = fmt.Sprintf("%s, failurePolicy %s, NO caBundle: the API server cannot call it", name, policy)
+// finished says whether the Job of 06 has done its work on the webhook.
+func (r registration) finished() bool { return len(r.caBundle) > 0 && r.policy == r.wanted }
+
+// String describes the webhook, and what is missing from a finished installation.
+func (r registration) String() string {
+	described := fmt.Sprintf("%s, failurePolicy %s, with a caBundle", r.name, r.policy)
+	if len(r.caBundle) == 0 {
+		described = fmt.Sprintf("%s, failurePolicy %s, NO caBundle: the API server cannot call it", r.name, r.policy)
 	}
-	if len(caBundle) == 0 || policy != wanted {
-		described += " (unfinished: the Job of deploy/06-patch-webhookconfigure.yaml must run; wanted is " + string(wanted) + ")"
+	if !r.finished() {
+		described += " (unfinished: the Job of deploy/06-patch-webhookconfigure.yaml must run; wanted is " + string(r.wanted) + ")"
 	}
 	return described
 }

@@ -116,7 +116,11 @@ func folderName(text string) string {
 func essence(ctx context.Context, namespaces []string, given []answers.Answer, log []string) string {
 	var out strings.Builder
 	for _, namespace := range namespaces {
-		explainPods(ctx, &out, namespace)
+		what := "Pod"
+		if !slices.Contains(namespacesOfSpec, namespace) {
+			what = "Elsewhere, pod"
+		}
+		explainPods(ctx, &out, what, namespace)
 	}
 	if len(given) == 0 {
 		fmt.Fprintln(&out, "The webhook was asked about nothing in the namespaces of the spec, or logs no reviews.")
@@ -134,7 +138,7 @@ func essence(ctx context.Context, namespaces []string, given []answers.Answer, l
 }
 
 // explainPods says of each pod that is not ready why, and what its containers said last.
-func explainPods(ctx context.Context, out *strings.Builder, namespace string) {
+func explainPods(ctx context.Context, out *strings.Builder, what, namespace string) {
 	var pods corev1.PodList
 	if err := client.Resources(namespace).List(ctx, &pods); err != nil {
 		fmt.Fprintf(out, "The pods of %s cannot be listed: %v\n", namespace, err)
@@ -145,7 +149,7 @@ func explainPods(ctx context.Context, out *strings.Builder, namespace string) {
 		if why == "" {
 			continue
 		}
-		fmt.Fprintf(out, "Pod %s/%s is not ready: %s\n", namespace, pod.Name, why)
+		fmt.Fprintf(out, "%s %s/%s is not ready: %s\n", what, namespace, pod.Name, why)
 		events := execKubectl(ctx, "", "get", "events", "-n", namespace, "--field-selector=type=Warning,involvedObject.name="+pod.Name,
 			"-o", `jsonpath={range .items[*]}  {.reason}: {.message}{"\n"}{end}`)
 		out.WriteString(events.Stdout)

@@ -14,7 +14,8 @@ var _ = Describe("update", Label(devCluster), func() {
 		runAndWait(ctx, namespace, "web", "nginx:1.25")
 
 		const at = `container "debugger" (spec.ephemeralContainers[0].image)`
-		Expect(kubectl(ctx, "debug", "pod/web", "--image=busybox:latest", "-c", "debugger", "-n", namespace)).To(Equal(said{
+		// Without a profile, kubectl 1.35 says that its default will be another.
+		Expect(kubectl(ctx, "debug", "pod/web", "--image=busybox:latest", "--profile=general", "-c", "debugger", "-n", namespace)).To(Equal(said{
 			Stderr: notAllowed + latestWarning(at, "busybox:latest") +
 				denied + latestDenial(at, "busybox:latest", "docker.mirror.example/library/busybox:latest"),
 			Exit: 1,

@@ -17,9 +17,6 @@ import (
 // waitTimeout bounds what an installation waits for; kubectl's form.
 const waitTimeout = "--timeout=120s"
 
-// servers selects the webhook's pods.
-const servers = "app.kubernetes.io/component=webhook"
-
 // after says what has to come true before the next manifest is applied: the
 // same commands that a person types. Beside these, only the Deployment is waited for.
 var after = map[string][]string{
@@ -35,15 +32,20 @@ func (c *Cluster) Install(ctx context.Context, contentRef string, flags ...strin
 	if err := c.removeJobs(ctx); err != nil {
 		return err
 	}
-	for _, file := range deploy.Files() {
+	if err := c.applyAll(ctx, deploy.Files(), contentRef, flags); err != nil {
+		return err
+	}
+	return c.markFinished(ctx)
+}
+
+// applyAll applies manifests in their order, and returns when the webhook answers.
+func (c *Cluster) applyAll(ctx context.Context, files []deploy.File, contentRef string, flags []string) error {
+	for _, file := range files {
 		if err := c.apply(ctx, file.Name, ForDeployment(file.Name, file.Content, contentRef, flags...)); err != nil {
 			return err
 		}
 	}
-	if err := c.waitServing(ctx); err != nil {
-		return err
-	}
-	return c.markFinished(ctx)
+	return c.waitServing(ctx)
 }
 
 // waitServing returns when the API server really calls both sides of the webhook.

@@ -21,15 +21,8 @@ func (c *Cluster) Refresh(ctx context.Context, contentRef string, flags ...strin
 	if !c.finished(ctx) {
 		return c.Install(ctx, contentRef, flags...)
 	}
-	for _, file := range deploy.Files() {
-		if file.Name != deployment {
-			continue
-		}
-		if err := c.apply(ctx, file.Name, ForDeployment(file.Name, file.Content, contentRef, flags...)); err != nil {
-			return err
-		}
-	}
-	return c.waitServing(ctx)
+	alone := slices.DeleteFunc(deploy.Files(), func(file deploy.File) bool { return file.Name != deployment })
+	return c.applyAll(ctx, alone, contentRef, flags)
 }
 
 // finished says whether there is such an installation; what is not sure is none.

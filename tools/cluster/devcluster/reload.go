@@ -63,11 +63,11 @@ func (c *Cluster) EndStopping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := client.CoreV1().Pods("image-webhook").List(ctx, metav1.ListOptions{LabelSelector: servers})
+	found, err := servers(ctx, client)
 	if err != nil {
 		return err
 	}
-	for _, pod := range found.Items {
+	for _, pod := range found {
 		if pod.DeletionTimestamp == nil {
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/image-webhook/image-webhook/tools/podstate"
 )
@@ -38,16 +39,25 @@ func (c *Cluster) crashed(ctx context.Context) error {
 	if err != nil {
 		return nil
 	}
-	pods, err := client.CoreV1().Pods("image-webhook").List(ctx, metav1.ListOptions{LabelSelector: servers})
+	pods, err := servers(ctx, client)
 	if err != nil {
 		return nil
 	}
-	for _, pod := range pods.Items {
+	for _, pod := range pods {
 		if of(deployment, pod) && crashes(pod) {
 			return fmt.Errorf("pod %s does not start: %s", pod.Name, podstate.NotReady(pod))
 		}
 	}
 	return nil
+}
+
+// servers are the webhook's pods, those that are to stop among them.
+func servers(ctx context.Context, client kubernetes.Interface) ([]corev1.Pod, error) {
+	pods, err := client.CoreV1().Pods("image-webhook").List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=webhook"})
+	if err != nil {
+		return nil, err
+	}
+	return pods.Items, nil
 }
 
 // of leaves out the pods of an earlier attempt.

@@ -119,7 +119,10 @@ func newSpec(report types.SpecReport) spec {
 // colours are what Ginkgo writes into some reasons, terminal or not.
 var colours = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 
-func (s spec) failed() bool { return s.State.Is(types.SpecStateFailureStates) }
+// failed is not what a person, or the failure of another one, has interrupted.
+func (s spec) failed() bool {
+	return s.State.Is(types.SpecStateFailureStates) && s.State != types.SpecStateInterrupted
+}
 
 // noted are the values of the suite's notes of one kind.
 func (s spec) noted(kind string) (values []string) {
@@ -177,18 +180,24 @@ func (s Summary) Empty() bool {
 
 // count says how the specs ended: "78 of 79 specs passed, 1 failed".
 func (s Summary) count() string {
-	passed, ran, failed := 0, 0, len(s.failures())
+	passed, ran, interrupted, failed := 0, 0, 0, len(s.failures())
 	for _, each := range s.specs() {
 		if each.LeafNodeType.Is(types.NodeTypeIt) {
 			ran++
 		}
-		if each.State == types.SpecStatePassed {
+		switch each.State {
+		case types.SpecStatePassed:
 			passed++
+		case types.SpecStateInterrupted:
+			interrupted++
 		}
 	}
 	said := fmt.Sprintf("%d of %d specs passed", passed, ran)
 	if failed > 0 {
 		said += fmt.Sprintf(", %d failed", failed)
+	}
+	if interrupted > 0 {
+		said += fmt.Sprintf(", %d interrupted", interrupted)
 	}
 	for _, reason := range s.report.SpecialSuiteFailureReasons {
 		if reason != "Interrupted by Other Ginkgo Process" { // which failed first, as --fail-fast wants it

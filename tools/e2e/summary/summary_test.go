@@ -122,11 +122,18 @@ func TestPrint(t *testing.T) {
     assignment to entry in nil map
 0 of 1 specs passed, 1 failed. One page about it: artifacts/summary.md
 ` + times},
+		"somebody stopped it": {types.Report{
+			SpecialSuiteFailureReasons: []string{"Interrupted by User"},
+			SpecReports: types.SpecReports{
+				finished("deny", "is quick", 10, types.SpecStatePassed, time.Second),
+				failed(finished("deny", "was under way", 20, types.SpecStateInterrupted, time.Second), "Interrupted by User", nil),
+			},
+		}, "1 of 2 specs passed, 1 interrupted; Interrupted by User. One page about it: artifacts/summary.md\n" + times},
 		"no spec fits": {types.Report{SpecialSuiteFailureReasons: []string{"Detected no specs ran"}}, "0 of 0 specs passed; Detected no specs ran. One page about it: artifacts/summary.md\n" + times},
 		"the set-up failed": {types.Report{
 			SpecialSuiteFailureReasons: []string{"Interrupted by User"},
 			SpecReports: types.SpecReports{{
-				LeafNodeType: types.NodeTypeSynchronizedBeforeSuite, State: types.SpecStateInterrupted,
+				LeafNodeType: types.NodeTypeSynchronizedBeforeSuite, State: types.SpecStateTimedout,
 				LeafNodeLocation: types.CodeLocation{FileName: "/checkout/e2e/suite_test.go", LineNumber: 3},
 				Failure:          types.Failure{Message: "\x1b[1mtoo late\x1b[0m"},
 			}, {

@@ -109,7 +109,7 @@ func (c commands) String() string {
 // folderName is the text of a spec as the name of a folder.
 func folderName(text string) string {
 	name := strings.Trim(regexp.MustCompile(`[^a-zA-Z0-9]+`).ReplaceAllString(text, "-"), "-")
-	return name[:min(len(name), 80)]
+	return name[:min(len(name), 150)]
 }
 
 // essence is what a person looks at first.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,15 +106,6 @@ func newNamespace(ctx context.Context) string {
 func labels(selector string) map[string]string {
 	name, value, _ := strings.Cut(selector, "=")
 	return map[string]string{name: value}
-}
-
-// show writes what kubectl says to each of commands.
-func show(ctx context.Context, out io.Writer, commands ...[]string) {
-	GinkgoHelper()
-	for _, args := range commands {
-		result := execKubectl(ctx, "", args...)
-		fmt.Fprintf(out, "$ kubectl %s\n%s%s\n", strings.Join(args, " "), result.Stdout, result.Stderr)
-	}
 }
 
 // shellEnv is the environment of a shell whose kubectl is the cluster's and reads

@@ -1,11 +1,8 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -243,17 +240,15 @@ func requests(ctx context.Context, name, about string) []string {
 func keepLog(ctx context.Context, name string) {
 	GinkgoHelper()
 	instance := "app.kubernetes.io/instance=" + name
-	var all bytes.Buffer
-	show(ctx, &all,
-		[]string{"get", "pods", "-o", "wide", "-l", instance, "-n", mirror.Namespace},
-		[]string{"get", "events", "--sort-by=.lastTimestamp", "-n", mirror.Namespace},
-		[]string{"logs", "-l", instance, "--tail=-1", "-n", mirror.Namespace},
-	)
-	folder := filepath.Join("..", "artifacts")
-	err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(filepath.Join(folder, "registry-"+name+".log"), all.Bytes(), 0o644))
-	if err != nil {
-		GinkgoWriter.Printf("The log of the registry %s could not be kept: %v\n", name, err)
+	var known commands
+	for _, args := range [][]string{
+		{"get", "pods", "-o", "wide", "-l", instance, "-n", mirror.Namespace},
+		{"get", "events", "--sort-by=.lastTimestamp", "-n", mirror.Namespace},
+		{"logs", "-l", instance, "--tail=-1", "-n", mirror.Namespace},
+	} {
+		known.add(strings.Join(args, " "), execKubectl(ctx, "", args...))
 	}
+	keeper(filepath.Join("..", "artifacts")).text("registry-"+name+".log", known.String())
 }
 
 // failures are the messages of a pod's events that say what failed.

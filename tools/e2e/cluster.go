@@ -28,7 +28,6 @@ import (
 type target struct {
 	kubeconfig string
 	kubectl    string
-	client     kubernetes.Interface
 	ours       *devcluster.Cluster // nil: it is another one
 	created    bool                // by this run
 }
@@ -69,11 +68,7 @@ func (r *run) ours(ctx context.Context, c *devcluster.Cluster) (t target, err er
 	if err := r.install(ctx, c); err != nil {
 		return t, err
 	}
-	if err := r.phases.Time("mirror", mirrored); err != nil {
-		return t, err
-	}
-	t.client, err = c.Client()
-	return t, err
+	return t, r.phases.Time("mirror", mirrored)
 }
 
 // install has the webhook of the checkout answer in the cluster.
@@ -130,7 +125,7 @@ func (r *run) another(ctx context.Context) (preparation, error) {
 		return nil, err
 	}
 	return func(ctx context.Context) (target, error) {
-		return target{kubeconfig: kubeconfig, kubectl: kubectl, client: client}, r.answers(ctx, config)
+		return target{kubeconfig: kubeconfig, kubectl: kubectl}, r.answers(ctx, config)
 	}, nil
 }
 

@@ -9,10 +9,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/kubernetes"
 
+	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
 	"github.com/image-webhook/image-webhook/tools/e2e/summary"
 )
 
@@ -22,16 +21,16 @@ const lookout = time.Second
 // follow keeps the logs of the webhook's servers until it is told to stop, in a file
 // for each: what a spec was answered is found there also when a later one has replaced
 // the server. It is best effort.
-func (r *run) follow(ctx context.Context, client kubernetes.Interface) (stop func()) {
+func (r *run) follow(ctx context.Context, c *devcluster.Cluster) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var streams sync.WaitGroup
 	followed := map[string]bool{}
 	streams.Go(func() {
 		wait.UntilWithContext(ctx, func(ctx context.Context) {
-			for _, name := range runningServers(ctx, client) {
+			for _, name := range runningServers(ctx, c) {
 				if !followed[name] {
 					followed[name] = true
-					streams.Go(func() { r.keepLog(ctx, client, name) })
+					streams.Go(func() { r.keepLog(ctx, c, name) })
 				}
 			}
 		}, lookout)
@@ -42,12 +41,12 @@ func (r *run) follow(ctx context.Context, client kubernetes.Interface) (stop fun
 	}
 }
 
-func runningServers(ctx context.Context, client kubernetes.Interface) (names []string) {
-	pods, err := client.CoreV1().Pods("image-webhook").List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=webhook"})
+func runningServers(ctx context.Context, c *devcluster.Cluster) (names []string) {
+	pods, err := c.Servers(ctx)
 	if err != nil {
 		return nil
 	}
-	for _, pod := range pods.Items {
+	for _, pod := range pods {
 		if pod.Status.Phase == corev1.PodRunning {
 			names = append(names, pod.Name)
 		}
@@ -55,7 +54,11 @@ func runningServers(ctx context.Context, client kubernetes.Interface) (names []s
 	return names
 }
 
-func (r *run) keepLog(ctx context.Context, client kubernetes.Interface, pod string) {
+func (r *run) keepLog(ctx context.Context, c *devcluster.Cluster, pod string) {
+	client, err := c.Client()
+	if err != nil {
+		return
+	}
 	folder := r.artifacts(summary.ServerLogs)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return

@@ -25,7 +25,7 @@ const (
 // has the specs clean up first, and goes at once when it is interrupted again.
 func (r *run) specs(ctx context.Context, on target) error {
 	if on.ours != nil { // in the log of another one there may be secrets of others
-		defer r.follow(ctx, on.client)()
+		defer r.follow(ctx, on.ours)()
 	}
 	cmd := r.ginkgo(on)
 	interrupts := make(chan os.Signal, 8)

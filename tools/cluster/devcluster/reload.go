@@ -59,11 +59,7 @@ func (c *Cluster) rollOut(ctx context.Context, contentRef string) error {
 // EndStopping ends the webhook's servers that are to stop: the API server would go on
 // asking them over its open connections, for as long as they wait for it to close those.
 func (c *Cluster) EndStopping(ctx context.Context) error {
-	client, err := c.Client()
-	if err != nil {
-		return err
-	}
-	found, err := servers(ctx, client)
+	found, err := c.Servers(ctx)
 	if err != nil {
 		return err
 	}

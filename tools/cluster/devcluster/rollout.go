@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/image-webhook/image-webhook/tools/podstate"
 )
@@ -39,7 +38,7 @@ func (c *Cluster) crashed(ctx context.Context) error {
 	if err != nil {
 		return nil
 	}
-	pods, err := servers(ctx, client)
+	pods, err := c.Servers(ctx)
 	if err != nil {
 		return nil
 	}
@@ -51,8 +50,12 @@ func (c *Cluster) crashed(ctx context.Context) error {
 	return nil
 }
 
-// servers are the webhook's pods, those that are to stop among them.
-func servers(ctx context.Context, client kubernetes.Interface) ([]corev1.Pod, error) {
+// Servers are the webhook's pods, those that are to stop among them.
+func (c *Cluster) Servers(ctx context.Context) ([]corev1.Pod, error) {
+	client, err := c.Client()
+	if err != nil {
+		return nil, err
+	}
 	pods, err := client.CoreV1().Pods("image-webhook").List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=webhook"})
 	if err != nil {
 		return nil, err

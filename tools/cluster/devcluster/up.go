@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"golang.org/x/mod/semver"
-	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/kind/pkg/cluster"
 
 	"github.com/image-webhook/image-webhook/tools/engine"
@@ -76,15 +75,11 @@ func (c *Cluster) refuseOther(running, minor string) error {
 
 // release asks the API server for its version, as v1.37.1.
 func (c *Cluster) release() (string, error) {
-	config, err := c.Config()
+	client, err := c.Client()
 	if err != nil {
 		return "", err
 	}
-	client, err := discovery.NewDiscoveryClientForConfig(config)
-	if err != nil {
-		return "", err
-	}
-	running, err := client.ServerVersion()
+	running, err := client.Discovery().ServerVersion()
 	if err != nil {
 		return "", fmt.Errorf("ask cluster %s for its version: %w", c.Name, err)
 	}

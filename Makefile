@@ -106,17 +106,17 @@ down: tools ## Delete the cluster, and end the API server of `make controlplane`
 
 .PHONY: image
 image: tools ## Write the image archive, from scratch, without a daemon
-	@go run ./tools/image
+	@go run ./tools/cmd/image
 
 .PHONY: node-image
 node-image: tools ## Build the kind node image from Go modules and Debian packages
-	@go run ./tools/nodeimage
+	@go run ./tools/cmd/nodeimage
 
 ##@ Test
 
 .PHONY: test
 test: ## All that needs no cluster, with the race detector and on a real API server
-	@$(STEP) "compile the tools" go build -o bin/ ./tools/need ./tools/controlplane
+	@$(STEP) "compile the tools" go build -o bin/ ./tools/cmd/controlplane
 	@$(CONTROLPLANE) build
 	@scripts/test.sh
 
@@ -134,7 +134,7 @@ loop: tools ## Measure how long it takes from a saved file until the new webhook
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME each (30s)
-	@$(STEP) "compile the fuzzer" go build -o bin/ ./tools/fuzz
+	@$(STEP) "compile the fuzzer" go build -o bin/ ./tools/cmd/fuzz
 	@bin/fuzz $(if $(FUZZTIME),--time=$(FUZZTIME))
 
 .PHONY: record
@@ -161,4 +161,4 @@ help: ## List the targets, and the variables that change what they do
 # The tools are compiled once, in sight: from an empty cache it takes a minute.
 .PHONY: tools
 tools:
-	@$(STEP) "compile the tools" go build -o bin/ ./tools/cluster ./tools/controlplane ./tools/e2e
+	@$(STEP) "compile the tools" go build -o bin/ ./tools/cmd/cluster ./tools/cmd/controlplane ./tools/cmd/e2e

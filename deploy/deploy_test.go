@@ -18,8 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/image-webhook/image-webhook/deploy"
-	"github.com/image-webhook/image-webhook/tools/certgen/verb"
-	"github.com/image-webhook/image-webhook/tools/image/archive"
+	"github.com/image-webhook/image-webhook/tools/webhookimage"
+	"github.com/image-webhook/image-webhook/webhook/certgen"
 )
 
 const namespace = "image-webhook"
@@ -89,7 +89,7 @@ func makes(t *testing.T, o object) []string {
 	made := []string{o.key()}
 	if job, ok := o.typed.(*batchv1.Job); ok {
 		for _, c := range commands(t, job) {
-			if c, ok := c.(verb.Create); ok {
+			if c, ok := c.(certgen.Create); ok {
 				made = append(made, key("Secret", c.Namespace, c.SecretName))
 			}
 		}
@@ -133,8 +133,8 @@ func podNeeds(namespace string, template corev1.PodTemplateSpec) []string {
 	return needed
 }
 
-func commandNeeds(command verb.Command) []string {
-	patch, ok := command.(verb.Patch)
+func commandNeeds(command certgen.Command) []string {
+	patch, ok := command.(certgen.Patch)
 	if !ok {
 		return nil
 	}
@@ -161,7 +161,7 @@ func TestServiceIsTheCertificatesHost(t *testing.T) {
 	objects := load(t)
 	service := only[*corev1.Service](t, objects)
 	full := service.Name + "." + service.Namespace
-	creates := asked[verb.Create](t, objects)
+	creates := asked[certgen.Create](t, objects)
 	if len(creates) != 1 {
 		t.Fatalf("%d containers create a certificate", len(creates))
 	}
@@ -213,8 +213,8 @@ func webhookContainer(t *testing.T, objects []object) corev1.Container {
 // gets the two keys it needs, where its flags look for them.
 func TestSecretIsTheOneThatIsMade(t *testing.T) {
 	objects := load(t)
-	create := asked[verb.Create](t, objects)[0]
-	for _, patch := range asked[verb.Patch](t, objects) {
+	create := asked[certgen.Create](t, objects)[0]
+	for _, patch := range asked[certgen.Patch](t, objects) {
 		if patch.Namespace != create.Namespace || patch.SecretName != create.SecretName {
 			t.Errorf("patch reads Secret %s/%s, create makes %s/%s", patch.Namespace, patch.SecretName, create.Namespace, create.SecretName)
 		}
@@ -368,7 +368,7 @@ func TestImageIsTheOneThatIsBuilt(t *testing.T) {
 	for _, o := range load(t) {
 		template, _ := o.podTemplate()
 		for _, c := range containers(template) {
-			if c.Image != archive.StaticRef || c.ImagePullPolicy != corev1.PullIfNotPresent {
+			if c.Image != webhookimage.StaticRef || c.ImagePullPolicy != corev1.PullIfNotPresent {
 				t.Errorf("%s: image %s, pull policy %s", o, c.Image, c.ImagePullPolicy)
 			}
 		}

@@ -17,24 +17,24 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/image-webhook/image-webhook/deploy"
-	"github.com/image-webhook/image-webhook/tools/command"
-	"github.com/image-webhook/image-webhook/tools/kubernetes"
+	"github.com/image-webhook/image-webhook/tools/kubebuild"
 	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
 // kustomize is what `kubectl apply -k` would apply, by the kubectl of the tests.
 func kustomize(t *testing.T, folder string) []object {
 	t.Helper()
-	programs, err := kubernetes.FromEnvironment(t.Context(), "..")
+	programs, err := kubebuild.FromEnvironment(t.Context(), "..")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := programs.Build(t.Context(), progress.New(os.Stderr), "kubectl"); err != nil {
 		t.Fatal(err)
 	}
-	built, err := command.Command{Args: []string{programs.Path("kubectl"), "kustomize", folder}}.Output(t.Context())
+	built, err := subprocess.Command{Args: []string{programs.Path("kubectl"), "kustomize", folder}}.Output(t.Context())
 	if err != nil {
-		command.Print(os.Stderr, "kustomize", err)
+		subprocess.Print(os.Stderr, "kustomize", err)
 		t.FailNow()
 	}
 	return loadFile(t, deploy.File{Name: folder, Content: built})

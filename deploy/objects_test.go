@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/image-webhook/image-webhook/deploy"
-	"github.com/image-webhook/image-webhook/tools/certgen/verb"
+	"github.com/image-webhook/image-webhook/webhook/certgen"
 )
 
 // object is one document of the manifests.
@@ -119,13 +119,13 @@ func containers(template corev1.PodTemplateSpec) []corev1.Container {
 
 // commands returns what the containers of a Job ask of certgen, read by
 // certgen's own parser.
-func commands(t *testing.T, job *batchv1.Job) (asked []verb.Command) {
+func commands(t *testing.T, job *batchv1.Job) (asked []certgen.Command) {
 	t.Helper()
 	for _, c := range containers(job.Spec.Template) {
 		if len(c.Command) > 0 {
 			t.Errorf("Job %s, container %s: has a command, where the image's entrypoint is to run", job.Name, c.Name)
 		}
-		command, err := verb.Parse(c.Args, io.Discard)
+		command, err := certgen.Parse(c.Args, io.Discard)
 		if err != nil || command == nil {
 			t.Fatalf("Job %s, container %s: %v", job.Name, c.Name, err)
 		}
@@ -135,7 +135,7 @@ func commands(t *testing.T, job *batchv1.Job) (asked []verb.Command) {
 }
 
 // asked returns what all Jobs ask of certgen of one verb.
-func asked[T verb.Command](t *testing.T, objects []object) (found []T) {
+func asked[T certgen.Command](t *testing.T, objects []object) (found []T) {
 	t.Helper()
 	for _, job := range all[*batchv1.Job](objects) {
 		for _, command := range commands(t, job) {

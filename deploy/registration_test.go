@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/image-webhook/image-webhook/deploy"
-	"github.com/image-webhook/image-webhook/tools/certgen/verb"
+	"github.com/image-webhook/image-webhook/webhook/certgen"
 )
 
 const (
@@ -334,7 +334,7 @@ type patched struct {
 
 func patches(t *testing.T) (found []patched) {
 	t.Helper()
-	for _, p := range asked[verb.Patch](t, load(t)) {
+	for _, p := range asked[certgen.Patch](t, load(t)) {
 		if p.Validating.Selected {
 			found = append(found, patched{key("ValidatingWebhookConfiguration", "", p.WebhookName), p.Validating.FailurePolicy})
 		}

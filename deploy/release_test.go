@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/image-webhook/image-webhook/deploy"
-	"github.com/image-webhook/image-webhook/tools/image/archive"
+	"github.com/image-webhook/image-webhook/tools/webhookimage"
 )
 
 // The manifests of a release are those of this folder, in their order, with the
@@ -21,7 +21,7 @@ func TestReleaseManifests(t *testing.T) {
 	}
 	var want []object
 	for _, file := range deploy.Files() {
-		content := strings.ReplaceAll(file.Content, archive.StaticRef, image)
+		content := strings.ReplaceAll(file.Content, webhookimage.StaticRef, image)
 		want = append(want, loadFile(t, deploy.File{Content: withoutMirrors(content)})...)
 	}
 	if diff := cmp.Diff(want, loadFile(t, deploy.File{Content: string(printed)}), cmp.AllowUnexported(object{})); diff != "" {

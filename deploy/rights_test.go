@@ -9,14 +9,47 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 
-	"github.com/image-webhook/image-webhook/tools/certgen/verb"
+	"github.com/image-webhook/image-webhook/webhook/certgen"
 )
 
-type calls map[verb.Call]bool
+// call is one kind of request, in the words of an RBAC rule.
+type call struct {
+	Verb, Group, Resource string
+	Namespace             string // empty: cluster-wide
+	Name                  string // empty: a create, whose object has no name yet for RBAC
+}
 
-// Each service account may do what its Job does, and nothing else. What the
-// Job does is what certgen declares for the Job's own arguments; certgen's
-// tests prove that it does just that.
+type calls map[call]bool
+
+// callsOf returns every request to the API server that certgen makes for a command; the
+// tests of package certgen compare the same list with the requests that it really makes.
+func callsOf(command certgen.Command) (made []call) {
+	secret := func(verb, namespace, name string) {
+		made = append(made, call{verb, "", "secrets", namespace, name})
+	}
+	configuration := func(resource, name string) {
+		for _, verb := range []string{"get", "patch"} {
+			made = append(made, call{verb, admissionregistrationv1.GroupName, resource, "", name})
+		}
+	}
+	switch c := command.(type) {
+	case certgen.Create:
+		secret("get", c.Namespace, c.SecretName)
+		secret("create", c.Namespace, "")
+		secret("update", c.Namespace, c.SecretName)
+	case certgen.Patch:
+		secret("get", c.Namespace, c.SecretName)
+		if c.Validating.Selected {
+			configuration("validatingwebhookconfigurations", c.WebhookName)
+		}
+		if c.Mutating.Selected {
+			configuration("mutatingwebhookconfigurations", c.WebhookName)
+		}
+	}
+	return made
+}
+
+// Each service account may do what its Job does, and nothing else.
 func TestRightsAreWhatTheJobsDo(t *testing.T) {
 	objects := load(t)
 	want := map[string]calls{}
@@ -25,8 +58,8 @@ func TestRightsAreWhatTheJobsDo(t *testing.T) {
 	}
 	for _, job := range all[*batchv1.Job](objects) {
 		for _, command := range commands(t, job) {
-			for _, call := range command.Calls() {
-				want[job.Spec.Template.Spec.ServiceAccountName].add(call)
+			for _, made := range callsOf(command) {
+				want[job.Spec.Template.Spec.ServiceAccountName].add(made)
 			}
 		}
 	}
@@ -39,11 +72,11 @@ func TestRightsAreWhatTheJobsDo(t *testing.T) {
 
 // add also adds the form in which the retired tool makes the same call: it
 // reads a configuration and puts it back whole.
-func (c calls) add(call verb.Call) {
-	c[call] = true
-	if call.Group == admissionregistrationv1.GroupName && call.Verb == "patch" {
-		call.Verb = "update"
-		c[call] = true
+func (c calls) add(made call) {
+	c[made] = true
+	if made.Group == admissionregistrationv1.GroupName && made.Verb == "patch" {
+		made.Verb = "update"
+		c[made] = true
 	}
 }
 
@@ -86,7 +119,7 @@ func (c calls) allow(namespace string, rules []rbacv1.PolicyRule) {
 			for _, resource := range rule.Resources {
 				for _, name := range names {
 					for _, v := range rule.Verbs {
-						c[verb.Call{Verb: v, Group: group, Resource: resource, Namespace: namespace, Name: name}] = true
+						c[call{Verb: v, Group: group, Resource: resource, Namespace: namespace, Name: name}] = true
 					}
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,7 +36,7 @@ var (
 	// ownPath is a path in this repository; ownProgram names a program of it.
 	ownPath    = regexp.MustCompile(`^(\./)?((?:webhook|tools|deploy|scripts|e2e|docs|\.github)/[\w.*/-]*[\w*])`)
 	manifest   = regexp.MustCompile(`^\d\d-[\w-]+\.yaml$`)
-	ownProgram = regexp.MustCompile(`^(?:bin/([a-z]+)|image-(webhook)|(certgen))$`)
+	ownProgram = regexp.MustCompile(`^(bin/)?([a-z-]+)$`)
 )
 
 // repository answers what there is. The helps are asked for once.
@@ -87,8 +88,8 @@ func (r *repository) problems(c command) (problems []string) {
 		return append(problems, r.make(args)...)
 	case strings.HasPrefix(program, "scripts/"):
 		return append(problems, r.unknownVariables(variables)...)
-	case own != nil:
-		return append(problems, r.call(folderOf(own[1]+own[2]+own[3]), args)...)
+	case own != nil && (own[1] != "" || slices.Contains(productPrograms, own[2])):
+		return append(problems, r.call(folderOf(own[2]), args)...)
 	case program == "go" && len(args) > 1 && args[0] == "run":
 		return append(problems, r.call(strings.TrimPrefix(args[1], "./"), args[2:])...)
 	case flagWord.MatchString(program):
@@ -99,11 +100,14 @@ func (r *repository) problems(c command) (problems []string) {
 
 // folderOf is where a program's sources are.
 func folderOf(program string) string {
-	if program == "webhook" {
-		return program
+	if slices.Contains(productPrograms, program) {
+		return "webhook/cmd/" + program
 	}
-	return "tools/" + program
+	return "tools/cmd/" + program
 }
+
+// productPrograms run in a user's cluster. Pages call them by their names alone.
+var productPrograms = []string{"image-webhook", "certgen"}
 
 func missingFile(word string) []string {
 	path := ""
@@ -163,7 +167,7 @@ func (r *repository) call(folder string, args []string) (problems []string) {
 }
 
 // flagged are the programs whose flags the pages may name alone.
-var flagged = []string{"webhook serve", "tools/cluster up", "tools/controlplane up", "tools/certgen create", "tools/certgen patch", "tools/image", "tools/fuzz"}
+var flagged = []string{"webhook/cmd/image-webhook serve", "tools/cmd/cluster up", "tools/cmd/controlplane up", "webhook/cmd/certgen create", "webhook/cmd/certgen patch", "tools/cmd/image", "tools/cmd/fuzz"}
 
 func (r *repository) anyFlag(flag string) []string {
 	for _, program := range flagged {

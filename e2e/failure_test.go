@@ -14,10 +14,10 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/image-webhook/image-webhook/tools/e2e/answers"
-	"github.com/image-webhook/image-webhook/tools/e2e/summary"
-	"github.com/image-webhook/image-webhook/tools/mirror"
-	"github.com/image-webhook/image-webhook/tools/podstate"
+	"github.com/image-webhook/image-webhook/tools/devcluster/mirror"
+	"github.com/image-webhook/image-webhook/tools/probe"
+	"github.com/image-webhook/image-webhook/tools/specrunner/reviewlog"
+	"github.com/image-webhook/image-webhook/tools/specrunner/summary"
 )
 
 // When a spec fails, what the cluster says about it is shown in its report, and all of
@@ -53,7 +53,7 @@ func diagnose(ctx context.Context, spec SpecReport) {
 	if len(asked) == 0 {
 		asked = []string{dryRuns}
 	}
-	given, log := answers.In(served, asked), answers.About(served, asked)
+	given, log := reviewlog.In(served, asked), reviewlog.About(served, asked)
 	keep.text("webhook.log", strings.Join(log, "\n")) // not what others were answered
 	for i, each := range given {
 		keep.text(fmt.Sprintf("review-%02d%s.json", i+1, strings.ReplaceAll(each.Path, "/", "-")), each.JSON())
@@ -113,7 +113,7 @@ func folderName(text string) string {
 }
 
 // essence is what a person looks at first.
-func essence(ctx context.Context, namespaces []string, given []answers.Answer, log []string) string {
+func essence(ctx context.Context, namespaces []string, given []reviewlog.Answer, log []string) string {
 	var out strings.Builder
 	for _, namespace := range namespaces {
 		what := "Pod"
@@ -145,7 +145,7 @@ func explainPods(ctx context.Context, out *strings.Builder, what, namespace stri
 		return
 	}
 	for _, pod := range pods.Items {
-		why := podstate.NotReady(pod)
+		why := probe.NotReady(pod)
 		if why == "" {
 			continue
 		}

@@ -16,8 +16,8 @@ import (
 	"sigs.k8s.io/e2e-framework/klient/k8s"
 	"sigs.k8s.io/e2e-framework/klient/k8s/resources"
 
-	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
-	"github.com/image-webhook/image-webhook/tools/e2e/answers"
+	"github.com/image-webhook/image-webhook/tools/devcluster"
+	"github.com/image-webhook/image-webhook/tools/specrunner/reviewlog"
 )
 
 // takesLong is the priority of what is begun first, so that nothing waits for it at
@@ -248,7 +248,7 @@ func applyAndWait(ctx context.Context, file, job string) {
 	content, err := os.ReadFile(manifest(file))
 	Expect(err).NotTo(HaveOccurred())
 	image := get(ctx, &appsv1.Deployment{}, "webhook").Spec.Template.Spec.Containers[0].Image
-	applied := kubectlWith(ctx, devcluster.ForDeployment(file, string(content), image, answers.Flags...), "apply", "-f", "-")
+	applied := kubectlWith(ctx, devcluster.ForDeployment(file, string(content), image, reviewlog.Flags...), "apply", "-f", "-")
 	Expect(applied.Exit).To(BeZero(), applied.Stderr)
 	switch {
 	case job != "":

@@ -15,7 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/image-webhook/image-webhook/tools/e2e/summary"
+	"github.com/image-webhook/image-webhook/tools/specrunner/summary"
 )
 
 // said is what a command printed and how it ended, as a person sees it.

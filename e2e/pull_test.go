@@ -14,8 +14,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
 
-	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
-	"github.com/image-webhook/image-webhook/tools/mirror"
+	"github.com/image-webhook/image-webhook/tools/devcluster"
+	"github.com/image-webhook/image-webhook/tools/devcluster/mirror"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 

@@ -16,8 +16,8 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
-	"github.com/image-webhook/image-webhook/tools/mirror"
+	"github.com/image-webhook/image-webhook/tools/devcluster"
+	"github.com/image-webhook/image-webhook/tools/devcluster/mirror"
 )
 
 const (

@@ -2,7 +2,7 @@
 // mirror that the nodes pull from, the numbered manifests of deploy/, kubectl, and
 // nothing of the webhook's own code.
 //
-// `make e2e` runs it, by tools/e2e, which brings up the cluster, installs the webhook
+// `make e2e` runs it, by tools/cmd/e2e, which brings up the cluster, installs the webhook
 // and says by the environment where they are:
 //
 //	E2E_KUBECONFIG  the cluster; without it the suite skips itself, so that `go vet`
@@ -30,10 +30,10 @@ import (
 	"sigs.k8s.io/e2e-framework/klient"
 	"sigs.k8s.io/e2e-framework/klient/conf"
 
-	"github.com/image-webhook/image-webhook/tools/cluster/devcluster"
-	"github.com/image-webhook/image-webhook/tools/mirror"
+	"github.com/image-webhook/image-webhook/tools/devcluster"
+	"github.com/image-webhook/image-webhook/tools/devcluster/mirror"
+	"github.com/image-webhook/image-webhook/tools/probe"
 	"github.com/image-webhook/image-webhook/tools/progress"
-	"github.com/image-webhook/image-webhook/tools/serving"
 )
 
 // devCluster is the label of specs that need our own cluster: its nodes, its mirror,
@@ -125,5 +125,5 @@ var _ = ReportAfterSuite("the mirror's log", func(ctx SpecContext, _ Report) {
 // webhookServes waits until the API server really calls both sides of the webhook.
 func webhookServes(ctx context.Context) {
 	GinkgoHelper()
-	Expect(serving.Wait(ctx, client.RESTConfig(), &progress.Step{})).To(Succeed())
+	Expect(probe.WaitServing(ctx, client.RESTConfig(), &progress.Step{})).To(Succeed())
 }

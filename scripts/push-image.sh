@@ -1,5 +1,5 @@
 #!/bin/sh
-# Pushes archives of tools/image, one for each architecture, as one image, and prints
+# Pushes archives of tools/cmd/image, one for each architecture, as one image, and prints
 # its name with its digest.
 #
 #   scripts/push-image.sh REFERENCE ARCHIVE...

@@ -22,7 +22,7 @@ mkdir -p "$out"
 
 for architecture in amd64 arm64; do
 	archive=$out/image-webhook-$architecture.tar
-	go run ./tools/image --arch="$architecture" --version="$version" --output="$archive" >&2
+	go run ./tools/cmd/image --arch="$architecture" --version="$version" --output="$archive" >&2
 	! command -v syft >/dev/null ||
 		syft scan --quiet --source-name="$image" --source-version="$version" \
 			--output="spdx-json=$out/image-$architecture.spdx.json" "docker-archive:$archive"

@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/image-webhook/image-webhook/tools/terminaltest"
+	"github.com/image-webhook/image-webhook/tools/checks/terminaltest"
 )
 
 // said is what a script printed, and how it ended.

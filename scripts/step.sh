@@ -8,7 +8,7 @@
 #
 # Examples:
 #   # As the Makefile does
-#   scripts/step.sh "compile the tools" go build -o bin/ ./tools/cluster
+#   scripts/step.sh "compile the tools" go build -o bin/ ./tools/cmd/cluster
 set -u
 # shellcheck source=scripts/shared.sh
 . "$(dirname "$0")/shared.sh"

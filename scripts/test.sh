@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 no_arguments "$@"
 needs go
 race=-race
-bin/need "to use the race detector" gcc=gcc,libc6-dev || {
+go run ./tools/cmd/installpackages "to use the race detector" gcc=gcc,libc6-dev || {
 	echo "Going on without the race detector." >&2
 	race=
 }

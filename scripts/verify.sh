@@ -33,10 +33,10 @@ unformatted() {
 }
 
 scripts/step.sh "download the modules" go mod download
-scripts/step.sh "build the linters" go -C tools/lint build -o "$PWD/bin/" \
+scripts/step.sh "build the linters" go -C tools/pins/lint build -o "$PWD/bin/" \
 	honnef.co/go/tools/cmd/staticcheck github.com/rhysd/actionlint/cmd/actionlint
 scripts/step.sh "compile everything" go build ./...
-go run ./tools/need "to check the scripts" shellcheck=shellcheck || failed="$failed shellcheck"
+go run ./tools/cmd/installpackages "to check the scripts" shellcheck=shellcheck || failed="$failed shellcheck"
 
 check gofmt unformatted
 check vet go vet ./...
@@ -44,14 +44,14 @@ modules=$(find . -name go.mod | sort)
 for module in $modules; do
 	check "go mod tidy, ${module%/go.mod}" go -C "${module%/go.mod}" mod tidy -diff
 done
-# Not tools/kubernetes/node: that would compile all of CoreDNS, for one file of ours.
-check "vet, tools/mirror/registry" go -C tools/mirror/registry vet ./...
+# Not tools/pins/node: that would compile all of CoreDNS, for one file of ours.
+check "vet, tools/images/registry" go -C tools/images/registry vet ./...
 check staticcheck bin/staticcheck -checks all ./...
 check actionlint bin/actionlint
 # `make test` kustomizes them: with a kubectl that it builds first, in sight, which can take
 # minutes.
 check manifests go test -skip Kustomize ./deploy
-check links go run ./tools/links
+check links go run ./tools/cmd/links
 check shellcheck shellcheck --external-sources scripts/*.sh deploy/image-policy/*.sh .ci/run
 
 if [ -n "$failed" ]; then

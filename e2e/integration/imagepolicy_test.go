@@ -20,7 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
-	"github.com/image-webhook/image-webhook/tools/controlplane/installation"
+	"github.com/image-webhook/image-webhook/tools/controlplane/localinstall"
 	"github.com/image-webhook/image-webhook/webhook/server/servertest"
 )
 
@@ -38,7 +38,7 @@ type imagePolicy struct {
 	*plane
 	dir     string // in the place of nodeFolder
 	addr    string // in the place of nodeAddress
-	process *installation.Process
+	process *localinstall.Process
 }
 
 // startImagePolicy starts the API server, and no webhook yet. Pairs of words are
@@ -137,7 +137,7 @@ func (p *imagePolicy) startServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	args := append(pod.Spec.Containers[0].Args, "--exempt-images=quay.io/team/nightly")
-	p.process, err = installation.StartProcess(t.Context(), path, args, t.Output())
+	p.process, err = localinstall.StartProcess(t.Context(), path, args, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/image-webhook/image-webhook/tools/command"
-	"github.com/image-webhook/image-webhook/tools/kubernetes"
+	"github.com/image-webhook/image-webhook/tools/kubebuild"
+	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
 // The API server takes what `kubectl apply -k` sends it, also where warn is the mode
@@ -17,7 +17,7 @@ import (
 func TestKustomization(t *testing.T) {
 	t.Parallel()
 	p := standard(t)
-	programs, err := kubernetes.FromEnvironment(t.Context(), root)
+	programs, err := kubebuild.FromEnvironment(t.Context(), root)
 	if err == nil {
 		err = programs.Build(t.Context(), report(), "kubectl")
 	}
@@ -44,11 +44,11 @@ func TestKustomization(t *testing.T) {
 		root + "/deploy": "warn workloads unknown-mode",
 		dir:              "warn workloads unknown-mode warn-by-default",
 	} {
-		taken, err := command.Command{Args: []string{programs.Path("kubectl"), "--kubeconfig=" + kubeconfig, "apply", "-k", folder,
+		taken, err := subprocess.Command{Args: []string{programs.Path("kubectl"), "--kubeconfig=" + kubeconfig, "apply", "-k", folder,
 			"--server-side", "--force-conflicts", "--dry-run=server",
 			`-o=jsonpath={range .items[?(@.metadata.name=="image-webhook-warnings")].webhooks[*]}{.name} {end}`}}.Output(t.Context())
 		if err != nil {
-			command.Print(os.Stderr, "apply "+folder, err)
+			subprocess.Print(os.Stderr, "apply "+folder, err)
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(hooks, strings.TrimSpace(strings.ReplaceAll(taken, ".image-webhook.dev", ""))); diff != "" {

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/image-webhook/image-webhook/tools/kubernetes"
+	"github.com/image-webhook/image-webhook/tools/kubebuild"
 )
 
 // The matrix: every place of an image, every way in which it comes into the cluster
@@ -173,7 +173,7 @@ func printMatrix(out io.Writer) {
 	if tally.all.Load() == 0 {
 		return
 	}
-	programs, err := kubernetes.FromEnvironment(all, root)
+	programs, err := kubebuild.FromEnvironment(all, root)
 	if err != nil { // nothing would have been tried
 		fmt.Fprintln(out, err)
 		return

@@ -22,8 +22,8 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/image-webhook/image-webhook/tools/controlplane/apiserver"
-	"github.com/image-webhook/image-webhook/tools/controlplane/installation"
-	"github.com/image-webhook/image-webhook/tools/kubernetes"
+	"github.com/image-webhook/image-webhook/tools/controlplane/localinstall"
+	"github.com/image-webhook/image-webhook/tools/kubebuild"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
@@ -97,7 +97,7 @@ var program = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "image-webhook")
-	return path, installation.Build(all, root, path, report())
+	return path, localinstall.Build(all, root, path, report())
 })
 
 // plane is an API server with what the tests speak to it by.
@@ -112,7 +112,7 @@ func report() *progress.Reporter { return progress.New(os.Stderr) }
 
 // start starts an API server with further flags, without the webhook.
 func start(flags func(dir string) (map[string][]string, error)) (*plane, error) {
-	programs, err := kubernetes.FromEnvironment(all, root)
+	programs, err := kubebuild.FromEnvironment(all, root)
 	if err != nil {
 		return nil, err
 	}
@@ -143,8 +143,8 @@ func (p *plane) install(args ...string) error {
 	if err != nil {
 		return err
 	}
-	installed, err := installation.Install(all,
-		installation.Options{Server: p.Server, Program: path, Args: args, Log: log}, report())
+	installed, err := localinstall.Install(all,
+		localinstall.Options{Server: p.Server, Program: path, Args: args, Log: log}, report())
 	if err != nil {
 		return err
 	}

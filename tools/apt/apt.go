@@ -9,8 +9,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/image-webhook/image-webhook/tools/command"
 	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
 // Ensure installs those of packages that are missing; purpose says what for,
@@ -42,7 +42,7 @@ func CanInstall() bool {
 func Missing(ctx context.Context, packages ...string) []string {
 	var missing []string
 	for _, name := range packages {
-		status, err := command.Command{Args: []string{"dpkg-query", "-W", "-f", "${db:Status-Status}", name}}.Output(ctx)
+		status, err := subprocess.Command{Args: []string{"dpkg-query", "-W", "-f", "${db:Status-Status}", name}}.Output(ctx)
 		if err != nil || status != "installed" {
 			missing = append(missing, name)
 		}
@@ -55,9 +55,9 @@ func Missing(ctx context.Context, packages ...string) []string {
 // packages are found.
 func install(ctx context.Context, step *progress.Step, packages []string) error {
 	env := []string{"DEBIAN_FRONTEND=noninteractive"}
-	updated := command.Command{Args: []string{"apt-get", "update"}, Env: env, Progress: step}.Run(ctx)
+	updated := subprocess.Command{Args: []string{"apt-get", "update"}, Env: env, Progress: step}.Run(ctx)
 	args := append([]string{"apt-get", "install", "--yes", "--no-install-recommends"}, packages...)
-	installed := command.Command{Args: args, Env: env, Progress: step}.Run(ctx)
+	installed := subprocess.Command{Args: args, Env: env, Progress: step}.Run(ctx)
 	if installed != nil && updated != nil {
 		return updated // without package lists, installing could not but fail
 	}

@@ -17,7 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
 // Text is what the help of a command says.
@@ -115,7 +115,7 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stderr io.Writ
 		fmt.Fprintf(stderr, "%s: %v\n", root.Name(), err)
 		return 2
 	}
-	code := command.Print(stderr, root.Name(), err)
+	code := subprocess.Print(stderr, root.Name(), err)
 	if with := (coded{}); code == 1 && errors.As(err, &with) {
 		return with.code
 	}

@@ -8,8 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"github.com/image-webhook/image-webhook/tools/command"
-	"github.com/image-webhook/image-webhook/tools/scratch"
+	"github.com/image-webhook/image-webhook/tools/ociimage"
+	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
 const (
@@ -59,16 +59,16 @@ func (e *Engine) loadProbe(ctx context.Context) error {
 	if err := os.WriteFile(source, []byte(probeProgram), 0o644); err != nil {
 		return err
 	}
-	build := command.Command{Args: []string{"go", "build", "-o", program, source}, Env: []string{"CGO_ENABLED=0", "GOOS=linux"}}
+	build := subprocess.Command{Args: []string{"go", "build", "-o", program, source}, Env: []string{"CGO_ENABLED=0", "GOOS=linux"}}
 	if err := build.Run(ctx); err != nil {
 		return err
 	}
-	probe := scratch.Image{Files: []scratch.File{{Path: "/probe", Source: program}}, Entrypoint: "/probe"}
+	probe := ociimage.Image{Files: []ociimage.File{{Path: "/probe", Source: program}}, Entrypoint: "/probe"}
 	image, err := probe.Build(archive + ".layer")
 	if err != nil {
 		return err
 	}
-	if err := scratch.WriteArchive(archive, scratch.Tagged{Image: image, Refs: []string{probeRef}}); err != nil {
+	if err := ociimage.WriteArchive(archive, ociimage.Tagged{Image: image, Refs: []string{probeRef}}); err != nil {
 		return err
 	}
 	return e.Run(ctx, nil, "load", "--input", archive)

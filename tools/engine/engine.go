@@ -18,8 +18,8 @@ import (
 	"time"
 
 	"github.com/image-webhook/image-webhook/tools/apt"
-	"github.com/image-webhook/image-webhook/tools/command"
 	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
 // probeTimeout bounds the questions that a hung daemon would never answer.
@@ -99,7 +99,7 @@ func choose(ctx context.Context) (e *Engine, whyNotDocker, err error) {
 
 // Run runs the engine's program; what it prints goes to out as it comes.
 func (e *Engine) Run(ctx context.Context, out io.Writer, args ...string) error {
-	return command.Command{Args: append([]string{e.Name}, args...), Progress: out}.Run(ctx)
+	return subprocess.Command{Args: append([]string{e.Name}, args...), Progress: out}.Run(ctx)
 }
 
 // HasImage says whether the engine's own storage holds ref.
@@ -117,7 +117,7 @@ func (e *Engine) Pull(ctx context.Context, out io.Writer, ref string, limit time
 // Build builds the Dockerfile in dir as ref. Docker's classic builder does; it
 // has no need of a BuildKit that may not be there.
 func (e *Engine) Build(ctx context.Context, dir, ref string, out io.Writer) error {
-	return command.Command{
+	return subprocess.Command{
 		Args:     []string{e.Name, "build", "--network=none", "--tag", ref, dir},
 		Env:      []string{"DOCKER_BUILDKIT=0"},
 		Progress: out,
@@ -128,7 +128,7 @@ func (e *Engine) Build(ctx context.Context, dir, ref string, out io.Writer) erro
 // whole of a repository in it, other than keep, as far as nothing uses them any more.
 func (e *Engine) RemoveImages(ctx context.Context, prefix, keep string) {
 	repository, _, _ := strings.Cut(prefix, ":")
-	listed, err := command.Command{
+	listed, err := subprocess.Command{
 		Args: []string{e.Name, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository},
 	}.Output(ctx)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/image-webhook/image-webhook/tools/cachedir"
+	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
 // maxProcesses bounds the processes of a node; a host's own bound may be lower.
@@ -46,7 +46,7 @@ func adaptPodman() error {
 	if settings == "" {
 		return nil
 	}
-	dir, err := cachedir.Make("podman")
+	dir, err := workspace.Make("podman")
 	if err != nil {
 		return err
 	}

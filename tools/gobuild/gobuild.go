@@ -18,8 +18,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/image-webhook/image-webhook/tools/command"
 	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
 // Module says where and how to compile. Arch and Flags may be left out.
@@ -104,13 +104,13 @@ func compile(ctx context.Context, m Module, output string, step *progress.Step, 
 	if m.Flags == nil {
 		m.Flags = Small
 	}
-	err := command.Command{
+	err := subprocess.Command{
 		Args:     slices.Concat([]string{"go", "build", "-v", "-o", output}, m.Flags, packages),
 		Dir:      m.Dir,
 		Env:      []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + m.Arch},
 		Progress: &compiled{step: step},
 	}.Run(ctx)
-	var failed *command.Error
+	var failed *subprocess.Error
 	if errors.As(err, &failed) {
 		failed.Output = withoutPackages(failed.Output)
 	}

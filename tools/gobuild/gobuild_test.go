@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/image-webhook/image-webhook/tools/command"
 	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
 // module writes a module with one program.
@@ -49,7 +49,7 @@ func TestBuildShowsTheCompilersWordsAlone(t *testing.T) {
 	dir := module(t, "package main\n\nimport _ \"errors\"\n\nfunc main() { undefined() }\n")
 	output := filepath.Join(t.TempDir(), "hello")
 	err := Build(t.Context(), Module{Dir: dir}, Program{Package: ".", Output: output}, &progress.Step{})
-	var failed *command.Error
+	var failed *subprocess.Error
 	if !errors.As(err, &failed) {
 		t.Fatalf("got %v, want a failed command", err)
 	}

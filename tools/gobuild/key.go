@@ -10,13 +10,13 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/image-webhook/image-webhook/tools/command"
+	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
 // Key is a short name for what is built in the module of folder dir with flags: a
 // hash of the compiler, the architecture, the flags and the content of files.
 func Key(ctx context.Context, dir string, flags []string, files ...string) (string, error) {
-	toolchain, err := command.Command{Args: []string{"go", "env", "GOVERSION"}, Dir: dir}.Output(ctx)
+	toolchain, err := subprocess.Command{Args: []string{"go", "env", "GOVERSION"}, Dir: dir}.Output(ctx)
 	if err != nil {
 		return "", fmt.Errorf("ask the Go toolchain for its version: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/image-webhook/image-webhook/tools/terminaltest"
+	"github.com/image-webhook/image-webhook/tools/checks/terminaltest"
 )
 
 func TestStepEndsInOneLine(t *testing.T) {

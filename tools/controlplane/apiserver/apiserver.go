@@ -20,10 +20,10 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
-	"github.com/image-webhook/image-webhook/tools/command"
-	"github.com/image-webhook/image-webhook/tools/controlplane/services"
-	"github.com/image-webhook/image-webhook/tools/kubernetes"
+	"github.com/image-webhook/image-webhook/tools/controlplane/serviceproxy"
+	"github.com/image-webhook/image-webhook/tools/kubebuild"
 	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
 // startLimit bounds the start of each process: three seconds on an idle machine.
@@ -34,7 +34,7 @@ var Needs = []string{"etcd", "kube-apiserver"}
 
 // Options say what to start.
 type Options struct {
-	Programs *kubernetes.Programs
+	Programs *kubebuild.Programs
 	// Flags returns further flags of kube-apiserver by name, and writes the files that
 	// they name into dir, the server's own folder. It may be nil.
 	Flags func(dir string) (map[string][]string, error)
@@ -44,7 +44,7 @@ type Options struct {
 type Server struct {
 	Config   *rest.Config // of a member of system:masters, without client-side limits
 	Dir      string       // a folder of this server alone, removed by Stop
-	Services *services.Network
+	Services *serviceproxy.Network
 
 	user  *envtest.AuthenticatedUser
 	plane envtest.ControlPlane
@@ -75,7 +75,7 @@ func Start(ctx context.Context, o Options, report *progress.Reporter) (*Server, 
 }
 
 func (s *Server) start(o Options) (err error) {
-	if s.Services, err = services.Listen(filepath.Base(s.Dir)); err != nil {
+	if s.Services, err = serviceproxy.Listen(filepath.Base(s.Dir)); err != nil {
 		return err
 	}
 	if err := s.configure(o); err != nil {
@@ -154,7 +154,7 @@ func (s *Server) explain(err error) error {
 	if words := tail(filepath.Join(s.Dir, "kube-apiserver.log")); words != "" {
 		name = "kube-apiserver"
 	}
-	return &command.Error{Err: fmt.Errorf("start %s: %w", name, err), Output: tail(filepath.Join(s.Dir, name+".log"))}
+	return &subprocess.Error{Err: fmt.Errorf("start %s: %w", name, err), Output: tail(filepath.Join(s.Dir, name+".log"))}
 }
 
 // Stop ends the processes and removes the folder. Further calls return what the

@@ -20,15 +20,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientset "k8s.io/client-go/kubernetes"
 
-	"github.com/image-webhook/image-webhook/tools/command"
-	"github.com/image-webhook/image-webhook/tools/kubernetes"
+	"github.com/image-webhook/image-webhook/tools/kubebuild"
 	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
 // programs are those of the version that K8S names.
-func programs(t *testing.T) *kubernetes.Programs {
+func programs(t *testing.T) *kubebuild.Programs {
 	t.Helper()
-	p, err := kubernetes.FromEnvironment(t.Context(), "../../..")
+	p, err := kubebuild.FromEnvironment(t.Context(), "../../..")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(hold) == "" {
 		os.Exit(m.Run())
 	}
-	p, err := kubernetes.FromEnvironment(context.Background(), "../../..")
+	p, err := kubebuild.FromEnvironment(context.Background(), "../../..")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestStartFails(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", cache)
 	_, err := Start(t.Context(), Options{Programs: p, Flags: unknownFlag}, progress.New(io.Discard))
 	var said strings.Builder
-	command.Print(&said, "tool", err)
+	subprocess.Print(&said, "tool", err)
 	for _, want := range []string{"tool: start kube-apiserver: ", "unknown flag: --no-such-flag"} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("it does not say %q:\n%s", want, said.String())

@@ -7,19 +7,19 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/image-webhook/image-webhook/tools/cachedir"
+	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
 // NewFolder makes a folder for one server or test, which is its own until free is
 // called or the process ends. Folders that nobody owns any more are removed: their
 // owners ended without a chance to do so.
 func NewFolder(ctx context.Context) (dir string, free func(), err error) {
-	runs, err := cachedir.Make("controlplane", "runs")
+	runs, err := workspace.Make("controlplane", "runs")
 	if err != nil {
 		return "", nil, err
 	}
 	// One at a time: a folder that is not locked yet looks like one that is left.
-	unlock, err := cachedir.Lock(ctx, runs, func(wait func() error) error { return wait() })
+	unlock, err := workspace.Lock(ctx, runs, func(wait func() error) error { return wait() })
 	if err != nil {
 		return "", nil, err
 	}
@@ -30,7 +30,7 @@ func NewFolder(ctx context.Context) (dir string, free func(), err error) {
 	if dir, err = os.MkdirTemp(runs, "run-"); err != nil {
 		return "", nil, err
 	}
-	free, err = cachedir.TryLock(dir)
+	free, err = workspace.TryLock(dir)
 	return dir, free, err
 }
 
@@ -40,8 +40,8 @@ func sweep(runs string) error {
 		return err
 	}
 	for _, dir := range left {
-		free, err := cachedir.TryLock(dir)
-		if errors.Is(err, cachedir.ErrLocked) {
+		free, err := workspace.TryLock(dir)
+		if errors.Is(err, workspace.ErrLocked) {
 			continue // somebody's
 		}
 		if err == nil {

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/image-webhook/image-webhook/tools/kubernetes"
-	"github.com/image-webhook/image-webhook/tools/shellenv"
+	"github.com/image-webhook/image-webhook/tools/kubebuild"
+	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
 // mortalScript asks for the signal first, and then looks whether it has come too late.
@@ -20,7 +20,7 @@ exec %s --pdeathsig KILL sh -c '[ "$PPID" -eq %d ] && exec "$0" "$@"' %s "$@"
 // mortal returns the programs, by name, as scripts that the kernel kills when this
 // process ends, however it ends: envtest starts each in a process group of its own,
 // where neither Ctrl-C nor the end of a test would reach it.
-func (s *Server) mortal(p *kubernetes.Programs) (map[string]string, error) {
+func (s *Server) mortal(p *kubebuild.Programs) (map[string]string, error) {
 	setpriv, err := exec.LookPath("setpriv")
 	if err != nil {
 		return nil, fmt.Errorf("install util-linux: its setpriv sees to it that the API server ends with what started it: %w", err)
@@ -32,7 +32,7 @@ func (s *Server) mortal(p *kubernetes.Programs) (map[string]string, error) {
 	paths := map[string]string{}
 	for _, name := range Needs {
 		paths[name] = filepath.Join(dir, name)
-		if err := writeProgram(paths[name], fmt.Sprintf(mortalScript, shellenv.Quote(setpriv), os.Getpid(), shellenv.Quote(p.Path(name)))); err != nil {
+		if err := writeProgram(paths[name], fmt.Sprintf(mortalScript, subprocess.ShellQuote(setpriv), os.Getpid(), subprocess.ShellQuote(p.Path(name)))); err != nil {
 			return nil, err
 		}
 	}

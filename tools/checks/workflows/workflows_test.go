@@ -1,0 +1,170 @@
+// Package workflows_test checks what actionlint does not know of the workflows: that
+// they run what is there, and nothing that can change under its name.
+package workflows_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
+	"github.com/image-webhook/image-webhook/tools/gobuild"
+	"github.com/image-webhook/image-webhook/tools/kubebuild"
+)
+
+const root = "../../.."
+
+// read returns the workflows and actions of this repository by path.
+func read(t *testing.T) map[string]string {
+	t.Helper()
+	workflows, err := filepath.Glob(root + "/.github/workflows/*.yaml")
+	actions, err2 := filepath.Glob(root + "/.github/actions/*/action.yaml")
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	contents := map[string]string{}
+	for _, file := range append(workflows, actions...) {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		contents[file] = string(content)
+	}
+	if len(workflows) == 0 || len(actions) == 0 {
+		t.Fatalf("%d workflows and %d actions below %s", len(workflows), len(actions), root)
+	}
+	return contents
+}
+
+var (
+	target = regexp.MustCompile(`\bmake ((?:[a-z0-9-]+ ?)+)`)
+	script = regexp.MustCompile(`\bscripts/[a-z-]+\.sh\b`)
+	used   = regexp.MustCompile(`uses: (.*)`)
+	pinned = regexp.MustCompile(`^[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
+)
+
+func TestWhatWorkflowsRunIsThere(t *testing.T) {
+	makefile, err := os.ReadFile(root + "/Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ran []string
+	for file, content := range read(t) {
+		for _, match := range target.FindAllStringSubmatch(steps(content), -1) {
+			for _, name := range strings.Fields(match[1]) {
+				ran = append(ran, name)
+				if !regexp.MustCompile(`(?m)^` + name + `:`).Match(makefile) {
+					t.Errorf("%s runs make %s, which is no target", file, name)
+				}
+			}
+		}
+		for _, name := range script.FindAllString(content, -1) {
+			if _, err := os.Stat(filepath.Join(root, name)); err != nil {
+				t.Errorf("%s runs %s, which is not there", file, name)
+			}
+		}
+	}
+	for _, name := range []string{"verify", "test", "e2e", "node-image", "fuzz"} {
+		if !slices.Contains(ran, name) {
+			t.Errorf("no workflow runs make %s", name)
+		}
+	}
+}
+
+// steps is a workflow without its comments.
+func steps(content string) string {
+	return regexp.MustCompile(`(?m)(^|\s)#.*$`).ReplaceAllString(content, "")
+}
+
+func TestActionsArePinned(t *testing.T) {
+	for file, content := range read(t) {
+		for _, match := range used.FindAllStringSubmatch(content, -1) {
+			if !strings.HasPrefix(match[1], "./") && !pinned.MatchString(match[1]) {
+				t.Errorf("%s uses %s: write the commit, and the version after it as a comment, as # v1.2.3", file, match[1])
+			}
+		}
+	}
+}
+
+func TestReleaseNotes(t *testing.T) {
+	for _, test := range []struct {
+		version string
+		code    int
+		want    string // in what is printed
+		not     string // in it
+	}{
+		{"Unreleased", 0, "### Added", "[Unreleased]"},
+		{"v999.0.0", 1, `CHANGELOG.md has nothing below a heading "## [999.0.0]": say there what is new`, "###"},
+	} {
+		command := exec.CommandContext(t.Context(), root+"/scripts/release-notes.sh", test.version)
+		printed, _ := command.CombinedOutput()
+		if code := command.ProcessState.ExitCode(); code != test.code {
+			t.Errorf("%s: exit code %d, want %d", test.version, code, test.code)
+		}
+		if got := string(printed); !strings.Contains(got, test.want) || strings.Contains(got, test.not) {
+			t.Errorf("%s: it says:\n%s", test.version, got)
+		}
+	}
+}
+
+// Each night has all that is pinned.
+func TestNightlyRunsEveryKubernetes(t *testing.T) {
+	content, err := os.ReadFile(root + "/.github/workflows/nightly.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var nightly struct {
+		Jobs struct {
+			Kubernetes struct {
+				Strategy struct{ Matrix struct{ K8S []string } }
+			}
+		}
+	}
+	if err := yaml.Unmarshal(content, &nightly); err != nil {
+		t.Fatal(err)
+	}
+	minors, err := kubebuild.Minors(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(minors, nightly.Jobs.Kubernetes.Strategy.Matrix.K8S); diff != "" {
+		t.Errorf("nightly.yaml (-pinned +matrix):\n%s", diff)
+	}
+}
+
+// The programs of a release are bit for bit those of its image only if both are
+// compiled with the same flags.
+func TestGoReleaserCompilesAsTheImageIs(t *testing.T) {
+	content, err := os.ReadFile(root + "/.goreleaser.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var configuration struct {
+		Builds []struct {
+			ID, Main, Binary          string
+			Goos, Env, Flags, Ldflags []string
+		}
+	}
+	if err := yaml.Unmarshal(content, &configuration); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, b := range configuration.Builds {
+		flags := append(b.Flags, "-ldflags="+strings.Join(b.Ldflags, " "))
+		if diff := cmp.Diff(gobuild.Versioned("{{ .Tag }}"), flags); diff != "" {
+			t.Errorf("%s: flags (-want +got):\n%s", b.ID, diff)
+		}
+		got = append(got, b.Main+" as /"+b.Binary+" for "+strings.Join(b.Goos, " ")+" with "+strings.Join(b.Env, " "))
+	}
+	want := []string{"./webhook/cmd/image-webhook as /image-webhook for linux with CGO_ENABLED=0", "./webhook/cmd/certgen as /certgen for linux with CGO_ENABLED=0"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

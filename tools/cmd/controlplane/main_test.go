@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/image-webhook/image-webhook/tools/checks/clitest"
+	"github.com/image-webhook/image-webhook/tools/cli"
+	"github.com/image-webhook/image-webhook/tools/controlplane"
+	"github.com/image-webhook/image-webhook/tools/progress"
+)
+
+// TestMain is also what `up` starts to hold the control plane: this program. It ends
+// with the tests, however those end.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "hold" {
+		parent := os.Getppid()
+		if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGTERM), 0, 0, 0); err != nil || os.Getppid() != parent || parent == 1 {
+			os.Exit(1)
+		}
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+func TestExamples(t *testing.T) {
+	clitest.Examples(t, newRoot, "bin/controlplane")
+}
+
+// planeName is a name that no other run of the tests uses.
+func planeName(of string) string { return of + "-" + strconv.Itoa(os.Getpid()) }
+
+func program(t *testing.T, args ...string) clitest.Said {
+	t.Helper()
+	return clitest.Run(t, newRoot, args...)
+}
+
+func TestRefuses(t *testing.T) {
+	tests := []struct {
+		name   string
+		args   []string
+		k8s    string
+		code   int
+		stderr string
+	}{
+		{"unknown verb", []string{"start"}, "", 2, "controlplane: unknown command \"start\" for \"controlplane\" (see `controlplane --help`)\n"},
+		{"argument", []string{"up", "x"}, "", 2, "controlplane: unknown command \"x\" for \"controlplane up\" (see `controlplane --help`)\n"},
+		{"flag", []string{"up", "--x"}, "", 2, "controlplane: unknown flag: --x (see `controlplane --help`)\n"},
+		{"name", []string{"up", "--name=../x"}, "", 2, "controlplane: --name \"../x\" is no name: write at most 40 lower-case letters, digits and dashes (see `controlplane --help`)\n"},
+		{"version", []string{"up"}, "1.30", 1, "controlplane: K8S: no Kubernetes 1.30 is pinned here: write one of 1.35, 1.36, 1.37\n"},
+		{"env of none", []string{"env", "--name=none"}, "", 1, "controlplane: it is not up: `bin/controlplane up` starts it\n"},
+		{"down of none", []string{"down", "--name=none"}, "", 0, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("XDG_CACHE_HOME", t.TempDir())
+			t.Setenv("K8S", tt.k8s)
+			if diff := cmp.Diff(clitest.Said{Code: tt.code, Stderr: tt.stderr}, program(t, tt.args...)); diff != "" {
+				t.Errorf("it says (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestUpAndDown(t *testing.T) {
+	plane := planeName("test")
+	name := "--name=" + plane
+	t.Cleanup(func() { remove(t, plane) })
+	if got := program(t, "up", name); got.Code != 0 {
+		t.Fatalf("up: %+v", got)
+	}
+	if got := program(t, "status", name); got.Code != 0 || !strings.Contains(got.Stdout, "denies and mirrors") {
+		t.Errorf("status: %+v", got)
+	}
+	env := program(t, "env", name)
+	if got := shell(t, env.Stdout, "kubectl create namespace shop"); got != "namespace/shop created\n" {
+		t.Errorf("kubectl: %s", got)
+	}
+	got := program(t, "up", name)
+	if got.Code != 0 || !strings.Contains(got.Stderr, "✓ start the webhook anew") {
+		t.Errorf("up again: %+v", got)
+	}
+	if got := shell(t, env.Stdout, "kubectl get namespace shop -o name"); got != "namespace/shop\n" {
+		t.Errorf("after the second up: %s", got)
+	}
+	if starts := strings.Count(readLog(t, plane), "msg=serving"); starts != 2 {
+		t.Errorf("the webhook was started %d times:\n%s", starts, readLog(t, plane))
+	}
+	if got := program(t, "down", name); got.Code != 0 {
+		t.Errorf("down: %+v", got)
+	}
+	if got := program(t, "status", name); got.Code != 1 || got.Stdout != "control plane   not up\n" {
+		t.Errorf("status after down: %+v", got)
+	}
+}
+
+// remove ends a control plane and removes its folder.
+func remove(t *testing.T, name string) {
+	p, err := controlplane.Open(name)
+	if err == nil {
+		err = errors.Join(p.Down(context.Background(), progress.New(os.Stderr)), os.RemoveAll(p.Dir))
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// shell returns what a command line says in an environment.
+func shell(t *testing.T, environment, line string) string {
+	t.Helper()
+	output, err := exec.CommandContext(t.Context(), "sh", "-c", environment+line).CombinedOutput()
+	if err != nil {
+		t.Errorf("%s: %v", line, err)
+	}
+	return string(output)
+}
+
+func readLog(t *testing.T, name string) string {
+	t.Helper()
+	p, err := controlplane.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := os.ReadFile(p.Log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(said)
+}
+
+// Ctrl-C while everything starts leaves nothing running.
+func TestInterruptedUp(t *testing.T) {
+	name := planeName("interrupted")
+	t.Cleanup(func() { remove(t, name) })
+	p, err := controlplane.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	go func() { // as soon as there is a process that starts things
+		_ = wait.PollUntilContextCancel(ctx, time.Millisecond, true, func(context.Context) (bool, error) {
+			_, err := p.State()
+			return err == nil, nil
+		})
+		interrupt()
+	}()
+	var stderr bytes.Buffer
+	code := cli.Run(ctx, newRoot(os.Stdout, &stderr), []string{"up", "--name", name}, &stderr)
+	if code != 130 || !strings.HasSuffix(stderr.String(), "controlplane: interrupted; the same command goes on from here\n") {
+		t.Errorf("exit code %d: %s", code, stderr.String())
+	}
+	if _, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); !errors.Is(err, unix.ECHILD) {
+		t.Errorf("a process is left: %v", err)
+	}
+	if _, err := p.State(); !errors.Is(err, controlplane.ErrDown) {
+		t.Errorf("the state is %v", err)
+	}
+	if _, err := os.Stat(p.Kubeconfig()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a kubeconfig is left: %v", err)
+	}
+}
+
+// What has crashed, the next `up` starts anew.
+func TestUpAfterACrash(t *testing.T) {
+	plane := planeName("crash")
+	t.Cleanup(func() { remove(t, plane) })
+	name := "--name=" + plane
+	if got := program(t, "up", name); got.Code != 0 {
+		t.Fatalf("up: %+v", got)
+	}
+	for _, tt := range []struct {
+		crashed string
+		status  string // says this
+		up      string // says this
+	}{
+		{"image-webhook", "does not answer", "✓ start the webhook anew"},
+		{"kube-apiserver", "API server      does not answer", "The API server does not answer any more.\n"},
+	} {
+		killChild(t, plane, tt.crashed)
+		if got := program(t, "status", name); got.Code != 1 || !strings.Contains(got.Stdout, tt.status) {
+			t.Errorf("status without %s: %+v", tt.crashed, got)
+		}
+		if got := program(t, "up", name); got.Code != 0 || !strings.Contains(got.Stderr, tt.up) {
+			t.Errorf("up without %s: %+v", tt.crashed, got)
+		}
+		if got := program(t, "status", name); got.Code != 0 {
+			t.Errorf("status after the next up: %+v", got)
+		}
+	}
+}
+
+// killChild kills a program that a control plane consists of.
+func killChild(t *testing.T, plane, program string) {
+	t.Helper()
+	p, err := controlplane.Open(plane)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := p.Ready()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := 0
+	for _, stat := range stats {
+		content, _ := os.ReadFile(stat) // it may have ended
+		var pid, parent int
+		var name, status string
+		_, _ = fmt.Sscanf(string(content), "%d %s %s %d", &pid, &name, &status, &parent)
+		if parent == state.PID && name == "("+program[:min(len(program), 15)]+")" && unix.Kill(pid, unix.SIGKILL) == nil {
+			killed++
+		}
+	}
+	if killed != 1 {
+		t.Fatalf("%d processes of %s killed", killed, program)
+	}
+}

@@ -1,0 +1,11 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/image-webhook/image-webhook/tools/checks/clitest"
+)
+
+func TestExamples(t *testing.T) {
+	clitest.Examples(t, newRoot, "go run ./tools/cmd/nodeimage")
+}

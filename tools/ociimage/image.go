@@ -1,0 +1,105 @@
+// Package scratch makes container images from nothing: no daemon, no base image,
+// no registry. An image is one layer of files and a configuration; the same
+// files give the same bytes on every run, on every machine.
+package ociimage
+
+import (
+	"archive/tar"
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+)
+
+// File is a program of the image. It belongs to root and everyone may run it.
+type File struct {
+	Path   string // in the image, as "/certgen"
+	Source string // the file on this machine
+}
+
+// Image says what an image consists of.
+type Image struct {
+	Files []File // in the order in which the layer has them
+	// More adds files that are not programs to the layer; nil: none.
+	More       func(*tar.Writer) error
+	Arch       string // GOARCH; empty: this machine's
+	Entrypoint string
+	Args       []string // of the entrypoint, unless a pod gives others
+	User       string   // "uid:gid"; empty: root
+	Labels     map[string]string
+}
+
+// Build returns the image. Its layer is the file layer, which must stay until
+// the image has been written.
+func (i Image) Build(layer string) (v1.Image, error) {
+	if err := i.writeLayer(layer); err != nil {
+		return nil, err
+	}
+	// What was compressed for the digest is kept, and not compressed again to be written.
+	content, err := tarball.LayerFromFile(layer, tarball.WithCompressedCaching)
+	if err != nil {
+		return nil, err
+	}
+	image, err := mutate.AppendLayers(empty.Image, content)
+	if err != nil {
+		return nil, err
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	i.configure(config)
+	return mutate.ConfigFile(image, config)
+}
+
+func (i Image) configure(config *v1.ConfigFile) {
+	config.OS, config.Architecture = "linux", i.Arch
+	if i.Arch == "" {
+		config.Architecture = runtime.GOARCH
+	}
+	config.Config.Entrypoint = []string{i.Entrypoint}
+	config.Config.Cmd = i.Args
+	config.Config.User = i.User
+	config.Config.Labels = i.Labels
+	config.Config.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+}
+
+func (i Image) writeLayer(file string) error {
+	out, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	layer := tar.NewWriter(out)
+	if i.More != nil {
+		err = i.More(layer)
+	}
+	for _, f := range i.Files {
+		err = errors.Join(err, f.addTo(layer))
+	}
+	return errors.Join(err, layer.Close(), out.Close())
+}
+
+// addTo writes the file without its times and owner, which differ by machine.
+func (f File) addTo(layer *tar.Writer) error {
+	in, err := os.Open(f.Source)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	header := &tar.Header{Name: strings.TrimPrefix(f.Path, "/"), Mode: 0o555, Size: info.Size(), Typeflag: tar.TypeReg}
+	if err := layer.WriteHeader(header); err != nil {
+		return err
+	}
+	_, err = io.Copy(layer, in)
+	return err
+}

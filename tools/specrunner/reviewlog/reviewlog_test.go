@@ -1,0 +1,83 @@
+package reviewlog
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/image-webhook/image-webhook/webhook/admission"
+	"github.com/image-webhook/image-webhook/webhook/image"
+)
+
+// logged is the log of the webhook after it was asked about a pod with nginx:latest in
+// the namespace shop: its own words, so that this package reads what it really writes.
+func logged(t *testing.T, path string, verdict func(image.Policy) admission.Verdict) []string {
+	t.Helper()
+	mirrors, err := image.ParseMirrors("docker.mirror.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags, err := image.ParseTags("latest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	handler := admission.Handler(logger, verdict(image.Policy{Mirrors: mirrors, Disallowed: tags}))
+	review, err := os.ReadFile("testdata/review.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := httptest.NewRequest(http.MethodPost, path, bytes.NewReader(review))
+	request.Header.Set("Content-Type", "application/json")
+	handler.ServeHTTP(httptest.NewRecorder(), request)
+	return strings.Split(strings.TrimSpace(log.String()), "\n")
+}
+
+func TestIn(t *testing.T) {
+	lines := logged(t, "/mutating", func(p image.Policy) admission.Verdict { return admission.Mutate(admission.Changes{Mirrors: p.Mirrors}) })
+	if found := In(lines, []string{"front", "back"}); len(found) != 0 {
+		t.Errorf("of another namespace: %v", found)
+	}
+	found := In(append([]string{"time=x level=INFO msg=serving"}, lines...), []string{"back", "shop"})
+	if len(found) != 1 {
+		t.Fatalf("%d answers in %q", len(found), lines)
+	}
+	const want = `/mutating was asked about CREATE Pod shop/web
+  object: {"metadata":{"name":"web"},"spec":{"containers":[{"image":"nginx:latest","name":"web"}]}}
+  answer: {"uid":"u","allowed":true,"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.image":"nginx:latest -\u003e docker.mirror.example/library/nginx:latest"}}
+  patch:  [{"op":"replace","path":"/spec/containers/0/image","value":"docker.mirror.example/library/nginx:latest"}]`
+	if diff := cmp.Diff(want, found[0].String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, part := range []string{`"path": "/mutating"`, `"asked": {`, `"managedFields": [`, `"answered": {`} {
+		if !strings.Contains(found[0].JSON(), part) {
+			t.Errorf("no %s in %s", part, found[0].JSON())
+		}
+	}
+}
+
+func TestAbout(t *testing.T) {
+	deny := logged(t, "/validating", func(p image.Policy) admission.Verdict { return admission.Deny(p) })
+	serving := "time=x level=INFO msg=serving addr=:8443"
+	for name, tt := range map[string]struct {
+		namespaces []string
+		want       []string
+	}{
+		"its namespace":     {[]string{"shop"}, []string{serving, deny[0]}},
+		"another namespace": {[]string{"sho", "shops"}, []string{serving}},
+		"none":              {nil, []string{serving}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, About(append([]string{serving}, deny...), tt.namespaces)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

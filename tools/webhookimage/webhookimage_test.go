@@ -1,0 +1,235 @@
+package webhookimage
+
+import (
+	"archive/tar"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/subprocess"
+)
+
+// module writes a checkout whose programs do nothing, which builds in the
+// time of a link.
+func module(t *testing.T, files map[string]string) string {
+	t.Helper()
+	t.Setenv("GOFLAGS", "")
+	root := t.TempDir()
+	contents := map[string]string{
+		"go.mod":                            "module example.org/small\n\ngo 1.26\n",
+		"webhook/cmd/image-webhook/main.go": "package main\n\nfunc main() {}\n",
+		"webhook/cmd/certgen/main.go":       "package main\n\nfunc main() { println() }\n",
+		"tools/images/supervise/main.go":    "package main\n\nfunc main() { println(1) }\n",
+	}
+	for path, content := range files {
+		contents[path] = content
+	}
+	for path, content := range contents {
+		file := filepath.Join(root, path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func build(t *testing.T, o Options) Image {
+	t.Helper()
+	image, err := Build(t.Context(), o, progress.New(io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+func digest(t *testing.T, path string) [sha256.Size]byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sha256.Sum256(content)
+}
+
+func open(t *testing.T, path, ref string) v1.Image {
+	t.Helper()
+	tag, err := name.NewTag(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := tarball.ImageFromPath(path, &tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+func TestBuildIsReproducible(t *testing.T) {
+	// Two checkouts in different places, so that a path would show.
+	first := build(t, Options{Root: module(t, nil), Output: filepath.Join(t.TempDir(), "a.tar")})
+	second := build(t, Options{Root: module(t, nil), Output: filepath.Join(t.TempDir(), "b.tar")})
+	if digest(t, first.Path) != digest(t, second.Path) {
+		t.Error("the same sources gave other bytes")
+	}
+	if first.ContentRef != second.ContentRef {
+		t.Errorf("%s is not %s", first.ContentRef, second.ContentRef)
+	}
+	changed := module(t, map[string]string{"webhook/main.go": "package main\n\nfunc main() { println(1) }\n"})
+	third := build(t, Options{Root: changed, Output: filepath.Join(t.TempDir(), "c.tar")})
+	if third.ContentRef == first.ContentRef {
+		t.Error("other sources gave the same content reference")
+	}
+}
+
+func TestBuildWritesBothReferencesToOneImage(t *testing.T) {
+	built := build(t, Options{Root: module(t, nil), Arch: "arm64", Output: filepath.Join(t.TempDir(), "new", "a.tar")})
+	image := open(t, built.Path, StaticRef)
+	config, err := image.ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := open(t, built.Path, built.ContentRef).ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config != other || built.ContentRef != "image-webhook.dev/image-webhook:sha256-"+config.Hex[:12] {
+		t.Errorf("%s names %s, %s names %s", built.StaticRef, config, built.ContentRef, other)
+	}
+	checkConfig(t, image)
+	checkLayer(t, image, "certgen", "image-webhook")
+	checkVersion(t, image, "")
+	left, err := os.ReadDir(filepath.Dir(built.Path))
+	if err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// A version is written into the programs and onto the image.
+func TestBuildWithAVersion(t *testing.T) {
+	root := module(t, map[string]string{"webhook/main.go": "package main\n\nvar version string\n\nfunc main() { println(version) }\n"})
+	unversioned := build(t, Options{Root: root, Output: filepath.Join(t.TempDir(), "a.tar")})
+	versioned := build(t, Options{Root: root, Output: filepath.Join(t.TempDir(), "b.tar"), Version: "v1.2.3-test"})
+	const text = "v1.2.3-test"
+	if holds(t, unversioned, text) || !holds(t, versioned, text) {
+		t.Errorf("the version must be in the programs that get one (%t), and in no other (%t)", holds(t, versioned, text), holds(t, unversioned, text))
+	}
+	checkVersion(t, open(t, versioned.Path, StaticRef), text)
+}
+
+func checkVersion(t *testing.T, image v1.Image, want string) {
+	t.Helper()
+	file, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := file.Config.Labels["org.opencontainers.image.version"]; got != want {
+		t.Errorf("the label says version %q, want %q", got, want)
+	}
+}
+
+// holds tells whether a text stands in the layer.
+func holds(t *testing.T, built Image, text string) bool {
+	t.Helper()
+	layers, err := open(t, built.Path, StaticRef).Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := layers[0].Uncompressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer content.Close()
+	bytes, err := io.ReadAll(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(bytes), text)
+}
+
+// What is for developing must not get the name that the manifests have.
+func TestBuildSupervised(t *testing.T) {
+	built := build(t, Options{Root: module(t, nil), Arch: "arm64", Supervised: true, Output: filepath.Join(t.TempDir(), "a.tar")})
+	checkLayer(t, open(t, built.Path, built.ContentRef), "certgen", "image-webhook", "supervise", "bin/tar")
+	static, err := name.NewTag(StaticRef)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tarball.ImageFromPath(built.Path, &static); err == nil || built.StaticRef == StaticRef {
+		t.Errorf("the archive has an image called %s", StaticRef)
+	}
+}
+
+func checkConfig(t *testing.T, image v1.Image) {
+	t.Helper()
+	file, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{file.OS, file.Architecture, file.Config.User, strings.Join(file.Config.Entrypoint, " ")}
+	if diff := cmp.Diff([]string{"linux", "arm64", "65532:65532", "/certgen"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// entry is what of a file could differ from machine to machine.
+type entry struct {
+	Name  string
+	Mode  int64
+	IDs   [2]int
+	Owner string
+	Time  int64
+}
+
+func checkLayer(t *testing.T, image v1.Image, programs ...string) {
+	t.Helper()
+	layers, err := image.Layers()
+	if err != nil || len(layers) != 1 {
+		t.Fatalf("%d layers, %v", len(layers), err)
+	}
+	content, err := layers[0].Uncompressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer content.Close()
+	var got []entry
+	files := tar.NewReader(content)
+	for header, err := files.Next(); err != io.EOF; header, err = files.Next() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, entry{header.Name, header.Mode, [2]int{header.Uid, header.Gid}, header.Uname, header.ModTime.Unix()})
+	}
+	var want []entry
+	for _, program := range programs {
+		want = append(want, entry{Name: program, Mode: 0o555})
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBuildKeepsTheCompilersWords(t *testing.T) {
+	output := filepath.Join(t.TempDir(), "a.tar")
+	root := module(t, map[string]string{"webhook/main.go": "package main\n\nfunc main() { undefinedThing() }\n"})
+	_, err := Build(t.Context(), Options{Root: root, Arch: "amd64", Output: output}, progress.New(io.Discard))
+	if err == nil || !strings.HasPrefix(err.Error(), "compile for linux/amd64: go build") {
+		t.Errorf("got %v", err)
+	}
+	var failed *subprocess.Error
+	if !errors.As(err, &failed) || !strings.Contains(failed.Output, "webhook/main.go:3:15: undefined: undefinedThing") {
+		t.Errorf("the compiler's output is lost: %v", err)
+	}
+	if _, err := os.Stat(output); err == nil {
+		t.Error("an archive was written")
+	}
+}

@@ -43,7 +43,7 @@ demo: tools ## From nothing to a pod out of a mirror, by the scripts for doing i
 .PHONY: demo-cluster
 demo-cluster: up
 	@$(CLUSTER) load
-	@$(ON_CLUSTER) scripts/install.sh && scripts/deny.sh && scripts/away.sh && scripts/mirror.sh
+	@$(ON_CLUSTER) scripts/install.sh && scripts/deny.sh && scripts/outage.sh && scripts/mirror.sh
 	@printf '\n--- To go on by hand:\n\n%s\n%s\n%s\n%s\n' \
 		'eval "$$($(CLUSTER) env)"    # points kubectl, and scripts/*.sh, at this cluster' \
 		'make status                  # how the cluster and the webhook are' \

@@ -21,7 +21,7 @@ var _ = Describe("scripts", Label(devCluster), func() {
 		Expect(client.Resources().Create(ctx, node)).To(Succeed())
 		DeferCleanup(func(ctx SpecContext) { Expect(client.Resources().Delete(ctx, node)).To(Succeed()) })
 		context := succeed(ctx, "config", "current-context")
-		for _, script := range []string{"install.sh", "deny.sh", "rewrite.sh", "mirror.sh", "away.sh", "uninstall.sh"} {
+		for _, script := range []string{"install.sh", "deny.sh", "rewrite.sh", "mirror.sh", "outage.sh", "uninstall.sh"} {
 			Expect(runScript(ctx, script)).To(Equal(said{
 				Stderr: "../scripts/" + script + ": node " + elsewhere + " of the cluster " + context + " is none of kind's: set ANY_CLUSTER=1 if you mean this cluster\n",
 				Exit:   1,

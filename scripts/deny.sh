@@ -10,7 +10,7 @@
 #   ANY_CLUSTER=1 scripts/deny.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. scripts/byhand.sh
+. scripts/demo-functions.sh
 needs_webhook
 fresh_namespace
 

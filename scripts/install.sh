@@ -14,7 +14,7 @@
 #   scripts/install.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. scripts/byhand.sh
+. scripts/demo-functions.sh
 cd deploy
 
 # wait_for LINE: is run for a command that waits for pods of the webhook.

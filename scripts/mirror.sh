@@ -8,7 +8,7 @@
 #   scripts/mirror.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. scripts/byhand.sh
+. scripts/demo-functions.sh
 [ -n "$(kubectl get deployment mirror -n mirror --ignore-not-found -o name)" ] ||
 	fail "this cluster has no mirror to pull from: \`make up\` makes a cluster with one"
 needs_webhook

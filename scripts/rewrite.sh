@@ -8,7 +8,7 @@
 #   ANY_CLUSTER=1 scripts/rewrite.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. scripts/byhand.sh
+. scripts/demo-functions.sh
 needs_webhook
 fresh_namespace
 

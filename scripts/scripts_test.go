@@ -104,7 +104,7 @@ func TestWhatIsTypedWrongly(t *testing.T) {
 }
 
 // byHand are the scripts that work on the cluster that kubectl points at.
-var byHand = []string{"away.sh", "deny.sh", "install.sh", "mirror.sh", "rewrite.sh", "uninstall.sh"}
+var byHand = []string{"outage.sh", "deny.sh", "install.sh", "mirror.sh", "rewrite.sh", "uninstall.sh"}
 
 // path is a PATH with these programs and no other.
 func path(t *testing.T, programs ...string) string {

@@ -7,7 +7,7 @@
 #   scripts/uninstall.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. scripts/byhand.sh
+. scripts/demo-functions.sh
 cd deploy
 
 say 'The API server forgets the webhook:'

@@ -132,7 +132,7 @@ func TestResources(t *testing.T) {
 		"unit-tests":             {Label: "tests", Command: "nice go test ./webhook/...", Deps: sources, Beside: true},
 		"deny":                   {Label: "demos", Command: "scripts/deny.sh", After: installed, Manual: true},
 		"rewrite":                {Label: "demos", Command: "scripts/rewrite.sh", After: installed, Manual: true},
-		"away":                   {Label: "demos", Command: "scripts/away.sh", After: installed, Manual: true},
+		"outage":                   {Label: "demos", Command: "scripts/outage.sh", After: installed, Manual: true},
 		"mirror":                 {Label: "demos", Command: "scripts/mirror.sh", After: installed, Manual: true},
 		"e2e":                    {Label: "tests", Command: "make e2e", After: installed, Manual: true},
 	}

@@ -5,10 +5,10 @@
 #
 # Examples:
 #   # On the cluster that kubectl points at
-#   scripts/away.sh
+#   scripts/outage.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. scripts/byhand.sh
+. scripts/demo-functions.sh
 
 while_away() {
 	say 'The webhook goes away:'

@@ -9,9 +9,9 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/image"
 )
 
-// Deny refuses pods with images that the policy does not let run. Objects that
-// make pods are never refused: a warning tells whoever made them, and their
-// pods are judged when they are created.
+// Deny refuses pods with images that the policy disallows. Workloads that create pods are
+// never refused: their users get a warning, and their pods are judged when they are
+// created.
 func Deny(policy image.Policy) Verdict {
 	return func(r *Request) *admissionv1.AdmissionResponse {
 		found := judge(&policy, r)
@@ -25,18 +25,17 @@ func Deny(policy image.Policy) Verdict {
 	}
 }
 
-// Warn lets every object pass, with a warning for each image that Deny would
-// refuse.
+// Warn allows every object, with a warning for each image that Deny would refuse.
 func Warn(policy image.Policy) Verdict {
 	return func(r *Request) *admissionv1.AdmissionResponse {
 		return &admissionv1.AdmissionResponse{Allowed: true, Warnings: judge(&policy, r).warnings("")}
 	}
 }
 
-// judge finds the new images of a request that may not run. Only those of pods
-// have been mirrored before.
-func judge(policy *image.Policy, r *Request) *faults {
-	found := &faults{}
+// judge finds the new images of a request that the policy disallows. Only the images of
+// pods have been mirrored before.
+func judge(policy *image.Policy, r *Request) *violations {
+	found := &violations{}
 	if r.isPod() {
 		found.mirrors = policy.Mirrors
 	}
@@ -44,8 +43,8 @@ func judge(policy *image.Policy, r *Request) *faults {
 	return found
 }
 
-// forbidden is the response that denies.
-func forbidden(found *faults) *admissionv1.AdmissionResponse {
+// forbidden returns the response that denies a request.
+func forbidden(found *violations) *admissionv1.AdmissionResponse {
 	return &admissionv1.AdmissionResponse{
 		Warnings: found.warnings(""),
 		Result: &metav1.Status{

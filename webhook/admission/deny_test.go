@@ -12,7 +12,7 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/podimages"
 )
 
-// denial is what a person reads of a denial.
+// denial is a denying response.
 func denial(message string, warnings ...string) *admissionv1.AdmissionResponse {
 	return &admissionv1.AdmissionResponse{
 		Warnings: warnings,
@@ -23,16 +23,17 @@ func denial(message string, warnings ...string) *admissionv1.AdmissionResponse {
 const (
 	app      = `container "app" (spec.containers[0].image)`
 	uses     = app + ` uses image `
-	latest   = ` whose tag "latest" is not allowed because it can change under you: `
-	untagged = ` which has no tag and so means "latest", a tag that is not allowed because it can change under you: `
-	spelling = `: write it as [REGISTRY/]NAME:TAG or [REGISTRY/]NAME@DIGEST`
-	notTag   = "use `latest` tag is not allowed: "
-	notRead  = "image reference cannot be read: "
+	latest   = `: tag "latest" is not allowed because its image can change: `
+	untagged = `: no tag means tag "latest", which is not allowed because its image can change: `
+	spelling = `: use [REGISTRY/]NAME:TAG or [REGISTRY/]NAME@DIGEST`
+
+	tagWarning     = "use `latest` tag is not allowed: "
+	invalidWarning = "invalid image reference: "
 )
 
-// mend is the advice for an image.
-func mend(name string) string {
-	return "name a fixed tag such as " + name + ":1.2.3 or pin a digest (" + name + "@sha256:...)"
+// remedy is the end of a message about an image.
+func remedy(name string) string {
+	return "use a fixed tag such as " + name + ":1.2.3 or a digest (" + name + "@sha256:...)"
 }
 
 func TestDeny(t *testing.T) {
@@ -53,32 +54,32 @@ func TestDeny(t *testing.T) {
 		},
 		{
 			"latest", podOf("quay.io/app:latest"),
-			denial(uses+`"quay.io/app:latest",`+latest+mend("quay.io/app"), notTag+app+` has image "quay.io/app:latest"`),
+			denial(uses+`"quay.io/app:latest"`+latest+remedy("quay.io/app"), tagWarning+app+` has image "quay.io/app:latest"`),
 		},
 		{
 			"untagged", podOf("quay.io/app"),
-			denial(uses+`"quay.io/app",`+untagged+mend("quay.io/app"), notTag+app+` has image "quay.io/app"`),
+			denial(uses+`"quay.io/app"`+untagged+remedy("quay.io/app"), tagWarning+app+` has image "quay.io/app"`),
 		},
 		{
 			"port and no tag", podOf("registry:5000/app"),
-			denial(uses+`"registry:5000/app",`+untagged+mend("registry:5000/app"), notTag+app+` has image "registry:5000/app"`),
+			denial(uses+`"registry:5000/app"`+untagged+remedy("registry:5000/app"), tagWarning+app+` has image "registry:5000/app"`),
 		},
 		{
 			"mirrored: both names", podOf("docker.mirror.example/library/nginx:latest"),
-			denial(uses+`"nginx:latest" (mirrored to "docker.mirror.example/library/nginx:latest"),`+latest+mend("nginx"),
-				notTag+app+` has image "nginx:latest"`),
+			denial(uses+`"nginx:latest" (mirrored to "docker.mirror.example/library/nginx:latest")`+latest+remedy("nginx"),
+				tagWarning+app+` has image "nginx:latest"`),
 		},
 		{
 			"mirrored and untagged", podOf("k8s.mirror.example/pause"),
-			denial(uses+`"registry.k8s.io/pause" (mirrored to "k8s.mirror.example/pause"),`+untagged+mend("registry.k8s.io/pause"),
-				notTag+app+` has image "registry.k8s.io/pause"`),
+			denial(uses+`"registry.k8s.io/pause" (mirrored to "k8s.mirror.example/pause")`+untagged+remedy("registry.k8s.io/pause"),
+				tagWarning+app+` has image "registry.k8s.io/pause"`),
 		},
-		{"empty tag", podOf("nginx:"), denial(uses+`"nginx:", which cannot be read (invalid reference format)`+spelling, notRead+app+` has image "nginx:"`)},
-		{"space", podOf(" nginx:1"), denial(uses+`" nginx:1", which cannot be read (invalid reference format)`+spelling, notRead+app+` has image " nginx:1"`)},
-		{"scheme", podOf("https://x.example/nginx:1"), denial(uses+`"https://x.example/nginx:1", which cannot be read (invalid reference format)`+spelling, notRead+app+` has image "https://x.example/nginx:1"`)},
-		{"upper case", podOf("Nginx:1"), denial(uses+`"Nginx:1", which cannot be read (invalid reference format: repository name (library/Nginx) must be lowercase)`+spelling, notRead+app+` has image "Nginx:1"`)},
-		{"no image", `{"spec":{"containers":[{"name":"app"}]}}`, denial(uses+`"", which cannot be read (invalid reference format)`+spelling, notRead+app+` has image ""`)},
-		{"not ASCII", podOf("n\u011finx:1"), denial(uses+`"n\u011finx:1", which cannot be read (invalid reference format)`+spelling, notRead+app+` has image "n\u011finx:1"`)},
+		{"empty tag", podOf("nginx:"), denial(uses+`"nginx:": invalid reference (invalid reference format)`+spelling, invalidWarning+app+` has image "nginx:"`)},
+		{"space", podOf(" nginx:1"), denial(uses+`" nginx:1": invalid reference (invalid reference format)`+spelling, invalidWarning+app+` has image " nginx:1"`)},
+		{"scheme", podOf("https://x.example/nginx:1"), denial(uses+`"https://x.example/nginx:1": invalid reference (invalid reference format)`+spelling, invalidWarning+app+` has image "https://x.example/nginx:1"`)},
+		{"upper case", podOf("Nginx:1"), denial(uses+`"Nginx:1": invalid reference (invalid reference format: repository name (library/Nginx) must be lowercase)`+spelling, invalidWarning+app+` has image "Nginx:1"`)},
+		{"no image", `{"spec":{"containers":[{"name":"app"}]}}`, denial(uses+`"": invalid reference (invalid reference format)`+spelling, invalidWarning+app+` has image ""`)},
+		{"not ASCII", podOf("n\u011finx:1"), denial(uses+`"n\u011finx:1": invalid reference (invalid reference format)`+spelling, invalidWarning+app+` has image "n\u011finx:1"`)},
 		{
 			"all at once",
 			`{"spec":{
@@ -88,15 +89,15 @@ func TestDeny(t *testing.T) {
 				"volumes":[{"name":"model","image":{"reference":"quay.io/model:latest"}}]}}`,
 			denial(strings.Join([]string{
 				`4 images are not allowed`,
-				`- container "side" (spec.containers[1].image) uses image "quay.io/side:latest",` + latest + mend("quay.io/side"),
-				`- container "bad" (spec.initContainers[0].image) uses image "Bad", which cannot be read (invalid reference format: repository name (library/Bad) must be lowercase)` + spelling,
-				`- container "debug" (spec.ephemeralContainers[0].image) uses image "quay.io/debug",` + untagged + mend("quay.io/debug"),
-				`- volume "model" (spec.volumes[0].image.reference) uses image "quay.io/model:latest",` + latest + mend("quay.io/model"),
+				`- container "side" (spec.containers[1].image) uses image "quay.io/side:latest"` + latest + remedy("quay.io/side"),
+				`- container "bad" (spec.initContainers[0].image) uses image "Bad": invalid reference (invalid reference format: repository name (library/Bad) must be lowercase)` + spelling,
+				`- container "debug" (spec.ephemeralContainers[0].image) uses image "quay.io/debug"` + untagged + remedy("quay.io/debug"),
+				`- volume "model" (spec.volumes[0].image.reference) uses image "quay.io/model:latest"` + latest + remedy("quay.io/model"),
 			}, "\n"),
-				notTag+`container "side" (spec.containers[1].image) has image "quay.io/side:latest"`,
-				notRead+`container "bad" (spec.initContainers[0].image) has image "Bad"`,
-				notTag+`container "debug" (spec.ephemeralContainers[0].image) has image "quay.io/debug"`,
-				notTag+`volume "model" (spec.volumes[0].image.reference) has image "quay.io/model:latest"`,
+				tagWarning+`container "side" (spec.containers[1].image) has image "quay.io/side:latest"`,
+				invalidWarning+`container "bad" (spec.initContainers[0].image) has image "Bad"`,
+				tagWarning+`container "debug" (spec.ephemeralContainers[0].image) has image "quay.io/debug"`,
+				tagWarning+`volume "model" (spec.volumes[0].image.reference) has image "quay.io/model:latest"`,
 			),
 		},
 	}
@@ -110,23 +111,22 @@ func TestDeny(t *testing.T) {
 	}
 }
 
-// Where mirrors share a path, nobody can say which of them was written.
-func TestDenyNamesEveryOrigin(t *testing.T) {
+func TestDenyNamesEveryOriginOfASharedMirror(t *testing.T) {
 	deny := Deny(newPolicy(t, "docker.io=m.example/all,quay.io=m.example/all"))
-	want := denial(uses+`"acme/app:latest" or "quay.io/acme/app:latest" (mirrored to "m.example/all/acme/app:latest"),`+latest+mend("m.example/all/acme/app"),
-		notTag+app+` has image "m.example/all/acme/app:latest"`)
+	want := denial(uses+`"acme/app:latest" or "quay.io/acme/app:latest" (mirrored to "m.example/all/acme/app:latest")`+latest+remedy("m.example/all/acme/app"),
+		tagWarning+app+` has image "m.example/all/acme/app:latest"`)
 	if diff := cmp.Diff(want, deny(created(t, podOf("m.example/all/acme/app:latest")))); diff != "" {
 		t.Errorf("response (-want +got):\n%s", diff)
 	}
 }
 
-func TestDenyByOtherTags(t *testing.T) {
+func TestDenyUsesTheDisallowedTags(t *testing.T) {
 	p := newPolicy(t, "")
 	var err error
 	if p.Disallowed, err = image.ParseTags("dev,edge"); err != nil {
 		t.Fatal(err)
 	}
-	want := denial(uses+`"nginx:edge", whose tag "edge" is not allowed because it can change under you: `+mend("nginx"),
+	want := denial(uses+`"nginx:edge": tag "edge" is not allowed because its image can change: `+remedy("nginx"),
 		"use `edge` tag is not allowed: "+app+` has image "nginx:edge"`)
 	if diff := cmp.Diff(want, Deny(p)(created(t, podOf("nginx:edge")))); diff != "" {
 		t.Errorf("response (-want +got):\n%s", diff)
@@ -136,45 +136,44 @@ func TestDenyByOtherTags(t *testing.T) {
 	}
 }
 
-// Objects that make pods are warned about, on every path, and never refused.
-func TestWorkloadsAreOnlyWarnedAbout(t *testing.T) {
-	const at = `container "app" (spec.template.spec.containers[0].image) has image "nginx:latest"`
+func TestWorkloadsGetWarningsOnly(t *testing.T) {
+	const use = `container "app" (spec.template.spec.containers[0].image) has image "nginx:latest"`
 	policy := newPolicy(t, exampleRules)
 	tests := []struct {
 		name    string
 		verdict Verdict
 		want    []string // warnings
 	}{
-		{"Deny", Deny(policy), []string{notTag + at + "; its pods will be denied"}},
-		{"Warn", Warn(policy), []string{notTag + at}},
+		{"Deny", Deny(policy), []string{tagWarning + use + "; its pods will be denied"}},
+		{"Warn", Warn(policy), []string{tagWarning + use}},
 		{"Mirror", Mutate(Changes{Mirrors: policy.Mirrors}), nil},
-		{"UnknownMode", UnknownMode, []string{`namespace "shop" is treated as deny: its label image-webhook.dev/mode is none of deny, warn, off`}},
+		{"UnknownMode", UnknownMode, []string{`namespace "shop" is treated as deny: its label image-webhook.dev/mode is not deny, warn or off`}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			want := &admissionv1.AdmissionResponse{Allowed: true, Warnings: tt.want}
-			if diff := cmp.Diff(want, tt.verdict(created(t, deploymentOf("nginx:latest")).of(deploymentKind))); diff != "" {
+			if diff := cmp.Diff(want, tt.verdict(created(t, deploymentOf("nginx:latest")).withKind(deploymentKind))); diff != "" {
 				t.Errorf("response (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// The annotation of a static pod's mirror pod means nothing on other objects.
+// The annotation of a static pod's mirror pod has no meaning on other objects.
 func TestWorkloadsAreNotStatic(t *testing.T) {
-	r := created(t, deploymentOf("nginx:latest")).of(deploymentKind)
+	r := created(t, deploymentOf("nginx:latest")).withKind(deploymentKind)
 	r.Object.Metadata.Annotations = podimages.Pairs(`{"kubernetes.io/config.mirror":"4f2a"}`)
 	if got := Deny(newPolicy(t, ""))(r); len(got.Warnings) != 1 {
 		t.Errorf("warnings %q", got.Warnings)
 	}
 }
 
-// A change can bear the annotation of a static pod's mirror pod on its way to the
-// server, which does not store it.
+// An update can have the annotation of a static pod's mirror pod; the API server does not
+// store it.
 func TestUpdatesAreNotStatic(t *testing.T) {
 	const static = `{"metadata":{"annotations":{"kubernetes.io/config.mirror":"4f2a"}},"spec":{"ephemeralContainers":[{"name":"debug","image":"nginx:latest"}]}}`
 	r := updated(t, `{}`, static)
-	r.SubResource = ephemeral
+	r.SubResource = ephemeralContainers
 	if Deny(newPolicy(t, exampleRules))(r).Allowed {
 		t.Error("not denied")
 	}
@@ -183,16 +182,16 @@ func TestUpdatesAreNotStatic(t *testing.T) {
 	}
 }
 
-// A workload has the image that was written, also if that is a mirror's.
-func TestWorkloadsAreNotMappedBack(t *testing.T) {
-	r := created(t, deploymentOf("docker.mirror.example/library/nginx:latest")).of(deploymentKind)
-	want := []string{notTag + `container "app" (spec.template.spec.containers[0].image) has image "docker.mirror.example/library/nginx:latest"; its pods will be denied`}
+// A workload keeps the image that was written, even if it is on a mirror.
+func TestWorkloadWarningsNameTheWrittenImage(t *testing.T) {
+	r := created(t, deploymentOf("docker.mirror.example/library/nginx:latest")).withKind(deploymentKind)
+	want := []string{tagWarning + `container "app" (spec.template.spec.containers[0].image) has image "docker.mirror.example/library/nginx:latest"; its pods will be denied`}
 	if diff := cmp.Diff(want, Deny(newPolicy(t, exampleRules))(r).Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }
 
-// The parser repeats what was written; it must not reach a terminal as it is.
+// The parser's error contains the reference, which must not control a terminal.
 func TestDenialsAreASCII(t *testing.T) {
 	message := Deny(newPolicy(t, ""))(created(t, podOf("N) is fine\n\u001b[32mcreated (x"))).Result.Message
 	if strings.ContainsFunc(message, func(r rune) bool { return r < ' ' || r > '~' }) {
@@ -210,34 +209,34 @@ func TestDenyIsBounded(t *testing.T) {
 	}
 }
 
-func TestDenySpellsOutTheFirstFaults(t *testing.T) {
+func TestDenyDescribesTheFirstViolations(t *testing.T) {
 	tests := []struct {
 		images                  int
 		first, last, andWarning string // lines
 	}{
-		{maxFaults + 2, "12 images are not allowed", "- and 2 more", "and 2 more images are not allowed"},
+		{maxShown + 2, "12 images are not allowed", "- and 2 more", "and 2 more images are not allowed"},
 		{maxCounted + 1, "at least 1000 images are not allowed", "- and at least 990 more", "and at least 990 more images are not allowed"},
 	}
 	for _, tt := range tests {
 		containers := strings.Repeat(`{"name":"app","image":"nginx"},`, tt.images)
 		resp := Deny(newPolicy(t, ""))(created(t, `{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}`))
 		lines := strings.Split(resp.Result.Message, "\n")
-		if first, last := lines[0], lines[len(lines)-1]; len(lines) != maxFaults+2 || first != tt.first || last != tt.last {
+		if first, last := lines[0], lines[len(lines)-1]; len(lines) != maxShown+2 || first != tt.first || last != tt.last {
 			t.Errorf("%d lines, from %q to %q", len(lines), first, last)
 		}
-		if last := resp.Warnings[len(resp.Warnings)-1]; len(resp.Warnings) != maxFaults+1 || last != tt.andWarning {
+		if last := resp.Warnings[len(resp.Warnings)-1]; len(resp.Warnings) != maxShown+1 || last != tt.andWarning {
 			t.Errorf("%d warnings, the last %q", len(resp.Warnings), last)
 		}
 	}
 }
 
-// The API server cuts warnings off at 256 bytes, and drops all of them beyond
-// 4096; and what it puts into a header must be one line of ASCII.
-func TestWarningsFit(t *testing.T) {
+// The API server truncates warnings at 256 bytes and drops all of them beyond 4096; a
+// header must be one line of ASCII.
+func TestWarningsFitTheLimitsOfTheAPIServer(t *testing.T) {
 	long := strings.Repeat("x", 300)
 	for _, reference := range []string{long, long + ":latest", strings.Repeat("\u00fc\n", 300), "quay.io/" + strings.Repeat("a/", 100) + "a"} {
 		containers := strings.Repeat(`{"name":"`+long+`","image":`+quote(reference)+`},`, 1000)
-		r := created(t, `{"spec":{"template":{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}}}`).of(deploymentKind)
+		r := created(t, `{"spec":{"template":{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}}}`).withKind(deploymentKind)
 		warnings := Deny(newPolicy(t, ""))(r).Warnings
 		if total := len(strings.Join(warnings, "")); total == 0 || total > 4096 {
 			t.Errorf("%d bytes of warnings", total)

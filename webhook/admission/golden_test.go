@@ -14,11 +14,11 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
-// update writes the answers anew: go test ./webhook/admission -update. The
-// reviews themselves are recorded from a real API server by `make record`.
+// update regenerates the answers: go test ./webhook/admission -update. `make record`
+// records the reviews from a real API server.
 var update = flag.Bool("update", false, "write the golden answers in testdata/answers")
 
-// reviews are the names of the recorded reviews.
+// reviews returns the names of the recorded reviews.
 func reviews(t testing.TB) (names []string) {
 	t.Helper()
 	files, err := filepath.Glob("testdata/reviews/*.json")
@@ -31,8 +31,7 @@ func reviews(t testing.TB) (names []string) {
 	return names
 }
 
-// review is the body of a recorded review as the API server sent it: in one
-// line.
+// review returns the body of a recorded review as the API server sent it, on one line.
 func review(t testing.TB, name string) []byte {
 	t.Helper()
 	indented, err := os.ReadFile(filepath.Join("testdata", "reviews", name+".json"))
@@ -46,7 +45,7 @@ func review(t testing.TB, name string) []byte {
 	return body.Bytes()
 }
 
-// golden is a response as a person reads it: with its patch as JSON.
+// golden is a response in readable form, with its patch as JSON.
 type golden struct {
 	Allowed  bool
 	Message  []string          `json:",omitempty"` // by lines
@@ -63,8 +62,7 @@ func goldenOf(resp *admissionv1.AdmissionResponse) golden {
 	return g
 }
 
-// Every recorded review has a golden answer from every path.
-func TestGoldenReviews(t *testing.T) {
+func TestEveryRecordedReviewHasItsGoldenAnswers(t *testing.T) {
 	policy := newPolicy(t, exampleRules)
 	for _, name := range reviews(t) {
 		t.Run(name, func(t *testing.T) {
@@ -90,7 +88,7 @@ func TestGoldenReviews(t *testing.T) {
 	}
 }
 
-// compare holds an answer against its file, or writes the file.
+// compare compares an answer with its file, or writes the file.
 func compare(t *testing.T, file string, got []byte) {
 	t.Helper()
 	if *update {
@@ -108,8 +106,7 @@ func compare(t *testing.T, file string, got []byte) {
 	}
 }
 
-// Decode keeps what the verdicts need of a real review.
-func TestDecodeGolden(t *testing.T) {
+func TestDecodeKeepsTheFieldsThatVerdictsNeed(t *testing.T) {
 	req, err := Decode(review(t, "pod-update-set-image"))
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +123,7 @@ func TestDecodeGolden(t *testing.T) {
 	}
 }
 
-// What the API server sends again after a change is not changed again.
+// The API server may call the webhook again after a change.
 func TestRecordedReviewsConverge(t *testing.T) {
 	mutate := Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors, AlwaysPull: true})
 	patches := 0
@@ -142,11 +139,11 @@ func TestRecordedReviewsConverge(t *testing.T) {
 		}
 	}
 	if patches == 0 {
-		t.Error("no review is of a pod that is changed")
+		t.Error("no review has a pod that is changed")
 	}
 }
 
-// rawObject is the object of a review as it was sent.
+// rawObject returns the object of a review as it was sent.
 func rawObject(t *testing.T, body []byte) []byte {
 	t.Helper()
 	var raw struct {
@@ -158,13 +155,13 @@ func rawObject(t *testing.T, body []byte) []byte {
 	return raw.Request.Object
 }
 
-// A patched pod is the pod with other images and pull policies: fields that the
-// webhook does not know survive, the ones of tomorrow too.
+// Only images and pull policies change: fields that the webhook does not know survive, also
+// those of future versions.
 func TestPatchKeepsEverythingElse(t *testing.T) {
 	body := review(t, "pod-create-full")
 	mutate := Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors, AlwaysPull: true})
 	for _, known := range []string{`"spec":{`, `"image":{`, `"metadata":{`} {
-		body = bytes.ReplaceAll(body, []byte(known), []byte(known+`"ofTomorrow":{"a":[1.50,null,"\u00fc"]},`))
+		body = bytes.ReplaceAll(body, []byte(known), []byte(known+`"futureField":{"a":[1.50,null,"\u00fc"]},`))
 	}
 	req, err := Decode(body)
 	if err != nil {
@@ -172,12 +169,12 @@ func TestPatchKeepsEverythingElse(t *testing.T) {
 	}
 	before, patch := rawObject(t, body), mutate(req).Patch
 	patched := applyPatch(t, before, patch)
-	if !bytes.Contains(patch, []byte(`"replace"`)) || !bytes.Contains(patch, []byte(`"add"`)) || !bytes.Contains(patched, []byte("ofTomorrow")) {
-		t.Fatal("the patch lacks a change, or nothing is unknown")
+	if !bytes.Contains(patch, []byte(`"replace"`)) || !bytes.Contains(patch, []byte(`"add"`)) || !bytes.Contains(patched, []byte("futureField")) {
+		t.Fatal("the patch lacks a change, or the pod has no unknown field")
 	}
 	restored := applyPatch(t, patched, inverse(t, req, patch))
 	if diff := cmp.Diff(generic(t, before), generic(t, restored)); diff != "" {
-		t.Errorf("beside the images and pull policies (-before +after):\n%s", diff)
+		t.Errorf("other fields than images and pull policies (-before +after):\n%s", diff)
 	}
 }
 
@@ -194,7 +191,7 @@ func applyPatch(t *testing.T, document, patch []byte) []byte {
 	return patched
 }
 
-// inverse is the patch that puts the images and the pull policies back.
+// inverse returns the patch that restores the images and the pull policies.
 func inverse(t *testing.T, req *Request, patch []byte) []byte {
 	t.Helper()
 	written := map[string]string{}

@@ -21,7 +21,7 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/image"
 )
 
-// latestReview is the review of a pod that is denied.
+// latestReview is a review whose pod is denied.
 var latestReview = join(uid, pod, `"namespace":"shop"`, create,
 	`"object":{"metadata":{"generateName":"web-"},"spec":{"containers":[{"name":"web","image":"nginx:latest"}]}}`)
 
@@ -29,9 +29,9 @@ func TestHandlerAnswers(t *testing.T) {
 	policy := newPolicy(t, exampleRules)
 	namespace := join(uid, `"kind":{"group":"","version":"v1","kind":"Namespace"}`, `"namespace":"shop"`, create,
 		`"object":{"metadata":{"name":"shop","labels":{"image-webhook.dev/mode":"of"}}}`)
-	const latest = `container "web" (spec.containers[0].image) uses image "nginx:latest", whose tag "latest" is not allowed because it can change under you: name a fixed tag such as nginx:1.2.3 or pin a digest (nginx@sha256:...)`
+	const latest = `container "web" (spec.containers[0].image) uses image "nginx:latest": tag "latest" is not allowed because its image can change: use a fixed tag such as nginx:1.2.3 or a digest (nginx@sha256:...)`
 	const warning = "use `latest` tag is not allowed: container \"web\" (spec.containers[0].image) has image \"nginx:latest\""
-	const ofMode = `namespace "shop" is treated as deny: set its label image-webhook.dev/mode to deny, warn or off instead of "of"`
+	const modeWarning = `namespace "shop" is treated as deny: set its label image-webhook.dev/mode to deny, warn or off instead of "of"`
 	tests := []struct {
 		name    string
 		verdict Verdict
@@ -52,8 +52,8 @@ func TestHandlerAnswers(t *testing.T) {
 		},
 		{
 			"unknown mode", UnknownMode, namespace,
-			fmt.Sprintf(`"uid":"u","allowed":true,"warnings":[%q]`, ofMode),
-			`level=WARN msg=warned namespace=shop object=namespace/shop reason=` + strconv.Quote(ofMode),
+			fmt.Sprintf(`"uid":"u","allowed":true,"warnings":[%q]`, modeWarning),
+			`level=WARN msg=warned namespace=shop object=namespace/shop reason=` + strconv.Quote(modeWarning),
 		},
 		{
 			"changed", Mutate(Changes{Mirrors: policy.Mirrors}), latestReview,
@@ -79,7 +79,7 @@ func TestHandlerAnswers(t *testing.T) {
 			`level=INFO msg=changed namespace="" object=pod/ fields="spec.containers.0.image: docker.io/x:1 -> docker.mirror.example/library/x:1, spec.containers.0.imagePullPolicy: -> Always"`,
 		},
 		{
-			"left alone", Mutate(Changes{Mirrors: policy.Mirrors}), join(uid, pod, create, `"object":{}`),
+			"unchanged", Mutate(Changes{Mirrors: policy.Mirrors}), join(uid, pod, create, `"object":{}`),
 			`"uid":"u","allowed":true`,
 			"",
 		},
@@ -121,12 +121,12 @@ func TestHandlerRefusesRequests(t *testing.T) {
 		status      int
 		want        string // empty: a review
 	}{
-		{"GET", http.MethodGet, "", "", 405, "a review must be sent by POST"},
-		{"PUT", http.MethodPut, jsonType, latestReview, 405, "a review must be sent by POST"},
-		{"no type", http.MethodPost, "", latestReview, 415, "the content type must be application/json"},
-		{"other type", http.MethodPost, "application/yaml", latestReview, 415, "the content type must be application/json"},
+		{"GET", http.MethodGet, "", "", 405, "invalid method: send a review with POST"},
+		{"PUT", http.MethodPut, jsonType, latestReview, 405, "invalid method: send a review with POST"},
+		{"no type", http.MethodPost, "", latestReview, 415, "invalid content type: use application/json"},
+		{"other type", http.MethodPost, "application/yaml", latestReview, 415, "invalid content type: use application/json"},
 		{"type with charset", http.MethodPost, "application/json; charset=utf-8", latestReview, 200, ""},
-		{"as large as may be", http.MethodPost, jsonType, full, 200, ""},
+		{"of the maximum size", http.MethodPost, jsonType, full, 200, ""},
 		{"too large", http.MethodPost, jsonType, " " + full, 413, "the body is larger than 30 MiB"},
 	}
 	for _, tt := range tests {
@@ -155,34 +155,33 @@ func TestHandlerRefusesRequests(t *testing.T) {
 	}
 }
 
-// Large reviews wait for each other instead of exhausting the memory; one that
-// cannot wait any longer is refused, small ones go past, and all give back their
-// share.
+// Large reviews wait for each other instead of exhausting the memory. A review that waits
+// too long is refused, small reviews do not wait, and all release their share.
 func TestHandlerBoundsTheMemory(t *testing.T) {
 	takeAll(t)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	large := strings.Repeat(" ", smallBody) + latestReview
-	if got := ask(gone, large); got != http.StatusServiceUnavailable {
+	if got := statusOf(gone, large); got != http.StatusServiceUnavailable {
 		t.Errorf("large review: status %d, want 503", got)
 	}
-	if got := ask(gone, latestReview); got != http.StatusOK {
+	if got := statusOf(gone, latestReview); got != http.StatusOK {
 		t.Errorf("small review: status %d, want 200", got)
 	}
 	inFlight.Release(maxInFlight)
-	if got := ask(t.Context(), large); got != http.StatusOK {
+	if got := statusOf(t.Context(), large); got != http.StatusOK {
 		t.Errorf("large review: status %d, want 200", got)
 	}
 	takeAll(t)
 	inFlight.Release(maxInFlight)
 }
 
-// What counts is what a body decodes to: an empty container is two bytes of JSON, and
-// what is none in its place takes as much.
+// The memory is that of the decoded body: an empty container is two bytes of JSON, and an
+// invalid element instead takes the same memory.
 func TestHandlerCountsElements(t *testing.T) {
 	for _, tt := range []struct {
 		element string
-		many    int // the status with many
+		many    int // the status for many elements
 	}{
 		{"{}", http.StatusOK},
 		{"null", http.StatusOK},
@@ -193,10 +192,10 @@ func TestHandlerCountsElements(t *testing.T) {
 			list := strings.TrimSuffix(strings.Repeat(tt.element+",", n), ",")
 			return join(uid, pod, create, `"object":{"spec":{"volumes":[`+list+`]}}`)
 		}
-		if got := ask(t.Context(), listOf(smallBody)); got != tt.many {
+		if got := statusOf(t.Context(), listOf(smallBody)); got != tt.many {
 			t.Errorf("many of %s: status %d, want %d", tt.element, got, tt.many)
 		}
-		if got := ask(t.Context(), listOf(maxInFlight/elementSize)); got != http.StatusRequestEntityTooLarge {
+		if got := statusOf(t.Context(), listOf(maxInFlight/elementSize)); got != http.StatusRequestEntityTooLarge {
 			t.Errorf("too many of %s: status %d, want 413", tt.element, got)
 		}
 	}
@@ -204,16 +203,16 @@ func TestHandlerCountsElements(t *testing.T) {
 	inFlight.Release(maxInFlight)
 }
 
-// takeAll takes all memory for reviews, which must be free.
+// takeAll takes the memory of all large reviews, which must be free.
 func takeAll(t *testing.T) {
 	t.Helper()
 	if !inFlight.TryAcquire(maxInFlight) {
-		t.Fatal("a review has not given back its memory")
+		t.Fatal("a review has not released its memory")
 	}
 }
 
-// ask returns the status of the answer to a review.
-func ask(ctx context.Context, body string) int {
+// statusOf returns the status of the answer to a review.
+func statusOf(ctx context.Context, body string) int {
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/validating", strings.NewReader(body))
 	r.Header.Set("Content-Type", jsonType)
 	w := httptest.NewRecorder()
@@ -222,7 +221,7 @@ func ask(ctx context.Context, body string) int {
 }
 
 // A client that announces a large body and does not send it loses its share.
-func TestHandlerWaitsForNoBody(t *testing.T) {
+func TestHandlerDoesNotWaitForSlowBodies(t *testing.T) {
 	srv := httptest.NewServer(Handler(slog.New(slog.DiscardHandler), Deny(image.Policy{})))
 	defer srv.Close()
 	client, err := net.Dial("tcp", srv.Listener.Addr().String())
@@ -245,22 +244,22 @@ func TestHandlerWaitsForNoBody(t *testing.T) {
 	inFlight.Release(maxInFlight)
 }
 
-// brokenReader is a body whose sender has gone away.
+// brokenReader is a body whose client has closed the connection.
 type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-func TestHandlerBrokenBody(t *testing.T) {
+func TestHandlerRefusesBrokenBodies(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/validating", brokenReader{})
 	r.Header.Set("Content-Type", jsonType)
 	w := httptest.NewRecorder()
 	Handler(slog.New(slog.DiscardHandler), Deny(image.Policy{})).ServeHTTP(w, r)
-	if w.Code != http.StatusBadRequest || w.Body.String() != "the body cannot be read: unexpected EOF\n" {
+	if w.Code != http.StatusBadRequest || w.Body.String() != "cannot read the body: unexpected EOF\n" {
 		t.Errorf("answer %d %q", w.Code, w.Body)
 	}
 }
 
-func TestHandlerLogsLittle(t *testing.T) {
+func TestHandlerBoundsLogLines(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	policy := newPolicy(t, exampleRules)
 	for _, verdict := range []Verdict{Deny(policy), Warn(policy), Mutate(Changes{Mirrors: policy.Mirrors})} {
@@ -287,7 +286,7 @@ func FuzzHandler(f *testing.F) {
 			f.Add([]byte(tt.body))
 		}
 	}
-	// Of a duplicate key the last counts, in a merge with the first.
+	// A duplicate key is merged with the first one.
 	f.Add([]byte(join(uid, uid, pod, create, anObject, anObject)))
 	policy := newPolicy(f, exampleRules)
 	var handlers []http.Handler
@@ -303,7 +302,7 @@ func FuzzHandler(f *testing.F) {
 	})
 }
 
-// checkAnswer holds an answer against the contract of the package.
+// checkAnswer checks that an answer fulfils the contract of the package.
 func checkAnswer(t *testing.T, body []byte, w *httptest.ResponseRecorder) {
 	t.Helper()
 	if w.Code == http.StatusBadRequest && strings.TrimSpace(w.Body.String()) != "" {
@@ -315,47 +314,47 @@ func checkAnswer(t *testing.T, body []byte, w *httptest.ResponseRecorder) {
 	}
 	req, err := Decode(body)
 	if err != nil {
-		t.Fatalf("answered what is refused: %v", err)
+		t.Fatalf("answered an invalid body: %v", err)
 	}
 	resp := got.Response
 	switch {
 	case got.TypeMeta != reviewType || resp == nil || resp.UID == "":
-		t.Fatalf("no review: %s", w.Body)
+		t.Fatalf("not a review: %s", w.Body)
 	case !resp.Allowed && (resp.Result == nil || resp.Result.Code != 403 || resp.Result.Message == ""):
 		t.Errorf("denied without a reason: %s", w.Body)
 	case !resp.Allowed && !req.isPod():
-		t.Errorf("denied what is no pod: %s", w.Body)
+		t.Errorf("denied an object that is not a pod: %s", w.Body)
 	case (resp.PatchType == nil) != (len(resp.Patch) == 0):
 		t.Errorf("patch and patch type do not agree: %s", w.Body)
 	}
 	checkPatch(t, req, resp.Patch)
 }
 
-// checkPatch proves that a patch replaces images that are there, and adds pull
-// policies beside images that are there.
+// checkPatch checks that a patch replaces existing images, and adds pull policies beside
+// existing images.
 func checkPatch(t *testing.T, req *Request, patch []byte) {
 	t.Helper()
 	if len(patch) == 0 {
 		return
 	}
-	there := map[operation]bool{}
-	for at := range req.newImages() {
-		there[operation{Op: "replace", Path: at.Pointer()}] = at.Reference != ""
-		there[operation{Op: "add", Path: at.PullPolicyPointer()}] = at.Reference != "" && req.Operation == admissionv1.Create
+	valid := map[operation]bool{}
+	for img := range req.newImages() {
+		valid[operation{Op: "replace", Path: img.Pointer()}] = img.Reference != ""
+		valid[operation{Op: "add", Path: img.PullPolicyPointer()}] = img.Reference != "" && req.Operation == admissionv1.Create
 	}
 	var ops []operation
 	if err := json.Unmarshal(patch, &ops); err != nil {
 		t.Fatal(err)
 	}
 	for _, op := range ops {
-		if !there[operation{Op: op.Op, Path: op.Path}] {
+		if !valid[operation{Op: op.Op, Path: op.Path}] {
 			t.Errorf("operation %+v does not apply", op)
 		}
 	}
 }
 
-// checkMutate proves that the changes to a new pod converge. The pod is encoded
-// anew, as the API server does: fuzzing writes keys twice, or in another case.
+// checkMutate checks that the changes to a new pod converge. The pod is encoded again, as
+// the API server does: fuzzing produces duplicate keys, and keys in another case.
 func checkMutate(t *testing.T, body []byte, mutate Verdict) {
 	t.Helper()
 	req, err := Decode(body)
@@ -369,8 +368,7 @@ func checkMutate(t *testing.T, body []byte, mutate Verdict) {
 	checkConverges(t, mutate, pod, mutate(req).Patch)
 }
 
-// FuzzDigest proves that no image pinned by a digest is denied, whatever else
-// its reference says.
+// FuzzDigest checks that an image pinned by a digest is never denied, whatever its tag is.
 func FuzzDigest(f *testing.F) {
 	for _, name := range []string{"nginx", "nginx:latest", "quay.io/x:latest", "registry:5000/app", "Nginx", ""} {
 		f.Add(name)
@@ -379,7 +377,7 @@ func FuzzDigest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name string) {
 		r := created(t, `{"spec":{"containers":[{"name":"app"}]}}`)
 		r.Object.Spec.Containers[0].Image = name + digest
-		if resp := deny(r); !resp.Allowed && !strings.Contains(resp.Result.Message, "which cannot be read") {
+		if resp := deny(r); !resp.Allowed && !strings.Contains(resp.Result.Message, "invalid reference") {
 			t.Errorf("denied %q: %s", name+digest, resp.Result.Message)
 		}
 	})
@@ -414,12 +412,12 @@ func serve(h http.Handler, body []byte) *httptest.ResponseRecorder {
 	return w
 }
 
-// answer is what a client sees.
+// answer is an HTTP response.
 type answer struct {
 	Status      int
 	ContentType string
 	Allow       string // of a 405
-	Body        string // without the newline at its end
+	Body        string // without the final newline
 }
 
 // post sends a body to a handler over HTTP.
@@ -451,7 +449,7 @@ func send(t *testing.T, srv *httptest.Server, method, contentType string, body i
 	return answer{resp.StatusCode, resp.Header.Get("Content-Type"), resp.Header.Get("Allow"), strings.TrimSuffix(string(got), "\n")}
 }
 
-// logger writes text without times.
+// logger returns a logger that writes text without times.
 func logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {

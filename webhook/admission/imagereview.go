@@ -15,15 +15,14 @@ import (
 
 var imageReviewType = metav1.TypeMeta{APIVersion: "imagepolicy.k8s.io/v1alpha1", Kind: "ImageReview"}
 
-// spared are the namespaces whose images are always allowed. The plugin asks
-// about every namespace of the cluster and cannot be told to leave any out; to
-// refuse the pods that the cluster or the webhook itself runs on could lock
-// everybody out. These are the namespaces that the webhook configurations leave
-// out. The plugin does not say what mode a namespace has.
-var spared = []string{"kube-system", "kube-node-lease", "image-webhook"}
+// exemptNamespaces are the namespaces whose images are always allowed. The plugin sends
+// reviews for every namespace and cannot exclude any; to refuse pods that the cluster or the
+// webhook itself needs could lock the cluster out. The webhook configurations exclude the
+// same namespaces. The plugin does not send the mode of a namespace.
+var exemptNamespaces = []string{"kube-system", "kube-node-lease", "image-webhook"}
 
-// imageReview is an ImageReview, reduced to what is judged. Its images have been
-// mirrored before, as those of pods.
+// imageReview is an ImageReview, reduced to the fields that are judged. Its images have been
+// mirrored before, like those of pods.
 type imageReview struct {
 	metav1.TypeMeta `json:",inline"`
 	Spec            struct {
@@ -34,7 +33,7 @@ type imageReview struct {
 	} `json:"spec"`
 }
 
-// images yields the images of the review, which does not say who uses them.
+// images yields the images of the review, which does not name the containers.
 func (r *imageReview) images() iter.Seq[podimages.Image] {
 	return func(yield func(podimages.Image) bool) {
 		for _, c := range r.Spec.Containers {
@@ -45,17 +44,16 @@ func (r *imageReview) images() iter.Seq[podimages.Image] {
 	}
 }
 
-// imageAnswer is the ImageReview that answers one.
+// imageAnswer is the ImageReview of the answer.
 type imageAnswer struct {
 	metav1.TypeMeta `json:",inline"`
 	Status          imagepolicyv1alpha1.ImageReviewStatus `json:"status"`
 }
 
-// ImageReviews answers the ImageReviews of the API server's plugin
-// ImagePolicyWebhook, and logs those that refuse. They hold all images of a
-// pod's containers and init containers, or of its ephemeral ones, and do not say
-// which are new: so an update of a pod that is older than the rules is refused
-// too.
+// ImageReviews answers the ImageReviews of the API server's plugin ImagePolicyWebhook, and
+// logs denials. A review has all images of a pod's containers and init containers, or of its
+// ephemeral containers, and does not say which are new: an update of a pod that is older
+// than the rules is refused too.
 func ImageReviews(log *slog.Logger, policy image.Policy) http.Handler {
 	return handler(log, func(body []byte) (any, error) {
 		var review imageReview
@@ -68,10 +66,10 @@ func ImageReviews(log *slog.Logger, policy image.Policy) http.Handler {
 	})
 }
 
-// judge refuses images that the policy does not let run.
+// judge refuses images that the policy disallows.
 func (r *imageReview) judge(policy *image.Policy) imagepolicyv1alpha1.ImageReviewStatus {
-	found := &faults{mirrors: policy.Mirrors}
-	if !slices.Contains(spared, r.Spec.Namespace) {
+	found := &violations{mirrors: policy.Mirrors}
+	if !slices.Contains(exemptNamespaces, r.Spec.Namespace) {
 		found.find(policy, r.images())
 	}
 	if found.count == 0 {
@@ -80,7 +78,7 @@ func (r *imageReview) judge(policy *image.Policy) imagepolicyv1alpha1.ImageRevie
 	return imagepolicyv1alpha1.ImageReviewStatus{Reason: found.String()}
 }
 
-// record logs what was refused. A review does not name the pod.
+// record logs denials. A review does not name the pod.
 func (r *imageReview) record(log *slog.Logger, status imagepolicyv1alpha1.ImageReviewStatus) {
 	if !status.Allowed {
 		log.Warn("denied", slog.String("namespace", clip(r.Spec.Namespace, maxQuoted)),

@@ -18,27 +18,27 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/image"
 )
 
-// imageReviewOf is an ImageReview of images, with its other fields as the API
-// server sends them.
+// imageReviewOf returns an ImageReview of images, with its other fields as the API server
+// sends them.
 func imageReviewOf(namespace string, images ...string) string {
 	var containers []string
-	for _, one := range images {
-		quoted, _ := json.Marshal(one) // a string always encodes
+	for _, reference := range images {
+		quoted, _ := json.Marshal(reference) // a string always encodes
 		containers = append(containers, fmt.Sprintf(`{"image":%s}`, quoted))
 	}
 	return fmt.Sprintf(`{"kind":"ImageReview","apiVersion":"imagepolicy.k8s.io/v1alpha1","metadata":{},"spec":{"containers":[%s],"annotations":{"x.image-policy.k8s.io/break-glass":"1"},"namespace":%q},"status":{"allowed":false}}`,
 		strings.Join(containers, ","), namespace)
 }
 
-// imageReviewWith is an ImageReview with other fields, given as JSON.
+// imageReviewWith returns an ImageReview with fields in JSON.
 func imageReviewWith(fields string) string {
 	return `{"apiVersion":"imagepolicy.k8s.io/v1alpha1","kind":"ImageReview"` + fields + `}`
 }
 
 func TestImageReviews(t *testing.T) {
 	const (
-		nginx = `image "nginx:latest",` + latest
-		read  = `, which cannot be read (invalid reference format)` + spelling
+		nginx   = `image "nginx:latest"` + latest
+		invalid = `: invalid reference (invalid reference format)` + spelling
 	)
 	tests := []struct {
 		name string
@@ -52,18 +52,18 @@ func TestImageReviews(t *testing.T) {
 		{"null containers", imageReviewWith(`,"spec":{"containers":null}`), ""},
 		{"no spec", imageReviewWith(``), ""},
 		{"null spec", imageReviewWith(`,"spec":null`), ""},
-		{"latest", imageReviewOf("shop", "nginx:latest"), nginx + mend("nginx")},
-		{"no tag", imageReviewOf("shop", "quay.io/app"), `image "quay.io/app",` + untagged + mend("quay.io/app")},
-		{"not readable", imageReviewOf("shop", "nginx:"), `image "nginx:"` + read},
-		{"no image", imageReviewWith(`,"spec":{"containers":[{}],"namespace":"shop"}`), `image ""` + read},
-		{"null container", imageReviewWith(`,"spec":{"containers":[null],"namespace":"shop"}`), `image ""` + read},
+		{"latest", imageReviewOf("shop", "nginx:latest"), nginx + remedy("nginx")},
+		{"no tag", imageReviewOf("shop", "quay.io/app"), `image "quay.io/app"` + untagged + remedy("quay.io/app")},
+		{"invalid", imageReviewOf("shop", "nginx:"), `image "nginx:"` + invalid},
+		{"no image", imageReviewWith(`,"spec":{"containers":[{}],"namespace":"shop"}`), `image ""` + invalid},
+		{"null container", imageReviewWith(`,"spec":{"containers":[null],"namespace":"shop"}`), `image ""` + invalid},
 		{
 			"mirrored: both names", imageReviewOf("shop", "docker.mirror.example/library/nginx:latest"),
-			`image "nginx:latest" (mirrored to "docker.mirror.example/library/nginx:latest"),` + latest + mend("nginx"),
+			`image "nginx:latest" (mirrored to "docker.mirror.example/library/nginx:latest")` + latest + remedy("nginx"),
 		},
 		{
 			"several", imageReviewOf("shop", "nginx:latest", "nginx:1.25", "quay.io/app"),
-			"2 images are not allowed\n- " + nginx + mend("nginx") + "\n- image \"quay.io/app\"," + untagged + mend("quay.io/app"),
+			"2 images are not allowed\n- " + nginx + remedy("nginx") + "\n- image \"quay.io/app\"" + untagged + remedy("quay.io/app"),
 		},
 	}
 	policy := newPolicy(t, exampleRules)
@@ -88,22 +88,21 @@ func TestImageReviews(t *testing.T) {
 	}
 }
 
-// The cluster's own pods are let through, and no namespace that is called alike.
-func TestImageReviewsSpareNamespaces(t *testing.T) {
+func TestImageReviewsAllowTheExemptNamespaces(t *testing.T) {
 	policy := newPolicy(t, exampleRules)
-	for namespace, spared := range map[string]bool{
+	for namespace, exempt := range map[string]bool{
 		"kube-system": true, "kube-node-lease": true, "image-webhook": true,
 		"": false, "default": false, "Kube-System": false, "kube-public": false, "image-webhook-demo": false,
 	} {
-		for _, one := range []string{"nginx:latest", "nginx:"} {
-			if got := judged(t, policy, imageReviewOf(namespace, one)); got.Allowed != spared || (got.Reason == "") != spared {
-				t.Errorf("%s in %q: %+v", one, namespace, got)
+		for _, reference := range []string{"nginx:latest", "nginx:"} {
+			if got := judged(t, policy, imageReviewOf(namespace, reference)); got.Allowed != exempt || (got.Reason == "") != exempt {
+				t.Errorf("%s in %q: %+v", reference, namespace, got)
 			}
 		}
 	}
 }
 
-// judged is the status of the answer to an ImageReview.
+// judged returns the status of the answer to an ImageReview.
 func judged(t *testing.T, policy image.Policy, body string) imagepolicyv1alpha1.ImageReviewStatus {
 	t.Helper()
 	w := serve(ImageReviews(slog.New(slog.DiscardHandler), policy), []byte(body))
@@ -114,17 +113,16 @@ func judged(t *testing.T, policy image.Policy, body string) imagepolicyv1alpha1.
 	return answer.Status
 }
 
-// notImageReviews are bodies that the plugin does not send, and the sentence that
-// says so.
+// notImageReviews are bodies that the plugin does not send, with their errors.
 var notImageReviews = []struct{ name, body, want string }{
-	{"empty", "", "the body is empty: expected an ImageReview"},
+	{"empty", "", "the body is empty: send an ImageReview"},
 	{"text", "hello", "the body is not JSON: invalid character 'h' looking for beginning of value"},
 	{"truncated", `{"kind":"Image`, "the body is not JSON: unexpected end of JSON input"},
 	{"trailing", imageReviewOf("shop") + "{}", "the body is not JSON: invalid character '{' after top-level value"},
-	{"null", "null", `the body is no ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "" and its kind ""`},
-	{"array", "[]", `the body is no ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "" and its kind ""`},
-	{"an AdmissionReview", latestReview, `the body is no ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "admission.k8s.io/v1" and its kind "AdmissionReview"`},
-	{"another version", `{"apiVersion":"imagepolicy.k8s.io/v1","kind":"ImageReview"}`, `the body is no ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "imagepolicy.k8s.io/v1" and its kind "ImageReview"`},
+	{"null", "null", `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "" and its kind ""`},
+	{"array", "[]", `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "" and its kind ""`},
+	{"an AdmissionReview", latestReview, `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "admission.k8s.io/v1" and its kind "AdmissionReview"`},
+	{"another version", `{"apiVersion":"imagepolicy.k8s.io/v1","kind":"ImageReview"}`, `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "imagepolicy.k8s.io/v1" and its kind "ImageReview"`},
 	{"odd spec", imageReviewWith(`,"spec":[]`), "the field spec of the ImageReview must not be a JSON array"},
 	{"odd containers", imageReviewWith(`,"spec":{"containers":{}}`), "the field spec.containers of the ImageReview must not be a JSON object"},
 	{"odd image", imageReviewWith(`,"spec":{"containers":[{"image":7}]}`), "the field spec.containers.image of the ImageReview must not be a JSON number"},
@@ -148,8 +146,7 @@ func TestImageReviewsRefuseBodies(t *testing.T) {
 	}
 }
 
-// The bounds are those of AdmissionReviews.
-func TestImageReviewsRefuseRequests(t *testing.T) {
+func TestImageReviewsHaveTheBoundsOfAdmissionReviews(t *testing.T) {
 	large := imageReviewWith(`,"spec":{"containers":[` + strings.Repeat("{},", maxInFlight/elementSize) + `{}]}`)
 	tests := []struct {
 		name, method, contentType, body string
@@ -159,8 +156,8 @@ func TestImageReviewsRefuseRequests(t *testing.T) {
 		{"other type", http.MethodPost, "application/yaml", imageReviewOf("shop"), 415},
 		{"too large", http.MethodPost, jsonType, strings.Repeat(" ", MaxBody) + imageReviewOf("shop"), 413},
 		{"too many objects", http.MethodPost, jsonType, large, 413},
-		{"one that is none", http.MethodPost, jsonType, "{}", 400},
-		{"one", http.MethodPost, jsonType, imageReviewOf("shop"), 200},
+		{"another object", http.MethodPost, jsonType, "{}", 400},
+		{"an ImageReview", http.MethodPost, jsonType, imageReviewOf("shop"), 200},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -175,17 +172,16 @@ func TestImageReviewsRefuseRequests(t *testing.T) {
 	inFlight.Release(maxInFlight)
 }
 
-// What is denied is denied to a pod and to an ImageReview alike.
 func TestImageReviewsAgreeWithDeny(t *testing.T) {
 	policy := newPolicy(t, exampleRules)
-	for _, one := range []string{"nginx", "nginx:latest", "nginx:1", "nginx:latest" + digest, "docker.mirror.example/a/b", "Nginx:1", "", "\u001b[32m"} {
-		resp := Deny(policy)(created(t, podOf(one)))
-		got := judged(t, policy, imageReviewOf("shop", one))
+	for _, reference := range []string{"nginx", "nginx:latest", "nginx:1", "nginx:latest" + digest, "docker.mirror.example/a/b", "Nginx:1", "", "\u001b[32m"} {
+		resp := Deny(policy)(created(t, podOf(reference)))
+		got := judged(t, policy, imageReviewOf("shop", reference))
 		if got.Allowed != resp.Allowed {
-			t.Errorf("%q: allowed %v, to a pod %v", one, got.Allowed, resp.Allowed)
+			t.Errorf("%q: allowed %v, to a pod %v", reference, got.Allowed, resp.Allowed)
 		}
 		if !got.Allowed && app+" uses "+got.Reason != resp.Result.Message {
-			t.Errorf("%q: %s\nto a pod: %s", one, got.Reason, resp.Result.Message)
+			t.Errorf("%q: %s\nto a pod: %s", reference, got.Reason, resp.Result.Message)
 		}
 	}
 }
@@ -208,9 +204,9 @@ func TestImageReviewsAreBounded(t *testing.T) {
 }
 
 func FuzzImageReviews(f *testing.F) {
-	for _, one := range []string{"nginx:1.25", "nginx", "nginx:latest" + digest, "docker.mirror.example/library/nginx", "Nginx:1", ""} {
-		f.Add([]byte(imageReviewOf("shop", one, "nginx:latest")))
-		f.Add([]byte(imageReviewOf("kube-system", one)))
+	for _, reference := range []string{"nginx:1.25", "nginx", "nginx:latest" + digest, "docker.mirror.example/library/nginx", "Nginx:1", ""} {
+		f.Add([]byte(imageReviewOf("shop", reference, "nginx:latest")))
+		f.Add([]byte(imageReviewOf("kube-system", reference)))
 	}
 	for _, tt := range notImageReviews {
 		f.Add([]byte(tt.body))
@@ -222,7 +218,7 @@ func FuzzImageReviews(f *testing.F) {
 	})
 }
 
-// checkImageAnswer holds an answer against the contract of the package.
+// checkImageAnswer checks that an answer fulfils the contract of the package.
 func checkImageAnswer(t *testing.T, policy image.Policy, body []byte, w *httptest.ResponseRecorder) {
 	t.Helper()
 	if w.Code == http.StatusBadRequest && strings.TrimSpace(w.Body.String()) != "" {
@@ -234,13 +230,14 @@ func checkImageAnswer(t *testing.T, policy image.Policy, body []byte, w *httptes
 	}
 	var review imageReview
 	if err := decode(body, &review, &review.TypeMeta, imageReviewType); err != nil {
-		t.Fatalf("answered what is refused: %v", err)
+		t.Fatalf("answered an invalid body: %v", err)
 	}
 	want := true
 	for _, c := range review.Spec.Containers {
-		want = want && policy.Check(c.Image) == nil
+		ref, err := image.Parse(c.Image)
+		want = want && err == nil && policy.Check(ref) == nil
 	}
-	want = want || slices.Contains(spared, review.Spec.Namespace)
+	want = want || slices.Contains(exemptNamespaces, review.Spec.Namespace)
 	if got.Status.Allowed != want || (got.Status.Reason == "") != want {
 		t.Errorf("allowed %v, want %v: %s", got.Status.Allowed, want, w.Body)
 	}

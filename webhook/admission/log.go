@@ -5,26 +5,26 @@ import (
 	"encoding/json"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
-// record logs what a person may later ask about: which object was refused or
-// warned about, and what was changed into what.
+// record logs denials, warnings and changes with the object that they are about.
 func record(log *slog.Logger, req *Request, resp *admissionv1.AdmissionResponse) {
 	switch {
 	case !resp.Allowed:
-		log.Warn("denied", who(req), slog.String("reason", clip(resp.Result.Message, maxLogged)))
+		log.Warn("denied", objectOf(req), slog.String("reason", clip(resp.Result.Message, maxLogged)))
 	case len(resp.Warnings) > 0:
-		log.Warn("warned", who(req), slog.String("reason", clip(strings.Join(resp.Warnings, "\n"), maxLogged)))
+		log.Warn("warned", objectOf(req), slog.String("reason", clip(strings.Join(resp.Warnings, "\n"), maxLogged)))
 	case len(resp.Patch) > 0:
-		log.Info("changed", who(req), slog.String("fields", clip(list(resp.AuditAnnotations), maxLogged)))
+		log.Info("changed", objectOf(req), slog.String("fields", clip(joinNotes(resp.AuditAnnotations), maxLogged)))
 	}
 }
 
-// recordAnswer logs a review and its answer as they are, for a person who looks for
-// the reason of an answer. What a pod's environment holds is in them.
+// recordAnswer logs a review and its answer in full at level debug. They contain the
+// environment variables of pods.
 func recordAnswer(ctx context.Context, log *slog.Logger, path string, body []byte, answer any) {
 	if !log.Enabled(ctx, slog.LevelDebug) {
 		return
@@ -34,9 +34,8 @@ func recordAnswer(ctx context.Context, log *slog.Logger, path string, body []byt
 	}
 }
 
-// list returns the notes for the audit log on one line, by the paths of the
-// fields.
-func list(notes map[string]string) string {
+// joinNotes returns the notes for the audit log on one line, ordered by field.
+func joinNotes(notes map[string]string) string {
 	lines := make([]string, 0, len(notes))
 	for key, note := range notes {
 		lines = append(lines, key+": "+note)
@@ -45,9 +44,37 @@ func list(notes map[string]string) string {
 	return strings.Join(lines, ", ")
 }
 
-// who names the object of a request for the log, as kubectl does.
-func who(req *Request) slog.Attr {
+// objectOf returns the log attributes of the request's object, named as kubectl does.
+func objectOf(req *Request) slog.Attr {
 	return slog.Group("",
 		slog.String("namespace", clip(req.Namespace, maxQuoted)),
 		slog.String("object", strings.ToLower(req.Kind.Kind)+"/"+clip(req.Object.DisplayName(), maxQuoted)))
+}
+
+const (
+	// maxQuoted bounds a quoted value of a request, in bytes. The path, tag and digest of
+	// an image can have 520 bytes; the rest is for its registry.
+	maxQuoted = 640
+	// maxLogged bounds one attribute of a log line, in bytes.
+	maxLogged = 2048
+)
+
+// quote returns s in quotes and in ASCII, bounded by maxQuoted.
+func quote(s string) string {
+	return strconv.QuoteToASCII(clip(s, maxQuoted))
+}
+
+// plain returns s in ASCII without control characters: the text of one user must not
+// control the terminal of another.
+func plain(s string) string {
+	quoted := strconv.QuoteToASCII(s)
+	return quoted[1 : len(quoted)-1]
+}
+
+// clip returns at most the first n bytes of s, followed by dots if s is longer.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "..."
 }

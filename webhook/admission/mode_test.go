@@ -12,7 +12,7 @@ import (
 func TestUnknownMode(t *testing.T) {
 	namespace := func(labels string) *Request {
 		r := created(t, fmt.Sprintf(`{"metadata":{"name":"shop","labels":{%s}}}`, labels))
-		return r.of(namespaceKind)
+		return r.withKind(namespaceKind)
 	}
 	set := func(mode string) string {
 		return `namespace "shop" is treated as deny: set its label image-webhook.dev/mode to deny, warn or off instead of "` + mode + `"`
@@ -25,8 +25,8 @@ func TestUnknownMode(t *testing.T) {
 		{"misspelt", namespace(`"image-webhook.dev/mode":"of"`), set("of")},
 		{"in another case", namespace(`"image-webhook.dev/mode":"Warn"`), set("Warn")},
 		{"empty", namespace(`"image-webhook.dev/mode":""`), set("")},
-		{"a pod, which does not say what its namespace's label is", created(t, podOf("nginx:1.25")), `namespace "shop" is treated as deny: its label image-webhook.dev/mode is none of deny, warn, off`},
-		// The webhook configurations do not ask about these.
+		{"a pod, whose review does not have the label", created(t, podOf("nginx:1.25")), `namespace "shop" is treated as deny: its label image-webhook.dev/mode is not deny, warn or off`},
+		// The webhook configurations do not send these.
 		{"deny", namespace(`"image-webhook.dev/mode":"deny"`), ""},
 		{"warn", namespace(`"image-webhook.dev/mode":"warn"`), ""},
 		{"off", namespace(`"image-webhook.dev/mode":"off"`), ""},
@@ -45,9 +45,9 @@ func TestUnknownMode(t *testing.T) {
 	}
 }
 
-// A label's value and a namespace's name have at most 63 characters.
-func TestUnknownModeFits(t *testing.T) {
-	r := created(t, fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, modeLabel, strings.Repeat("x", 63))).of(namespaceKind)
+// The value of a label and the name of a namespace have at most 63 characters.
+func TestUnknownModeWarningsFit(t *testing.T) {
+	r := created(t, fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, modeLabel, strings.Repeat("x", 63))).withKind(namespaceKind)
 	r.Namespace = strings.Repeat("n", 63)
 	if got := UnknownMode(r).Warnings[0]; len(got) > maxWarning {
 		t.Errorf("%d bytes: %s", len(got), got)

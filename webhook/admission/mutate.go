@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"encoding/json"
 	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -9,17 +10,15 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/podimages"
 )
 
-// Changes are what is done to the images of pods. The zero value changes
-// nothing.
+// Changes says how the images of pods are changed. The zero value changes nothing.
 type Changes struct {
-	Mirrors    image.Mirrors // where the images of registries are sent
-	AlwaysPull bool          // whether nodes ask for the image each time a container starts
+	Mirrors    image.Mirrors // where images are sent
+	AlwaysPull bool          // whether new pods get the pull policy Always
 }
 
-// Mutate makes the changes to the new images of pods. Every change is noted in
-// the audit log, under the path of what is changed. Objects that make pods are
-// left as they are: whoever compares them with a file would find a difference
-// that nobody can mend.
+// Mutate applies the changes to the new images of pods. The audit log gets an annotation
+// for each change, under the path of the field. Workloads that create pods stay unchanged:
+// GitOps tools would report a difference between the cluster and the manifest.
 func Mutate(changes Changes) Verdict {
 	return func(r *Request) *admissionv1.AdmissionResponse {
 		resp := &admissionv1.AdmissionResponse{Allowed: true}
@@ -28,10 +27,10 @@ func Mutate(changes Changes) Verdict {
 		}
 		var p patch
 		alwaysPull := changes.AlwaysPull && r.creates()
-		for at := range r.newImages() {
-			p.mirror(changes.Mirrors, at)
+		for img := range r.newImages() {
+			p.mirror(changes.Mirrors, img)
 			if alwaysPull {
-				p.alwaysPull(at)
+				p.alwaysPull(img)
 			}
 		}
 		p.apply(resp)
@@ -39,22 +38,62 @@ func Mutate(changes Changes) Verdict {
 	}
 }
 
-// mirror sends an image to its mirror. Both references have at most the 1024
-// bytes that can be read.
-func (p *patch) mirror(mirrors image.Mirrors, at podimages.Image) {
-	if to, ok := mirrors.Rewrite(at.Reference); ok {
-		p.add(operation{"replace", at.Pointer(), to}, at.Key(), at.Reference+" -> "+to)
+// mirror sends an image to its mirror. An invalid reference stays unchanged; Deny refuses
+// it.
+func (p *patch) mirror(mirrors image.Mirrors, img podimages.Image) {
+	ref, err := image.Parse(img.Reference)
+	if err != nil {
+		return
+	}
+	if mirrored, ok := mirrors.Rewrite(ref); ok {
+		p.add(operation{"replace", img.Pointer(), mirrored.Written}, img.Key(), ref.Written+" -> "+mirrored.Written)
 	}
 }
 
-// alwaysPull makes nodes ask for an image each time a container starts, as the
-// plugin AlwaysPullImages of the API server does. Without an image there may
-// be nothing that a pull policy could stand in.
-func (p *patch) alwaysPull(at podimages.Image) {
-	if at.Reference == "" || at.PullPolicy == podimages.PullAlways {
+// alwaysPull sets the pull policy Always, as the admission plugin AlwaysPullImages does.
+// Without an image the parent object of the policy may be missing.
+func (p *patch) alwaysPull(img podimages.Image) {
+	if img.Reference == "" || img.PullPolicy == podimages.PullAlways {
 		return
 	}
 	const always = string(podimages.PullAlways)
-	note := clip(string(at.PullPolicy), maxQuoted) + " -> " + always
-	p.add(operation{"add", at.PullPolicyPointer(), always}, at.PullPolicyKey(), strings.TrimPrefix(note, " "))
+	note := clip(string(img.PullPolicy), maxQuoted) + " -> " + always
+	p.add(operation{"add", img.PullPolicyPointer(), always}, img.PullPolicyKey(), strings.TrimPrefix(note, " "))
+}
+
+// operation is an operation of a JSON Patch (RFC 6902). A patch that does not apply fails
+// the request whatever the failure policy is. So replace is used only for a value that the
+// request has, and add only for a member of an object that the request has: add replaces an
+// existing member, even null.
+type operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value string `json:"value"`
+}
+
+// patch is a list of changes to an object, with their notes for the audit log. The zero
+// value changes nothing.
+type patch struct {
+	operations []operation
+	notes      map[string]string
+}
+
+func (p *patch) add(op operation, key, note string) {
+	if p.notes == nil {
+		p.notes = map[string]string{}
+	}
+	p.operations = append(p.operations, op)
+	p.notes[key] = note
+}
+
+// apply adds the patch to the response. A response without a patch must not have a patch
+// type.
+func (p *patch) apply(resp *admissionv1.AdmissionResponse) {
+	if len(p.operations) == 0 {
+		return
+	}
+	kind := admissionv1.PatchTypeJSONPatch
+	resp.PatchType = &kind
+	resp.Patch, _ = json.Marshal(p.operations) // encoding strings cannot fail
+	resp.AuditAnnotations = p.notes
 }

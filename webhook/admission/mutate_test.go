@@ -8,7 +8,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
-// rewritten is the response with a patch, and with what the audit log is told.
+// rewritten returns the response with a patch and its notes for the audit log.
 func rewritten(patch string, notes map[string]string) *admissionv1.AdmissionResponse {
 	kind := admissionv1.PatchTypeJSONPatch
 	return &admissionv1.AdmissionResponse{Allowed: true, Patch: []byte(patch), PatchType: &kind, AuditAnnotations: notes}
@@ -68,9 +68,9 @@ func TestMutateMirrors(t *testing.T) {
 	}
 }
 
-// Setting an image back to what was written before it was mirrored changes
-// nothing in the end: the running container is not restarted.
-func TestMutateOnUpdateLeadsBackToTheOldImage(t *testing.T) {
+// Setting an image to its form before it was mirrored results in the same image: the running
+// container is not restarted.
+func TestMutateKeepsTheImageWhenItsOriginIsSet(t *testing.T) {
 	r := updated(t, podOf("docker.mirror.example/library/nginx:1.25"), podOf("nginx:1.25"))
 	want := `[{"op":"replace","path":"/spec/containers/0/image","value":"docker.mirror.example/library/nginx:1.25"}]`
 	if got := string(Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors})(r).Patch); got != want {
@@ -78,24 +78,24 @@ func TestMutateOnUpdateLeadsBackToTheOldImage(t *testing.T) {
 	}
 }
 
-// always is a change of a pull policy in a patch.
+// always returns the operation that sets a pull policy.
 func always(pointer string) string {
 	return `{"op":"add","path":"` + pointer + `","value":"Always"}`
 }
 
-func TestMutatePullsAlways(t *testing.T) {
+func TestMutateSetsThePullPolicy(t *testing.T) {
 	container := func(policy string) string {
 		return `{"spec":{"containers":[{"name":"app","image":"quay.io/x:1"` + policy + `}]}}`
 	}
 	volume := func(policy string) string {
 		return `{"spec":{"volumes":[{"name":"model","image":{"reference":"quay.io/x:1"` + policy + `}}]}}`
 	}
-	const atContainer, atVolume = "/spec/containers/0/imagePullPolicy", "/spec/volumes/0/image/pullPolicy"
-	ofContainer := func(note string) *admissionv1.AdmissionResponse {
-		return rewritten("["+always(atContainer)+"]", map[string]string{"spec.containers.0.imagePullPolicy": note})
+	const containerPath, volumePath = "/spec/containers/0/imagePullPolicy", "/spec/volumes/0/image/pullPolicy"
+	containerChange := func(note string) *admissionv1.AdmissionResponse {
+		return rewritten("["+always(containerPath)+"]", map[string]string{"spec.containers.0.imagePullPolicy": note})
 	}
-	ofVolume := func(note string) *admissionv1.AdmissionResponse {
-		return rewritten("["+always(atVolume)+"]", map[string]string{"spec.volumes.0.image.pullPolicy": note})
+	volumeChange := func(note string) *admissionv1.AdmissionResponse {
+		return rewritten("["+always(volumePath)+"]", map[string]string{"spec.volumes.0.image.pullPolicy": note})
 	}
 	tests := []struct {
 		name string
@@ -103,21 +103,21 @@ func TestMutatePullsAlways(t *testing.T) {
 		want *admissionv1.AdmissionResponse
 	}{
 		{"Always", container(`,"imagePullPolicy":"Always"`), allowed()},
-		{"IfNotPresent", container(`,"imagePullPolicy":"IfNotPresent"`), ofContainer("IfNotPresent -> Always")},
-		{"Never", container(`,"imagePullPolicy":"Never"`), ofContainer("Never -> Always")},
-		{"no policy", container(``), ofContainer("-> Always")},
-		{"null", container(`,"imagePullPolicy":null`), ofContainer("-> Always")},
-		{"empty", container(`,"imagePullPolicy":""`), ofContainer("-> Always")},
-		{"in another case", container(`,"imagePullPolicy":"always"`), ofContainer("always -> Always")},
-		{"a long one", container(`,"imagePullPolicy":"` + strings.Repeat("x", maxQuoted+1) + `"`), ofContainer(strings.Repeat("x", maxQuoted) + "... -> Always")},
+		{"IfNotPresent", container(`,"imagePullPolicy":"IfNotPresent"`), containerChange("IfNotPresent -> Always")},
+		{"Never", container(`,"imagePullPolicy":"Never"`), containerChange("Never -> Always")},
+		{"no policy", container(``), containerChange("-> Always")},
+		{"null", container(`,"imagePullPolicy":null`), containerChange("-> Always")},
+		{"empty", container(`,"imagePullPolicy":""`), containerChange("-> Always")},
+		{"in another case", container(`,"imagePullPolicy":"always"`), containerChange("always -> Always")},
+		{"a long one", container(`,"imagePullPolicy":"` + strings.Repeat("x", maxQuoted+1) + `"`), containerChange(strings.Repeat("x", maxQuoted) + "... -> Always")},
 		{"Always for a volume", volume(`,"pullPolicy":"Always"`), allowed()},
-		{"IfNotPresent for a volume", volume(`,"pullPolicy":"IfNotPresent"`), ofVolume("IfNotPresent -> Always")},
-		{"no policy for a volume", volume(``), ofVolume("-> Always")},
-		{"null for a volume", volume(`,"pullPolicy":null`), ofVolume("-> Always")},
+		{"IfNotPresent for a volume", volume(`,"pullPolicy":"IfNotPresent"`), volumeChange("IfNotPresent -> Always")},
+		{"no policy for a volume", volume(``), volumeChange("-> Always")},
+		{"null for a volume", volume(`,"pullPolicy":null`), volumeChange("-> Always")},
 		{"a volume without an image", `{"spec":{"volumes":[{"name":"tmp","emptyDir":{}}]}}`, allowed()},
-		// There is nothing to add a policy to.
+		// The parent object of the policy is missing.
 		{"null for a container", `{"spec":{"containers":[null],"volumes":[null,{"image":null}]}}`, allowed()},
-		{"an image that cannot be read", `{"spec":{"containers":[{"image":"Nginx"}]}}`, ofContainer("-> Always")},
+		{"an invalid reference", `{"spec":{"containers":[{"image":"Nginx"}]}}`, containerChange("-> Always")},
 		{
 			"mirrored too, in every list",
 			`{"spec":{
@@ -160,8 +160,8 @@ func TestMutatePullsAlways(t *testing.T) {
 	}
 }
 
-// checkConverges proves that the patch of a new pod applies, and that nothing is
-// left to be changed: the API server may ask again.
+// checkConverges checks that the patch of a new pod applies, and that the patched pod is not
+// changed again: the API server may call the webhook twice.
 func checkConverges(t *testing.T, mutate Verdict, pod, patch []byte) {
 	t.Helper()
 	if len(patch) == 0 {
@@ -173,11 +173,10 @@ func checkConverges(t *testing.T, mutate Verdict, pod, patch []byte) {
 	}
 }
 
-// A pull policy is set once, when a pod is created, and of nothing but pods.
-func TestMutatePullsAlwaysOnlyNewPods(t *testing.T) {
+func TestMutateSetsThePullPolicyOnlyOfNewPods(t *testing.T) {
 	const pod = `{"spec":{"containers":[{"name":"app","image":"quay.io/x:1","imagePullPolicy":"Never"}]}}`
 	debug := created(t, pod)
-	debug.SubResource = ephemeral
+	debug.SubResource = ephemeralContainers
 	tests := []struct {
 		name    string
 		request *Request
@@ -186,8 +185,8 @@ func TestMutatePullsAlwaysOnlyNewPods(t *testing.T) {
 		{"a pod that had no container", updated(t, `{}`, pod)},
 		{"a change without the old pod", func() *Request { r := updated(t, `{}`, pod); r.OldObject = nil; return r }()},
 		{"ephemeral containers", debug},
-		{"a Deployment", created(t, `{"spec":{"template":`+pod+`}}`).of(deploymentKind)},
-		{"a Deployment with a pod's spec", created(t, pod).of(deploymentKind)},
+		{"a Deployment", created(t, `{"spec":{"template":`+pod+`}}`).withKind(deploymentKind)},
+		{"a Deployment with a pod's spec", created(t, pod).withKind(deploymentKind)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

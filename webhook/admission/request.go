@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -12,16 +13,16 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/podimages"
 )
 
-// namespaceKind is the kind of the objects whose label says how pods are judged.
+// namespaceKind is the kind whose label sets the mode.
 var namespaceKind = metav1.GroupVersionKind{Version: "v1", Kind: "Namespace"}
 
-// ephemeral is the subresource of pods by which ephemeral containers are added:
-// an UPDATE of the whole pod.
-const ephemeral = "ephemeralcontainers"
+// ephemeralContainers is the subresource of pods that adds ephemeral containers. Its
+// requests are UPDATEs of the whole pod.
+const ephemeralContainers = "ephemeralcontainers"
 
 var reviewType = metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}
 
-// Request is an admission request, reduced to what is judged.
+// Request is an admission request, reduced to the fields that are judged.
 type Request struct {
 	UID         types.UID               `json:"uid"`
 	Kind        metav1.GroupVersionKind `json:"kind"`
@@ -32,20 +33,21 @@ type Request struct {
 	OldObject   *podimages.Object       `json:"oldObject"` // of an UPDATE
 }
 
-// isPod reports whether the object runs itself; other objects only make pods.
+// isPod reports whether the object is a pod. Objects of other kinds only create pods.
 func (r *Request) isPod() bool { return r.Kind == podimages.Pod }
 
-// creates reports whether the object itself is new: of one that is there, the
-// API server lets hardly anything be changed but images.
+// creates reports whether the object is new. The API server allows hardly any change of an
+// existing pod except its images.
 func (r *Request) creates() bool {
 	return r.Operation == admissionv1.Create && r.SubResource == ""
 }
 
-// newImages yields the images that the request brings in. What an object had
-// before is not judged again, and never rewritten: an old pod must be able to
-// lose a finalizer, and a running container must not be restarted. The creation
-// of a static pod's mirror pod brings in none: what it names runs already. An
-// update can only pretend to be one, with an annotation that is never stored.
+// newImages yields the images that the request adds or changes. Images that the old object
+// has are not judged again and never rewritten: it must be possible to remove a finalizer
+// from an old pod, and a running container must not be restarted. The creation of a static
+// pod's mirror pod yields none, because the kubelet runs its images already; an UPDATE that
+// adds the annotation of mirror pods yields its images, because the API server never stores
+// that annotation.
 func (r *Request) newImages() iter.Seq[podimages.Image] {
 	if r.isPod() && r.Operation == admissionv1.Create && r.Object.IsStatic() {
 		return func(func(podimages.Image) bool) {}
@@ -53,13 +55,13 @@ func (r *Request) newImages() iter.Seq[podimages.Image] {
 	return podimages.New(r.Kind, r.Object, r.OldObject)
 }
 
-// Decode reads the request of an AdmissionReview in one pass over the body.
-// It refuses what the webhook was not asked about; the error is a sentence
-// for whoever registered it.
+// Decode reads the request of an AdmissionReview in one pass over the body. It refuses
+// requests that the webhook is not registered for; the error is a sentence for the author
+// of the registration.
 //
-// That encoding/json ignores the case of keys and merges a key that stands
-// twice does no harm: the API server decodes an object by its schema and
-// encodes it again before it asks a webhook.
+// encoding/json ignores the case of keys and merges duplicate keys. That is harmless here:
+// the API server decodes an object by its schema and encodes it again before it calls a
+// webhook.
 func Decode(body []byte) (*Request, error) {
 	var review struct {
 		metav1.TypeMeta `json:",inline"`
@@ -74,16 +76,38 @@ func Decode(body []byte) (*Request, error) {
 	return review.Request, review.Request.check()
 }
 
-// check refuses what the webhook was not asked about.
+// decode reads a review of the expected type; got points to the type within review.
+func decode(body []byte, review any, got *metav1.TypeMeta, expected metav1.TypeMeta) error {
+	if len(body) == 0 {
+		return fmt.Errorf("the body is empty: send an %s", expected.Kind)
+	}
+	// A field of the wrong type does not end the decoding, so that the error for a body of
+	// another kind names the kind instead of its first unexpected field.
+	err := json.Unmarshal(body, review)
+	var mismatch *json.UnmarshalTypeError
+	if err != nil && !errors.As(err, &mismatch) {
+		return fmt.Errorf("the body is not JSON: %w", err)
+	}
+	if *got != expected {
+		return fmt.Errorf("the body is not an %s of %s: its apiVersion is %s and its kind %s",
+			expected.Kind, expected.APIVersion, quote(got.APIVersion), quote(got.Kind))
+	}
+	if mismatch != nil {
+		return fmt.Errorf("the field %s of the %s must not be a JSON %s", mismatch.Field, expected.Kind, mismatch.Value)
+	}
+	return nil
+}
+
+// check refuses requests that the webhook must not be registered for.
 func (r *Request) check() error {
 	switch {
 	case r.UID == "":
 		return errors.New("the request has no uid")
-	case !podimages.Has(r.Kind) && r.Kind != namespaceKind, r.SubResource != "" && !(r.isPod() && r.SubResource == ephemeral):
-		return fmt.Errorf("the request is about %s: only pods, with their ephemeral containers, what makes pods, and namespaces are judged; register no others",
+	case !podimages.Has(r.Kind) && r.Kind != namespaceKind, r.SubResource != "" && !(r.isPod() && r.SubResource == ephemeralContainers):
+		return fmt.Errorf("the request is for %s: register only pods, their ephemeral containers, workloads that create pods, and namespaces",
 			describe(r.Kind, r.SubResource))
 	case r.Operation != admissionv1.Create && r.Operation != admissionv1.Update:
-		return fmt.Errorf("the operation is %s: only CREATE and UPDATE are judged; register no others", quote(string(r.Operation)))
+		return fmt.Errorf("the operation is %s: register only CREATE and UPDATE", quote(string(r.Operation)))
 	case r.Object == nil:
 		return errors.New("the request has no object")
 	}

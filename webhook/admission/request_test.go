@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// reviewOf is a review with the fields of its request given as JSON.
+// reviewOf returns a review with the fields of its request in JSON.
 func reviewOf(fields string) string {
 	return `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{` + fields + `}}`
 }
@@ -22,35 +22,34 @@ const (
 
 func join(fields ...string) string { return reviewOf(strings.Join(fields, ",")) }
 
-// refused are bodies that the webhook was not asked about, and the sentence
-// that says so.
+// refused are bodies that Decode refuses, with its errors.
 var refused = []struct{ name, body, want string }{
-	{"empty", "", "the body is empty: expected an AdmissionReview"},
+	{"empty", "", "the body is empty: send an AdmissionReview"},
 	{"blank", " \n", "the body is not JSON: unexpected end of JSON input"},
 	{"text", "hello", "the body is not JSON: invalid character 'h' looking for beginning of value"},
 	{"truncated", `{"kind":"Admis`, "the body is not JSON: unexpected end of JSON input"},
 	{"trailing", join(uid, pod, create, anObject) + "{}", "the body is not JSON: invalid character '{' after top-level value"},
 	{"deep", strings.Repeat("[", 1<<20), "the body is not JSON: invalid character '[' exceeded max depth"},
-	{"null", "null", `the body is no AdmissionReview of admission.k8s.io/v1: its apiVersion is "" and its kind ""`},
-	{"array", "[]", `the body is no AdmissionReview of admission.k8s.io/v1: its apiVersion is "" and its kind ""`},
-	{"nothing in it", "{}", `the body is no AdmissionReview of admission.k8s.io/v1: its apiVersion is "" and its kind ""`},
-	{"odd kind", `{"kind":7}`, `the body is no AdmissionReview of admission.k8s.io/v1: its apiVersion is "" and its kind ""`},
-	{"a pod", `{"apiVersion":"v1","kind":"Pod"}`, `the body is no AdmissionReview of admission.k8s.io/v1: its apiVersion is "v1" and its kind "Pod"`},
-	{"old version", `{"apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview"}`, `the body is no AdmissionReview of admission.k8s.io/v1: its apiVersion is "admission.k8s.io/v1beta1" and its kind "AdmissionReview"`},
+	{"null", "null", `the body is not an AdmissionReview of admission.k8s.io/v1: its apiVersion is "" and its kind ""`},
+	{"array", "[]", `the body is not an AdmissionReview of admission.k8s.io/v1: its apiVersion is "" and its kind ""`},
+	{"empty object", "{}", `the body is not an AdmissionReview of admission.k8s.io/v1: its apiVersion is "" and its kind ""`},
+	{"odd kind", `{"kind":7}`, `the body is not an AdmissionReview of admission.k8s.io/v1: its apiVersion is "" and its kind ""`},
+	{"a pod", `{"apiVersion":"v1","kind":"Pod"}`, `the body is not an AdmissionReview of admission.k8s.io/v1: its apiVersion is "v1" and its kind "Pod"`},
+	{"old version", `{"apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview"}`, `the body is not an AdmissionReview of admission.k8s.io/v1: its apiVersion is "admission.k8s.io/v1beta1" and its kind "AdmissionReview"`},
 	{"no request", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`, "the AdmissionReview has no request"},
 	{"null request", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":null}`, "the AdmissionReview has no request"},
 	{"odd request", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":"x"}`, "the field request of the AdmissionReview must not be a JSON string"},
 	{"no uid", join(pod, create, anObject), "the request has no uid"},
 	{"empty uid", join(`"uid":""`, pod, create, anObject), "the request has no uid"},
-	{"no kind", join(uid, create, anObject), `the request is about kind "" of group "" and version "": only pods, with their ephemeral containers, what makes pods, and namespaces are judged; register no others`},
-	{"old deployment", join(uid, `"kind":{"group":"apps","version":"v1beta1","kind":"Deployment"}`, create, anObject), `the request is about kind "Deployment" of group "apps" and version "v1beta1": only pods, with their ephemeral containers, what makes pods, and namespaces are judged; register no others`},
-	{"pod of a group", join(uid, `"kind":{"group":"metrics.k8s.io","version":"v1","kind":"Pod"}`, create, anObject), `the request is about kind "Pod" of group "metrics.k8s.io" and version "v1": only pods, with their ephemeral containers, what makes pods, and namespaces are judged; register no others`},
-	{"service", join(uid, `"kind":{"group":"","version":"v1","kind":"Service"}`, create, anObject), `the request is about kind "Service" of group "" and version "v1": only pods, with their ephemeral containers, what makes pods, and namespaces are judged; register no others`},
-	{"subresource", join(uid, pod, `"subResource":"status"`, create, anObject), `the request is about kind "Pod" of group "" and version "v1", subresource "status": only pods, with their ephemeral containers, what makes pods, and namespaces are judged; register no others`},
-	{"subresource of a deployment", join(uid, `"kind":{"group":"apps","version":"v1","kind":"Deployment"}`, `"subResource":"ephemeralcontainers"`, create, anObject), `the request is about kind "Deployment" of group "apps" and version "v1", subresource "ephemeralcontainers": only pods, with their ephemeral containers, what makes pods, and namespaces are judged; register no others`},
-	{"delete", join(uid, pod, `"operation":"DELETE"`, anObject), `the operation is "DELETE": only CREATE and UPDATE are judged; register no others`},
-	{"connect", join(uid, pod, `"operation":"CONNECT"`, anObject), `the operation is "CONNECT": only CREATE and UPDATE are judged; register no others`},
-	{"no operation", join(uid, pod, anObject), `the operation is "": only CREATE and UPDATE are judged; register no others`},
+	{"no kind", join(uid, create, anObject), `the request is for kind "" of group "" and version "": register only pods, their ephemeral containers, workloads that create pods, and namespaces`},
+	{"old deployment", join(uid, `"kind":{"group":"apps","version":"v1beta1","kind":"Deployment"}`, create, anObject), `the request is for kind "Deployment" of group "apps" and version "v1beta1": register only pods, their ephemeral containers, workloads that create pods, and namespaces`},
+	{"pod of a group", join(uid, `"kind":{"group":"metrics.k8s.io","version":"v1","kind":"Pod"}`, create, anObject), `the request is for kind "Pod" of group "metrics.k8s.io" and version "v1": register only pods, their ephemeral containers, workloads that create pods, and namespaces`},
+	{"service", join(uid, `"kind":{"group":"","version":"v1","kind":"Service"}`, create, anObject), `the request is for kind "Service" of group "" and version "v1": register only pods, their ephemeral containers, workloads that create pods, and namespaces`},
+	{"subresource", join(uid, pod, `"subResource":"status"`, create, anObject), `the request is for kind "Pod" of group "" and version "v1", subresource "status": register only pods, their ephemeral containers, workloads that create pods, and namespaces`},
+	{"subresource of a deployment", join(uid, `"kind":{"group":"apps","version":"v1","kind":"Deployment"}`, `"subResource":"ephemeralcontainers"`, create, anObject), `the request is for kind "Deployment" of group "apps" and version "v1", subresource "ephemeralcontainers": register only pods, their ephemeral containers, workloads that create pods, and namespaces`},
+	{"delete", join(uid, pod, `"operation":"DELETE"`, anObject), `the operation is "DELETE": register only CREATE and UPDATE`},
+	{"connect", join(uid, pod, `"operation":"CONNECT"`, anObject), `the operation is "CONNECT": register only CREATE and UPDATE`},
+	{"no operation", join(uid, pod, anObject), `the operation is "": register only CREATE and UPDATE`},
 	{"no object", join(uid, pod, create), "the request has no object"},
 	{"null object", join(uid, pod, create, `"object":null`), "the request has no object"},
 	{"odd object", join(uid, pod, create, `"object":[]`), "the field request.object of the AdmissionReview must not be a JSON array"},
@@ -72,7 +71,7 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-func TestDecodeQuotesLittle(t *testing.T) {
+func TestDecodeBoundsItsErrors(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	for _, body := range []string{
 		fmt.Sprintf(`{"kind":%q}`, long),

@@ -16,13 +16,13 @@ const digest = "@sha256:0123456789abcdef0123456789abcdef0123456789abcdef01234567
 
 var deploymentKind = metav1.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}
 
-// created is the creation of a pod, given as JSON.
+// created returns the request that creates a pod, which is given as JSON.
 func created(t testing.TB, pod string) *Request {
 	t.Helper()
 	return &Request{UID: "u", Kind: podimages.Pod, Namespace: "shop", Operation: admissionv1.Create, Object: object(t, pod)}
 }
 
-// updated is the change of a pod, both versions given as JSON.
+// updated returns the request that updates a pod; both versions are given as JSON.
 func updated(t testing.TB, old, pod string) *Request {
 	t.Helper()
 	r := created(t, pod)
@@ -30,8 +30,8 @@ func updated(t testing.TB, old, pod string) *Request {
 	return r
 }
 
-// of changes the kind of a request.
-func (r *Request) of(kind metav1.GroupVersionKind) *Request {
+// withKind changes the kind of a request.
+func (r *Request) withKind(kind metav1.GroupVersionKind) *Request {
 	r.Kind = kind
 	return r
 }
@@ -45,13 +45,13 @@ func object(t testing.TB, s string) *podimages.Object {
 	return &o
 }
 
-// podOf is a pod with one container.
+// podOf returns a pod with one container.
 func podOf(image string) string {
 	quoted, _ := json.Marshal(image) // a string always encodes
 	return fmt.Sprintf(`{"spec":{"containers":[{"name":"app","image":%s}]}}`, quoted)
 }
 
-// deploymentOf is a Deployment of such pods.
+// deploymentOf returns a Deployment of such pods.
 func deploymentOf(image string) string {
 	return fmt.Sprintf(`{"spec":{"template":%s}}`, podOf(image))
 }
@@ -59,7 +59,7 @@ func deploymentOf(image string) string {
 // exampleRules are the mirror rules of deploy/04-webhook.yaml.
 const exampleRules = "docker.mirror.example,registry.k8s.io:k8s.mirror.example"
 
-// newPolicy disallows the tag latest, and has mirrors.
+// newPolicy returns a policy that disallows the tag latest.
 func newPolicy(t testing.TB, rules string) (p image.Policy) {
 	t.Helper()
 	var err error
@@ -72,5 +72,5 @@ func newPolicy(t testing.TB, rules string) (p image.Policy) {
 	return p
 }
 
-// allowed is the response that changes nothing and says nothing.
+// allowed returns the response without a change and a warning.
 func allowed() *admissionv1.AdmissionResponse { return &admissionv1.AdmissionResponse{Allowed: true} }

@@ -2,13 +2,12 @@ package image
 
 import "fmt"
 
-// check proves that rewriting what was rewritten changes nothing, or names the
-// rules that stand against it. It also refuses two rules for one pattern.
+// check proves that rewriting a rewritten reference changes nothing, or returns an error
+// that names the conflicting rules. It also refuses two rules for one pattern.
 //
-// A rule turns references into its target with something behind it. Such a
-// reference is rewritten again if the rule that is found for the target itself
-// rewrites, or if a rule for something below the target does. Without either,
-// what is found for it is an exclusion or nothing.
+// A rule produces references at or below its mirror. Such a reference would be rewritten
+// again if the rule found for the mirror itself rewrites, or if a rule for a path below the
+// mirror does. Otherwise find returns an exclusion or nothing for it.
 func (m Mirrors) check() error {
 	for i, r := range m.rules {
 		for _, first := range m.rules[:i] {
@@ -23,33 +22,32 @@ func (m Mirrors) check() error {
 	return nil
 }
 
-// checkTarget refuses a rule that leads to where a rule applies again.
+// checkTarget refuses a rule whose mirrored images another rule rewrites again.
 func (m Mirrors) checkTarget(r rule) error {
 	if r.excludes() {
 		return nil
 	}
 	if r.from.equal(r.to) {
-		return fmt.Errorf("mirror rule %q leads to where it starts: write %q to leave these images alone", r, r.from.String()+"=")
+		return fmt.Errorf("mirror rule %q sends images to where they are: use %q to leave them unchanged", r, r.from.String()+"=")
 	}
 	if next, ok := m.find(r.to.registry, r.to.path); ok && !next.excludes() {
-		return fmt.Errorf("mirror rule %q leads to %s, which rule %q rewrites again: %s",
+		return fmt.Errorf("mirror rule %q sends images to %s, which rule %q rewrites again: %s",
 			r, r.to, next, remedy(r, next))
 	}
 	for _, next := range m.rules {
 		if !next.excludes() && next.from.canonical == r.to.canonical && below(next.from.path, r.to.path) {
-			return fmt.Errorf("mirror rule %q leads to %s, below which rule %q rewrites again: remove one of them or choose another mirror",
+			return fmt.Errorf("mirror rule %q sends images to %s, and rule %q rewrites images below it again: remove one of the rules or choose another mirror",
 				r, r.to, next)
 		}
 	}
 	return nil
 }
 
-// remedy says what to do about a rule that another one follows. A mirror that
-// is part of a rewritten registry can be excluded; one that is all that the
-// other rule is for cannot.
+// remedy says what to do about rule r, whose mirror rule next rewrites. A mirror that is a
+// part of what next rewrites can be excluded; one that is all of it cannot.
 func remedy(r, next rule) string {
 	if r.to.equal(next.from) {
-		return "remove one of them or choose another mirror"
+		return "remove one of the rules or choose another mirror"
 	}
-	return fmt.Sprintf("choose another mirror, or add the rule %q to leave its images alone", r.to.String()+"=")
+	return fmt.Sprintf("choose another mirror, or add the rule %q to leave its images unchanged", r.to.String()+"=")
 }

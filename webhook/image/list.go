@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// parseList reads the items of a comma-separated list, each with parse, whose
-// error continues a sentence about the item.
-func parseList[T any](what, s string, parse func(item string) (T, error)) ([]T, error) {
-	items, err := splitList(what, s)
+// parseList parses the items of a comma-separated list with parse, whose error continues a
+// sentence that begins with the item; noun names an item in errors.
+func parseList[T any](noun, s string, parse func(item string) (T, error)) ([]T, error) {
+	items, err := splitList(noun, s)
 	if err != nil {
 		return nil, err
 	}
@@ -16,14 +16,14 @@ func parseList[T any](what, s string, parse func(item string) (T, error)) ([]T, 
 	for _, item := range items {
 		parsed, err := parse(item)
 		if err != nil {
-			return nil, fmt.Errorf("%s %q %w", what, item, err)
+			return nil, fmt.Errorf("%s %q %w", noun, item, err)
 		}
 		list = append(list, parsed)
 	}
 	return list, nil
 }
 
-// joinList returns the items as parseList reads them.
+// joinList returns the items in the form that parseList reads.
 func joinList[T fmt.Stringer](list []T) string {
 	items := make([]string, len(list))
 	for i, item := range list {
@@ -32,16 +32,16 @@ func joinList[T fmt.Stringer](list []T) string {
 	return strings.Join(items, ",")
 }
 
-// splitList splits a comma-separated list and trims its items; what names one
-// of them in the error for an empty one. Blank text has no items.
-func splitList(what, s string) ([]string, error) {
+// splitList splits a comma-separated list and trims its items; noun names an empty item
+// in the error. Blank text has no items.
+func splitList(noun, s string) ([]string, error) {
 	if strings.TrimSpace(s) == "" {
 		return nil, nil
 	}
 	items := strings.Split(s, ",")
 	for i, item := range items {
 		if items[i] = strings.TrimSpace(item); items[i] == "" {
-			return nil, fmt.Errorf("%s %d of %q is empty: remove the spare comma", what, i+1, s)
+			return nil, fmt.Errorf("%s %d of %q is empty: remove the spare comma", noun, i+1, s)
 		}
 	}
 	return items, nil

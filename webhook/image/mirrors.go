@@ -6,31 +6,30 @@ import (
 	"strings"
 )
 
-// mirrorForm is the form of a rule that is never ambiguous.
+// mirrorForm is the unambiguous form of a rule.
 const mirrorForm = "REGISTRY[/PATH]=HOST[:PORT][/PATH]"
 
-// Mirrors are rules that send the images of registries to their mirrors. The
-// zero value has no rules and changes nothing.
+// Mirrors is a list of rules that send images to mirrors. The zero value has no rules and
+// changes nothing.
 type Mirrors struct {
 	rules []rule
 }
 
-// rule sends the images of a pattern to a mirror, or keeps other rules away
-// from them.
+// rule sends the images of a pattern to a mirror, or excludes them from other rules.
 type rule struct {
 	from pattern
-	to   pattern // never the wildcard; the zero value excludes
+	to   pattern // the mirror, never the wildcard; the zero value excludes
 }
 
 func (r rule) excludes() bool { return r.to.registry == "" }
 
-// String returns the rule in the form that is never ambiguous.
+// String returns the rule in the unambiguous form.
 func (r rule) String() string { return r.from.String() + "=" + r.to.String() }
 
-// ParseMirrors reads a comma-separated list of mirror rules; the package
-// comment has the grammar. Empty text has no rules. It refuses an item that is
-// ambiguous, two rules for one pattern, and rules of which one would rewrite what
-// another has rewritten; the error names the rules.
+// ParseMirrors reads a comma-separated list of mirror rules; the package comment has the
+// grammar. Empty text has no rules. It refuses an ambiguous item, two rules for one
+// pattern, and a rule that would rewrite images which another rule has rewritten; the
+// error names the rules.
 func ParseMirrors(s string) (Mirrors, error) {
 	rules, err := parseList("mirror rule", s, parseRule)
 	if err != nil {
@@ -43,24 +42,24 @@ func ParseMirrors(s string) (Mirrors, error) {
 	return m, nil
 }
 
-// String returns the rules in the form that is never ambiguous, so that
-// ParseMirrors reads the same rules from it.
+// String returns the rules in the unambiguous form, from which ParseMirrors reads the same
+// rules.
 func (m Mirrors) String() string { return joinList(m.rules) }
 
 // parseRule reads one item of the list.
 func parseRule(item string) (rule, error) {
 	if strings.Contains(item, "://") {
-		return rule{}, errors.New("has a scheme: write " + mirrorForm + " without it")
+		return rule{}, errors.New("has a scheme: use " + mirrorForm + " without it")
 	}
 	from, to, ok := splitRule(item)
 	if !ok {
-		return rule{}, errors.New("is ambiguous, the colon may stand before a port: write " + unambiguous(item))
+		return rule{}, errors.New("is ambiguous, because the colon could precede a port: use " + unambiguous(item))
 	}
 	return newRule(from, to)
 }
 
-// splitRule splits an item into its two sides. It fails for a colon that could
-// as well stand before a port.
+// splitRule splits an item into its two sides. It fails for a colon that could also
+// precede a port.
 func splitRule(item string) (from, to string, ok bool) {
 	if from, to, ok = strings.Cut(item, "="); ok {
 		return from, to, true
@@ -77,8 +76,8 @@ func startsWithPort(s string) bool {
 	return port != "" && strings.Trim(port, "0123456789") == ""
 }
 
-// unambiguous returns what an ambiguous item may have been meant to say: as
-// the mirror of docker.io, or split at one of its colons.
+// unambiguous returns the possible meanings of an ambiguous item: the mirror of docker.io,
+// or a rule split at one of the colons.
 func unambiguous(item string) string {
 	var readings []string
 	if _, err := newRule(dockerHub, item); err == nil {
@@ -98,7 +97,7 @@ func unambiguous(item string) string {
 	return strings.Join(readings, " or ")
 }
 
-// newRule makes a rule of its two sides. An empty right side excludes.
+// newRule returns the rule with these two sides. An empty right side excludes.
 func newRule(from, to string) (r rule, err error) {
 	if r.from, err = parsePattern(from, mirrorForm); err != nil {
 		return rule{}, fmt.Errorf("rewrites %q, which %w", from, err)
@@ -107,10 +106,10 @@ func newRule(from, to string) (r rule, err error) {
 		return r, nil
 	}
 	if r.to, err = parsePattern(to, mirrorForm); err == nil && r.to.any() {
-		err = notOnARegistry(mirrorForm)
+		err = missingRegistry(mirrorForm)
 	}
 	if err != nil {
-		return rule{}, fmt.Errorf("leads to %q, which %w", to, err)
+		return rule{}, fmt.Errorf("sends images to %q, which %w", to, err)
 	}
 	return r, nil
 }

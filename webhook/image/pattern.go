@@ -1,25 +1,55 @@
 package image
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
 
+// Patterns is a list of image patterns. The zero value is empty.
+type Patterns struct{ patterns []pattern }
+
+// ParsePatterns reads a comma-separated list of patterns REGISTRY[/PATH]. A pattern matches
+// the images below its path, on the boundaries of components. Empty text is an empty list.
+// The wildcard is refused: it would exempt every image.
+func ParsePatterns(s string) (Patterns, error) {
+	patterns, err := parseList("image pattern", s, parseExemption)
+	return Patterns{patterns}, err
+}
+
+func parseExemption(item string) (pattern, error) {
+	p, err := parsePattern(item, "REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox")
+	if err == nil && p.any() {
+		return p, errors.New("would exempt every image: name registries or paths")
+	}
+	return p, err
+}
+
+// String returns the patterns in the form that ParsePatterns reads.
+func (p Patterns) String() string { return joinList(p.patterns) }
+
+// match reports whether a pattern matches the reference.
+func (p Patterns) match(ref Reference) bool {
+	registry := canonical(ref.Registry)
+	return slices.ContainsFunc(p.patterns, func(each pattern) bool { return each.matches(registry, ref.Path) })
+}
+
 // wildcard is the pattern of all registries.
 const wildcard = "*"
 
-// pattern is a registry, or what is below a path of it, or any registry. It
-// matches on path boundaries: quay.io/team matches quay.io/team/app and
-// quay.io/team itself, but not quay.io/teams.
+// pattern is a registry, a path on it, or the wildcard. It matches on the boundaries of
+// components: quay.io/team matches quay.io/team/app and quay.io/team itself, but not
+// quay.io/teams.
 type pattern struct {
-	registry  string // as Docker names it, or the wildcard
+	registry  string // in Docker's normalized form, or the wildcard
 	path      string // without a leading slash; empty: the whole registry
-	canonical string // registry in the one spelling that is compared
+	canonical string // registry in the spelling that is compared
 }
 
-// String returns the pattern as parsePattern reads it.
+// String returns the pattern in the form that parsePattern reads.
 func (p pattern) String() string {
 	if p.path == "" {
 		return p.registry
@@ -29,32 +59,30 @@ func (p pattern) String() string {
 
 func (p pattern) any() bool { return p.registry == wildcard }
 
-// matches reports whether the pattern matches a path of a registry; registry
-// must be canonical.
+// matches reports whether the pattern matches the path on the registry, which must be
+// canonical.
 func (p pattern) matches(registry, path string) bool {
 	return p.any() || p.canonical == registry && below(path, p.path)
 }
 
-// below reports whether a path is the other one or has it as its beginning,
-// whole components of it. Everything is below the empty path.
+// below reports whether path equals parent or begins with all of its components. Every
+// path is below the empty path.
 func below(path, parent string) bool {
 	rest, ok := strings.CutPrefix(path, parent)
 	return ok && (parent == "" || rest == "" || rest[0] == '/')
 }
 
-// equal reports whether two patterns match the same.
+// equal reports whether two patterns match the same references.
 func (p pattern) equal(q pattern) bool { return p.canonical == q.canonical && p.path == q.path }
 
-// longer reports whether a pattern is more specific than another one that
-// matches the same reference.
+// longer reports whether p is more specific than q. Both match the same reference.
 func (p pattern) longer(q pattern) bool {
 	return q.any() && !p.any() || len(p.path) > len(q.path)
 }
 
-// canonical returns the one spelling of a registry by which patterns are
-// compared: DNS names have no case, ports no leading zeros, 443 is the port of a
-// registry that names none, and index.docker.io is Docker Hub. So QUAY.IO/app and
-// quay.io:0443/app do not get around quay.io.
+// canonical returns the spelling of a registry that is compared: in lower case, without
+// leading zeros in the port, without the default port 443, and docker.io instead of
+// index.docker.io. So QUAY.IO/app and quay.io:0443/app do not evade a rule for quay.io.
 func canonical(registry string) string {
 	host, port := splitPort(strings.ToLower(registry))
 	if port = strings.TrimLeft(port, "0"); port != "" && port != "443" {
@@ -74,14 +102,14 @@ func splitPort(registry string) (host, port string) {
 	return registry, ""
 }
 
-// What errors show of the grammar.
+// The parts of the grammar that errors show.
 const (
 	registryForm = "a registry is HOST[:PORT] with a dot or a port, or localhost"
-	pathForm     = "a path is lower-case components after single slashes, without tag or digest"
+	pathForm     = "a path is lower-case components separated by single slashes, without tag and digest"
 )
 
-// parsePattern reads a registry with or without a path, or the wildcard. The
-// error continues a sentence about s; form is what should be written instead.
+// parsePattern reads a registry with or without a path, or the wildcard. The error
+// continues a sentence that begins with s; form is the valid form.
 func parsePattern(s, form string) (pattern, error) {
 	if s == wildcard {
 		return pattern{registry: wildcard, canonical: wildcard}, nil
@@ -89,29 +117,29 @@ func parsePattern(s, form string) (pattern, error) {
 	host, path, hasPath := strings.Cut(s, "/")
 	registry, ok := parseRegistry(host)
 	if !ok {
-		return pattern{}, notOnARegistry(form)
+		return pattern{}, missingRegistry(form)
 	}
 	if hasPath && !isPath(path) {
-		return pattern{}, fmt.Errorf("has an unreadable path: write %s; %s", form, pathForm)
+		return pattern{}, fmt.Errorf("has an invalid path: use %s; %s", form, pathForm)
 	}
 	return pattern{registry, path, canonical(registry)}, nil
 }
 
-func notOnARegistry(form string) error {
-	return fmt.Errorf("is on no registry: write %s; %s", form, registryForm)
+func missingRegistry(form string) error {
+	return fmt.Errorf("has no registry: use %s; %s", form, registryForm)
 }
 
-// parseRegistry returns the normalised name of a registry. It asks the parser
-// whether it takes s for one when a path follows; two components, because
-// docker.io puts library/ before a single one.
+// parseRegistry returns the normalized name of a registry. The parser decides whether s is
+// one when a path follows. The path has two components because docker.io adds library/ to
+// a single one.
 func parseRegistry(s string) (string, bool) {
 	ref, err := Parse(s + "/x/x")
 	return ref.Registry, err == nil && ref.Path == "x/x" && reachable(s)
 }
 
-// reachable reports whether a registry that can be read can also be asked. A
-// host with an underscore is none by the grammar; one that ends with a number is
-// an IP address or more likely a tag, as in library/nginx:1.25.
+// reachable reports whether a registry that can be parsed can also be connected to. The
+// grammar has no hosts with an underscore; a host that ends with a number is an IP address,
+// or more likely the end of a tag, as in library/nginx:1.25.
 func reachable(registry string) bool {
 	host, port := splitPort(registry)
 	if port != "" {
@@ -126,7 +154,7 @@ func reachable(registry string) bool {
 	return !strings.Contains(host, "_")
 }
 
-// isPath reports whether s can be the beginning of a path.
+// isPath reports whether s can begin a path.
 func isPath(s string) bool {
 	ref, err := Parse("registry.invalid/" + s + "/x")
 	return err == nil && ref.Path == s+"/x"

@@ -1,48 +1,47 @@
-// Package image says what an image reference is, whether it names one image
-// for good, and where a mirror rule sends it. It is pure: no Kubernetes
-// types, no I/O, no logging.
+// Package image says what an image reference is, which tag it means, whether it may run,
+// and which mirror it is sent to. It is pure: no Kubernetes types, no I/O, no logging.
 //
-// A reference is what github.com/distribution/reference accepts, the parser
-// that Docker, containerd and the kubelet use:
+// Parse reads a reference once; everything else takes the parsed Reference.
+//
+// A reference is what github.com/distribution/reference accepts, the parser of Docker,
+// containerd and the kubelet:
 //
 //	reference = [ registry "/" ] path [ ":" tag ] [ "@" digest ]
 //	registry  = host [ ":" port ]
 //	path      = component *( "/" component )
 //
-// It is normalised as Docker does it: the first component is a registry only
-// if it has a dot, a colon or an upper-case letter, or is localhost; without
-// a registry the image is on docker.io, whose other name is index.docker.io;
-// and an image of one component there is under library/. So nginx means
-// docker.io/library/nginx. Without tag and digest it means the tag latest.
+// It is normalized as Docker does it: the first component is a registry only if it has a
+// dot, a colon or an upper-case letter, or is localhost; without a registry the image is
+// on docker.io, which is also called index.docker.io; and an image with one component
+// there is below library/. So nginx means docker.io/library/nginx. A reference without
+// tag and digest means the tag latest.
 //
 // The list of mirror rules is written as
 //
 //	rules   = [ item *( "," item ) ]
 //	item    = mirror                    ; the mirror of docker.io
-//	        | pattern ":" [ mirror ]    ; only where neither side has a port
+//	        | pattern ":" [ mirror ]    ; only if neither side has a port
 //	        | pattern "=" [ mirror ]
 //	pattern = registry [ "/" path ]
 //	        | "*"                       ; all other registries
 //	mirror  = registry [ "/" path ]
 //
-// Patterns are compared with normalised references, on the boundaries of path
-// components: docker.io/library/nginx is the image nginx, docker.io/bitnami is
-// all that bitnami has there. The longest pattern that matches decides,
-// whatever the order. Its rule replaces what the pattern names and keeps the
-// rest of the path, and the tag and the digest byte for byte; without a mirror
-// it leaves the image as it is. The wildcard is the shortest pattern, and never
-// matches a registry to which a rule leads. Rules that ParseMirrors accepts
-// converge: rewriting what was rewritten changes nothing.
+// Patterns are compared with normalized references, on the boundaries of path
+// components: docker.io/library/nginx is the image nginx, docker.io/bitnami is every image
+// below bitnami. The longest pattern that matches decides; the order does not matter. Its
+// rule replaces the pattern by the mirror and keeps the rest of the path, the tag and the
+// digest byte for byte; a rule without a mirror leaves the image unchanged. The wildcard is
+// the shortest pattern and never matches a registry that is a mirror of another rule. Rules
+// that ParseMirrors accepts converge: rewriting a rewritten reference changes nothing.
 //
-// An image may not run if its tag is disallowed; no tag means latest, and a
-// digest pins the image whatever the tag says. Policy has the rule and its
-// exemptions.
+// An image must not run if its tag is disallowed; no tag means latest, and a digest pins
+// the image whatever the tag says. Policy has the rule and its exemptions.
 package image
 
 import (
-	// go-digest finds a digest's algorithm among the hashes linked into the
-	// program: without these two, every reference pinned by a digest would be
-	// invalid wherever nothing else (such as crypto/tls) links them.
+	// go-digest supports the hash algorithms that are linked into the program. Without
+	// these two imports, references with a digest would be invalid in programs in which
+	// nothing else (such as crypto/tls) links them.
 	_ "crypto/sha256"
 	_ "crypto/sha512"
 	"errors"
@@ -54,29 +53,29 @@ import (
 
 const (
 	dockerHub   = "docker.io"
-	dockerIndex = "index.docker.io" // its other name
+	dockerIndex = "index.docker.io" // another name of docker.io
 	latestTag   = "latest"
-	// maxLength bounds a reference. A DNS name with a port (259), a path
-	// (255), a tag (128) and the longest digest (135) stay well below; the
-	// parser alone would spend a second on the megabytes that a pod can hold.
+	// maxLength bounds a reference, in bytes. A DNS name with a port (259), a path (255),
+	// a tag (128) and the longest digest (135) stay well below it; the parser alone would
+	// need a second for the megabytes that a pod can contain.
 	maxLength = 1024
 )
 
-// ErrInvalid is what every error of Parse wraps; the parser's reason follows
-// it in the error's text.
+// ErrInvalid is wrapped by every error of Parse; the parser's reason follows it in the
+// error's text.
 var ErrInvalid = errors.New("invalid reference format")
 
-// Reference is an image reference, normalised. The zero value is no
-// reference.
+// Reference is a parsed image reference. The zero value is not a reference.
 type Reference struct {
-	Registry string // docker.io where none was written
-	Path     string // library/nginx where nginx was written
-	Tag      string // empty where none was written
+	Written  string // as Parse read it
+	Registry string // docker.io if the written form has none
+	Path     string // library/nginx if the written form is nginx
+	Tag      string // empty if the written form has none
 	Digest   string // algorithm:hex, or empty
 }
 
-// Parse reads a reference as Docker and the kubelet read it, except that one
-// of more than 1024 bytes is invalid.
+// Parse reads a reference as Docker and the kubelet do, except that a reference of more
+// than 1024 bytes is invalid.
 func Parse(s string) (Reference, error) {
 	if len(s) > maxLength {
 		return Reference{}, fmt.Errorf("%w: longer than %d bytes", ErrInvalid, maxLength)
@@ -85,10 +84,10 @@ func Parse(s string) (Reference, error) {
 	if err != nil {
 		return Reference{}, invalid(err)
 	}
-	ref := Reference{Registry: reference.Domain(named), Path: reference.Path(named)}
+	ref := Reference{Written: s, Registry: reference.Domain(named), Path: reference.Path(named)}
 	if ref.Registry == "" {
-		// A host with an underscore: the parser counts it as a part of the path,
-		// yet does not put docker.io before it, and a runtime asks that host.
+		// A host with an underscore: the parser takes it for a part of the path, but
+		// does not put docker.io before it, and a container runtime asks that host.
 		ref.Registry, ref.Path, _ = strings.Cut(ref.Path, "/")
 	}
 	if t, ok := named.(reference.Tagged); ok {
@@ -100,8 +99,8 @@ func Parse(s string) (Reference, error) {
 	return ref, nil
 }
 
-// invalid puts ErrInvalid before the parser's reason, which begins with the
-// same words in some cases but not in all.
+// invalid puts ErrInvalid before the parser's reason, which begins with the same words in
+// some cases.
 func invalid(err error) error {
 	reason := strings.TrimPrefix(err.Error(), ErrInvalid.Error())
 	if reason = strings.TrimPrefix(reason, ": "); reason == "" {
@@ -110,8 +109,8 @@ func invalid(err error) error {
 	return fmt.Errorf("%w: %s", ErrInvalid, reason)
 }
 
-// FloatingTag returns the tag that decides which image is pulled: latest if
-// none is written, and none if a digest pins the image.
+// FloatingTag returns the tag that decides which image is pulled: latest if there is no
+// tag, and the empty string if a digest pins the image.
 func (r Reference) FloatingTag() string {
 	switch {
 	case r.Digest != "":
@@ -122,8 +121,7 @@ func (r Reference) FloatingTag() string {
 	return r.Tag
 }
 
-// Suffix returns the tag and the digest as they were written, each with its
-// separator.
+// Suffix returns the tag and the digest as they were written, with their separators.
 func (r Reference) Suffix() string {
 	var s string
 	if r.Tag != "" {
@@ -135,21 +133,35 @@ func (r Reference) Suffix() string {
 	return s
 }
 
-// String returns the reference in full: registry, path, tag and digest.
+// String returns the complete reference: registry, path, tag and digest.
 func (r Reference) String() string {
 	return r.Registry + "/" + r.Path + r.Suffix()
 }
 
-// familiar returns a reference as a person writes it, without what Docker
-// would add by itself. The argument must be a full reference.
-func familiar(s string) string {
-	short, ok := strings.CutPrefix(s, dockerHub+"/")
-	if !ok {
-		return s
+// familiar returns the short form that users write, without the parts that Docker adds
+// by itself. It returns the complete reference if the short form would be read as another
+// one.
+func (r Reference) familiar() string {
+	if r.Registry != dockerHub {
+		return r.String()
 	}
-	short = strings.TrimPrefix(short, "library/")
-	if ref, err := Parse(short); err != nil || ref.String() != s {
-		return s
+	short := strings.TrimPrefix(r.Path, "library/")
+	first, _, nested := strings.Cut(short, "/")
+	ambiguous := nested && (short != r.Path || isRegistry(first)) // library/a/b, or a.b/c
+	if ambiguous || r.Suffix() == "" && isHexID(short) {
+		return r.String()
 	}
-	return short
+	return short + r.Suffix()
+}
+
+// isRegistry reports whether Docker takes the first of several components of a lower-case
+// reference for a registry.
+func isRegistry(component string) bool {
+	return component == "localhost" || strings.ContainsAny(component, ".:")
+}
+
+// isHexID reports whether s is 64 hexadecimal digits, which the parser refuses because
+// Docker takes them for the ID of an image.
+func isHexID(s string) bool {
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
 }

@@ -3,63 +3,75 @@ package image
 import (
 	"strings"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 )
 
-// Rewrite sends a reference to its mirror and reports whether a rule did so:
-// the rule whose pattern is the longest that matches. What is no valid
-// reference is returned as it is, and so is one that would not be read from
-// the mirror as it was written, such as a path that grows too long, and the ID of
-// an image on the node, which is no name.
-func (m Mirrors) Rewrite(s string) (string, bool) {
-	ref, err := Parse(s)
-	if err != nil || isID(s) {
-		return s, false
+// Rewrite returns the reference on its mirror, and whether a rule applies: the rule with
+// the longest pattern that matches. A reference stays unchanged if its mirrored form would
+// not be a reference with the same meaning, for example because its path is too long, and
+// if it is the ID of an image on the node instead of a name.
+func (m Mirrors) Rewrite(ref Reference) (Reference, bool) {
+	if isID(ref.Written) {
+		return ref, false
 	}
 	r, ok := m.find(ref.Registry, ref.Path)
 	if !ok || r.excludes() {
-		return s, false
+		return ref, false
 	}
-	mirrored := move(ref, r.from, r.to)
-	if got, err := Parse(mirrored); err != nil || got.String() != mirrored {
-		return s, false
+	mirrored, ok := ref.move(r.from, r.to)
+	if !ok {
+		return ref, false
 	}
 	return mirrored, true
 }
 
-// Origins returns the references that Rewrite sends to s, as a person writes
-// them: more than one if mirrors share a path, none if s is on no mirror or
-// came there by the wildcard, which forgets the registry.
-func (m Mirrors) Origins(s string) []string {
-	ref, err := Parse(s)
-	if err != nil {
-		return nil
+// Origins returns the references that Rewrite sends to ref, in the short form that users
+// write: several if mirrors share a path, none if ref is not on a mirror or was sent there
+// by the wildcard, which does not keep the registry.
+func (m Mirrors) Origins(ref Reference) []string {
+	var names []string
+	for _, origin := range m.origins(ref) {
+		names = append(names, origin.familiar())
 	}
-	var origins []string
+	return names
+}
+
+func (m Mirrors) origins(ref Reference) (origins []Reference) {
+	registry := canonical(ref.Registry)
 	for _, r := range m.rules {
-		if !r.to.matches(canonical(ref.Registry), ref.Path) {
+		if r.from.any() || !r.to.matches(registry, ref.Path) {
 			continue
 		}
-		origin := move(ref, r.to, r.from)
-		if mirrored, ok := m.Rewrite(origin); ok && mirrored == s {
-			origins = append(origins, familiar(origin))
+		origin, ok := ref.move(r.to, r.from)
+		if !ok {
+			continue
+		}
+		if mirrored, ok := m.Rewrite(origin); ok && mirrored.Written == ref.Written {
+			origins = append(origins, origin)
 		}
 	}
 	return origins
 }
 
-// move returns a reference that the first pattern matches with the second
-// pattern in its place. Tag and digest stay as they are, byte for byte.
-func move(ref Reference, from, to pattern) string {
-	rest := ref.Path[len(from.path):]
-	if from.path == "" {
-		rest = "/" + rest
+// move returns the reference with the pattern to in place of the pattern from, which
+// matches it. Tag and digest stay byte for byte. It reports false if the result would be
+// invalid, or would be read as another reference.
+func (r Reference) move(from, to pattern) (Reference, bool) {
+	path := strings.Trim(to.path+"/"+strings.TrimPrefix(r.Path[len(from.path):], "/"), "/")
+	moved := Reference{Registry: to.registry, Path: path, Tag: r.Tag, Digest: r.Digest}
+	moved.Written = moved.String()
+	switch {
+	case path == "", len(path) > reference.RepositoryNameTotalLengthMax, len(moved.Written) > maxLength:
+		return Reference{}, false
+	case to.registry == dockerHub && !strings.Contains(path, "/"): // it would mean library/path
+		return Reference{}, false
 	}
-	return to.String() + rest + ref.Suffix()
+	return moved, true
 }
 
-// find returns the rule with the longest pattern that matches. Rules are few:
-// a scan is enough.
+// find returns the rule with the longest pattern that matches. There are few rules: a
+// scan is fast enough.
 func (m Mirrors) find(registry, path string) (found rule, ok bool) {
 	registry = canonical(registry)
 	for _, r := range m.rules {
@@ -73,8 +85,8 @@ func (m Mirrors) find(registry, path string) (found rule, ok bool) {
 	return found, ok
 }
 
-// isMirror reports whether a rule leads to the registry. The wildcard stands
-// for all others: what is on a mirror has arrived.
+// isMirror reports whether a rule sends images to the registry. The wildcard does not match
+// these registries: their images are already mirrored.
 func (m Mirrors) isMirror(registry string) bool {
 	for _, r := range m.rules {
 		if r.to.canonical == registry {
@@ -84,9 +96,9 @@ func (m Mirrors) isMirror(registry string) bool {
 	return false
 }
 
-// isID reports whether s is the ID of an image as the kubelet takes it: a bare
-// digest, which could as well be read as the image sha256 with a long tag. All
-// its algorithms have names that begin alike; nearly no image has.
+// isID reports whether s is the ID of an image on the node, which the kubelet accepts: a
+// bare digest, which could also be read as the image sha256 with a long tag. The names of
+// all digest algorithms begin with sha, and few image names do: the check is cheap.
 func isID(s string) bool {
 	if !strings.HasPrefix(s, "sha") {
 		return false

@@ -16,21 +16,21 @@ func mustMirrors(t testing.TB, rules string) Mirrors {
 	return m
 }
 
-// checkRewrite compares what rules make of a reference; an empty want stands
-// for a reference that is left as it is.
+// checkRewrite compares the result of Rewrite with want; an empty want means that the
+// reference stays unchanged.
 func checkRewrite(t *testing.T, rules, in, want string) {
 	t.Helper()
 	rewritten := want != ""
 	if !rewritten {
 		want = in
 	}
-	if got, ok := mustMirrors(t, rules).Rewrite(in); got != want || ok != rewritten {
-		t.Errorf("%q rewrites %q to %q, %v, want %q, %v", rules, in, got, ok, want, rewritten)
+	if got, ok := mustMirrors(t, rules).Rewrite(mustParse(t, in)); got.Written != want || ok != rewritten {
+		t.Errorf("%q rewrites %q to %q, %v, want %q, %v", rules, in, got.Written, ok, want, rewritten)
 	}
 }
 
-// TestRewrite has the rules that the reference table of TestParse, which goes
-// by the example's rules, does not reach.
+// TestRewrite has the cases that the table of TestParse, with the example's rules, does not
+// cover.
 func TestRewrite(t *testing.T) {
 	const overlapping = "quay.io/team/app=app.example,quay.io=all.example/quay,quay.io/team=team.example/t,quay.io/team/app/private="
 	const others = "*=m.example/all,quay.io=q.example,quay.io/team=,ghcr.io/acme=acme.example"
@@ -38,7 +38,7 @@ func TestRewrite(t *testing.T) {
 		name  string
 		rules string
 		in    string
-		want  string // empty: left as it is
+		want  string // empty: unchanged
 	}{
 		{"another spelling of a registry: port", exampleRules, "docker.io:443/library/nginx:1", "docker.mirror.example/library/nginx:1"},
 		{"another spelling of a registry: case", exampleRules, "REGISTRY.K8S.IO/pause:3.10", "k8s.mirror.example/pause:3.10"},
@@ -51,11 +51,11 @@ func TestRewrite(t *testing.T) {
 		{"the ID of an image on the node", exampleRules, sha256Ref, ""},
 		{"an image with the beginning of an ID", exampleRules, "sha256:1", "docker.mirror.example/library/sha256:1"},
 		{"another port is another registry", exampleRules, "registry.k8s.io:5000/pause:3.10", ""},
-		{"what is on the mirror stays there", exampleRules, "docker.mirror.example/library/nginx:1", ""},
+		{"an image on the mirror is unchanged", exampleRules, "docker.mirror.example/library/nginx:1", ""},
 		{"no rules", "", "docker.io/library/nginx:1", ""},
 		{"mirror with a port and a path", "docker.io=m:5000/hub", "nginx:1", "m:5000/hub/library/nginx:1"},
 		{"registry with a port", "host:5000=m.example/host", "host:5000/x:1", "m.example/host/x:1"},
-		{"a host without the port is no registry", "host:5000=m.example/host", "host/x:1", ""},
+		{"the host without the port is another registry", "host:5000=m.example/host", "host/x:1", ""},
 
 		{"longest match: the registry", overlapping, "quay.io/other:1", "all.example/quay/other:1"},
 		{"longest match: the path", overlapping, "quay.io/team/web:1", "team.example/t/web:1"},
@@ -63,30 +63,30 @@ func TestRewrite(t *testing.T) {
 		{"longest match: an exclusion", overlapping, "quay.io/team/app/private/x:1", ""},
 		{"longest match: the exclusion's own path", overlapping, "quay.io/team/app/private:1", ""},
 		{"paths end at a boundary", overlapping, "quay.io/teams/web:1", "all.example/quay/teams/web:1"},
-		{"paths are not looked for inside", overlapping, "quay.io/x/team/web:1", "all.example/quay/x/team/web:1"},
-		{"paths have a case-insensitive registry", overlapping, "QUAY.IO/team/web:1", "team.example/t/web:1"},
+		{"a path does not match in the middle", overlapping, "quay.io/x/team/web:1", "all.example/quay/x/team/web:1"},
+		{"the registry of a path is case-insensitive", overlapping, "QUAY.IO/team/web:1", "team.example/t/web:1"},
 		{"the path itself is an image", "quay.io/team=m.example/t", "quay.io/team:1", "m.example/t:1"},
 		{"the path itself has no name on a mirror without a path", "quay.io/team=m.example", "quay.io/team:1", ""},
 
 		{"Docker Hub: official images", "docker.io/library=m.example/official", "nginx:1", "m.example/official/nginx:1"},
 		{"Docker Hub: one official image", "docker.io/library/nginx=m.example/nginx", "nginx:1", "m.example/nginx:1"},
 		{"Docker Hub: a user", "docker.io/bitnami=m.example/bitnami", "bitnami/redis:7", "m.example/bitnami/redis:7"},
-		{"Docker Hub: no user of the name of an official image", "docker.io/nginx=m.example", "nginx:1", ""},
+		{"Docker Hub: a rule for a user does not match an official image", "docker.io/nginx=m.example", "nginx:1", ""},
 		{"Docker Hub excluded", "docker.io=,*=m.example", "nginx:1", ""},
 
 		{"all others", others, "ghcr.io/x/y:1", "m.example/all/x/y:1"},
 		{"all others: a short name", others, "nginx:1", "m.example/all/library/nginx:1"},
-		{"all others: not one with a rule", others, "quay.io/x:1", "q.example/x:1"},
-		{"all others: not one that is excluded", others, "quay.io/team/x:1", ""},
-		{"all others: what a path of the registry leaves", others, "ghcr.io/acme/x:1", "acme.example/x:1"},
+		{"all others: not a registry with a rule", others, "quay.io/x:1", "q.example/x:1"},
+		{"all others: not an excluded registry", others, "quay.io/team/x:1", ""},
+		{"all others: a path with a rule of its own", others, "ghcr.io/acme/x:1", "acme.example/x:1"},
 		{"all others: not its own mirror", others, "m.example/x:1", ""},
 		{"all others: not the mirror of another rule", others, "acme.example/x:1", ""},
 		{"all others: not a mirror in another spelling", others, "Q.EXAMPLE:443/x:1", ""},
 		{"all others excluded changes nothing", "*=", "nginx:1", ""},
 
-		{"a path that grows past the limit of 255 bytes", "m.example/hub", strings.Repeat("a", 255) + ":1", ""},
+		{"a path that would exceed the limit of 255 bytes", "m.example/hub", "x/" + strings.Repeat("a", 250) + ":1", ""},
 		{"a path that just fits", "m.example/hub", "x/" + strings.Repeat("a", 249) + ":1", "m.example/hub/x/" + strings.Repeat("a", 249) + ":1"},
-		// There a single component would be read as library/etcd.
+		// On docker.io a single component would be read as library/etcd.
 		{"docker.io as a mirror: one component", "quay.io=docker.io", "quay.io/etcd:1", ""},
 		{"docker.io as a mirror", "quay.io=docker.io", "quay.io/coreos/etcd:1", "docker.io/coreos/etcd:1"},
 	}
@@ -95,8 +95,7 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
-// The order in which rules are written means nothing.
-func TestRewriteInAnyOrder(t *testing.T) {
+func TestRewriteIgnoresTheOrderOfRules(t *testing.T) {
 	rules := []string{"quay.io=all.example", "quay.io/team=team.example", "quay.io/team/app=", "*=rest.example"}
 	want := map[string]string{
 		"quay.io/x:1": "all.example/x:1", "quay.io/team/x:1": "team.example/x:1", "quay.io/team/app:1": "", "nginx": "rest.example/library/nginx",
@@ -117,7 +116,7 @@ func TestOrigins(t *testing.T) {
 		in    string
 		want  []string
 	}{
-		{"as Docker writes it", exampleRules, "docker.mirror.example/library/nginx:1.25", []string{"nginx:1.25"}},
+		{"in the short form", exampleRules, "docker.mirror.example/library/nginx:1.25", []string{"nginx:1.25"}},
 		{"tag and digest", exampleRules, "docker.mirror.example/bitnami/redis:7@" + sha256Ref, []string{"bitnami/redis:7@" + sha256Ref}},
 		{"another registry", exampleRules, "k8s.mirror.example/pause:3.10", []string{"registry.k8s.io/pause:3.10"}},
 		{"mirrors that share a path", shared, "m.example/x/library/app:1", []string{"app:1", "quay.io/library/app:1"}},
@@ -125,15 +124,14 @@ func TestOrigins(t *testing.T) {
 		{"an image that is a rule's path", "quay.io/team=m.example/t", "m.example/t:1", []string{"quay.io/team:1"}},
 		{"on no mirror", exampleRules, "quay.io/x:1", nil},
 		{"beside the mirror's path", shared, "m.example/xy/app:1", nil},
-		{"nothing leads there", exampleRules, "docker.mirror.example/nginx:1", nil},
-		{"excluded from what leads there", "quay.io=m.example,quay.io/team=", "m.example/team/x:1", nil},
-		{"the wildcard forgets the registry", "*=m.example/all", "m.example/all/x:1", nil},
-		{"unreadable", exampleRules, "docker.mirror.example/Nginx", nil},
+		{"no rule sends images there", exampleRules, "docker.mirror.example/nginx:1", nil},
+		{"excluded from the rule", "quay.io=m.example,quay.io/team=", "m.example/team/x:1", nil},
+		{"the wildcard does not keep the registry", "*=m.example/all", "m.example/all/x:1", nil},
 		{"no rules", "", "nginx:1", nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, mustMirrors(t, tt.rules).Origins(tt.in)); diff != "" {
+			if diff := cmp.Diff(tt.want, mustMirrors(t, tt.rules).Origins(mustParse(t, tt.in))); diff != "" {
 				t.Errorf("origins (-want +got):\n%s", diff)
 			}
 		})
@@ -152,9 +150,9 @@ var rulesSeeds = []string{
 	"quay.io/a/b=quay.io/a",
 }
 
-// FuzzRewrite proves that rewriting what was rewritten changes nothing, that
-// tag and digest survive and that the way back leads home, for every set of
-// rules that is accepted.
+// FuzzRewrite checks for every accepted set of rules that rewriting a rewritten reference
+// changes nothing, that tag and digest survive, and that each origin is rewritten to the
+// reference again.
 func FuzzRewrite(f *testing.F) {
 	for _, rules := range rulesSeeds {
 		for _, tt := range valid {
@@ -166,45 +164,63 @@ func FuzzRewrite(f *testing.F) {
 		if err != nil {
 			return
 		}
-		once, ok := m.Rewrite(s)
-		if ok == (once == s) {
-			t.Errorf("rewritten to %q, %v", once, ok)
+		ref, err := Parse(s)
+		if err != nil {
+			return
+		}
+		once, ok := m.Rewrite(ref)
+		if ok == (once.Written == s) {
+			t.Errorf("rewritten to %q, %v", once.Written, ok)
+		}
+		if want, wantOK := m.rewriteByParsing(ref); once.Written != want || ok != wantOK {
+			t.Errorf("rewritten to %q, %v, want %q, %v", once.Written, ok, want, wantOK)
 		}
 		if twice, again := m.Rewrite(once); again {
-			t.Errorf("rewritten to %q and then to %q", once, twice)
+			t.Errorf("rewritten to %q and then to %q", once.Written, twice.Written)
 		}
 		if ok {
-			checkRewritten(t, s, once)
+			checkRewritten(t, ref, once)
 		}
 		for _, origin := range m.Origins(once) {
-			checkRewrite(t, rules, origin, once)
+			checkRewrite(t, rules, origin, once.Written)
 		}
 	})
 }
 
-// checkRewritten holds a rewritten reference against the original.
-func checkRewritten(t *testing.T, from, to string) {
+// rewriteByParsing replaces the text of the pattern and parses the result: the oracle for
+// Rewrite, which does not parse.
+func (m Mirrors) rewriteByParsing(ref Reference) (string, bool) {
+	r, ok := m.find(ref.Registry, ref.Path)
+	if !ok || r.excludes() || isID(ref.Written) {
+		return ref.Written, false
+	}
+	rest := ref.Path[len(r.from.path):]
+	if r.from.path == "" {
+		rest = "/" + rest
+	}
+	mirrored := r.to.String() + rest + ref.Suffix()
+	if again, err := Parse(mirrored); err != nil || again.String() != mirrored {
+		return ref.Written, false
+	}
+	return mirrored, true
+}
+
+// checkRewritten compares a rewritten reference with the original, and with what Parse
+// reads from its written form.
+func checkRewritten(t *testing.T, before, after Reference) {
 	t.Helper()
-	before, err := Parse(from)
-	if err != nil {
-		t.Fatal(err)
+	if diff := cmp.Diff(mustParse(t, after.Written), after); diff != "" {
+		t.Errorf("%q (-parsed +rewritten):\n%s", after.Written, diff)
 	}
-	after, err := Parse(to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if after.String() != to {
-		t.Errorf("%q means %q", to, after)
-	}
-	if after.Suffix() != before.Suffix() || !strings.HasSuffix(to, before.Suffix()) {
+	if after.Suffix() != before.Suffix() || !strings.HasSuffix(after.Written, before.Suffix()) {
 		t.Errorf("tag and digest %q became %q", before.Suffix(), after.Suffix())
 	}
 }
 
-// FuzzConverge proves that no set of rules that is accepted rewrites twice. The
-// sets are made of few registries and paths, so that rules meet, and are asked
-// about the references that could show it: what the rules lead to and start from,
-// and what is below these.
+// FuzzConverge checks that no accepted set of rules rewrites a reference twice. The sets
+// consist of few registries and paths, so that rules overlap, and rewrite the references
+// that could show a violation: the patterns and mirrors of the rules, and references below
+// them.
 func FuzzConverge(f *testing.F) {
 	for i := range byte(len(rights)) {
 		f.Add([]byte{i, i + 1, i + 2, i / 2, 0, i})
@@ -218,21 +234,25 @@ func FuzzConverge(f *testing.F) {
 			t.Errorf("%q is read again as %q, %v", m, again, err)
 		}
 		for _, s := range crossings(m) {
-			if once, ok := m.Rewrite(s); ok {
+			ref, err := Parse(s)
+			if err != nil {
+				continue
+			}
+			if once, ok := m.Rewrite(ref); ok {
 				if twice, again := m.Rewrite(once); again {
-					t.Errorf("%q rewrites %q to %q and then to %q", m, s, once, twice)
+					t.Errorf("%q rewrites %q to %q and then to %q", m, s, once.Written, twice.Written)
 				}
 			}
 		}
 	})
 }
 
-// lefts and rights are what the sides of rules are chosen from.
+// lefts and rights are the possible sides of the rules.
 var lefts, rights = sides("*"), sides("")
 
-// sides are all pairs of some registries and paths, and one more side.
-func sides(other string) []string {
-	sides := []string{other}
+// sides returns all pairs of some registries and paths, and one more side.
+func sides(additional string) []string {
+	sides := []string{additional}
 	for _, registry := range []string{"a.example", "A.EXAMPLE:443", "b.example", "c.example", "docker.io"} {
 		for _, path := range []string{"", "/x", "/x/y", "/x/y/z", "/y", "/library", "/library/x"} {
 			sides = append(sides, registry+path)
@@ -241,7 +261,7 @@ func sides(other string) []string {
 	return sides
 }
 
-// ruleSet makes a rule of every two choices, up to six.
+// ruleSet returns one rule for every two choices, at most six.
 func ruleSet(choices []byte) string {
 	var rules []string
 	for ; len(choices) > 1 && len(rules) < 6; choices = choices[2:] {
@@ -250,8 +270,8 @@ func ruleSet(choices []byte) string {
 	return strings.Join(rules, ",")
 }
 
-// crossings are references at and below every pattern of the rules, with the
-// path of every pattern behind it.
+// crossings returns references at and below every pattern of the rules, each also with the
+// path of every other pattern appended.
 func crossings(m Mirrors) (refs []string) {
 	patterns := []pattern{{registry: "other.example"}}
 	for _, r := range m.rules {

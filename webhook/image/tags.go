@@ -8,8 +8,8 @@ import (
 // Tags is a list of tags. The zero value is empty.
 type Tags struct{ tags []string }
 
-// ParseTags reads a comma-separated list of tags. Empty text has none. Tags
-// are case-sensitive.
+// ParseTags reads a comma-separated list of tags, which are case-sensitive. Empty text is
+// an empty list.
 func ParseTags(s string) (Tags, error) {
 	tags, err := splitList("tag", s)
 	if err != nil {
@@ -17,11 +17,11 @@ func ParseTags(s string) (Tags, error) {
 	}
 	for _, tag := range tags {
 		if ref, err := Parse("x:" + tag); err != nil || ref.Tag != tag {
-			return Tags{}, fmt.Errorf("%q is no tag: write the tag alone, such as latest: up to 128 letters, digits, dots, dashes and underscores, the first no dot or dash", tag)
+			return Tags{}, fmt.Errorf("invalid tag %q: use the tag alone, such as latest: at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or a dash", tag)
 		}
 	}
 	return Tags{tags}, nil
 }
 
-// String returns the tags as ParseTags reads them.
+// String returns the tags in the form that ParseTags reads.
 func (t Tags) String() string { return strings.Join(t.tags, ",") }

@@ -1,39 +1,38 @@
-# image-webhook: every command a person needs. `make` or `make help` lists them.
+# image-webhook: every command of the project. `make` or `make help` lists them.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 # Variables that change what the targets do, as in `make fuzz FUZZTIME=10m`:
-#   ENGINE=docker|podman   force a container engine; none: make demo uses none
-#   K8S=1.36               the Kubernetes of the cluster and the tests (1.35, 1.36, 1.37)
-#   KIND_NODE_IMAGE=REF    the cluster's node image, whatever K8S says
-#   PULL_THROUGH=1         the mirror fetches from docker.io and registry.k8s.io what it lacks
+#   ENGINE=docker|podman   container engine to use; none: make demo uses none
+#   K8S=1.36               Kubernetes version of the cluster and the tests (1.35, 1.36, 1.37)
+#   KIND_NODE_IMAGE=REF    node image of the cluster; K8S is then ignored
+#   PULL_THROUGH=1         the mirror fetches missing images from docker.io and registry.k8s.io
 #   KEEP=1                 make e2e keeps a cluster that it created
 #   FOCUS=REGEXP           make e2e runs only the specs whose text matches
-#   LABELS=FILTER          make e2e runs only the specs whose labels fit, such as '!dev-cluster'
-#   PROCS=4                how many specs make e2e runs at the same time
-#   KUBECONFIG=FILE        make e2e KUBECONFIG=FILE takes that cluster, and the webhook there
-#   ANY_CLUSTER=1          that, and scripts/*.sh, take a cluster that is not made by kind
-#   DEBIAN_MIRROR=URL      where the node image's Debian packages come from
+#   LABELS=FILTER          make e2e runs only the specs whose labels match, such as '!dev-cluster'
+#   PROCS=4                number of specs that make e2e runs at the same time
+#   KUBECONFIG=FILE        make e2e KUBECONFIG=FILE uses that cluster, and the webhook in it
+#   ANY_CLUSTER=1          make e2e and scripts/*.sh accept a cluster that kind did not create
+#   DEBIAN_MIRROR=URL      mirror of the Debian packages of the node image
 #   FUZZTIME=30s           how long make fuzz runs each target
 #   TILT=--sync            make tilt replaces the webhook in its running containers
 #   NO_COLOR=1             no colour, not even on a terminal
 export ENGINE K8S KIND_NODE_IMAGE FOCUS LABELS
 
-STEP := scripts/step.sh
 CLUSTER := bin/cluster
 CONTROLPLANE := bin/controlplane
-# Points what follows at the cluster of `make up`, and at no other if that is not there.
+# Points the following commands at the cluster of `make up`; fails if it is not running.
 ON_CLUSTER = environment=$$($(CLUSTER) env) && eval "$$environment" &&
-# Only `make e2e KUBECONFIG=FILE` means another cluster: in the environment, as kubectl
-# reads it, KUBECONFIG may name one that no test must touch.
+# Only `make e2e KUBECONFIG=FILE` means another cluster: the KUBECONFIG of the environment,
+# which kubectl reads, may name a cluster that no test must touch.
 E2E = bin/e2e $(if $(PROCS),--procs=$(PROCS)) --focus="$$FOCUS" --label-filter="$$LABELS" $(if $(filter 1,$(KEEP)),--keep) \
 	$(if $(filter line,$(origin KUBECONFIG)),--kubeconfig="$$KUBECONFIG")
 
 ##@ See it work
 
 .PHONY: demo
-demo: tools ## From nothing to a pod out of a mirror, by the scripts for doing it by hand
+demo: bin/cluster ## From nothing to a pod whose image comes from a mirror
 	@engine=$$($(CLUSTER) engine); case $$? in \
 		0) $(MAKE) --no-print-directory demo-cluster ENGINE=$$engine ;; \
 		3) $(MAKE) --no-print-directory demo-controlplane ;; \
@@ -44,105 +43,110 @@ demo: tools ## From nothing to a pod out of a mirror, by the scripts for doing i
 demo-cluster: up
 	@$(CLUSTER) load
 	@$(ON_CLUSTER) scripts/install.sh && scripts/deny.sh && scripts/outage.sh && scripts/mirror.sh
-	@printf '\n--- To go on by hand:\n\n%s\n%s\n%s\n%s\n' \
+	@printf '\n--- Next steps:\n\n%s\n%s\n%s\n%s\n' \
 		'eval "$$($(CLUSTER) env)"    # points kubectl, and scripts/*.sh, at this cluster' \
-		'make status                  # how the cluster and the webhook are' \
+		'make status                  # shows the state of the cluster and the webhook' \
 		'make uninstall               # removes the webhook and the pods of the demo' \
 		'make down                    # deletes the cluster'
 
-# What of the demo needs no container engine.
+# The part of the demo that needs no container engine.
 .PHONY: demo-controlplane
-demo-controlplane: tools
-	@printf '\n%s\n%s\n\n' '--- Without a container engine there is no cluster. Shown on a real API server alone:' \
-		'    what is denied, and which image is stored. No pod will run.'
+demo-controlplane: bin/controlplane
+	@printf '\n%s\n%s\n\n' '--- Without a container engine there is no cluster. This is shown on an API server alone:' \
+		'    what is denied, and which image is stored. No pod runs.'
 	@$(CONTROLPLANE) up
 	@environment=$$($(CONTROLPLANE) env) && eval "$$environment" && export ANY_CLUSTER=1 && \
 		scripts/deny.sh && scripts/rewrite.sh
-	@printf '\n%s\n%s\n%s\n%s\n' '--- With Docker or podman, `make demo` makes a kind cluster, and also shows:' \
-		'    how the webhook is installed by its manifests, as two replicas behind a Service,' \
-		'    what is refused while it is away, and what is not,' \
-		'    a pod that runs an image out of a mirror, and the page that it serves.'
-	@printf '\n--- To go on by hand:\n\n%s\n%s\n' \
+	@printf '\n%s\n%s\n%s\n%s\n' '--- With Docker or podman, `make demo` creates a kind cluster, and also shows:' \
+		'    how the manifests install the webhook, as two replicas behind a Service,' \
+		'    which requests are rejected while no replica runs,' \
+		'    a pod that runs an image from a mirror, and the page that it serves.'
+	@printf '\n--- Next steps:\n\n%s\n%s\n' \
 		'eval "$$($(CONTROLPLANE) env)"    # points kubectl at this API server' \
-		'make down                         # ends it'
+		'make down                         # stops it'
 
 .PHONY: controlplane
-controlplane: tools ## Start an API server with the webhook of this checkout, without containers
+controlplane: bin/controlplane ## Start an API server with the webhook of this checkout, without containers
 	@$(CONTROLPLANE) up
 
 .PHONY: up
-up: tools ## Create the kind cluster and the mirror in it, unless they are up
+up: bin/cluster ## Create the kind cluster and the mirror in it, unless they are up
 	@$(CLUSTER) up $(if $(filter 1,$(PULL_THROUGH)),--pull-through)
 
 .PHONY: install
-install: tools ## Build the image, load it, apply deploy/ (after `make up`)
+install: bin/cluster ## Build the image, load it, apply deploy/ (after `make up`)
 	@$(CLUSTER) install
 
 .PHONY: reload
-reload: tools ## Build the image anew and roll it out (after `make install` and a change)
+reload: bin/cluster ## Build the image and roll it out (after `make install` and a change)
 	@$(CLUSTER) reload
 
 .PHONY: tilt
 tilt: ## Roll the webhook out on every save, with Tilt
-	@command -v tilt >/dev/null || { echo "make tilt: there is no tilt on the PATH, and this installs it:" \
+	@command -v tilt >/dev/null || { echo "make tilt: tilt is not on the PATH: install it with" \
 		"curl -fsSL https://raw.githubusercontent.com/tilt-dev/tilt/master/scripts/install.sh | bash" >&2; exit 1; }
 	@$(MAKE) --no-print-directory up
 	@$(ON_CLUSTER) tilt up $(if $(TILT),-- $(TILT))
 
 .PHONY: uninstall
-uninstall: tools ## Remove the webhook from the cluster, by scripts/uninstall.sh
+uninstall: bin/cluster ## Remove the webhook from the cluster with scripts/uninstall.sh
 	@$(ON_CLUSTER) scripts/uninstall.sh
 
 .PHONY: status
-status: tools ## Show how the cluster and the webhook in it are
+status: bin/cluster ## Show the state of the cluster and of the webhook in it
 	@$(CLUSTER) status
 
 .PHONY: down
-down: tools ## Delete the cluster, and end the API server of `make controlplane`
-	@$(CONTROLPLANE) down
-	@$(CLUSTER) down || [ $$? -eq 3 ] # without a container engine there is none
+down: bin/cluster ## Delete the cluster, and stop the API server of `make controlplane`
+	@[ ! -x $(CONTROLPLANE) ] || $(CONTROLPLANE) down
+	@$(CLUSTER) down || [ $$? -eq 3 ] # without a container engine there is no cluster
 
 ##@ Build
 
+.PHONY: tools
+tools: bin/cluster bin/controlplane bin/e2e ## Compile the programs that the other targets call, into bin/
+
 .PHONY: image
-image: tools ## Write the image archive, from scratch, without a daemon
+image: ## Write the image archive, without a base image and a container engine
 	@go run ./tools/cmd/image
 
 .PHONY: node-image
-node-image: tools ## Build the kind node image from Go modules and Debian packages
+node-image: ## Build the kind node image from Go modules and Debian packages
 	@go run ./tools/cmd/nodeimage
 
 ##@ Test
 
+.PHONY: unit
+unit: ## Test the product's packages: no API server, no cluster
+	@go test -skip Kustomize ./webhook/... ./deploy
+
 .PHONY: test
-test: ## All that needs no cluster, with the race detector and on a real API server
-	@$(STEP) "compile the tools" go build -o bin/ ./tools/cmd/controlplane
+test: bin/controlplane ## Run every test without a cluster: race detector, real API server
 	@$(CONTROLPLANE) build
 	@scripts/test.sh
 
 .PHONY: e2e
-e2e: tools ## The suite on a kind cluster, the one of `make up` if there is one
+e2e: bin/cluster bin/e2e ## Run the suite on a kind cluster, that of `make up` if it is up
 	@$(E2E)
 
 .PHONY: e2e-debug
-e2e-debug: tools ## The suite, stopping at the first failure, all that it left kept
+e2e-debug: bin/cluster bin/e2e ## Run the suite, stop at the first failure and keep everything
 	@$(E2E) --debug
 
 .PHONY: loop
-loop: tools ## Measure how long it takes from a saved file until the new webhook answers
+loop: bin/cluster ## Measure the time from a saved file until the new webhook answers
 	@scripts/loop.sh
 
 .PHONY: fuzz
-fuzz: ## Every fuzz target for FUZZTIME each (30s)
-	@$(STEP) "compile the fuzzer" go build -o bin/ ./tools/cmd/fuzz
+fuzz: bin/fuzz ## Run every fuzz target for FUZZTIME (30s)
 	@bin/fuzz $(if $(FUZZTIME),--time=$(FUZZTIME))
 
 .PHONY: record
-record: tools ## Record the golden reviews from the cluster's API server
+record: bin/e2e ## Record the golden reviews from the API server of the cluster
 	@bin/e2e --record
 
 .PHONY: verify
-verify: ## Every check of the sources: all of them, then the verdict
+verify: ## Run every check of the sources, then print the verdict
 	@scripts/verify.sh
 
 ##@ Clean
@@ -158,7 +162,18 @@ help: ## List the targets, and the variables that change what they do
 		/^#   [A-Z0-9_]+=/ {variables = variables "  " substr($$0, 5) "\n"} \
 		END {printf "\nVariables, as in `make fuzz FUZZTIME=10m`\n%s", variables}' $(MAKEFILE_LIST)
 
-# The tools are compiled once, in sight: from an empty cache it takes a minute.
-.PHONY: tools
-tools:
-	@$(STEP) "compile the tools" go build -o bin/ ./tools/cmd/cluster ./tools/cmd/controlplane ./tools/cmd/e2e
+.PHONY: bin/cluster
+bin/cluster:
+	@scripts/compile.sh --prefetch=nodeimage ./tools/cmd/cluster
+
+.PHONY: bin/controlplane
+bin/controlplane:
+	@scripts/compile.sh --prefetch=controlplane ./tools/cmd/controlplane
+
+.PHONY: bin/e2e
+bin/e2e:
+	@scripts/compile.sh ./tools/cmd/e2e
+
+.PHONY: bin/fuzz
+bin/fuzz:
+	@scripts/compile.sh ./tools/cmd/fuzz

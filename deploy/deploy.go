@@ -1,48 +1,108 @@
-// Package deploy is the installation as numbered manifests, in the order in
-// which they are to be applied. They are the whole of it: nothing is rendered,
-// and kubectl needs no help with them. The kustomization beside them is for those
-// who keep their own changes apart from them.
+// Package deploy contains the numbered manifests of the installation and their order.
+// kubectl applies them without rendering. The kustomization in this directory is for users
+// who keep their changes in an overlay.
 package deploy
 
 import (
 	"embed"
+	"fmt"
 	"io/fs"
+
+	"sigs.k8s.io/yaml"
 )
 
-// numbered leaves out what else is YAML here.
-const numbered = "[0-9][0-9]-*.yaml"
+const (
+	order    = "order.yaml"
+	numbered = "[0-9][0-9]-*.yaml"
+)
 
-//go:embed [0-9][0-9]-*.yaml
-var manifests embed.FS
+//go:embed order.yaml [0-9][0-9]-*.yaml
+var embedded embed.FS
 
-// File is one of the manifests.
+// File is a numbered manifest.
 type File struct {
-	Name    string // as "01-namespace.yaml"
-	Content string
+	Name    string `json:"file"` // such as "01-namespace.yaml"
+	Content string `json:"-"`
 }
 
-// Files returns the manifests in the order of installation.
-func Files() []File {
-	files, err := Read(manifests)
+// Step says how kubectl applies a manifest. order.yaml describes the fields.
+type Step struct {
+	File
+	Before []string `json:"before"`
+	Verb   string   `json:"verb"`
+	Wait   []string `json:"wait"`
+}
+
+// Steps returns the steps of the installation in their order.
+func Steps() []Step {
+	steps, err := readSteps(embedded)
 	if err != nil {
-		panic(err) // they are part of the program
+		panic(err) // the files are part of the program
+	}
+	return steps
+}
+
+// Files returns the manifests in the order of the installation.
+func Files() []File { return files(Steps()) }
+
+// Read returns the manifests in dir, in the order of its order.yaml. Unlike Files, it
+// sees changes to the checkout since the program was built.
+func Read(dir fs.FS) ([]File, error) {
+	steps, err := readSteps(dir)
+	return files(steps), err
+}
+
+func files(steps []Step) (files []File) {
+	for _, step := range steps {
+		files = append(files, step.File)
 	}
 	return files
 }
 
-// Read returns the manifests of a folder in the order of installation: those of a
-// working tree, which may have changed since the program was built.
-func Read(folder fs.FS) (files []File, err error) {
-	names, err := fs.Glob(folder, numbered) // sorted, so in the order of the numbers
+func readSteps(dir fs.FS) (steps []Step, err error) {
+	content, err := fs.ReadFile(dir, order)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range names {
-		content, err := fs.ReadFile(folder, name)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, File{name, string(content)})
+	if err := yaml.UnmarshalStrict(content, &steps); err != nil {
+		return nil, fmt.Errorf("%s: %w", order, err)
 	}
-	return files, nil
+	for i := range steps {
+		if err := steps[i].read(dir); err != nil {
+			return nil, fmt.Errorf("%s: step %d: %w", order, i+1, err)
+		}
+	}
+	return steps, checkComplete(dir, steps)
+}
+
+// read sets the step's Content.
+func (s *Step) read(dir fs.FS) error {
+	if s.Verb != "apply" && s.Verb != "create" {
+		return fmt.Errorf("%s: invalid verb %q: use apply or create", s.Name, s.Verb)
+	}
+	content, err := fs.ReadFile(dir, s.Name)
+	if err != nil {
+		return fmt.Errorf("%w: create the file or delete the step", err)
+	}
+	s.Content = string(content)
+	return nil
+}
+
+// checkComplete returns an error unless each numbered manifest in dir has one step:
+// one without a step would not be installed.
+func checkComplete(dir fs.FS, steps []Step) error {
+	count := map[string]int{}
+	for _, step := range steps {
+		count[step.Name]++
+	}
+	names, err := fs.Glob(dir, numbered)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if count[name] != 1 {
+			return fmt.Errorf("%s: %s has %d steps: each manifest must have one", order, name, count[name])
+		}
+	}
+	return nil
 }

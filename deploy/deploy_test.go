@@ -1,5 +1,5 @@
-// Package deploy_test walks the manifests in their order and proves, without a
-// cluster, what a cluster would only show by failing.
+// Package deploy_test checks the manifests without a cluster: their order, their
+// references to each other, permissions, security settings and webhook registrations.
 package deploy_test
 
 import (
@@ -24,7 +24,7 @@ import (
 
 const namespace = "image-webhook"
 
-func TestFilesComeInTheOrderOfInstallation(t *testing.T) {
+func TestFilesAreInInstallationOrder(t *testing.T) {
 	var names []string
 	for _, file := range deploy.Files() {
 		names = append(names, file.Name)
@@ -38,8 +38,8 @@ func TestFilesComeInTheOrderOfInstallation(t *testing.T) {
 	}
 }
 
-// Every object that users and scripts name, and no other.
-func TestObjects(t *testing.T) {
+// Users and scripts rely on these names.
+func TestManifestsContainTheseObjects(t *testing.T) {
 	var got []string
 	for _, o := range load(t) {
 		got = append(got, o.file[:2]+" "+o.key())
@@ -69,53 +69,53 @@ func TestObjects(t *testing.T) {
 	}
 }
 
-func TestNothingIsUsedBeforeItIsMade(t *testing.T) {
-	there := map[string]bool{}
+func TestObjectsComeAfterTheirDependencies(t *testing.T) {
+	created := map[string]bool{}
 	for _, o := range load(t) {
-		for _, needed := range needs(t, o) {
-			if !there[needed] {
-				t.Errorf("%s needs %s, which nothing before it makes", o, needed)
+		for _, needed := range dependencies(t, o) {
+			if !created[needed] {
+				t.Errorf("%s needs %s, which no earlier object creates", o, needed)
 			}
 		}
-		for _, made := range makes(t, o) {
-			there[made] = true
+		for _, key := range results(t, o) {
+			created[key] = true
 		}
 	}
 }
 
-// makes returns the keys of what is there after an object has been applied and
-// has done its work.
-func makes(t *testing.T, o object) []string {
-	made := []string{o.key()}
+// results returns the keys of the objects that exist after o was applied: o itself, and
+// the Secrets that its Job creates.
+func results(t *testing.T, o object) []string {
+	keys := []string{o.key()}
 	if job, ok := o.typed.(*batchv1.Job); ok {
-		for _, c := range commands(t, job) {
+		for _, c := range jobCommands(t, job) {
 			if c, ok := c.(certgen.Create); ok {
-				made = append(made, key("Secret", c.Namespace, c.SecretName))
+				keys = append(keys, key("Secret", c.Namespace, c.SecretName))
 			}
 		}
 	}
-	return made
+	return keys
 }
 
-// needs returns the keys of all that an object refers to.
-func needs(t *testing.T, o object) (needed []string) {
+// dependencies returns the keys of all objects that o refers to.
+func dependencies(t *testing.T, o object) (needed []string) {
 	if o.GetNamespace() != "" {
 		needed = append(needed, key("Namespace", "", o.GetNamespace()))
 	}
 	if template, ok := o.podTemplate(); ok {
-		needed = append(needed, podNeeds(o.GetNamespace(), template)...)
+		needed = append(needed, podDependencies(o.GetNamespace(), template)...)
 	}
 	switch typed := o.typed.(type) {
 	case *batchv1.Job:
-		for _, c := range commands(t, typed) {
-			needed = append(needed, commandNeeds(c)...)
+		for _, c := range jobCommands(t, typed) {
+			needed = append(needed, commandDependencies(c)...)
 		}
 	case *rbacv1.RoleBinding:
 		needed = append(needed, key(typed.RoleRef.Kind, typed.Namespace, typed.RoleRef.Name))
-		needed = append(needed, subjects(typed.Subjects)...)
+		needed = append(needed, subjectKeys(typed.Subjects)...)
 	case *rbacv1.ClusterRoleBinding:
 		needed = append(needed, key(typed.RoleRef.Kind, "", typed.RoleRef.Name))
-		needed = append(needed, subjects(typed.Subjects)...)
+		needed = append(needed, subjectKeys(typed.Subjects)...)
 	}
 	for _, hook := range hooks(o) {
 		needed = append(needed, key("Service", hook.ClientConfig.Service.Namespace, hook.ClientConfig.Service.Name))
@@ -123,7 +123,7 @@ func needs(t *testing.T, o object) (needed []string) {
 	return needed
 }
 
-func podNeeds(namespace string, template corev1.PodTemplateSpec) []string {
+func podDependencies(namespace string, template corev1.PodTemplateSpec) []string {
 	needed := []string{key("ServiceAccount", namespace, template.Spec.ServiceAccountName)}
 	for _, v := range template.Spec.Volumes {
 		if v.Secret != nil {
@@ -133,7 +133,7 @@ func podNeeds(namespace string, template corev1.PodTemplateSpec) []string {
 	return needed
 }
 
-func commandNeeds(command certgen.Command) []string {
+func commandDependencies(command certgen.Command) []string {
 	patch, ok := command.(certgen.Patch)
 	if !ok {
 		return nil
@@ -148,52 +148,52 @@ func commandNeeds(command certgen.Command) []string {
 	return needed
 }
 
-func subjects(list []rbacv1.Subject) (needed []string) {
+func subjectKeys(list []rbacv1.Subject) (needed []string) {
 	for _, s := range list {
 		needed = append(needed, key(s.Kind, s.Namespace, s.Name))
 	}
 	return needed
 }
 
-// The API server asks for the webhook by the name of its Service, so that is
-// what the certificate must be made out to.
-func TestServiceIsTheCertificatesHost(t *testing.T) {
+// The API server connects to the webhook by the name of its Service, so the certificate
+// must be valid for that name.
+func TestCertificateIsForTheService(t *testing.T) {
 	objects := load(t)
-	service := only[*corev1.Service](t, objects)
+	service := objectOfType[*corev1.Service](t, objects)
 	full := service.Name + "." + service.Namespace
-	creates := asked[certgen.Create](t, objects)
+	creates := argumentsOf[certgen.Create](t, objects)
 	if len(creates) != 1 {
-		t.Fatalf("%d containers create a certificate", len(creates))
+		t.Fatalf("%d containers create a certificate, want 1", len(creates))
 	}
 	want := []string{service.Name, full, full + ".svc", full + ".svc.cluster.local"}
 	if diff := cmp.Diff(want, creates[0].Hosts); diff != "" {
-		t.Errorf("hosts of the certificate:\n%s", diff)
+		t.Errorf("hosts of the certificate (-want +got):\n%s", diff)
 	}
 	for _, o := range objects {
 		for _, hook := range hooks(o) {
 			if got := hook.ClientConfig.Service.Name + "." + hook.ClientConfig.Service.Namespace; got != full {
-				t.Errorf("%s calls %s, the Service is %s", hook.Name, got, full)
+				t.Errorf("%s calls Service %s, want %s", hook.Name, got, full)
 			}
 		}
 	}
 }
 
-// A call goes from the configuration's port to the Service's, from there to the
-// container's, and there the server listens.
+// The port of the configuration is the Service's, whose target port is the container's,
+// where the server listens.
 func TestPortsLeadToTheServer(t *testing.T) {
 	objects := load(t)
-	service := only[*corev1.Service](t, objects).Spec.Ports[0]
+	service := objectOfType[*corev1.Service](t, objects).Spec.Ports[0]
 	container := webhookContainer(t, objects)
 	for _, o := range objects {
 		for _, hook := range hooks(o) {
 			if *hook.ClientConfig.Service.Port != service.Port {
-				t.Errorf("%s calls port %d, the Service has %d", hook.Name, *hook.ClientConfig.Service.Port, service.Port)
+				t.Errorf("%s calls port %d, want %d, the port of the Service", hook.Name, *hook.ClientConfig.Service.Port, service.Port)
 			}
 		}
 	}
 	port := container.Ports[0]
 	if service.TargetPort != intstr.FromString(port.Name) {
-		t.Errorf("the Service sends to port %s, the container has %s", service.TargetPort.String(), port.Name)
+		t.Errorf("target port of the Service is %s, want %s, the port of the container", service.TargetPort.String(), port.Name)
 	}
 	if port.ContainerPort != 8443 || !slices.Contains(container.Args, "--server-addr=:8443") {
 		t.Errorf("container port %d, args %q", port.ContainerPort, container.Args)
@@ -202,21 +202,21 @@ func TestPortsLeadToTheServer(t *testing.T) {
 
 func webhookContainer(t *testing.T, objects []object) corev1.Container {
 	t.Helper()
-	template := only[*appsv1.Deployment](t, objects).Spec.Template
+	template := objectOfType[*appsv1.Deployment](t, objects).Spec.Template
 	if len(template.Spec.Containers) != 1 {
-		t.Fatalf("%d containers in the Deployment, want one", len(template.Spec.Containers))
+		t.Fatalf("%d containers in the Deployment, want 1", len(template.Spec.Containers))
 	}
 	return template.Spec.Containers[0]
 }
 
-// The Secret that 03 makes is the one that 04 mounts and 06 reads; the webhook
-// gets the two keys it needs, where its flags look for them.
-func TestSecretIsTheOneThatIsMade(t *testing.T) {
+// 04 mounts and 06 reads the Secret that 03 creates. The webhook gets only the two keys it
+// needs, at the paths in its flags.
+func TestSecretIsTheSameInAllManifests(t *testing.T) {
 	objects := load(t)
-	create := asked[certgen.Create](t, objects)[0]
-	for _, patch := range asked[certgen.Patch](t, objects) {
+	create := argumentsOf[certgen.Create](t, objects)[0]
+	for _, patch := range argumentsOf[certgen.Patch](t, objects) {
 		if patch.Namespace != create.Namespace || patch.SecretName != create.SecretName {
-			t.Errorf("patch reads Secret %s/%s, create makes %s/%s", patch.Namespace, patch.SecretName, create.Namespace, create.SecretName)
+			t.Errorf("patch reads Secret %s/%s, create writes %s/%s", patch.Namespace, patch.SecretName, create.Namespace, create.SecretName)
 		}
 	}
 	want := []corev1.Volume{{Name: "tls", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
@@ -224,33 +224,33 @@ func TestSecretIsTheOneThatIsMade(t *testing.T) {
 		Items:       []corev1.KeyToPath{{Key: "cert", Path: "cert"}, {Key: "key", Path: "key"}},
 		DefaultMode: new(int32(0o440)),
 	}}}}
-	if diff := cmp.Diff(want, only[*appsv1.Deployment](t, objects).Spec.Template.Spec.Volumes); diff != "" {
-		t.Errorf("volumes:\n%s", diff)
+	if diff := cmp.Diff(want, objectOfType[*appsv1.Deployment](t, objects).Spec.Template.Spec.Volumes); diff != "" {
+		t.Errorf("volumes (-want +got):\n%s", diff)
 	}
 	container := webhookContainer(t, objects)
 	mounts := []corev1.VolumeMount{{Name: "tls", MountPath: "/tls", ReadOnly: true}}
 	if diff := cmp.Diff(mounts, container.VolumeMounts); diff != "" {
-		t.Errorf("mounts:\n%s", diff)
+		t.Errorf("mounts (-want +got):\n%s", diff)
 	}
 	for _, flag := range []string{"--tls-cert=/tls/cert", "--tls-key=/tls/key"} {
 		if !slices.Contains(container.Args, flag) {
-			t.Errorf("%s is missing in %q", flag, container.Args)
+			t.Errorf("flag %s is missing in %q", flag, container.Args)
 		}
 	}
 }
 
-func TestSelectorsMatchTheWebhooksPodsAlone(t *testing.T) {
+func TestSelectorsMatchOnlyTheWebhooksPods(t *testing.T) {
 	objects := load(t)
-	deployment := only[*appsv1.Deployment](t, objects)
+	deployment := objectOfType[*appsv1.Deployment](t, objects)
 	selectors := map[string]labels.Selector{
 		"Deployment":          parse(t, deployment.Spec.Selector),
-		"Service":             labels.SelectorFromSet(only[*corev1.Service](t, objects).Spec.Selector),
-		"PodDisruptionBudget": parse(t, only[*policyv1.PodDisruptionBudget](t, objects).Spec.Selector),
+		"Service":             labels.SelectorFromSet(objectOfType[*corev1.Service](t, objects).Spec.Selector),
+		"PodDisruptionBudget": parse(t, objectOfType[*policyv1.PodDisruptionBudget](t, objects).Spec.Selector),
 		"topology spread":     parse(t, deployment.Spec.Template.Spec.TopologySpreadConstraints[0].LabelSelector),
 	}
 	for name, selector := range selectors {
 		if selector.Empty() {
-			t.Errorf("%s: the selector matches everything", name)
+			t.Errorf("selector of %s matches every pod", name)
 		}
 		for _, o := range objects {
 			template, ok := o.podTemplate()
@@ -259,7 +259,7 @@ func TestSelectorsMatchTheWebhooksPodsAlone(t *testing.T) {
 			}
 			want := o.kind == "Deployment"
 			if got := selector.Matches(labels.Set(template.Labels)); got != want {
-				t.Errorf("%s matches the Pods of %s: %t, want %t", name, o, got, want)
+				t.Errorf("selector of %s matches the pods of %s: %t, want %t", name, o, got, want)
 			}
 		}
 	}
@@ -274,36 +274,36 @@ func parse(t *testing.T, selector *metav1.LabelSelector) labels.Selector {
 	return parsed
 }
 
-// Both Jobs can be created and applied, again and again, and are found by the
-// label that the commands of the article wait for.
-func TestJobsCanBeRunAgain(t *testing.T) {
-	for _, job := range all[*batchv1.Job](load(t)) {
+// Both Jobs can be created and applied repeatedly, and have the label that the documented
+// `kubectl wait` selects.
+func TestJobsCanRunAgain(t *testing.T) {
+	for _, job := range objectsOfType[*batchv1.Job](load(t)) {
 		if job.GenerateName != "" || job.Name == "" {
-			t.Errorf("Job %s%s: a generated name cannot be applied", job.Name, job.GenerateName)
+			t.Errorf("Job %s%s: it needs a fixed name: kubectl apply does not support generateName", job.Name, job.GenerateName)
 		}
 		if job.Labels["job"] != job.Name {
-			t.Errorf("Job %s: label job=%s", job.Name, job.Labels["job"])
+			t.Errorf("Job %[1]s: label job is %[2]q, want %[1]q", job.Name, job.Labels["job"])
 		}
 		if ttl := job.Spec.TTLSecondsAfterFinished; ttl == nil || *ttl == 0 || *ttl > 60 {
-			t.Errorf("Job %s: it must remove itself, but not before it can be waited for", job.Name)
+			t.Errorf("Job %s: invalid ttlSecondsAfterFinished: the Job must be deleted after 1 to 60 seconds, so that it can be waited for", job.Name)
 		}
 		if job.Spec.BackoffLimit == nil || job.Spec.ActiveDeadlineSeconds == nil {
-			t.Errorf("Job %s: tries and time have no bound", job.Name)
+			t.Errorf("Job %s: backoffLimit or activeDeadlineSeconds is not set", job.Name)
 		}
 	}
 }
 
-// Flags that kube-webhook-certgen has too, so that either image works.
-func TestJobsUseOnlyFlagsOfTheRetiredTool(t *testing.T) {
+// The Jobs must also work with the image of the retired kube-webhook-certgen.
+func TestJobsUseOnlyFlagsOfKubeWebhookCertgen(t *testing.T) {
 	retired := map[string][]string{
 		"create": {"--host", "--namespace", "--secret-name"},
 		"patch":  {"--webhook-name", "--namespace", "--secret-name", "--patch-validating", "--patch-mutating", "--patch-failure-policy"},
 	}
-	for _, job := range all[*batchv1.Job](load(t)) {
+	for _, job := range objectsOfType[*batchv1.Job](load(t)) {
 		for _, c := range containers(job.Spec.Template) {
 			for _, flag := range flagNames(c.Args[1:]) {
 				if !slices.Contains(retired[c.Args[0]], flag) {
-					t.Errorf("Job %s: %s %s", job.Name, c.Args[0], flag)
+					t.Errorf("Job %s: kube-webhook-certgen %s does not have the flag %s", job.Name, c.Args[0], flag)
 				}
 			}
 		}
@@ -318,13 +318,13 @@ func flagNames(args []string) (names []string) {
 	return names
 }
 
-func TestWebhookIsServedAsDesigned(t *testing.T) {
+func TestWebhookContainerHasCommandFlagsAndProbes(t *testing.T) {
 	container := webhookContainer(t, load(t))
 	if diff := cmp.Diff([]string{"/image-webhook"}, container.Command); diff != "" {
 		t.Error(diff)
 	}
 	if container.Args[0] != "serve" {
-		t.Errorf("args %q", container.Args)
+		t.Errorf("args are %q", container.Args)
 	}
 	want := []string{"--server-addr", "--tls-cert", "--tls-key", "--registry-mirrors"}
 	if diff := cmp.Diff(want, flagNames(container.Args[1:])); diff != "" {
@@ -335,36 +335,36 @@ func TestWebhookIsServedAsDesigned(t *testing.T) {
 	} {
 		get := corev1.HTTPGetAction{Path: path, Port: intstr.FromString("https"), Scheme: corev1.URISchemeHTTPS}
 		if diff := cmp.Diff(&get, probe.HTTPGet); diff != "" {
-			t.Errorf("probe of %s:\n%s", path, diff)
+			t.Errorf("probe of %s (-want +got):\n%s", path, diff)
 		}
 	}
 }
 
-// A rollout or a drained node loses no call.
-func TestWebhookIsAlwaysThere(t *testing.T) {
+// No request fails during a rollout or while a node is drained.
+func TestWebhookIsAlwaysAvailable(t *testing.T) {
 	objects := load(t)
-	deployment := only[*appsv1.Deployment](t, objects).Spec
+	deployment := objectOfType[*appsv1.Deployment](t, objects).Spec
 	if *deployment.Replicas < 2 {
-		t.Errorf("%d replicas", *deployment.Replicas)
+		t.Errorf("%d replicas, want at least 2", *deployment.Replicas)
 	}
-	none, one := intstr.FromInt32(0), intstr.FromInt32(1)
-	if diff := cmp.Diff(&appsv1.RollingUpdateDeployment{MaxUnavailable: &none, MaxSurge: &one}, deployment.Strategy.RollingUpdate); diff != "" {
+	zero, one := intstr.FromInt32(0), intstr.FromInt32(1)
+	if diff := cmp.Diff(&appsv1.RollingUpdateDeployment{MaxUnavailable: &zero, MaxSurge: &one}, deployment.Strategy.RollingUpdate); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(&one, only[*policyv1.PodDisruptionBudget](t, objects).Spec.MinAvailable); diff != "" {
+	if diff := cmp.Diff(&one, objectOfType[*policyv1.PodDisruptionBudget](t, objects).Spec.MinAvailable); diff != "" {
 		t.Error(diff)
 	}
-	const drain = 10 // seconds that the server takes at most for open requests
+	const drain = 10 // the server waits at most this many seconds for open requests
 	sleep := deployment.Template.Spec.Containers[0].Lifecycle.PreStop.Sleep.Seconds
 	if grace := *deployment.Template.Spec.TerminationGracePeriodSeconds; sleep < 1 || grace <= sleep+drain {
-		t.Errorf("a grace period of %ds is no room for a pause of %ds and a drain of %ds", grace, sleep, drain)
+		t.Errorf("grace period %ds is too short for a preStop sleep of %ds and a drain of %ds", grace, sleep, drain)
 	}
 	if cpu, limited := deployment.Template.Spec.Containers[0].Resources.Limits[corev1.ResourceCPU]; limited {
-		t.Errorf("a CPU limit of %s", cpu.String())
+		t.Errorf("CPU limit is %s, want none", cpu.String())
 	}
 }
 
-func TestImageIsTheOneThatIsBuilt(t *testing.T) {
+func TestContainersUseTheBuiltImage(t *testing.T) {
 	for _, o := range load(t) {
 		template, _ := o.podTemplate()
 		for _, c := range containers(template) {

@@ -21,12 +21,11 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/image"
 )
 
-// The pairs that certificates.sh makes prove their owners, for what they are made for
-// and for nothing else. (What is made of the other files is tested on an API server,
-// in e2e/integration.)
-func TestCertificatesForThePlugin(t *testing.T) {
+// The server and client certificates of certificates.sh are valid only for their own use.
+// (e2e/integration tests the other files in this directory on an API server.)
+func TestPluginCertificatesAreValidOnlyForTheirUse(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("the script needs openssl")
+		t.Skip("openssl is not on the PATH")
 	}
 	dir := filepath.Join(t.TempDir(), "image-webhook")
 	run := func() (ca []byte) {
@@ -41,11 +40,11 @@ func TestCertificatesForThePlugin(t *testing.T) {
 	}
 	ca := run()
 	if diff := cmp.Diff(string(ca), string(run())); diff != "" {
-		t.Errorf("a renewal changes the CA, which the other side trusts still:\n%s", diff)
+		t.Errorf("a renewal changes the CA, which the other side still trusts:\n%s", diff)
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(ca) {
-		t.Fatal("the CA is none")
+		t.Fatal("ca.crt is not a certificate")
 	}
 	for _, tt := range []struct {
 		name  string
@@ -62,21 +61,21 @@ func TestCertificatesForThePlugin(t *testing.T) {
 		}
 		options := x509.VerifyOptions{Roots: roots, DNSName: tt.host, KeyUsages: []x509.ExtKeyUsage{tt.use}}
 		if _, err := pair.Leaf.Verify(options); err != nil {
-			t.Errorf("%s: %v", tt.name, err)
+			t.Errorf("certificate %s: %v", tt.name, err)
 		}
 		options.KeyUsages = []x509.ExtKeyUsage{tt.wrong}
 		if _, err := pair.Leaf.Verify(options); err == nil {
-			t.Errorf("%s can be used as the other side", tt.name)
+			t.Errorf("certificate %s is also valid for the other side", tt.name)
 		}
 		if info, err := os.Stat(filepath.Join(dir, tt.name+".key")); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s.key has mode %v, %v", tt.name, info.Mode(), err)
+			t.Errorf("%s.key has mode %v, error %v", tt.name, info.Mode(), err)
 		}
 	}
 }
 
-// The static pod fits the other files, the node, and the Deployment: what fails here
-// would switch the plugin off, and with defaultAllow nobody would notice.
-func TestStaticPod(t *testing.T) {
+// The static pod must match the other files, the node and the Deployment. Otherwise the
+// plugin would not work, which users do not notice with defaultAllow.
+func TestStaticPodMatchesTheOtherFiles(t *testing.T) {
 	const file = "image-policy/static-pod.yaml"
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -89,37 +88,37 @@ func TestStaticPod(t *testing.T) {
 		flags[name] = value
 	}
 	deployed := webhookContainer(t, load(t))
-	const folder = "/etc/kubernetes/image-webhook"
+	const dir = "/etc/kubernetes/image-webhook"
 	host, port, err := net.SplitHostPort(flags["--server-addr"])
 	if err != nil {
 		t.Fatal(err)
 	}
 	probe := container.LivenessProbe.HTTPGet
-	type seen struct {
+	type settings struct {
 		HostNetwork                                      bool
 		Class                                            string
 		Command, Image, Host, Port, Node, Mount, Mirrors string
 	}
-	want := seen{true, "system-node-critical 2000001000", fmt.Sprint(deployed.Command), deployed.Image, host, port, folder, folder, mirrorsOf(deployed)}
-	got := seen{
+	want := settings{true, "system-node-critical 2000001000", fmt.Sprint(deployed.Command), deployed.Image, host, port, dir, dir, mirrorsOf(deployed)}
+	got := settings{
 		pod.Spec.HostNetwork, fmt.Sprint(pod.Spec.PriorityClassName, " ", *pod.Spec.Priority), fmt.Sprint(container.Command), container.Image,
 		probe.Host, probe.Port.String(), pod.Spec.Volumes[0].HostPath.Path, container.VolumeMounts[0].MountPath, mirrorsOf(container),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the static pod (-want +got):\n%s", diff)
+		t.Errorf("static pod (-want +got):\n%s", diff)
 	}
 	for _, flag := range []string{"--tls-cert", "--tls-key", "--client-ca-file"} {
-		if filepath.Dir(flags[flag]) != folder {
-			t.Errorf("%s is %s", flag, flags[flag])
+		if filepath.Dir(flags[flag]) != dir {
+			t.Errorf("flag %s is %s, want a file in %s", flag, flags[flag], dir)
 		}
 	}
 	kubeconfig, err := os.ReadFile("image-policy/kubeconfig.yaml")
 	if err != nil || !strings.Contains(string(kubeconfig), "server: https://"+flags["--server-addr"]+"/image-policy\n") {
-		t.Errorf("the kubeconfig does not lead to %s: %v", flags["--server-addr"], err)
+		t.Errorf("the server of kubeconfig.yaml is not %s: error %v", flags["--server-addr"], err)
 	}
 }
 
-// mirrorsOf is a container's flag of the mirrors.
+// mirrorsOf returns the flag --registry-mirrors of a container.
 func mirrorsOf(container corev1.Container) string {
 	for _, arg := range container.Args {
 		if strings.HasPrefix(arg, "--registry-mirrors=") {
@@ -129,9 +128,9 @@ func mirrorsOf(container corev1.Container) string {
 	return ""
 }
 
-// The namespaces that the configurations leave out are those that /image-policy
-// spares: a cluster needs them to start.
-func TestThePluginSparesTheSameNamespaces(t *testing.T) {
+// /image-policy allows every image in the namespaces that the webhook configurations
+// exclude: a cluster needs them to start.
+func TestPluginExcludesTheSameNamespaces(t *testing.T) {
 	policy := image.Policy{}
 	var err error
 	if policy.Disallowed, err = image.ParseTags("latest"); err != nil {
@@ -146,12 +145,12 @@ func TestThePluginSparesTheSameNamespaces(t *testing.T) {
 		handler.ServeHTTP(answer, request)
 		return strings.Contains(answer.Body.String(), `"allowed":true`)
 	}
-	for _, namespace := range leftOut {
+	for _, namespace := range excludedNamespaces {
 		if !allowed(namespace) {
-			t.Errorf("%s is judged", namespace)
+			t.Errorf("images in namespace %s are checked", namespace)
 		}
 	}
 	if allowed("default") {
-		t.Error("default is spared too")
+		t.Error("images in namespace default are not checked")
 	}
 }

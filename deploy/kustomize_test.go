@@ -22,8 +22,8 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// kustomize is what `kubectl apply -k` would apply, by the kubectl of the tests.
-func kustomize(t *testing.T, folder string) []object {
+// kustomize returns the objects that `kubectl apply -k` would apply.
+func kustomize(t *testing.T, dir string) []object {
 	t.Helper()
 	programs, err := kubebuild.FromEnvironment(t.Context(), "..")
 	if err != nil {
@@ -32,64 +32,64 @@ func kustomize(t *testing.T, folder string) []object {
 	if err := programs.Build(t.Context(), progress.New(os.Stderr), "kubectl"); err != nil {
 		t.Fatal(err)
 	}
-	built, err := subprocess.Command{Args: []string{programs.Path("kubectl"), "kustomize", folder}}.Output(t.Context())
+	built, err := subprocess.Command{Args: []string{programs.Path("kubectl"), "kustomize", dir}}.Output(t.Context())
 	if err != nil {
 		subprocess.Print(os.Stderr, "kustomize", err)
 		t.FailNow()
 	}
-	return loadFile(t, deploy.File{Name: folder, Content: built})
+	return loadFile(t, deploy.File{Name: dir, Content: built})
 }
 
-// typed are the objects without the files that they came from.
-func typed(objects []object) (found []runtime.Object) {
+// withoutFiles returns the objects without the names of their files.
+func withoutFiles(objects []object) (found []runtime.Object) {
 	for _, o := range objects {
 		found = append(found, o.typed)
 	}
 	return found
 }
 
-// oneSpace leaves out of a condition what kustomize adds to it: empty lines.
+// oneSpace removes the empty lines that kustomize adds to a condition.
 var oneSpace = cmp.Transformer("oneSpace", func(c admissionregistrationv1.MatchCondition) [2]string {
 	return [2]string{c.Name, strings.Join(strings.Fields(c.Expression), " ")}
 })
 
-func TestKustomizedAreTheNumberedFiles(t *testing.T) {
-	if diff := cmp.Diff(typed(load(t)), typed(kustomize(t, ".")), oneSpace); diff != "" {
+func TestKustomizeAppliesTheNumberedManifests(t *testing.T) {
+	if diff := cmp.Diff(withoutFiles(load(t)), withoutFiles(kustomize(t, ".")), oneSpace); diff != "" {
 		t.Errorf("(-files +kustomization):\n%s", diff)
 	}
 }
 
-// overlay matches the README's.
+// overlay matches the example overlay in docs/operations.md.
 var overlay = regexp.MustCompile("(?s)```yaml\n(# kustomization.yaml.*?)```")
 
-// readmeOverlay builds the overlay that the README shows.
-func readmeOverlay(t *testing.T) []object {
+// documentedOverlay returns the objects of the example overlay.
+func documentedOverlay(t *testing.T) []object {
 	t.Helper()
-	readme, err := os.ReadFile("../README.md")
+	page, err := os.ReadFile("../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := overlay.FindSubmatch(readme)
+	shown := overlay.FindSubmatch(page)
 	if shown == nil {
-		t.Fatal("README.md shows no kustomization.yaml")
+		t.Fatal("docs/operations.md does not contain the overlay: a code block that starts with # kustomization.yaml")
 	}
 	dir := t.TempDir()
 	if err := os.CopyFS(filepath.Join(dir, "deploy"), os.DirFS(".")); err != nil {
 		t.Fatal(err)
 	}
-	mine := filepath.Join(dir, "mine")
-	if err := os.Mkdir(mine, 0o700); err != nil {
+	overlayDir := filepath.Join(dir, "mine")
+	if err := os.Mkdir(overlayDir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(mine, "kustomization.yaml"), shown[1], 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(overlayDir, "kustomization.yaml"), shown[1], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return kustomize(t, mine)
+	return kustomize(t, overlayDir)
 }
 
-// The README's overlay changes the image, the mirrors and the modes, and nothing else.
-func TestKustomizedOverlayChangesWhatItSays(t *testing.T) {
-	want, got := load(t), readmeOverlay(t)
+// The overlay changes only the image, the mirrors and the modes.
+func TestKustomizeOverlayChangesOnlyItsSettings(t *testing.T) {
+	want, got := load(t), documentedOverlay(t)
 	for _, o := range want {
 		switch made := o.typed.(type) {
 		case *batchv1.Job:
@@ -101,7 +101,7 @@ func TestKustomizedOverlayChangesWhatItSays(t *testing.T) {
 			args[mirrors] = "--registry-mirrors=docker.io=mirror.example/hub"
 		}
 	}
-	if diff := cmp.Diff(typed(withoutHooks(want)), typed(withoutHooks(got))); diff != "" {
+	if diff := cmp.Diff(withoutFiles(withoutHooks(want)), withoutFiles(withoutHooks(got))); diff != "" {
 		t.Errorf("(-files with another image and mirror +overlay):\n%s", diff)
 	}
 	checkWarnByDefault(t, hooksOf(got))
@@ -119,9 +119,9 @@ func withoutHooks(objects []object) []object {
 	return slices.DeleteFunc(slices.Clone(objects), func(o object) bool { return len(hooks(o)) > 0 })
 }
 
-// The component gives the namespaces without a mode the mode warn, changes no other,
-// and is as safe as what it is made of.
-func checkWarnByDefault(t *testing.T, all []hook) {
+// checkWarnByDefault checks that namespaces without a mode are in warn, that the other
+// modes do not change, and that the additional webhook is as safe as the others.
+func checkWarnByDefault(t *testing.T, hooks []hook) {
 	t.Helper()
 	const byDefault = "warn-by-default.image-webhook.dev"
 	want := modes()
@@ -129,19 +129,19 @@ func checkWarnByDefault(t *testing.T, all []hook) {
 		if want[i].name != "no label" {
 			continue
 		}
-		want[i].asked = map[string][]string{newPod: {byDefault, mutating}, changedPod: {byDefault, mutating}, workload: {byDefault}}
+		want[i].called = map[string][]string{newPod: {byDefault, mutating}, changedPod: {byDefault, mutating}, workload: {byDefault}}
 	}
-	checkModes(t, all, want)
-	checkLeftOut(t, all)
+	checkModes(t, hooks, want)
+	checkExcluded(t, hooks)
 	named := map[string]hook{}
-	for _, h := range all {
-		checkBootSafe(t, h)
+	for _, h := range hooks {
+		checkCannotBlock(t, h)
 		named[h.Name] = h
 	}
-	byWarn, byNone := named[warning], named[byDefault]
-	byNone.Name, byNone.NamespaceSelector = byWarn.Name, byWarn.NamespaceSelector
-	if diff := cmp.Diff(byWarn, byNone, cmp.AllowUnexported(hook{}), oneSpace); diff != "" {
-		t.Errorf("the two that warn differ in more than the label (-label +none):\n%s", diff)
+	labeled, unlabeled := named[warning], named[byDefault]
+	unlabeled.Name, unlabeled.NamespaceSelector = labeled.Name, labeled.NamespaceSelector
+	if diff := cmp.Diff(labeled, unlabeled, cmp.AllowUnexported(hook{}), oneSpace); diff != "" {
+		t.Errorf("the two webhooks for warn differ in more than the selector (-label +no label):\n%s", diff)
 	}
 	if want := len(allHooks(t)) + 1; len(named) != want {
 		t.Errorf("%d webhooks, want %d: %q", len(named), want, slices.Sorted(maps.Keys(named)))

@@ -21,7 +21,7 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/certgen"
 )
 
-// object is one document of the manifests.
+// object is one YAML document of the manifests.
 type object struct {
 	file  string
 	kind  string
@@ -29,15 +29,15 @@ type object struct {
 	metav1.Object
 }
 
-// key names an object as the others refer to it.
+// key identifies an object, such as "Secret image-webhook/webhook-tls".
 func (o object) key() string { return key(o.kind, o.GetNamespace(), o.GetName()) }
 
 func key(kind, namespace, name string) string { return kind + " " + namespace + "/" + name }
 
 func (o object) String() string { return o.file + ": " + o.kind + " " + o.GetName() }
 
-// load decodes all documents in the order of installation, into the types of
-// the API; a field that the type does not have is an error.
+// load decodes all objects in the order of installation. It fails the test on a field that
+// the API type does not have.
 func load(t *testing.T) []object {
 	t.Helper()
 	var objects []object
@@ -82,8 +82,8 @@ func decode(t *testing.T, file string, document []byte) object {
 	return object{file, meta.Kind, typed, named}
 }
 
-// all returns the objects of one type.
-func all[T runtime.Object](objects []object) (found []T) {
+// objectsOfType returns the objects of type T.
+func objectsOfType[T runtime.Object](objects []object) (found []T) {
 	for _, o := range objects {
 		if typed, ok := o.typed.(T); ok {
 			found = append(found, typed)
@@ -92,17 +92,17 @@ func all[T runtime.Object](objects []object) (found []T) {
 	return found
 }
 
-// only returns the one object of a type.
-func only[T runtime.Object](t *testing.T, objects []object) T {
+// objectOfType returns the only object of type T.
+func objectOfType[T runtime.Object](t *testing.T, objects []object) T {
 	t.Helper()
-	found := all[T](objects)
+	found := objectsOfType[T](objects)
 	if len(found) != 1 {
-		t.Fatalf("%d objects of type %T, want one", len(found), found)
+		t.Fatalf("%d objects in %T, want 1", len(found), found)
 	}
 	return found[0]
 }
 
-// podTemplate returns what an object makes Pods from, if it makes any.
+// podTemplate returns the pod template of a workload.
 func (o object) podTemplate() (template corev1.PodTemplateSpec, ok bool) {
 	switch typed := o.typed.(type) {
 	case *appsv1.Deployment:
@@ -117,28 +117,27 @@ func containers(template corev1.PodTemplateSpec) []corev1.Container {
 	return append(append([]corev1.Container{}, template.Spec.InitContainers...), template.Spec.Containers...)
 }
 
-// commands returns what the containers of a Job ask of certgen, read by
-// certgen's own parser.
-func commands(t *testing.T, job *batchv1.Job) (asked []certgen.Command) {
+// jobCommands returns the certgen commands of a Job's containers, parsed by certgen.
+func jobCommands(t *testing.T, job *batchv1.Job) (parsed []certgen.Command) {
 	t.Helper()
 	for _, c := range containers(job.Spec.Template) {
 		if len(c.Command) > 0 {
-			t.Errorf("Job %s, container %s: has a command, where the image's entrypoint is to run", job.Name, c.Name)
+			t.Errorf("Job %s, container %s: command is set: it must run the entrypoint of the image", job.Name, c.Name)
 		}
 		command, err := certgen.Parse(c.Args, io.Discard)
 		if err != nil || command == nil {
 			t.Fatalf("Job %s, container %s: %v", job.Name, c.Name, err)
 		}
-		asked = append(asked, command)
+		parsed = append(parsed, command)
 	}
-	return asked
+	return parsed
 }
 
-// asked returns what all Jobs ask of certgen of one verb.
-func asked[T certgen.Command](t *testing.T, objects []object) (found []T) {
+// argumentsOf returns the certgen commands of type T of all Jobs.
+func argumentsOf[T certgen.Command](t *testing.T, objects []object) (found []T) {
 	t.Helper()
-	for _, job := range all[*batchv1.Job](objects) {
-		for _, command := range commands(t, job) {
+	for _, job := range objectsOfType[*batchv1.Job](objects) {
+		for _, command := range jobCommands(t, job) {
 			if typed, ok := command.(T); ok {
 				found = append(found, typed)
 			}

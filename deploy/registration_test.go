@@ -26,10 +26,10 @@ const (
 	modeLabel = "image-webhook.dev/mode"
 )
 
-// leftOut are the namespaces that must do without the webhook.
-var leftOut = []string{"kube-system", "kube-node-lease", namespace}
+// excludedNamespaces are the namespaces for which no webhook may be called.
+var excludedNamespaces = []string{"kube-system", "kube-node-lease", namespace}
 
-// hook is a webhook of either kind, and the key of the configuration it is in.
+// hook is a validating or mutating webhook and the key of its configuration.
 type hook struct {
 	admissionregistrationv1.ValidatingWebhook
 	configuration string
@@ -43,14 +43,14 @@ func hooks(o object) (found []hook) {
 		}
 	case *admissionregistrationv1.MutatingWebhookConfiguration:
 		for _, w := range typed.Webhooks {
-			found = append(found, hook{common(w), o.key()})
+			found = append(found, hook{asValidating(w), o.key()})
 		}
 	}
 	return found
 }
 
-// common is what a mutating webhook has in common with a validating one.
-func common(w admissionregistrationv1.MutatingWebhook) admissionregistrationv1.ValidatingWebhook {
+// asValidating returns the fields that mutating and validating webhooks share.
+func asValidating(w admissionregistrationv1.MutatingWebhook) admissionregistrationv1.ValidatingWebhook {
 	return admissionregistrationv1.ValidatingWebhook{
 		Name: w.Name, ClientConfig: w.ClientConfig, Rules: w.Rules, FailurePolicy: w.FailurePolicy,
 		MatchPolicy: w.MatchPolicy, NamespaceSelector: w.NamespaceSelector, ObjectSelector: w.ObjectSelector,
@@ -71,7 +71,7 @@ func hooksOf(objects []object) (found []hook) {
 	return found
 }
 
-// registration is what decides when a webhook is asked, in words.
+// registration describes when the API server calls a webhook.
 type registration struct {
 	Configuration, Name, Path, Namespaces string
 	Rules, Conditions                     []string
@@ -102,13 +102,13 @@ func describeRule(rule admissionregistrationv1.RuleWithOperations) string {
 	return fmt.Sprintf("%v %v %v %v", rule.Operations, versions, rule.Resources, *rule.Scope)
 }
 
-func TestRegistrations(t *testing.T) {
+func TestWebhooksAreRegisteredForTheseRequests(t *testing.T) {
 	const (
 		validatingConfiguration = "ValidatingWebhookConfiguration /image-webhook"
 		warningsConfiguration   = "ValidatingWebhookConfiguration /image-webhook-warnings"
 		mutatingConfiguration   = "MutatingWebhookConfiguration /image-webhook"
 
-		others = "kubernetes.io/metadata.name notin (image-webhook,kube-node-lease,kube-system)"
+		otherNamespaces = "kubernetes.io/metadata.name notin (image-webhook,kube-node-lease,kube-system)"
 
 		ephemeral = "[UPDATE] [v1] [pods/ephemeralcontainers] Namespaced"
 		apps      = "[CREATE UPDATE] [apps/v1] [deployments statefulsets daemonsets replicasets] Namespaced"
@@ -117,22 +117,22 @@ func TestRegistrations(t *testing.T) {
 	pods := []string{"[CREATE UPDATE] [v1] [pods] Namespaced", ephemeral}
 	want := []registration{
 		{
-			validatingConfiguration, denying, "/validating", "image-webhook.dev/mode notin (off,warn)," + others,
+			validatingConfiguration, denying, "/validating", "image-webhook.dev/mode notin (off,warn)," + otherNamespaces,
 			pods, []string{"images-are-new", "not-a-static-pod"},
 		}, {
-			warningsConfiguration, warning, "/validating/warn", "image-webhook.dev/mode in (warn)," + others,
+			warningsConfiguration, warning, "/validating/warn", "image-webhook.dev/mode in (warn)," + otherNamespaces,
 			[]string{"[CREATE UPDATE] [v1] [pods replicationcontrollers podtemplates] Namespaced", ephemeral, apps, batch},
 			[]string{"spec-changed", "pod-or-no-controller", "not-a-static-pod"},
 		}, {
-			warningsConfiguration, workloads, "/validating", "image-webhook.dev/mode notin (off,warn)," + others,
+			warningsConfiguration, workloads, "/validating", "image-webhook.dev/mode notin (off,warn)," + otherNamespaces,
 			[]string{"[CREATE UPDATE] [v1] [replicationcontrollers podtemplates] Namespaced", apps, batch},
 			[]string{"spec-changed", "no-controller"},
 		}, {
 			warningsConfiguration, unknownMode, "/validating/unknown-mode",
-			"image-webhook.dev/mode,image-webhook.dev/mode notin (deny,off,warn)," + others,
+			"image-webhook.dev/mode,image-webhook.dev/mode notin (deny,off,warn)," + otherNamespaces,
 			[]string{"[CREATE] [v1] [pods] Namespaced", "[CREATE UPDATE] [v1] [namespaces] Cluster"}, nil,
 		}, {
-			mutatingConfiguration, mutating, "/mutating", "image-webhook.dev/mode notin (off)," + others,
+			mutatingConfiguration, mutating, "/mutating", "image-webhook.dev/mode notin (off)," + otherNamespaces,
 			pods, []string{"images-are-new", "not-a-static-pod", "not-cloudnative-pg"},
 		},
 	}
@@ -140,7 +140,7 @@ func TestRegistrations(t *testing.T) {
 	for _, h := range allHooks(t) {
 		got = append(got, describe(t, h))
 		if h.ObjectSelector != nil {
-			t.Errorf("%s: an object selector, by which an object's own labels would let it off", h.Name)
+			t.Errorf("%s: has an objectSelector: users could bypass the webhook with a label on the object", h.Name)
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -148,7 +148,7 @@ func TestRegistrations(t *testing.T) {
 	}
 }
 
-// request is what the rules look at.
+// request contains the fields of a request that the rules match.
 type request struct {
 	operation admissionregistrationv1.OperationType
 	version   schema.GroupVersion
@@ -162,8 +162,8 @@ func (r request) matches(rule admissionregistrationv1.RuleWithOperations) bool {
 		*rule.Scope == r.scope
 }
 
-// both are the two operations on resources in namespaces.
-func both(version schema.GroupVersion, resources ...string) (requests []request) {
+// createsAndUpdates returns a create and an update request for each resource.
+func createsAndUpdates(version schema.GroupVersion, resources ...string) (requests []request) {
 	for _, resource := range resources {
 		for _, operation := range []admissionregistrationv1.OperationType{"CREATE", "UPDATE"} {
 			requests = append(requests, request{operation, version, resource, admissionregistrationv1.NamespacedScope})
@@ -172,15 +172,15 @@ func both(version schema.GroupVersion, resources ...string) (requests []request)
 	return requests
 }
 
-// The kinds of requests that the modes tell apart.
+// Kinds of requests for which different webhooks are called.
 const (
-	newPod     = "a new Pod"
-	changedPod = "a changed Pod"
-	workload   = "a workload"
-	aNamespace = "a Namespace"
+	newPod         = "new pod"
+	changedPod     = "changed pod"
+	workload       = "workload"
+	namespaceWrite = "namespace"
 )
 
-func kinds() map[string][]request {
+func requestsOfKind() map[string][]request {
 	v1 := schema.GroupVersion{Version: "v1"}
 	return map[string][]request{
 		newPod: {{"CREATE", v1, "pods", "Namespaced"}},
@@ -189,22 +189,22 @@ func kinds() map[string][]request {
 			{"UPDATE", v1, "pods/ephemeralcontainers", "Namespaced"},
 		},
 		workload: slices.Concat(
-			both(v1, "replicationcontrollers", "podtemplates"),
-			both(schema.GroupVersion{Group: "apps", Version: "v1"}, "deployments", "statefulsets", "daemonsets", "replicasets"),
-			both(schema.GroupVersion{Group: "batch", Version: "v1"}, "jobs", "cronjobs"),
+			createsAndUpdates(v1, "replicationcontrollers", "podtemplates"),
+			createsAndUpdates(schema.GroupVersion{Group: "apps", Version: "v1"}, "deployments", "statefulsets", "daemonsets", "replicasets"),
+			createsAndUpdates(schema.GroupVersion{Group: "batch", Version: "v1"}, "jobs", "cronjobs"),
 		),
-		aNamespace: {
+		namespaceWrite: {
 			{"CREATE", v1, "namespaces", "Cluster"},
 			{"UPDATE", v1, "namespaces", "Cluster"},
 		},
 	}
 }
 
-// mode is a value of the label, or its absence, and who is then asked.
+// mode is the mode of a namespace with labels.
 type mode struct {
 	name   string
 	labels labels.Set
-	asked  map[string][]string
+	called map[string][]string // kind of request -> webhooks that are called
 }
 
 func modes() []mode {
@@ -218,7 +218,7 @@ func modes() []mode {
 	}
 	unknown := map[string][]string{
 		newPod: {denying, unknownMode, mutating}, changedPod: {denying, mutating},
-		workload: {workloads}, aNamespace: {unknownMode},
+		workload: {workloads}, namespaceWrite: {unknownMode},
 	}
 	for _, value := range []string{"", "Off", "WARN", "denied", "false"} {
 		modes = append(modes, mode{fmt.Sprintf("unknown value %q", value), labels.Set{modeLabel: value}, unknown})
@@ -226,18 +226,18 @@ func modes() []mode {
 	return modes
 }
 
-// A namespace without a mode, or with one that nobody knows, is as strict as deny.
-func TestModesDecideWhoIsAsked(t *testing.T) { checkModes(t, allHooks(t), modes()) }
+// A namespace with no mode or an unknown mode is in deny.
+func TestModeSelectsTheWebhooks(t *testing.T) { checkModes(t, allHooks(t), modes()) }
 
-func checkModes(t *testing.T, all []hook, modes []mode) {
+func checkModes(t *testing.T, hooks []hook, modes []mode) {
 	t.Helper()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
-			in := labels.Merge(mode.labels, labels.Set{corev1.LabelMetadataName: "default"})
-			for kind, requests := range kinds() {
+			namespaceLabels := labels.Merge(mode.labels, labels.Set{corev1.LabelMetadataName: "default"})
+			for kind, requests := range requestsOfKind() {
 				for _, r := range requests {
-					if diff := cmp.Diff(mode.asked[kind], askedAbout(t, all, in, r)); diff != "" {
-						t.Errorf("asked about %s (%s %s) (-want +got):\n%s", kind, r.operation, r.resource, diff)
+					if diff := cmp.Diff(mode.called[kind], webhooksFor(t, hooks, namespaceLabels, r)); diff != "" {
+						t.Errorf("webhooks called for %s (%s %s) (-want +got):\n%s", kind, r.operation, r.resource, diff)
 					}
 				}
 			}
@@ -245,37 +245,37 @@ func checkModes(t *testing.T, all []hook, modes []mode) {
 	}
 }
 
-// askedAbout returns the webhooks whose selector and rules a request meets. For a
-// Namespace the labels are its own.
-func askedAbout(t *testing.T, all []hook, in labels.Set, r request) (names []string) {
+// webhooksFor returns the webhooks whose selector and rules match a request. For a
+// Namespace, the labels are its own.
+func webhooksFor(t *testing.T, hooks []hook, namespaceLabels labels.Set, r request) (names []string) {
 	t.Helper()
-	for _, h := range all {
-		if parse(t, h.NamespaceSelector).Matches(in) && slices.ContainsFunc(h.Rules, r.matches) {
+	for _, h := range hooks {
+		if parse(t, h.NamespaceSelector).Matches(namespaceLabels) && slices.ContainsFunc(h.Rules, r.matches) {
 			names = append(names, h.Name)
 		}
 	}
 	return names
 }
 
-// No label brings the webhook into a namespace that must do without it.
-func TestNamespacesAreLeftOutInEveryMode(t *testing.T) { checkLeftOut(t, allHooks(t)) }
+// No mode includes an excluded namespace.
+func TestNamespacesAreExcludedInEveryMode(t *testing.T) { checkExcluded(t, allHooks(t)) }
 
-func checkLeftOut(t *testing.T, all []hook) {
+func checkExcluded(t *testing.T, hooks []hook) {
 	t.Helper()
-	for _, h := range all {
-		for _, name := range leftOut {
+	for _, h := range hooks {
+		for _, name := range excludedNamespaces {
 			for _, mode := range modes() {
-				in := labels.Merge(mode.labels, labels.Set{corev1.LabelMetadataName: name})
-				if parse(t, h.NamespaceSelector).Matches(in) {
-					t.Errorf("%s is asked in %s, %s", h.Name, name, mode.name)
+				namespaceLabels := labels.Merge(mode.labels, labels.Set{corev1.LabelMetadataName: name})
+				if parse(t, h.NamespaceSelector).Matches(namespaceLabels) {
+					t.Errorf("%s is called in namespace %s, mode %s", h.Name, name, mode.name)
 				}
 			}
 		}
 	}
 }
 
-// A condition is explained once, where its name first occurs.
-func TestConditionsOfOneNameAreTheSame(t *testing.T) {
+// The manifest explains a condition only where its name first occurs.
+func TestConditionsWithTheSameNameAreIdentical(t *testing.T) {
 	expressions := map[string]string{}
 	for _, h := range allHooks(t) {
 		for _, condition := range h.MatchConditions {
@@ -285,27 +285,27 @@ func TestConditionsOfOneNameAreTheSame(t *testing.T) {
 				continue
 			}
 			if diff := cmp.Diff(first, condition.Expression); diff != "" {
-				t.Errorf("%s of %s is another one than before (-first +this):\n%s", condition.Name, h.Name, diff)
+				t.Errorf("condition %s of %s differs from the first one with this name (-first +this):\n%s", condition.Name, h.Name, diff)
 			}
 		}
 	}
 }
 
-// A cluster must be able to start, and to go on, without the webhook.
-func TestRegistrationsAreBootSafe(t *testing.T) {
+// A cluster must be able to start and to run without the webhook.
+func TestRegistrationsCannotBlockTheCluster(t *testing.T) {
 	for _, h := range allHooks(t) {
-		checkBootSafe(t, h)
+		checkCannotBlock(t, h)
 	}
 	for _, file := range deploy.Files() {
 		for line := range strings.Lines(file.Content) {
 			if strings.HasPrefix(strings.TrimLeft(line, " -"), "caBundle:") {
-				t.Errorf("%s: a caBundle, which applying the file again would bring back", file.Name)
+				t.Errorf("%s: has a caBundle: applying the file again would replace the one that 06 set", file.Name)
 			}
 		}
 	}
 }
 
-func checkBootSafe(t *testing.T, h hook) {
+func checkCannotBlock(t *testing.T, h hook) {
 	t.Helper()
 	if h.FailurePolicy == nil || *h.FailurePolicy != admissionregistrationv1.Ignore {
 		t.Errorf("%s: failurePolicy is not Ignore", h.Name)
@@ -318,15 +318,16 @@ func checkBootSafe(t *testing.T, h hook) {
 	}
 }
 
-func TestMutatingLooksAgain(t *testing.T) {
-	for _, w := range only[*admissionregistrationv1.MutatingWebhookConfiguration](t, load(t)).Webhooks {
+func TestMutatingWebhooksAreReinvoked(t *testing.T) {
+	for _, w := range objectOfType[*admissionregistrationv1.MutatingWebhookConfiguration](t, load(t)).Webhooks {
 		if w.ReinvocationPolicy == nil || *w.ReinvocationPolicy != admissionregistrationv1.IfNeededReinvocationPolicy {
-			t.Errorf("%s: not reinvoked", w.Name)
+			t.Errorf("%s: reinvocationPolicy is not IfNeeded", w.Name)
 		}
 	}
 }
 
-// patched is what a run of certgen does to one configuration, besides the CA.
+// patched is a configuration in which a run of certgen sets the CA, and the failure policy
+// that it also sets; empty: none.
 type patched struct {
 	Configuration string
 	FailurePolicy admissionregistrationv1.FailurePolicyType
@@ -334,7 +335,7 @@ type patched struct {
 
 func patches(t *testing.T) (found []patched) {
 	t.Helper()
-	for _, p := range asked[certgen.Patch](t, load(t)) {
+	for _, p := range argumentsOf[certgen.Patch](t, load(t)) {
 		if p.Validating.Selected {
 			found = append(found, patched{key("ValidatingWebhookConfiguration", "", p.WebhookName), p.Validating.FailurePolicy})
 		}
@@ -345,9 +346,8 @@ func patches(t *testing.T) (found []patched) {
 	return found
 }
 
-// Every configuration gets the CA, once. Fail comes last: it is only asked for
-// when nothing else is left to do.
-func TestPatchesReachEveryConfiguration(t *testing.T) {
+// Every configuration gets the CA once. Fail is set last, when everything else is done.
+func TestPatchesSetTheCAOfEveryConfiguration(t *testing.T) {
 	want := []patched{
 		{"MutatingWebhookConfiguration /image-webhook", ""},
 		{"ValidatingWebhookConfiguration /image-webhook-warnings", ""},
@@ -364,18 +364,18 @@ func TestPatchesReachEveryConfiguration(t *testing.T) {
 	}
 }
 
-// certgen sets one policy on all webhooks of a configuration, so that whatever
-// is in the same configuration as the denying one would become binding with it.
-func TestOnlyTheDenyingWebhookBecomesBinding(t *testing.T) {
-	var binding []string
+// certgen sets one failure policy on all webhooks of a configuration, so the webhook that
+// denies must have its own configuration.
+func TestOnlyTheDenyingWebhookIsSetToFail(t *testing.T) {
+	var failing []string
 	for _, p := range patches(t) {
 		for _, h := range allHooks(t) {
 			if h.configuration == p.Configuration && p.FailurePolicy != "" {
-				binding = append(binding, h.Name+" "+string(p.FailurePolicy))
+				failing = append(failing, h.Name+" "+string(p.FailurePolicy))
 			}
 		}
 	}
-	if diff := cmp.Diff([]string{denying + " Fail"}, binding); diff != "" {
+	if diff := cmp.Diff([]string{denying + " Fail"}, failing); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

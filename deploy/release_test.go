@@ -11,9 +11,9 @@ import (
 	"github.com/image-webhook/image-webhook/tools/webhookimage"
 )
 
-// The manifests of a release are those of this folder, in their order, with the
-// release's image, and without mirrors that nobody has.
-func TestReleaseManifests(t *testing.T) {
+// install.yaml of a release contains the manifests in their order, with the release's image
+// and without the example mirrors.
+func TestReleaseManifestsFollowTheOrder(t *testing.T) {
 	const image = "registry.example/image-webhook:v1.2.3@sha256:0000000000000000000000000000000000000000000000000000000000000000"
 	printed, err := exec.CommandContext(t.Context(), "../scripts/release-manifests.sh", image).Output()
 	if err != nil {
@@ -25,13 +25,13 @@ func TestReleaseManifests(t *testing.T) {
 		want = append(want, loadFile(t, deploy.File{Content: withoutMirrors(content)})...)
 	}
 	if diff := cmp.Diff(want, loadFile(t, deploy.File{Content: string(printed)}), cmp.AllowUnexported(object{})); diff != "" {
-		t.Error(diff)
+		t.Errorf("(-manifests +release):\n%s", diff)
 	}
 	if got := strings.Count(string(printed), "image: "+image+"\n"); got != 5 {
-		t.Errorf("%d containers have the release's image, want all 5", got)
+		t.Errorf("%d containers have the release's image, want 5", got)
 	}
 	if strings.Contains(string(printed), "\n            - --registry-mirrors") {
-		t.Error("images would be sent to the example mirrors")
+		t.Error("the example mirrors are active")
 	}
 }
 

@@ -12,17 +12,17 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/certgen"
 )
 
-// call is one kind of request, in the words of an RBAC rule.
+// call is one kind of request, as RBAC sees it.
 type call struct {
 	Verb, Group, Resource string
-	Namespace             string // empty: cluster-wide
-	Name                  string // empty: a create, whose object has no name yet for RBAC
+	Namespace             string // empty: cluster-scoped
+	Name                  string // empty: create, for which RBAC does not know the name
 }
 
 type calls map[call]bool
 
-// callsOf returns every request to the API server that certgen makes for a command; the
-// tests of package certgen compare the same list with the requests that it really makes.
+// callsOf returns every request that certgen sends to the API server for a command. The
+// tests of package certgen compare the same list with the requests that it sends.
 func callsOf(command certgen.Command) (made []call) {
 	secret := func(verb, namespace, name string) {
 		made = append(made, call{verb, "", "secrets", namespace, name})
@@ -49,29 +49,29 @@ func callsOf(command certgen.Command) (made []call) {
 	return made
 }
 
-// Each service account may do what its Job does, and nothing else.
-func TestRightsAreWhatTheJobsDo(t *testing.T) {
+// Each service account has the permissions that its Job uses, and no others.
+func TestServiceAccountsHaveOnlyUsedPermissions(t *testing.T) {
 	objects := load(t)
 	want := map[string]calls{}
-	for _, account := range all[*corev1.ServiceAccount](objects) {
+	for _, account := range objectsOfType[*corev1.ServiceAccount](objects) {
 		want[account.Name] = calls{}
 	}
-	for _, job := range all[*batchv1.Job](objects) {
-		for _, command := range commands(t, job) {
+	for _, job := range objectsOfType[*batchv1.Job](objects) {
+		for _, command := range jobCommands(t, job) {
 			for _, made := range callsOf(command) {
 				want[job.Spec.Template.Spec.ServiceAccountName].add(made)
 			}
 		}
 	}
-	for account, may := range want {
-		if diff := cmp.Diff(may, granted(objects, account)); diff != "" {
-			t.Errorf("ServiceAccount %s: needs (-), has (+):\n%s", account, diff)
+	for account, used := range want {
+		if diff := cmp.Diff(used, granted(objects, account)); diff != "" {
+			t.Errorf("ServiceAccount %s (-used +granted):\n%s", account, diff)
 		}
 	}
 }
 
-// add also adds the form in which the retired tool makes the same call: it
-// reads a configuration and puts it back whole.
+// add adds a call. For a patch it also adds an update, which the retired
+// kube-webhook-certgen uses instead.
 func (c calls) add(made call) {
 	c[made] = true
 	if made.Group == admissionregistrationv1.GroupName && made.Verb == "patch" {
@@ -80,30 +80,30 @@ func (c calls) add(made call) {
 	}
 }
 
-// granted is what the roles bound to a service account allow.
+// granted returns the calls that the roles bound to a service account allow.
 func granted(objects []object, account string) calls {
-	may := calls{}
-	for _, binding := range all[*rbacv1.RoleBinding](objects) {
-		for _, role := range all[*rbacv1.Role](objects) {
+	granted := calls{}
+	for _, binding := range objectsOfType[*rbacv1.RoleBinding](objects) {
+		for _, role := range objectsOfType[*rbacv1.Role](objects) {
 			if bound(binding.Subjects, account) && binding.RoleRef.Kind == "Role" && binding.RoleRef.Name == role.Name && binding.Namespace == role.Namespace {
-				may.allow(role.Namespace, role.Rules)
+				granted.allow(role.Namespace, role.Rules)
 			}
 		}
 	}
-	for _, binding := range all[*rbacv1.ClusterRoleBinding](objects) {
-		for _, role := range all[*rbacv1.ClusterRole](objects) {
+	for _, binding := range objectsOfType[*rbacv1.ClusterRoleBinding](objects) {
+		for _, role := range objectsOfType[*rbacv1.ClusterRole](objects) {
 			if bound(binding.Subjects, account) && binding.RoleRef.Name == role.Name {
-				may.allow("", role.Rules)
+				granted.allow("", role.Rules)
 			}
 		}
 	}
-	return may
+	return granted
 }
 
 func bound(subjects []rbacv1.Subject, account string) bool {
 	for _, s := range subjects {
 		if s.Kind != rbacv1.ServiceAccountKind || s.Namespace == namespace && s.Name == account {
-			return true // a user or a group might be anybody
+			return true // a user or a group could be any account
 		}
 	}
 	return false
@@ -127,12 +127,11 @@ func (c calls) allow(namespace string, rules []rbacv1.PolicyRule) {
 	}
 }
 
-// A token is where it is used, and nowhere else.
-func TestTokensAreWhereTheyAreNeeded(t *testing.T) {
+func TestOnlyPodsThatUseATokenHaveOne(t *testing.T) {
 	objects := load(t)
-	for _, account := range all[*corev1.ServiceAccount](objects) {
+	for _, account := range objectsOfType[*corev1.ServiceAccount](objects) {
 		if mount := account.AutomountServiceAccountToken; mount == nil || *mount {
-			t.Errorf("ServiceAccount %s gives its token to any Pod", account.Name)
+			t.Errorf("ServiceAccount %s mounts its token by default", account.Name)
 		}
 	}
 	for _, o := range objects {
@@ -142,7 +141,7 @@ func TestTokensAreWhereTheyAreNeeded(t *testing.T) {
 		}
 		needed := len(granted(objects, template.Spec.ServiceAccountName)) > 0
 		if mount := template.Spec.AutomountServiceAccountToken; mount == nil || *mount != needed {
-			t.Errorf("%s: token mounted is not %t", o, needed)
+			t.Errorf("%s: automountServiceAccountToken is not %t", o, needed)
 		}
 	}
 }

@@ -8,13 +8,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// The namespace turns away what is not restricted; so nothing may be that the
-// manifests put into it.
+// The namespace rejects pods that do not meet the Pod Security Standard "restricted".
 func TestPodsAreRestricted(t *testing.T) {
 	objects := load(t)
 	for _, mode := range []string{"enforce", "warn", "audit"} {
-		if level := only[*corev1.Namespace](t, objects).Labels["pod-security.kubernetes.io/"+mode]; level != "restricted" {
-			t.Errorf("the namespace's %s level is %q", mode, level)
+		if level := objectOfType[*corev1.Namespace](t, objects).Labels["pod-security.kubernetes.io/"+mode]; level != "restricted" {
+			t.Errorf("label %s of the namespace is %q, want restricted", mode, level)
 		}
 	}
 	for _, o := range objects {
@@ -32,11 +31,11 @@ func TestPodsAreRestricted(t *testing.T) {
 func checkPod(t *testing.T, name string, spec corev1.PodSpec) {
 	t.Helper()
 	if spec.HostNetwork || spec.HostPID || spec.HostIPC {
-		t.Errorf("%s: shares a namespace of the host", name)
+		t.Errorf("%s: uses a namespace of the host", name)
 	}
 	for _, v := range spec.Volumes {
 		if v.Secret == nil && v.ConfigMap == nil && v.EmptyDir == nil && v.Projected == nil && v.DownwardAPI == nil {
-			t.Errorf("%s: volume %s is of a kind that restricted Pods may not have, or that nobody has thought of here", name, v.Name)
+			t.Errorf("%s: volume %s: restricted pods may not have its type, or this test does not know it", name, v.Name)
 		}
 	}
 	user := int64(65532)
@@ -45,10 +44,10 @@ func checkPod(t *testing.T, name string, spec corev1.PodSpec) {
 		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 	}
 	if slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool { return v.Secret != nil }) {
-		want.FSGroup = &user // or the user could not read the key
+		want.FSGroup = &user // so that the user can read the key
 	}
 	if diff := cmp.Diff(&want, spec.SecurityContext); diff != "" {
-		t.Errorf("%s: security context:\n%s", name, diff)
+		t.Errorf("%s: security context (-want +got):\n%s", name, diff)
 	}
 }
 
@@ -60,14 +59,14 @@ func checkContainer(t *testing.T, name string, c corev1.Container) {
 		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 	}
 	if diff := cmp.Diff(&want, c.SecurityContext); diff != "" {
-		t.Errorf("%s: security context:\n%s", name, diff)
+		t.Errorf("%s: security context (-want +got):\n%s", name, diff)
 	}
 	for _, port := range c.Ports {
 		if port.HostPort != 0 {
-			t.Errorf("%s: takes port %d of the host", name, port.HostPort)
+			t.Errorf("%s: uses port %d of the host", name, port.HostPort)
 		}
 	}
 	if c.Resources.Requests.Cpu().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
-		t.Errorf("%s: without requests or a bound on memory", name)
+		t.Errorf("%s: requests or the memory limit are not set", name)
 	}
 }

@@ -1,7 +1,7 @@
-// Package docs checks what the manual says, without a cluster: that the READMEs show
-// the same commands, and that each command, variable, flag and file that a page names
-// exists. Whether a terminal says what a page shows is tested by package e2e, on a
-// cluster; whether the table of flags is that of the program, by package webhook.
+// Package docs checks the documentation without a cluster: both READMEs have the same
+// commands, and every command, variable, flag and file that a page names exists. Package e2e
+// checks on a cluster that a terminal shows what a page shows; the tests of the server check
+// the table of flags.
 package docs
 
 import (
@@ -14,10 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// history is the page that may name what is no more.
+// history is the page that may name things that do not exist any more.
 const history = "CHANGELOG.md"
 
-// pages are the manual, by their paths from the root of the repository.
+// pages returns all pages of the documentation.
 func pages(t *testing.T) (all []page) {
 	t.Helper()
 	for _, pattern := range []string{"*.md", "docs/*.md", "deploy/image-policy/*.md"} {
@@ -34,37 +34,26 @@ func pages(t *testing.T) (all []page) {
 	return all
 }
 
-// What a person copies is the same in both languages; only comments are translated.
+// Only comments are translated.
 func TestTranslationHasTheSameCommands(t *testing.T) {
 	english, chinese := readPage(t, "README.md"), readPage(t, "README.zh-CN.md")
-	if diff := cmp.Diff(english.toCopy(), chinese.toCopy()); diff != "" {
+	if diff := cmp.Diff(english.copied(), chinese.copied()); diff != "" {
 		t.Errorf("commands (-README.md +README.zh-CN.md):\n%s", diff)
 	}
-	if diff := cmp.Diff(english.levels, chinese.levels); diff != "" {
+	if diff := cmp.Diff(english.levels(), chinese.levels()); diff != "" {
 		t.Errorf("levels of the headings (-README.md +README.zh-CN.md):\n%s", diff)
 	}
 }
 
-// toCopy are the blocks of a page that people copy, without comments.
-func (p page) toCopy() (blocks []string) {
-	for _, b := range p.blocks {
-		if b.isCopied() {
-			blocks = append(blocks, withoutComments(b.text))
-		}
-	}
-	return blocks
-}
-
-// What the pages name is there.
-func TestManualNamesWhatExists(t *testing.T) {
+func TestPagesNameExistingThings(t *testing.T) {
 	r := openRepository(t)
 	for _, p := range pages(t) {
 		t.Run(p.path, func(t *testing.T) {
 			t.Parallel()
-			for _, f := range p.fragments() {
-				for _, c := range commandsIn(f.text) {
+			for _, code := range p.commands() {
+				for _, c := range commandsIn(code.Text) {
 					for _, problem := range r.problems(c) {
-						t.Errorf("%s:%d: `%s`: %s", p.path, f.line, c, problem)
+						t.Errorf("%s:%d: `%s`: %s", p.path, code.Line, c, problem)
 					}
 				}
 			}
@@ -72,25 +61,25 @@ func TestManualNamesWhatExists(t *testing.T) {
 	}
 }
 
-// A block of Go names the file that it is quoted from, and is found there.
-func TestGoIsQuoted(t *testing.T) {
+// A block of Go names the file that it quotes.
+func TestGoBlocksQuoteTheirFile(t *testing.T) {
 	for _, p := range pages(t) {
-		for _, b := range p.blocks {
-			file, isGo := strings.CutPrefix(b.info, "go")
+		for _, b := range p.Blocks {
+			file, isGo := strings.CutPrefix(b.Info, "go")
 			if !isGo {
 				continue
 			}
 			source, err := os.ReadFile(filepath.Join(root, strings.TrimSpace(file)))
 			if err != nil {
-				t.Errorf("%s:%d: a block of Go is marked with the file that it is quoted from: %v", p.path, b.line, err)
-			} else if !strings.Contains(withoutIndent(string(source)), withoutIndent(b.text)) {
-				t.Errorf("%s:%d: this is not in%s", p.path, b.line, file)
+				t.Errorf("%s:%d: name the quoted file after ```go: %v", p.path, b.Line, err)
+			} else if !strings.Contains(withoutIndent(string(source)), withoutIndent(b.Text)) {
+				t.Errorf("%s:%d: this text is not in%s", p.path, b.Line, file)
 			}
 		}
 	}
 }
 
-// withoutIndent is text whose lines all begin at the margin.
+// withoutIndent returns text without the indentation of its lines.
 func withoutIndent(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -99,8 +88,7 @@ func withoutIndent(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// The checks themselves: what is wrong is found, what is right is let pass.
-func TestProblems(t *testing.T) {
+func TestProblemsAreFound(t *testing.T) {
 	r := openRepository(t)
 	for _, tt := range []struct {
 		text string   // of a page

@@ -12,10 +12,10 @@ import (
 	"testing"
 )
 
-// separators stand between the commands of a line.
+// separators separate the commands of a line.
 var separators = regexp.MustCompile(`&&|\|\|?|;|\$?\(|\)`)
 
-// commandsIn are the commands of a line, each split at its spaces.
+// commandsIn returns the commands of a line, each split at its spaces.
 func commandsIn(line string) (commands []command) {
 	for _, text := range separators.Split(strings.NewReplacer(`"`, "", `'`, "").Replace(line), -1) {
 		if words := strings.Fields(text); len(words) > 0 {
@@ -25,7 +25,7 @@ func commandsIn(line string) (commands []command) {
 	return commands
 }
 
-// command is the words of a command, or any other code: a path, a flag, a variable.
+// command has the words of a command, or other code: a path, a flag, a variable.
 type command []string
 
 func (c command) String() string { return strings.Join(c, " ") }
@@ -39,7 +39,7 @@ var (
 	ownProgram = regexp.MustCompile(`^(bin/)?([a-z-]+)$`)
 )
 
-// repository answers what there is. The helps are asked for once.
+// repository knows what exists. Each help text is read once.
 type repository struct {
 	makefile, scripts string
 	helps             sync.Map // of `program verb`: func() string
@@ -50,7 +50,7 @@ func openRepository(t *testing.T) *repository {
 	return &repository{makefile: contents(t, "Makefile"), scripts: contents(t, "scripts/*.sh")}
 }
 
-// contents are those of all files that match a pattern.
+// contents returns the content of all files that match a pattern.
 func contents(t *testing.T, pattern string) (all string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, pattern))
@@ -67,8 +67,8 @@ func contents(t *testing.T, pattern string) (all string) {
 	return all
 }
 
-// problems are what a command names and is not there. Of other programs than this
-// repository's only files are looked at.
+// problems returns what a command names and does not exist. For programs of others only
+// files are checked.
 func (r *repository) problems(c command) (problems []string) {
 	for _, word := range c {
 		problems = append(problems, missingFile(word)...)
@@ -98,7 +98,7 @@ func (r *repository) problems(c command) (problems []string) {
 	return problems
 }
 
-// folderOf is where a program's sources are.
+// folderOf returns the directory of a program.
 func folderOf(program string) string {
 	if slices.Contains(productPrograms, program) {
 		return "webhook/cmd/" + program
@@ -122,7 +122,7 @@ func missingFile(word string) []string {
 	return nil
 }
 
-// make looks at targets and variables.
+// make checks targets and variables.
 func (r *repository) make(words []string) (problems []string) {
 	for _, word := range words {
 		switch {
@@ -145,28 +145,28 @@ func (r *repository) unknownVariables(assignments []string) (problems []string) 
 	return problems
 }
 
-// call looks at the verb and the flags of a call of one of our programs.
+// call checks the verb and the flags of a program of this repository.
 func (r *repository) call(folder string, args []string) (problems []string) {
 	if _, err := os.Stat(filepath.Join(root, folder)); err != nil {
 		return []string{"there is no " + folder}
 	}
-	of := folder
+	command := folder
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		verb := args[0]
 		if !regexp.MustCompile(`(?m)^\s+(\S+ )?` + regexp.QuoteMeta(verb) + `\b`).MatchString(r.help(folder)) {
 			return []string{folder + " has no verb " + verb}
 		}
-		of += " " + verb
+		command += " " + verb
 	}
 	for _, arg := range args {
-		if flag := flagWord.FindString(arg); flag != "" && !hasFlag(r.help(of), flag) {
-			problems = append(problems, of+" has no flag "+flag)
+		if flag := flagWord.FindString(arg); flag != "" && !hasFlag(r.help(command), flag) {
+			problems = append(problems, command+" has no flag "+flag)
 		}
 	}
 	return problems
 }
 
-// flagged are the programs whose flags the pages may name alone.
+// flagged are the commands whose flags the pages may name without the command.
 var flagged = []string{"webhook/cmd/image-webhook serve", "tools/cmd/cluster up", "tools/cmd/controlplane up", "webhook/cmd/certgen create", "webhook/cmd/certgen patch", "tools/cmd/image", "tools/cmd/fuzz"}
 
 func (r *repository) anyFlag(flag string) []string {
@@ -182,22 +182,22 @@ func hasFlag(help, flag string) bool {
 	return regexp.MustCompile(`(?m)(^|\s)` + regexp.QuoteMeta(flag) + `([\s=]|$)`).MatchString(help)
 }
 
-// help is what a program says of itself and of a verb.
+// help returns the help text of a program, or of its verb.
 func (r *repository) help(program string) string {
 	ask := sync.OnceValue(func() string {
 		words := strings.Fields(program)
 		readSources(words[0])
 		cmd := exec.Command("go", append([]string{"run", "./" + words[0]}, append(words[1:], "--help")...)...)
 		cmd.Dir = root
-		said, _ := cmd.CombinedOutput() // whatever it is, the flag is in it or not
-		return string(said)
+		text, _ := cmd.CombinedOutput() // an error shows as a missing flag
+		return string(text)
 	})
 	once, _ := r.helps.LoadOrStore(program, ask)
 	return once.(func() string)()
 }
 
-// readSources has `go test` run this test again when a program's sources have changed:
-// it knows only of the files that the test itself has read.
+// readSources lets `go test` run this test again when the sources of a program have changed:
+// its cache knows only the files that the test itself has read.
 func readSources(folder string) {
 	_ = filepath.WalkDir(filepath.Join(root, folder), func(path string, _ fs.DirEntry, err error) error {
 		if err == nil && filepath.Ext(path) == ".go" {

@@ -14,7 +14,7 @@ var _ = Describe("chain", func() {
 		namespace := newNamespace(ctx)
 		injectSidecar(ctx, namespace, "busybox:1.36")
 		var pod *corev1.Pod
-		Eventually(func(g Gomega) { // the API server learns of the other webhook by watching
+		Eventually(func(g Gomega) { // the API server starts to call a new webhook after a short delay
 			pod = newPod(namespace, "nginx:1.25")
 			g.Expect(dryRun(ctx, pod)).To(Succeed())
 			g.Expect(pod.Spec.Containers).To(HaveLen(2))
@@ -23,7 +23,7 @@ var _ = Describe("chain", func() {
 		Expect(pod.Spec.Containers[1].Image).To(Equal("docker.mirror.example/library/busybox:1.36"))
 	})
 
-	It("judges the sidecar that another webhook adds after ours", func(ctx SpecContext) {
+	It("denies a sidecar with the tag latest that another webhook adds after ours", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		injectSidecar(ctx, namespace, "busybox:latest")
 		Eventually(func() error { return dryRun(ctx, newPod(namespace, "nginx:1.25")) }).WithContext(ctx).Should(MatchError(ContainSubstring(
@@ -31,8 +31,8 @@ var _ = Describe("chain", func() {
 	})
 })
 
-// injectSidecar has a webhook add a container to the new pods of a namespace. By
-// its name the API server asks it after ours.
+// injectSidecar registers a webhook that adds a container to new pods of a namespace.
+// The name of its configuration sorts after ours, so the API server calls it after ours.
 func injectSidecar(ctx SpecContext, namespace, image string) {
 	GinkgoHelper()
 	patch := admissionv1.PatchTypeJSONPatch

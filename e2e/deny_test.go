@@ -8,107 +8,117 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// The beginnings of what kubectl prints of a warning and of a denial.
+// How kubectl starts the line of a warning and of a denial.
 const (
-	notAllowed = "Warning: use `latest` tag is not allowed: "
-	denied     = `Error from server (Forbidden): admission webhook "validating.image-webhook.dev" denied the request: `
+	warningPrefix = "Warning: use `latest` tag is not allowed: "
+	denialPrefix  = `Error from server (Forbidden): admission webhook "validating.image-webhook.dev" denied the request: `
 )
 
-// latestWarning and latestDenial are the rest of these lines about an image with
-// the tag latest; at is what uses it. The image is named as it was written, and
-// as it is mirrored if it is.
-func latestWarning(at, written string) string {
-	return at + ` has image "` + written + `"` + "\n"
+// webContainer is how messages name the container of newPod and of `kubectl run web`.
+const webContainer = `container "web" (spec.containers[0].image)`
+
+// latestWarning returns the rest of the warning about an image with the tag latest.
+// location names what uses the image.
+func latestWarning(location, written string) string {
+	return location + ` has image "` + written + `"` + "\n"
 }
 
-func latestDenial(at, written, mirrored string) string {
-	name, also := strings.TrimSuffix(written, ":latest"), ""
-	if mirrored != "" {
-		also = ` (mirrored to "` + mirrored + `")`
+// latestDenial returns the rest of the denial of an image with the tag latest.
+func latestDenial(location, written, mirrored string) string {
+	return location + usesImage(written, mirrored) + `: tag "latest" is not allowed because its image can change: ` +
+		useInstead(strings.TrimSuffix(written, ":latest"))
+}
+
+// untaggedDenial returns the rest of the denial of an image without a tag.
+func untaggedDenial(location, written, mirrored string) string {
+	return location + usesImage(written, mirrored) + `: no tag means tag "latest", which is not allowed because its image can change: ` +
+		useInstead(written)
+}
+
+// usesImage names the image as the user wrote it and, unless mirrored is empty, also the
+// mirrored name.
+func usesImage(written, mirrored string) string {
+	if mirrored == "" {
+		return ` uses image "` + written + `"`
 	}
-	return at + ` uses image "` + written + `"` + also + `, whose tag "latest" is not allowed because it can change under you: ` +
-		"name a fixed tag such as " + name + ":1.2.3 or pin a digest (" + name + "@sha256:...)\n"
+	return ` uses image "` + written + `" (mirrored to "` + mirrored + `")`
 }
 
-// podManifest is for images that kubectl run does not take.
+func useInstead(name string) string {
+	return "use a fixed tag such as " + name + ":1.2.3 or a digest (" + name + "@sha256:...)\n"
+}
+
+// podManifest returns a pod as JSON, for images that kubectl run rejects.
 func podManifest(image string) string {
 	return `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"containers":[{"name":"web","image":"` + image + `"}]}}`
 }
 
 var _ = Describe("deny", func() {
-	// What kubectl prints is what people act on: it is asserted to the letter.
-	DescribeTable("kubectl run is refused, with the reason and the remedy",
+	// Users act on what kubectl prints, so the full output is asserted.
+	DescribeTable("denies kubectl run with a reason and a remedy",
 		func(ctx SpecContext, image, denial string) {
-			const at = `container "web" (spec.containers[0].image)`
-			Expect(kubectl(ctx, "run", "web", "--image="+image, "-n", dryRuns)).To(Equal(said{
-				Stderr: notAllowed + latestWarning(at, image) + denied + at + denial,
+			Expect(kubectl(ctx, "run", "web", "--image="+image, "-n", dryRuns)).To(Equal(result{
+				Stderr: warningPrefix + latestWarning(webContainer, image) + denialPrefix + denial,
 				Exit:   1,
 			}))
 			Expect(succeed(ctx, "get", "pods", "-n", dryRuns, "-o", "name")).To(BeEmpty())
 		},
-		Entry("the tag latest", "quay.io/app:latest", latestDenial("", "quay.io/app:latest", "")),
-		Entry("the tag latest, and a mirror: both names", "nginx:latest", latestDenial("", "nginx:latest", "docker.mirror.example/library/nginx:latest")),
-		Entry("no tag, and a mirror: both names", "nginx",
-			` uses image "nginx" (mirrored to "docker.mirror.example/library/nginx"), `+
-				`which has no tag and so means "latest", a tag that is not allowed because it can change under you: `+
-				"name a fixed tag such as nginx:1.2.3 or pin a digest (nginx@sha256:...)\n"),
-		Entry("a registry with a port, no tag", "host:5000/app",
-			` uses image "host:5000/app", `+
-				`which has no tag and so means "latest", a tag that is not allowed because it can change under you: `+
-				"name a fixed tag such as host:5000/app:1.2.3 or pin a digest (host:5000/app@sha256:...)\n"),
+		Entry("for the tag latest", "quay.io/app:latest", latestDenial(webContainer, "quay.io/app:latest", "")),
+		Entry("for the tag latest of a mirrored image, with both names", "nginx:latest", latestDenial(webContainer, "nginx:latest", "docker.mirror.example/library/nginx:latest")),
+		Entry("for a mirrored image without a tag, with both names", "nginx", untaggedDenial(webContainer, "nginx", "docker.mirror.example/library/nginx")),
+		Entry("for an image without a tag in a registry with a port", "host:5000/app", untaggedDenial(webContainer, "host:5000/app", "")),
 	)
 
-	It("says of an unreadable reference that it is one", func(ctx SpecContext) {
-		const at = `container "web" (spec.containers[0].image) `
-		Expect(kubectlWith(ctx, podManifest("Nginx:1"), "create", "-n", dryRuns, "-f", "-")).To(Equal(said{
-			Stderr: "Warning: image reference cannot be read: " + at + `has image "Nginx:1"` + "\n" +
-				strings.Replace(denied, "Error from server (Forbidden): ", `Error from server (Forbidden): error when creating "STDIN": `, 1) +
-				at + `uses image "Nginx:1", which cannot be read (invalid reference format: repository name (library/Nginx) must be lowercase): ` +
-				"write it as [REGISTRY/]NAME:TAG or [REGISTRY/]NAME@DIGEST\n",
+	It("denies an invalid reference", func(ctx SpecContext) {
+		Expect(kubectlWith(ctx, podManifest("Nginx:1"), "create", "-n", dryRuns, "-f", "-")).To(Equal(result{
+			Stderr: "Warning: invalid image reference: " + webContainer + ` has image "Nginx:1"` + "\n" +
+				strings.Replace(denialPrefix, "Error from server (Forbidden): ", `Error from server (Forbidden): error when creating "STDIN": `, 1) +
+				webContainer + ` uses image "Nginx:1": invalid reference (invalid reference format: repository name (library/Nginx) must be lowercase): ` +
+				"use [REGISTRY/]NAME:TAG or [REGISTRY/]NAME@DIGEST\n",
 			Exit: 1,
 		}))
 	})
 
-	DescribeTable("a pod is refused",
+	DescribeTable("denies a pod",
 		func(ctx SpecContext, image string, initImages ...string) {
 			err := dryRun(ctx, newPod(dryRuns, image, initImages...))
 			Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%v", err)
 			Expect(err).To(MatchError(ContainSubstring("validating.image-webhook.dev")))
 		},
-		Entry("for latest in a short name", "nginx:latest"),
-		Entry("for latest in a library name", "docker.io/library/nginx:latest"),
-		Entry("for latest in another registry", "registry.k8s.io/pause:latest"),
-		Entry("for an init container", "nginx:1.25", "busybox:latest"),
-		Entry("for the second init container", "nginx:1.25", "busybox:1.36", "busybox"),
+		Entry("with latest and a short name", "nginx:latest"),
+		Entry("with latest and a full Docker Hub name", "docker.io/library/nginx:latest"),
+		Entry("with latest and another registry", "registry.k8s.io/pause:latest"),
+		Entry("with latest in an init container", "nginx:1.25", "busybox:latest"),
+		Entry("with no tag in the second init container", "nginx:1.25", "busybox:1.36", "busybox"),
 	)
 
-	DescribeTable("a pod is admitted",
+	DescribeTable("admits a pod",
 		func(ctx SpecContext, image string, initImages ...string) {
 			Expect(dryRun(ctx, newPod(dryRuns, image, initImages...))).To(Succeed())
 		},
 		Entry("with a tag", "nginx:1.25"),
-		Entry("with a tag that only looks like latest", "nginx:latest-alpine"),
-		Entry("with a registry with a port and a tag", "host:5000/app:v1"),
+		Entry("with a tag that only starts with latest", "nginx:latest-alpine"),
+		Entry("with a tag, in a registry with a port", "host:5000/app:v1"),
 		Entry("with a digest", "nginx"+pinned),
 		Entry("with latest and a digest", "nginx:latest"+pinned),
-		Entry("with fixed init containers", "nginx:1.25", "busybox:1.36"),
+		Entry("with a tag in each container", "nginx:1.25", "busybox:1.36"),
 	)
 
-	It("passes over the mirror pods of static pods", func(ctx SpecContext) {
+	It("ignores mirror pods of static pods", func(ctx SpecContext) {
 		pod := newPod(dryRuns, "nginx:latest")
 		pod.Annotations = map[string]string{"kubernetes.io/config.mirror": "4f2a"}
-		pod.Spec.NodeName = "node" // what the API server asks of a mirror pod
+		pod.Spec.NodeName = "node" // the API server requires it of a mirror pod
 		Expect(dryRun(ctx, pod)).To(Succeed())
 		Expect(pod.Spec.Containers[0].Image).To(Equal("nginx:latest"))
 	})
 
-	It("refuses an image volume", func(ctx SpecContext) {
+	It("denies the tag latest in an image volume", func(ctx SpecContext) {
 		err := dryRun(ctx, withImageVolume(newPod(dryRuns, "nginx:1.25"), "acme/model:latest"))
 		Expect(err).To(MatchError(ContainSubstring(
 			`volume "files" (spec.volumes[0].image.reference) uses image "acme/model:latest" (mirrored to "docker.mirror.example/acme/model:latest")`)))
 	})
 
-	It("names every fault of a pod at once", func(ctx SpecContext) {
+	It("reports all denied images of a pod in one message", func(ctx SpecContext) {
 		pod := withImageVolume(newPod(dryRuns, "quay.io/app:latest", "quay.io/init"), "quay.io/model")
 		Expect(dryRun(ctx, pod)).To(MatchError(And(
 			ContainSubstring("denied the request: 3 images are not allowed\n"),

@@ -20,19 +20,19 @@ import (
 	"github.com/image-webhook/image-webhook/tools/specrunner/summary"
 )
 
-// When a spec fails, what the cluster says about it is shown in its report, and all of
-// that is kept in a folder of its own below artifacts. Everything here is best effort:
-// it must never hide the failure that it is to explain.
+// When a spec fails, its report shows a summary of what the cluster knows about it, and
+// artifacts/ gets a directory with the details. Everything here is best effort: it must
+// never hide the failure that it explains.
 
 // What the running spec has done so far.
 var (
-	namespacesOfSpec []string // that it has made
-	transcript       commands // of kubectl
+	specNamespaces []string   // that it has created
+	transcript     commandLog // of kubectl
 )
 
-var _ = BeforeEach(func() { namespacesOfSpec, transcript = nil, nil })
+var _ = BeforeEach(func() { specNamespaces, transcript = nil, nil })
 
-// Before any cleanup: afterwards there is nothing left to look at.
+// This runs before any cleanup, because cleanups delete the objects of the spec.
 var _ = JustAfterEach(func(ctx SpecContext) {
 	if report := CurrentSpecReport(); report.Failed() {
 		diagnose(ctx, report)
@@ -41,95 +41,96 @@ var _ = JustAfterEach(func(ctx SpecContext) {
 
 const (
 	logLines     = 40 // of a container that is not ready
-	shownReviews = 3  // in the report; the folder has all
+	shownReviews = 3  // in the report; the directory has all
 )
 
-// diagnose writes the folder, and adds the essence of it to the report.
+// diagnose writes the directory of a failed spec and adds the summary to its report.
 func diagnose(ctx context.Context, spec SpecReport) {
-	folder := folderName(spec.FullText())
-	keep := keeper(filepath.Join("..", "artifacts", folder))
-	served := servedSince(ctx, spec.StartTime)
-	asked := namespacesOfSpec
-	if len(asked) == 0 {
-		asked = []string{dryRuns}
+	dirName := specDirName(spec.FullText())
+	dir := artifactDir(filepath.Join("..", "artifacts", dirName))
+	lines := webhookLogsSince(ctx, spec.StartTime)
+	reviewed := specNamespaces
+	if len(reviewed) == 0 {
+		reviewed = []string{dryRuns}
 	}
-	given, log := reviewlog.In(served, asked), reviewlog.About(served, asked)
-	keep.text("webhook.log", strings.Join(log, "\n")) // not what others were answered
-	for i, each := range given {
-		keep.text(fmt.Sprintf("review-%02d%s.json", i+1, strings.ReplaceAll(each.Path, "/", "-")), each.JSON())
+	answers, log := reviewlog.Exchanges(lines, reviewed), reviewlog.OtherLines(lines, reviewed)
+	dir.write("webhook.log", strings.Join(log, "\n")) // without the requests of other specs
+	for i, answer := range answers {
+		dir.write(fmt.Sprintf("review-%02d%s.json", i+1, strings.ReplaceAll(answer.Path, "/", "-")), answer.JSON())
 	}
-	namespaces := append(slices.Clone(namespacesOfSpec), own, mirror.Namespace)
+	namespaces := append(slices.Clone(specNamespaces), ownNamespace, mirror.Namespace)
 	for _, namespace := range namespaces {
-		keep.kubectl(ctx, namespace+"-objects.yaml", "get", "all", "-o", "yaml", "-n", namespace)
-		keep.kubectl(ctx, namespace+"-events.txt", "get", "events", "--sort-by=.lastTimestamp", "-n", namespace)
+		dir.writeKubectl(ctx, namespace+"-objects.yaml", "get", "all", "-o", "yaml", "-n", namespace)
+		dir.writeKubectl(ctx, namespace+"-events.txt", "get", "events", "--sort-by=.lastTimestamp", "-n", namespace)
 	}
 	if len(transcript) > 0 {
-		keep.text("kubectl.txt", transcript.String())
-		AddReportEntry("what kubectl said", transcript.String(), ReportEntryVisibilityFailureOrVerbose)
+		dir.write("kubectl.txt", transcript.String())
+		AddReportEntry("kubectl commands and their output", transcript.String(), ReportEntryVisibilityFailureOrVerbose)
 	}
-	AddReportEntry(summary.Diagnosis, essence(ctx, namespaces, given, log), ReportEntryVisibilityFailureOrVerbose)
-	AddReportEntry(summary.Folder, folder, ReportEntryVisibilityNever)
+	AddReportEntry(summary.Diagnosis, diagnosis(ctx, namespaces, answers, log), ReportEntryVisibilityFailureOrVerbose)
+	AddReportEntry(summary.Directory, dirName, ReportEntryVisibilityNever)
 }
 
-// commands are those of kubectl that a spec has run.
-type commands []ran
+// commandLog holds kubectl commands and their results in the order in which they ran.
+type commandLog []loggedCommand
 
-type ran struct {
-	args  string
-	said  said
-	times int // in a row
+type loggedCommand struct {
+	args   string
+	result result // of the last run
+	times  int    // in a row
 }
 
-// add takes what was polled as one command.
-func (c *commands) add(args string, result said) {
+// add appends a command. A command that was polled becomes one entry.
+func (c *commandLog) add(args string, got result) {
 	if n := len(*c); n > 0 && (*c)[n-1].args == args {
-		(*c)[n-1].said = result
+		(*c)[n-1].result = got
 		(*c)[n-1].times++
 		return
 	}
-	*c = append(*c, ran{args, result, 1})
+	*c = append(*c, loggedCommand{args, got, 1})
 }
 
-// String shows them as a terminal does.
-func (c commands) String() string {
+// String formats the commands as in a terminal.
+func (c commandLog) String() string {
 	var out strings.Builder
-	for _, each := range c {
-		fmt.Fprintf(&out, "$ kubectl %s\n", each.args)
-		if each.times > 1 {
-			fmt.Fprintf(&out, "(%d times in a row; at last:)\n", each.times)
+	for _, entry := range c {
+		fmt.Fprintf(&out, "$ kubectl %s\n", entry.args)
+		if entry.times > 1 {
+			fmt.Fprintf(&out, "(run %d times in a row; the last output:)\n", entry.times)
 		}
-		out.WriteString(each.said.Stdout + each.said.Stderr)
-		if each.said.Exit != 0 {
-			fmt.Fprintf(&out, "(exit code %d)\n", each.said.Exit)
+		out.WriteString(entry.result.Stdout + entry.result.Stderr)
+		if entry.result.Exit != 0 {
+			fmt.Fprintf(&out, "(exit code %d)\n", entry.result.Exit)
 		}
 	}
 	return strings.TrimRight(out.String(), "\n")
 }
 
-// folderName is the text of a spec as the name of a folder.
-func folderName(text string) string {
+// specDirName turns the text of a spec into a directory name.
+func specDirName(text string) string {
 	name := strings.Trim(regexp.MustCompile(`[^a-zA-Z0-9]+`).ReplaceAllString(text, "-"), "-")
 	return name[:min(len(name), 150)]
 }
 
-// essence is what a person looks at first.
-func essence(ctx context.Context, namespaces []string, given []reviewlog.Answer, log []string) string {
+// diagnosis returns what helps most to explain a failure: pods that are not ready, the
+// last reviews, and the webhook's log.
+func diagnosis(ctx context.Context, namespaces []string, answers []reviewlog.Exchange, log []string) string {
 	var out strings.Builder
 	for _, namespace := range namespaces {
-		what := "Pod"
-		if !slices.Contains(namespacesOfSpec, namespace) {
-			what = "Elsewhere, pod"
+		subject := "Pod"
+		if !slices.Contains(specNamespaces, namespace) {
+			subject = "Pod outside of the spec's namespaces:"
 		}
-		explainPods(ctx, &out, what, namespace)
+		writeUnreadyPods(ctx, &out, subject, namespace)
 	}
-	if len(given) == 0 {
-		fmt.Fprintln(&out, "The webhook was asked about nothing in the namespaces of the spec, or logs no reviews.")
+	if len(answers) == 0 {
+		fmt.Fprintln(&out, "The webhook got no requests about the namespaces of the spec, or does not log its reviews.")
 	}
-	for _, each := range given[max(0, len(given)-shownReviews):] {
-		fmt.Fprintln(&out, each)
+	for _, answer := range answers[max(0, len(answers)-shownReviews):] {
+		fmt.Fprintln(&out, answer)
 	}
 	if len(log) > 0 {
-		fmt.Fprintln(&out, "The webhook's log, from the beginning of the spec on:")
+		fmt.Fprintln(&out, "The webhook's log since the start of the spec:")
 	}
 	for _, line := range log {
 		fmt.Fprintln(&out, "  "+line)
@@ -137,19 +138,20 @@ func essence(ctx context.Context, namespaces []string, given []reviewlog.Answer,
 	return strings.TrimRight(out.String(), "\n")
 }
 
-// explainPods says of each pod that is not ready why, and what its containers said last.
-func explainPods(ctx context.Context, out *strings.Builder, what, namespace string) {
+// writeUnreadyPods writes, for each pod that is not ready, the reason, its warning events
+// and the last lines of its logs.
+func writeUnreadyPods(ctx context.Context, out *strings.Builder, subject, namespace string) {
 	var pods corev1.PodList
 	if err := client.Resources(namespace).List(ctx, &pods); err != nil {
-		fmt.Fprintf(out, "The pods of %s cannot be listed: %v\n", namespace, err)
+		fmt.Fprintf(out, "Could not list the pods of namespace %s: %v\n", namespace, err)
 		return
 	}
 	for _, pod := range pods.Items {
-		why := probe.NotReady(pod)
-		if why == "" {
+		reason := probe.NotReady(pod)
+		if reason == "" {
 			continue
 		}
-		fmt.Fprintf(out, "%s %s/%s is not ready: %s\n", what, namespace, pod.Name, why)
+		fmt.Fprintf(out, "%s %s/%s is not ready: %s\n", subject, namespace, pod.Name, reason)
 		events := execKubectl(ctx, "", "get", "events", "-n", namespace, "--field-selector=type=Warning,involvedObject.name="+pod.Name,
 			"-o", `jsonpath={range .items[*]}  {.reason}: {.message}{"\n"}{end}`)
 		out.WriteString(events.Stdout)
@@ -160,41 +162,43 @@ func explainPods(ctx context.Context, out *strings.Builder, what, namespace stri
 	}
 }
 
-// servedSince are the lines of all servers' logs since a moment, in the order of time:
-// of those that are there, and of those that the run has followed, which may be gone.
-func servedSince(ctx context.Context, moment time.Time) (lines []string) {
-	current := execKubectl(ctx, "", "logs", "-n", own, "-l", "app.kubernetes.io/component=webhook", "--tail=-1", "--since-time="+moment.UTC().Format(time.RFC3339))
+// webhookLogsSince returns the log lines of all webhook servers since a time, sorted by
+// time. It reads the logs of the running servers and those that the run has followed,
+// because a server may have been replaced.
+func webhookLogsSince(ctx context.Context, since time.Time) (lines []string) {
+	current := execKubectl(ctx, "", "logs", "-n", ownNamespace, "-l", "app.kubernetes.io/component=webhook", "--tail=-1", "--since-time="+since.UTC().Format(time.RFC3339))
 	logs := []string{current.Stdout}
-	followed, _ := filepath.Glob(filepath.Join("..", "artifacts", summary.ServerLogs, "*"))
-	for _, file := range followed {
+	followedLogs, _ := filepath.Glob(filepath.Join("..", "artifacts", summary.ServerLogs, "*"))
+	for _, file := range followedLogs {
 		content, _ := os.ReadFile(file)
 		logs = append(logs, string(content))
 	}
-	since := "time=" + moment.UTC().Format("2006-01-02T15:04:05.000Z")
-	var last []string // words, as those of a crash, that have no time
+	first := "time=" + since.UTC().Format("2006-01-02T15:04:05.000Z")
+	var undated []string // lines without a time, such as those of a crash
 	for line := range strings.Lines(strings.Join(logs, "")) {
 		line = strings.TrimSuffix(line, "\n")
 		switch {
 		case !strings.HasPrefix(line, "time="):
-			last = append(last, line)
-		case line >= since:
+			undated = append(undated, line)
+		case line >= first:
 			lines = append(lines, line)
 		}
 	}
 	slices.Sort(lines)
-	return append(slices.Compact(lines), last...)
+	return append(slices.Compact(lines), undated...)
 }
 
-// keeper is a folder of files.
-type keeper string
+// artifactDir is a directory for files that explain a failure.
+type artifactDir string
 
-func (k keeper) text(name, content string) {
-	if os.MkdirAll(string(k), 0o755) == nil {
-		_ = os.WriteFile(filepath.Join(string(k), name), []byte(content), 0o644)
+func (d artifactDir) write(name, content string) {
+	if os.MkdirAll(string(d), 0o755) == nil {
+		_ = os.WriteFile(filepath.Join(string(d), name), []byte(content), 0o644)
 	}
 }
 
-func (k keeper) kubectl(ctx context.Context, name string, args ...string) {
-	result := execKubectl(ctx, "", args...)
-	k.text(name, result.Stdout+result.Stderr)
+// writeKubectl writes the output of kubectl.
+func (d artifactDir) writeKubectl(ctx context.Context, name string, args ...string) {
+	got := execKubectl(ctx, "", args...)
+	d.write(name, got.Stdout+got.Stderr)
 }

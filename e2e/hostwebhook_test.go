@@ -26,27 +26,27 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// hostWebhook is an admission webhook that the test process itself serves, for
-// the specs that need one beside ours.
+// hostWebhook is an admission webhook that the test process serves, for specs that need
+// a second webhook in the cluster.
 type hostWebhook struct {
 	URL      string // what the API server calls
-	CABundle []byte // what it trusts
+	CABundle []byte // what the API server trusts
 }
 
-// judge answers a review; body is that review as the API server sent it. It runs
-// beside the spec. The response's UID is filled in for it.
-type judge func(review *admissionv1.AdmissionReview, body []byte) *admissionv1.AdmissionResponse
+// reviewFunc answers a review; body is the review as the API server sent it. It runs
+// concurrently with the spec. The caller sets the UID of the response.
+type reviewFunc func(review *admissionv1.AdmissionReview, body []byte) *admissionv1.AdmissionResponse
 
-// startHostWebhook serves judge until the spec ends. It skips the spec where the
-// API server has no way to this process.
-func startHostWebhook(ctx context.Context, judge judge) hostWebhook {
+// startHostWebhook serves review until the spec ends. It skips the spec if the API server
+// cannot reach this process.
+func startHostWebhook(ctx context.Context, review reviewFunc) hostWebhook {
 	GinkgoHelper()
 	ip := hostIP(ctx)
 	certificate := selfSigned(ip)
 	listener, err := net.Listen("tcp", net.JoinHostPort(ip.String(), "0"))
 	Expect(err).NotTo(HaveOccurred())
 	server := &http.Server{
-		Handler:   judge,
+		Handler:   review,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}},
 		ErrorLog:  log.New(GinkgoWriter, "host webhook: ", 0),
 	}
@@ -61,40 +61,40 @@ func startHostWebhook(ctx context.Context, judge judge) hostWebhook {
 	}
 }
 
-// ServeHTTP leaves it to the API server to report what it cannot use.
-func (j judge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer GinkgoRecover() // judge may expect
+// ServeHTTP ignores write errors: the API server reports a response that it cannot use.
+func (f reviewFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer GinkgoRecover() // f may contain assertions
 	body, err := io.ReadAll(r.Body)
 	var review admissionv1.AdmissionReview
 	err = errors.Join(err, json.Unmarshal(body, &review))
 	if err != nil || review.Request == nil {
-		http.Error(w, "this is no AdmissionReview", http.StatusBadRequest)
+		http.Error(w, "the request body is not an AdmissionReview", http.StatusBadRequest)
 		return
 	}
-	response := j(&review, body)
+	response := f(&review, body)
 	response.UID = review.Request.UID
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(admissionv1.AdmissionReview{TypeMeta: review.TypeMeta, Response: response})
 }
 
-// registerMutating has the API server ask the webhook until the spec ends. The
-// name decides the order: the API server asks in the order of names. Each of
-// hooks needs a name, rules and a selector; what could harm the rest of the
-// cluster is set here.
+// registerMutating registers the webhook until the spec ends. The API server calls
+// mutating webhooks in the order of the names of their configurations. Each of hooks
+// needs a name, rules and a namespace selector; this function sets the fields that could
+// affect the rest of the cluster.
 //
-// The API server takes a moment to learn of it: wait until it asks.
+// The API server starts to call the webhook after a short delay: wait for it.
 func (w hostWebhook) registerMutating(ctx context.Context, name string, hooks ...admissionregistrationv1.MutatingWebhook) {
 	GinkgoHelper()
 	ignore, none, seconds := admissionregistrationv1.Ignore, admissionregistrationv1.SideEffectClassNone, int32(5)
 	for i := range hooks {
 		hook := &hooks[i]
-		Expect(hook.NamespaceSelector).NotTo(BeNil(), "%s would meddle with every namespace", hook.Name)
+		Expect(hook.NamespaceSelector).NotTo(BeNil(), "webhook %q has no namespace selector: it would apply to all namespaces", hook.Name)
 		hook.ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: &w.URL, CABundle: w.CABundle}
 		hook.FailurePolicy, hook.SideEffects, hook.TimeoutSeconds = &ignore, &none, &seconds
 		hook.AdmissionReviewVersions = []string{"v1"}
 	}
-	config := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels(managed)}, Webhooks: hooks}
-	unregister(ctx, config) // a run that was killed leaves it behind
+	config := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labelMap(managedByLabel)}, Webhooks: hooks}
+	unregister(ctx, config) // a killed run may have left it behind
 	Expect(client.Resources().Create(ctx, config)).To(Succeed())
 	DeferCleanup(func(ctx SpecContext) { unregister(ctx, config) }) // before the server stops
 }
@@ -106,8 +106,8 @@ func unregister(ctx context.Context, config *admissionregistrationv1.MutatingWeb
 	}
 }
 
-// hostIP is this machine's address in the nodes' network: a bridge of podman or
-// of Docker, for example.
+// hostIP returns this machine's address in the nodes' network, for example the address
+// of a Docker or podman bridge.
 func hostIP(ctx context.Context) net.IP {
 	GinkgoHelper()
 	addresses, err := net.InterfaceAddrs()
@@ -121,7 +121,7 @@ func hostIP(ctx context.Context) net.IP {
 			}
 		}
 	}
-	Skip("no network interface of this machine shares a subnet with the node, so the API server cannot reach a webhook that runs here")
+	Skip("this machine has no network interface in the subnet of a node, so the API server cannot reach a webhook on this machine")
 	return nil
 }
 
@@ -139,7 +139,7 @@ func nodeIPs(ctx context.Context) (ips []net.IP) {
 	return ips
 }
 
-// selfSigned is a certificate for ip that is its own authority.
+// selfSigned returns a self-signed certificate for ip.
 func selfSigned(ip net.IP) tls.Certificate {
 	GinkgoHelper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -147,7 +147,7 @@ func selfSigned(ip net.IP) tls.Certificate {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1),
 		IPAddresses:  []net.IP{ip},
-		NotBefore:    time.Now().Add(-time.Hour), // the clocks may differ
+		NotBefore:    time.Now().Add(-time.Hour), // clocks may differ
 		NotAfter:     time.Now().Add(24 * time.Hour),
 		IsCA:         true, BasicConstraintsValid: true,
 	}

@@ -20,32 +20,35 @@ import (
 	"github.com/image-webhook/image-webhook/tools/specrunner/reviewlog"
 )
 
-// takesLong is the priority of what is begun first, so that nothing waits for it at
-// the end.
-const takesLong = 1
+// longSpecPriority makes long specs start first, so that the run does not wait for them
+// at its end.
+const longSpecPriority = 1
 
-// own is the webhook's namespace, and the name of its configurations.
-const own = "image-webhook"
+const (
+	ownNamespace         = "image-webhook"
+	ownConfiguration     = "image-webhook"          // of the mutating and of the denying webhook
+	warningConfiguration = "image-webhook-warnings" // of the webhooks that only warn
+)
 
-// These specs change the installation, one after the other, while all the others use
-// it: nobody may notice.
-var _ = Describe("installation", Label(devCluster), Ordered, ContinueOnFailure, SpecPriority(takesLong), func() {
-	// A cleanup, because the cleanups of the specs come before it.
+// These specs change the installation, one after the other, while all other specs use
+// it. The other specs must not be affected.
+var _ = Describe("installation", Label(devCluster), Ordered, ContinueOnFailure, SpecPriority(longSpecPriority), func() {
+	// Wait in a cleanup that is registered first: it runs after the cleanups of the spec.
 	BeforeEach(func() { DeferCleanup(func(ctx SpecContext) { webhookServes(ctx) }) })
 
-	It("is not asked about kube-system, kube-node-lease and its own namespace", func(ctx SpecContext) {
-		for _, namespace := range []string{own, "kube-system", "kube-node-lease"} {
+	It("ignores kube-system, kube-node-lease and its own namespace", func(ctx SpecContext) {
+		for _, namespace := range []string{ownNamespace, "kube-system", "kube-node-lease"} {
 			pod := newPod(namespace, "nginx:latest")
 			Expect(dryRun(ctx, pod)).To(Succeed(), namespace)
 			Expect(pod.Spec.Containers[0].Image).To(Equal("nginx:latest"), namespace)
 		}
 	})
 
-	It("fails closed for denying and open for all else", func(ctx SpecContext) {
-		Expect(failurePolicies(ctx)).To(Equal(installed))
+	It("fails closed for the denying webhook and open for all others", func(ctx SpecContext) {
+		Expect(failurePolicies(ctx)).To(Equal(installedPolicies))
 	})
 
-	It("works after each numbered manifest was applied again, and both Jobs ran again without harm", func(ctx SpecContext) {
+	It("works after each numbered manifest is applied and each Job runs a second time", func(ctx SpecContext) {
 		secret, bundle := get(ctx, &corev1.Secret{}, "webhook-tls"), caBundle(ctx)
 		removeJobs(ctx)
 		for _, step := range []struct{ file, job string }{
@@ -61,80 +64,80 @@ var _ = Describe("installation", Label(devCluster), Ordered, ContinueOnFailure, 
 			webhookServes(ctx)
 			Expect(caBundle(ctx)).To(Equal(bundle), "after "+step.file)
 		}
-		Expect(get(ctx, &corev1.Secret{}, "webhook-tls").Data).To(Equal(secret.Data), "a sound certificate is kept")
-		Expect(failurePolicies(ctx)).To(Equal(installed))
+		Expect(get(ctx, &corev1.Secret{}, "webhook-tls").Data).To(Equal(secret.Data), "a valid certificate is kept")
+		Expect(failurePolicies(ctx)).To(Equal(installedPolicies))
 	})
 
-	// After it, the servers have the old certificate until the kubelet brings the new one,
-	// for up to a minute. To set Fail, a Job of 06 would wait for that: nothing that does
-	// so comes later.
-	It("repairs a Secret that was lost, by both Jobs at once, and stays trusted meanwhile", func(ctx SpecContext) {
+	// After this spec, the servers use the old certificate until the kubelet updates the
+	// volume, which takes up to a minute. The Job of 06 waits for that before it sets Fail,
+	// so no later spec may run that Job.
+	It("repairs a lost Secret when both Jobs run at once, and keeps the API server's trust", func(ctx SpecContext) {
 		old := get(ctx, &corev1.Secret{}, "webhook-tls")
 		removeJobs(ctx)
-		succeed(ctx, "delete", "secret", "webhook-tls", "-n", own)
+		succeed(ctx, "delete", "secret", "webhook-tls", "-n", ownNamespace)
 		succeed(ctx, "create", "-f", manifest("03-certgen.yaml"), "-f", manifest("06-patch-webhookconfigure.yaml"))
-		complete(ctx, "certgen")
-		complete(ctx, "patch-webhookconfigure")
+		waitForJob(ctx, "certgen")
+		waitForJob(ctx, "patch-webhookconfigure")
 		repaired := get(ctx, &corev1.Secret{}, "webhook-tls")
 		Expect(repaired.Data["key"]).NotTo(Equal(old.Data["key"]))
 		Expect(caBundle(ctx)).To(HavePrefix(string(repaired.Data["ca"])))
-		current, _ := pem.Decode(old.Data["ca"]) // what the servers' certificate was issued by
+		current, _ := pem.Decode(old.Data["ca"]) // the CA of the certificate that the servers use
 		Expect(caBundle(ctx)).To(ContainSubstring(string(pem.EncodeToMemory(current))), "the old CA stays trusted")
 		webhookServes(ctx)
-		Expect(failurePolicies(ctx)).To(Equal(installed))
+		Expect(failurePolicies(ctx)).To(Equal(installedPolicies))
 	})
 
-	It("has two servers that hold no token of a service account", func(ctx SpecContext) {
+	It("has two servers without a service account token", func(ctx SpecContext) {
 		Expect(get(ctx, &appsv1.Deployment{}, "webhook").Status.ReadyReplicas).To(BeEquivalentTo(2))
 		for _, pod := range servers(ctx) {
 			Expect(pod.Spec.Volumes).To(HaveExactElements(HaveField("Name", "tls")), pod.Name)
 		}
 	})
 
-	It("replaces its servers while they are asked, and answers all the time", func(ctx SpecContext) {
-		succeed(ctx, "rollout", "restart", "deployment/webhook", "-n", own)
-		rolledOut := make(chan said, 1)
+	It("answers all requests during a rolling update of its servers", func(ctx SpecContext) {
+		succeed(ctx, "rollout", "restart", "deployment/webhook", "-n", ownNamespace)
+		rolledOut := make(chan result, 1)
 		go func() {
 			defer GinkgoRecover()
-			rolledOut <- execKubectl(ctx, "", "rollout", "status", "deployment/webhook", "-n", own, "--timeout=90s")
+			rolledOut <- execKubectl(ctx, "", "rollout", "status", "deployment/webhook", "-n", ownNamespace, "--timeout=90s")
 		}()
-		asked := 0
-		for ; len(rolledOut) == 0; asked++ {
-			Expect(askAtOnce(ctx)).To(Succeed())
+		rounds := 0
+		for ; len(rolledOut) == 0; rounds++ {
+			Expect(createConcurrently(ctx)).To(Succeed())
 		}
 		Expect((<-rolledOut).Exit).To(BeZero())
-		Expect(asked).To(BeNumerically(">", 10), "meanwhile")
+		Expect(rounds).To(BeNumerically(">", 10), "rounds of requests during the rollout")
 	})
 })
 
-// Serial, because no server answers meanwhile.
+// Serial, because no server answers during this spec.
 var _ = Describe("installation", Label(devCluster), Serial, func() {
-	It("can be healed when no server answers: only new images of other namespaces wait for it", func(ctx SpecContext) {
-		namespace, warned, off := newNamespace(ctx), newNamespace(ctx), newNamespace(ctx)
-		setMode(ctx, warned, "warn")
-		setMode(ctx, off, "off")
+	It("blocks only new images of namespaces with mode deny while no server answers, and recovers", func(ctx SpecContext) {
+		namespace, warnNamespace, offNamespace := newNamespace(ctx), newNamespace(ctx), newNamespace(ctx)
+		setMode(ctx, warnNamespace, "warn")
+		setMode(ctx, offNamespace, "off")
 		runAndWait(ctx, namespace, "web", "nginx:1.25")
 		DeferCleanup(func(ctx SpecContext) {
-			By("start them again")
-			succeed(ctx, "scale", "deployment/webhook", "-n", own, "--replicas=2")
-			succeed(ctx, "rollout", "status", "deployment/webhook", "-n", own, "--timeout=60s")
+			By("start the servers again")
+			succeed(ctx, "scale", "deployment/webhook", "-n", ownNamespace, "--replicas=2")
+			succeed(ctx, "rollout", "status", "deployment/webhook", "-n", ownNamespace, "--timeout=60s")
 			webhookServes(ctx)
 		})
 		By("stop all servers")
 		cluster, _ := openMirror(ctx)
-		succeed(ctx, "scale", "deployment/webhook", "-n", own, "--replicas=0")
+		succeed(ctx, "scale", "deployment/webhook", "-n", ownNamespace, "--replicas=0")
 		Eventually(func() []corev1.Pod { return servers(ctx) }).WithContext(ctx).
-			Should(HaveEach(HaveField("DeletionTimestamp", Not(BeNil()))), "all are told to stop")
-		Expect(cluster.EndStopping(ctx)).To(Succeed())
+			Should(HaveEach(HaveField("DeletionTimestamp", Not(BeNil()))), "all servers are terminating")
+		Expect(cluster.KillTerminating(ctx)).To(Succeed())
 		Eventually(func() error { return dryRun(ctx, newPod(namespace, "nginx:1.25")) }).WithContext(ctx).
 			Should(MatchError(ContainSubstring(`failed calling webhook "validating.image-webhook.dev"`)))
 
-		By("find new images refused, and nothing else")
-		for _, other := range []string{own, "kube-system", warned, off} {
+		By("check that all other requests succeed")
+		for _, other := range []string{ownNamespace, "kube-system", warnNamespace, offNamespace} {
 			Expect(dryRun(ctx, newPod(other, "nginx:1.25"))).To(Succeed(), other)
 		}
 		Expect(kubectl(ctx, "create", "deployment", "web", "--image=nginx:latest", "-n", namespace)).
-			To(Equal(said{Stdout: "deployment.apps/web created\n"}), "nothing waits for a warning")
+			To(Equal(result{Stdout: "deployment.apps/web created\n"}), "a webhook that only warns does not block the request")
 		succeed(ctx, "label", "pod/web", "tier=front", "-n", namespace)
 		succeed(ctx, "patch", "pod/web", "--type=merge", "-p", `{"metadata":{"finalizers":["example.com/hold"]}}`, "-n", namespace)
 		succeed(ctx, "patch", "pod/web", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`, "-n", namespace)
@@ -143,72 +146,73 @@ var _ = Describe("installation", Label(devCluster), Serial, func() {
 	})
 })
 
-// servers are the webhook's pods, those that are to stop among them.
+// servers returns the pods of the webhook, including those that are terminating.
 func servers(ctx context.Context) []corev1.Pod {
 	GinkgoHelper()
 	var pods corev1.PodList
-	Expect(client.Resources(own).List(ctx, &pods, resources.WithLabelSelector("app.kubernetes.io/component=webhook"))).To(Succeed())
+	Expect(client.Resources(ownNamespace).List(ctx, &pods, resources.WithLabelSelector("app.kubernetes.io/component=webhook"))).To(Succeed())
 	return pods.Items
 }
 
-// askers is how many ask at once: each has a connection of its own.
-const askers = 8
+// concurrentClients is the number of clients in createConcurrently. Each has a connection
+// of its own.
+const concurrentClients = 8
 
-// askAtOnce has the webhook mirror one pod and deny another, for each of the askers. An
-// error is one that a person could have got.
-func askAtOnce(ctx context.Context) error {
-	asking, ctx := errgroup.WithContext(ctx)
-	for range askers {
-		asking.Go(func() error {
+// createConcurrently makes each client create one pod that must be mirrored and one that
+// must be denied. It returns an error if a user would have got another answer.
+func createConcurrently(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for range concurrentClients {
+		group.Go(func() error {
 			pod := newPod(dryRuns, "nginx:1.25")
 			if err := dryRun(ctx, pod); err != nil {
 				return err
 			}
 			if image := pod.Spec.Containers[0].Image; image != "docker.mirror.example/library/nginx:1.25" {
-				return fmt.Errorf("nginx:1.25 became %s", image)
+				return fmt.Errorf("image nginx:1.25 was not mirrored: the pod has %q", image)
 			}
 			if err := dryRun(ctx, newPod(dryRuns, "nginx:latest")); !apierrors.IsForbidden(err) {
-				return fmt.Errorf("nginx:latest was not denied: %v", err)
+				return fmt.Errorf("image nginx:latest was not denied: %v", err)
 			}
 			return nil
 		})
 	}
-	return asking.Wait()
+	return group.Wait()
 }
 
-// registered is what the API server knows of a webhook.
-type registered struct {
+// registeredWebhook holds the tested fields of a webhook in a configuration.
+type registeredWebhook struct {
 	policy   admissionregistrationv1.FailurePolicyType
 	caBundle string
 }
 
-// registrations are all webhooks of the installation, by name.
-func registrations(ctx context.Context) map[string]registered {
+// registeredWebhooks returns all webhooks of the installation by name.
+func registeredWebhooks(ctx context.Context) map[string]registeredWebhook {
 	GinkgoHelper()
-	found := map[string]registered{}
-	for _, name := range []string{own, own + "-warnings"} {
-		for _, w := range get(ctx, &admissionregistrationv1.ValidatingWebhookConfiguration{}, name).Webhooks {
-			found[w.Name] = registered{*w.FailurePolicy, string(w.ClientConfig.CABundle)}
+	webhooks := map[string]registeredWebhook{}
+	for _, name := range []string{ownConfiguration, warningConfiguration} {
+		for _, webhook := range get(ctx, &admissionregistrationv1.ValidatingWebhookConfiguration{}, name).Webhooks {
+			webhooks[webhook.Name] = registeredWebhook{*webhook.FailurePolicy, string(webhook.ClientConfig.CABundle)}
 		}
 	}
-	for _, w := range get(ctx, &admissionregistrationv1.MutatingWebhookConfiguration{}, own).Webhooks {
-		found[w.Name] = registered{*w.FailurePolicy, string(w.ClientConfig.CABundle)}
+	for _, webhook := range get(ctx, &admissionregistrationv1.MutatingWebhookConfiguration{}, ownConfiguration).Webhooks {
+		webhooks[webhook.Name] = registeredWebhook{*webhook.FailurePolicy, string(webhook.ClientConfig.CABundle)}
 	}
-	return found
+	return webhooks
 }
 
-// failurePolicies are those of all webhooks, by name.
+// failurePolicies returns the failure policies of all webhooks by name.
 func failurePolicies(ctx context.Context) map[string]admissionregistrationv1.FailurePolicyType {
 	GinkgoHelper()
 	policies := map[string]admissionregistrationv1.FailurePolicyType{}
-	for name, webhook := range registrations(ctx) {
+	for name, webhook := range registeredWebhooks(ctx) {
 		policies[name] = webhook.policy
 	}
 	return policies
 }
 
-// installed are the failure policies at the end of an installation.
-var installed = map[string]admissionregistrationv1.FailurePolicyType{
+// installedPolicies are the failure policies after an installation.
+var installedPolicies = map[string]admissionregistrationv1.FailurePolicyType{
 	"validating.image-webhook.dev":   "Fail",
 	"warn.image-webhook.dev":         "Ignore",
 	"workloads.image-webhook.dev":    "Ignore",
@@ -216,33 +220,33 @@ var installed = map[string]admissionregistrationv1.FailurePolicyType{
 	"mutating.image-webhook.dev":     "Ignore",
 }
 
-// caBundle is the denying webhook's, which must be that of all others too.
+// caBundle returns the CA bundle of the webhooks. It fails the spec if they differ.
 func caBundle(ctx context.Context) string {
 	GinkgoHelper()
-	all := registrations(ctx)
-	bundle := all["validating.image-webhook.dev"].caBundle
-	for name, webhook := range all {
+	webhooks := registeredWebhooks(ctx)
+	bundle := webhooks["validating.image-webhook.dev"].caBundle
+	for name, webhook := range webhooks {
 		Expect(webhook.caBundle).To(Equal(bundle), name)
 	}
 	return bundle
 }
 
-// get reads an object of the webhook's namespace, or one that has none.
+// get reads an object in the webhook's namespace, or a cluster-scoped object.
 func get[T k8s.Object](ctx context.Context, object T, name string) T {
 	GinkgoHelper()
-	Expect(client.Resources().Get(ctx, name, own, object)).To(Succeed())
+	Expect(client.Resources().Get(ctx, name, ownNamespace, object)).To(Succeed())
 	return object
 }
 
-// removeJobs makes room for them to run again: a finished Job that is applied
-// once more does nothing until it has removed itself.
+// removeJobs deletes the Jobs so that they can run again: applying a finished Job does
+// nothing until the TTL controller has deleted it.
 func removeJobs(ctx context.Context) {
 	GinkgoHelper()
-	succeed(ctx, "delete", "job", "certgen", "patch-webhookconfigure", "-n", own, "--ignore-not-found")
+	succeed(ctx, "delete", "job", "certgen", "patch-webhookconfigure", "-n", ownNamespace, "--ignore-not-found")
 }
 
-// applyAndWait applies a manifest, with the image and the flags that the suite has given
-// the Deployment, and waits for its Job, or for the rollout.
+// applyAndWait applies a manifest with the image and the flags that the suite uses in the
+// Deployment, and waits for the Job of the manifest or for the rollout.
 func applyAndWait(ctx context.Context, file, job string) {
 	GinkgoHelper()
 	content, err := os.ReadFile(manifest(file))
@@ -252,13 +256,13 @@ func applyAndWait(ctx context.Context, file, job string) {
 	Expect(applied.Exit).To(BeZero(), applied.Stderr)
 	switch {
 	case job != "":
-		complete(ctx, job)
+		waitForJob(ctx, job)
 	case file == "04-webhook.yaml":
-		succeed(ctx, "rollout", "status", "deployment/webhook", "-n", own, "--timeout=90s")
+		succeed(ctx, "rollout", "status", "deployment/webhook", "-n", ownNamespace, "--timeout=90s")
 	}
 }
 
-func complete(ctx context.Context, job string) {
+func waitForJob(ctx context.Context, job string) {
 	GinkgoHelper()
-	succeed(ctx, "wait", "--for=condition=complete", "job", "-l", "job="+job, "-n", own, "--timeout=60s")
+	succeed(ctx, "wait", "--for=condition=complete", "job", "-l", "job="+job, "-n", ownNamespace, "--timeout=60s")
 }

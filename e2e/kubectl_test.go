@@ -18,42 +18,45 @@ import (
 	"github.com/image-webhook/image-webhook/tools/specrunner/summary"
 )
 
-// said is what a command printed and how it ended, as a person sees it.
-type said struct {
+// result is the output and the exit code of a command.
+type result struct {
 	Stdout, Stderr string
 	Exit           int
 }
 
-// GomegaString shows it as a terminal does, so that lines can be compared by eye.
-func (s said) GomegaString() string {
-	return fmt.Sprintf("exit code %d\nstdout: %s\nstderr: %s", s.Exit, strings.TrimSuffix(s.Stdout, "\n"), strings.TrimSuffix(s.Stderr, "\n"))
+// GomegaString prints the output without quotes and escapes, so that failure messages are
+// easy to compare.
+func (r result) GomegaString() string {
+	return fmt.Sprintf("exit code %d\nstdout: %s\nstderr: %s", r.Exit, strings.TrimSuffix(r.Stdout, "\n"), strings.TrimSuffix(r.Stderr, "\n"))
 }
 
-// kubectl runs kubectl on the cluster of the suite.
-func kubectl(ctx context.Context, args ...string) said {
+// kubectl runs kubectl on the suite's cluster. It does not fail the spec if the command
+// fails.
+func kubectl(ctx context.Context, args ...string) result {
 	GinkgoHelper()
 	return kubectlWith(ctx, "", args...)
 }
 
-// kubectlWith runs kubectl with stdin as its input.
-func kubectlWith(ctx context.Context, stdin string, args ...string) said {
+// kubectlWith is like kubectl, with stdin as the input.
+func kubectlWith(ctx context.Context, stdin string, args ...string) result {
 	GinkgoHelper()
-	result := execKubectl(ctx, stdin, args...)
-	transcript.add(strings.Join(args, " "), result)
-	return result
+	got := execKubectl(ctx, stdin, args...)
+	transcript.add(strings.Join(args, " "), got)
+	return got
 }
 
-// execKubectl is for what would be too long in the report of a failed spec.
-func execKubectl(ctx context.Context, stdin string, args ...string) said {
+// execKubectl is like kubectlWith, but keeps the command out of the transcript, because
+// its output would be too long for the report of a failed spec.
+func execKubectl(ctx context.Context, stdin string, args ...string) result {
 	GinkgoHelper()
 	cmd := exec.CommandContext(ctx, target.kubectl, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+target.kubeconfig)
 	cmd.Stdin = strings.NewReader(stdin)
-	return say(cmd)
+	return runCommand(cmd)
 }
 
-// say runs a command and returns what it said. That it fails is no error here.
-func say(cmd *exec.Cmd) said {
+// runCommand runs a command. It does not fail the spec if the command fails.
+func runCommand(cmd *exec.Cmd) result {
 	GinkgoHelper()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -62,54 +65,54 @@ func say(cmd *exec.Cmd) said {
 	if err != nil && !errors.As(err, &failed) {
 		Expect(err).NotTo(HaveOccurred(), "run "+cmd.Path)
 	}
-	return said{Stdout: stdout.String(), Stderr: stderr.String(), Exit: cmd.ProcessState.ExitCode()}
+	return result{Stdout: stdout.String(), Stderr: stderr.String(), Exit: cmd.ProcessState.ExitCode()}
 }
 
-// succeed is kubectl that must end with exit code 0; it returns its output.
+// succeed runs kubectl, fails the spec if the exit code is not 0, and returns the output.
 func succeed(ctx context.Context, args ...string) string {
 	GinkgoHelper()
-	result := kubectl(ctx, args...)
-	if result.Exit != 0 {
-		Fail(fmt.Sprintf("kubectl %s ended with exit code %d: %s", strings.Join(args, " "), result.Exit, result.Stderr))
+	got := kubectl(ctx, args...)
+	if got.Exit != 0 {
+		Fail(fmt.Sprintf("kubectl %s failed with exit code %d: %s", strings.Join(args, " "), got.Exit, got.Stderr))
 	}
-	return strings.TrimSpace(result.Stdout)
+	return strings.TrimSpace(got.Stdout)
 }
 
-// manifest is the path of one of the numbered manifests.
+// manifest returns the path of a numbered manifest.
 func manifest(name string) string { return filepath.Join("..", "deploy", name) }
 
-// managed is the label of what a run makes outside of namespaces, so that the next
-// one finds what a run that was killed has left.
-const managed = "app.kubernetes.io/managed-by=image-webhook-e2e"
+// managedByLabel marks the cluster-scoped objects of a run, so that the next run can
+// remove what a killed run has left behind.
+const managedByLabel = "app.kubernetes.io/managed-by=image-webhook-e2e"
 
-// newNamespace makes a namespace for one spec, ready for pods, and removes it
-// afterwards.
+// newNamespace creates a namespace for one spec, waits until pods can be created in it,
+// and deletes it after the spec.
 func newNamespace(ctx context.Context) string {
 	GinkgoHelper()
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-", Labels: labels(managed)}}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-", Labels: labelMap(managedByLabel)}}
 	Expect(client.Resources().Create(ctx, namespace)).To(Succeed())
-	namespacesOfSpec = append(namespacesOfSpec, namespace.Name)
+	specNamespaces = append(specNamespaces, namespace.Name)
 	DeferCleanup(func(ctx SpecContext) {
 		if CurrentSpecReport().Failed() && os.Getenv("E2E_DEBUG") != "" {
-			AddReportEntry(summary.Kept, namespace.Name)
+			AddReportEntry(summary.KeptNamespace, namespace.Name)
 			return
 		}
 		Expect(client.Resources().Delete(ctx, namespace)).To(Succeed())
 	})
-	Eventually(func() error { // without it, pods are refused for another reason
+	Eventually(func() error { // the API server rejects pods until their ServiceAccount exists
 		return client.Resources().Get(ctx, "default", namespace.Name, &corev1.ServiceAccount{})
 	}).WithContext(ctx).Should(Succeed())
 	return namespace.Name
 }
 
-// labels are those of a selector as kubectl takes it, of one label.
-func labels(selector string) map[string]string {
+// labelMap converts a label selector NAME=VALUE of kubectl.
+func labelMap(selector string) map[string]string {
 	name, value, _ := strings.Cut(selector, "=")
 	return map[string]string{name: value}
 }
 
-// shellEnv is the environment of a shell whose kubectl is the cluster's and reads
-// kubeconfig.
+// shellEnv returns the environment of a shell in which kubectl is the suite's kubectl and
+// reads kubeconfig.
 func shellEnv(kubeconfig string) []string {
 	return append(os.Environ(), "KUBECONFIG="+kubeconfig, "PATH="+filepath.Dir(target.kubectl)+":"+os.Getenv("PATH"))
 }

@@ -11,24 +11,25 @@ import (
 	"github.com/image-webhook/image-webhook/tools/devcluster/mirror"
 )
 
-// samples are in the mirror beside mirror.Samples, so that pods with them run
-// where no other registry can be reached. The last is for a registry without a
-// mirror, from which nodes pull it all the same: see unmirrored.
+// samples are the images in the mirror, in addition to mirror.Samples. Pods that use them
+// run without access to any other registry. Nodes pull httpd from a registry without a
+// mirror rule: see unmirrored.
 var samples = append([]mirror.Sample{
 	{Name: "library/nginx:1.26", Addr: ":80"},
 	{Name: "library/busybox:1.36"},
 	{Name: "httpd:latest", Addr: ":80"},
 }, mirror.Samples...)
 
-// unmirrored is a registry that no rule of the manifests names. The nodes find
-// it in the cluster.
+// unmirrored is a registry without a mirror rule in the manifests. The nodes are configured
+// to pull its images from the registry in the cluster.
 const unmirrored = "registry.example"
 
-// pinned is a digest that no test ever pulls.
+// pinned is a digest that is never pulled.
 const pinned = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// newPod is a pod that Pod Security "restricted" admits, so that whatever
-// refuses it, it is not that. Its init containers are given by initImages.
+// newPod returns a pod with one container and one init container per element of
+// initImages. It complies with the Pod Security standard "restricted", so that it is never
+// rejected for that reason.
 func newPod(namespace, image string, initImages ...string) *corev1.Pod {
 	no, yes := false, true
 	container := func(name, image string) corev1.Container {
@@ -49,15 +50,15 @@ func newPod(namespace, image string, initImages ...string) *corev1.Pod {
 	return pod
 }
 
-// dryRun creates the pod as far as the API server can without keeping it: the
-// whole admission chain runs, and no node ever pulls an image.
+// dryRun creates the pod with a server-side dry run: the whole admission chain runs, but
+// the pod is not stored and no node pulls an image.
 func dryRun(ctx context.Context, pod *corev1.Pod) error {
 	return client.Resources().Create(ctx, pod, func(o *metav1.CreateOptions) {
 		o.DryRun = []string{metav1.DryRunAll}
 	})
 }
 
-// withImageVolume adds a volume that is an image.
+// withImageVolume adds an image volume to the pod and returns it.
 func withImageVolume(pod *corev1.Pod, image string) *corev1.Pod {
 	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "files", VolumeSource: corev1.VolumeSource{
 		Image: &corev1.ImageVolumeSource{Reference: image, PullPolicy: corev1.PullIfNotPresent},
@@ -67,15 +68,14 @@ func withImageVolume(pod *corev1.Pod, image string) *corev1.Pod {
 	return pod
 }
 
-// runAndWait starts a pod of a sample as a person does, and waits until it is
-// Ready.
+// runAndWait starts a pod with `kubectl run` and waits until it is ready.
 func runAndWait(ctx context.Context, namespace, name, image string) {
 	GinkgoHelper()
 	succeed(ctx, "run", name, "--image="+image, "--image-pull-policy=IfNotPresent", "-n", namespace)
 	succeed(ctx, "wait", "pod/"+name, "--for=condition=Ready", "-n", namespace, "--timeout=60s")
 }
 
-// field is what kubectl shows of an object at a JSONPath.
+// field returns the value at a JSONPath of an object.
 func field(ctx context.Context, namespace, object, path string) string {
 	GinkgoHelper()
 	return succeed(ctx, "get", object, "-n", namespace, "-o", "jsonpath={"+path+"}")

@@ -19,20 +19,20 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// The mirrors of docker.io and registry.k8s.io in the manifests' example flags.
+// The mirrors of docker.io and registry.k8s.io in the flags of the manifests.
 const (
 	dockerMirror = "docker.mirror.example"
 	k8sMirror    = "k8s.mirror.example"
 )
 
-// These specs have the kubelet pull, and ask the mirror what it was asked for.
-// Most make an image of their own: its bytes were nowhere but in the mirror, so
-// whatever says them came out of it.
+// In these specs the kubelet pulls images, and the mirror's log shows its requests. Most
+// specs push an image of their own. Only the mirror has its content, so a pod that serves
+// this content must have pulled it from the mirror.
 var _ = Describe("pull", Label(devCluster), func() {
-	It("gives kubectl run --image=nginx:1.25 the image in the mirror", func(ctx SpecContext) {
+	It("gets the image of kubectl run --image=nginx:1.25 from the mirror", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
-		const asking = "/v2/library/nginx/manifests/1.25?ns=" + dockerMirror
-		asked := len(requests(ctx, mirror.Name, asking))
+		const manifestRequest = "/v2/library/nginx/manifests/1.25?ns=" + dockerMirror
+		previousRequests := len(registryRequests(ctx, mirror.Name, manifestRequest))
 		// Always, because the node may have the image from an earlier spec.
 		succeed(ctx, "run", "nginx", "--image=nginx:1.25", "--image-pull-policy=Always", "-n", namespace)
 		succeed(ctx, "wait", "pod/nginx", "--for=condition=Ready", "-n", namespace, "--timeout=60s")
@@ -40,36 +40,36 @@ var _ = Describe("pull", Label(devCluster), func() {
 		digest, err := connectTo(ctx, mirror.Name).Digest(ctx, "library/nginx:1.25")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(field(ctx, namespace, "pod/nginx", ".status.containerStatuses[0].imageID")).To(Equal(dockerMirror + "/library/nginx@" + digest))
-		Expect(page(ctx, namespace, "nginx:80", "")).To(Equal("This is library/nginx:1.25, a sample image that came out of the mirror.\n"))
-		Expect(len(requests(ctx, mirror.Name, asking))).To(BeNumerically(">", asked), "the node asked the mirror")
+		Expect(page(ctx, namespace, "nginx:80", "")).To(Equal("This is library/nginx:1.25, a sample image from the mirror.\n"))
+		Expect(len(registryRequests(ctx, mirror.Name, manifestRequest))).To(BeNumerically(">", previousRequests), "the node sends a request to the mirror")
 		Expect(succeed(ctx, "get", "events", "--field-selector=involvedObject.name=nginx,reason=Pulled", "-n", namespace, "-o", "jsonpath={.items[*].message}")).
-			To(HavePrefix(`Successfully pulled image "`+dockerMirror+`/library/nginx:1.25"`), "and did so for this pod")
+			To(HavePrefix(`Successfully pulled image "`+dockerMirror+`/library/nginx:1.25"`), "the kubelet pulls the image for this pod")
 	})
 
-	DescribeTable("serves a container whose image is written", servesWritten,
-		Entry("with a tag", "library/nginx", func(i ownImage) string { return short(i.ref) }, dockerMirror),
-		Entry("with a digest", "library/nginx", func(i ownImage) string { return short(i.pinned) }, dockerMirror),
-		Entry("with a tag and a digest", "library/nginx", func(i ownImage) string { return short(i.ref) + "@" + i.digest }, dockerMirror),
-		Entry("with a registry that no rule names, which is where it comes from", "team/app", func(i ownImage) string { return unmirrored + "/" + i.ref }, unmirrored),
+	DescribeTable("works for a container image", expectPulledAndServed,
+		Entry("with a tag", "library/nginx", func(image uniqueImage) string { return shortName(image.ref) }, dockerMirror),
+		Entry("with a digest", "library/nginx", func(image uniqueImage) string { return shortName(image.pinned) }, dockerMirror),
+		Entry("with a tag and a digest", "library/nginx", func(image uniqueImage) string { return shortName(image.ref) + "@" + image.digest }, dockerMirror),
+		Entry("with a registry without a mirror rule, from that registry", "team/app", func(image uniqueImage) string { return unmirrored + "/" + image.ref }, unmirrored),
 	)
 
-	It("serves the pods of a Deployment", func(ctx SpecContext) {
+	It("works for the pods of a Deployment", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		image := newImage(ctx, "bitnami/redis", ":6379")
 		succeed(ctx, "create", "deployment", "cache", "--image="+image.ref, "-n", namespace)
 		succeed(ctx, "rollout", "status", "deployment/cache", "-n", namespace, "--timeout=60s")
-		Expect(field(ctx, namespace, "deployment/cache", ".spec.template.spec.containers[0].image")).To(Equal(image.ref), "as it was written")
+		Expect(field(ctx, namespace, "deployment/cache", ".spec.template.spec.containers[0].image")).To(Equal(image.ref), "the Deployment is unchanged")
 		pod := succeed(ctx, "get", "pods", "-l", "app=cache", "-n", namespace, "-o", "jsonpath={.items[0].metadata.name}")
 		Expect(field(ctx, namespace, "pod/"+pod, ".status.containerStatuses[0].imageID")).To(Equal(dockerMirror + "/" + image.pinned))
 		Expect(page(ctx, namespace, pod+":6379", "")).To(Equal(image.page))
 		image.expectPulled(ctx, mirror.Name, dockerMirror)
 	})
 
-	It("serves an init container and an image volume", func(ctx SpecContext) {
+	It("works for an init container and an image volume", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
-		first, files := newImage(ctx, "library/first", ":80"), newImage(ctx, "library/files", ":80")
-		pod := withImageVolume(newPod(namespace, "nginx:1.25", first.ref), files.ref)
-		user := int64(65532) // the samples' own is root
+		initImage, volumeImage := newImage(ctx, "library/first", ":80"), newImage(ctx, "library/files", ":80")
+		pod := withImageVolume(newPod(namespace, "nginx:1.25", initImage.ref), volumeImage.ref)
+		user := int64(65532) // the sample images run as root by default
 		pod.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: &user}
 		pod.Spec.InitContainers[0].Args = []string{"--print"}
 		pod.Spec.Containers[0].VolumeMounts[0].MountPath = "/www/files"
@@ -77,74 +77,75 @@ var _ = Describe("pull", Label(devCluster), func() {
 		Expect(client.Resources().Create(ctx, pod)).To(Succeed())
 		succeed(ctx, "wait", "pod/web", "--for=condition=Ready", "-n", namespace, "--timeout=60s")
 
-		Expect(field(ctx, namespace, "pod/web", ".status.initContainerStatuses[0].imageID")).To(Equal(dockerMirror + "/" + first.pinned))
-		Expect(kubectl(ctx, "logs", "web", "-c", "init-0", "-n", namespace).Stdout).To(Equal(first.page))
-		Expect(page(ctx, namespace, "web:80", "files/www/")).To(Equal(files.page), "the volume holds the image's files")
-		first.expectPulled(ctx, mirror.Name, dockerMirror)
-		files.expectPulled(ctx, mirror.Name, dockerMirror)
+		Expect(field(ctx, namespace, "pod/web", ".status.initContainerStatuses[0].imageID")).To(Equal(dockerMirror + "/" + initImage.pinned))
+		Expect(kubectl(ctx, "logs", "web", "-c", "init-0", "-n", namespace).Stdout).To(Equal(initImage.page))
+		Expect(page(ctx, namespace, "web:80", "files/www/")).To(Equal(volumeImage.page), "the volume has the files of the image")
+		initImage.expectPulled(ctx, mirror.Name, dockerMirror)
+		volumeImage.expectPulled(ctx, mirror.Name, dockerMirror)
 	})
 
-	It("serves what kubectl debug adds to a running pod", func(ctx SpecContext) {
+	It("works for the container that kubectl debug adds to a running pod", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		runAndWait(ctx, namespace, "web", "nginx:1.25")
 		image := newImage(ctx, "library/tools", ":8080")
-		succeed(ctx, "debug", "pod/web", "--image="+short(image.ref), "-c", "debugger", "-n", namespace)
+		succeed(ctx, "debug", "pod/web", "--image="+shortName(image.ref), "-c", "debugger", "-n", namespace)
 		succeed(ctx, "wait", "pod/web", "--for=jsonpath={.status.ephemeralContainerStatuses[0].state.running}", "-n", namespace, "--timeout=60s")
 		Expect(field(ctx, namespace, "pod/web", ".status.ephemeralContainerStatuses[0].imageID")).To(Equal(dockerMirror + "/" + image.pinned))
 		Expect(page(ctx, namespace, "web:8080", "")).To(Equal(image.page))
 		image.expectPulled(ctx, mirror.Name, dockerMirror)
 	})
 
-	It("that fails because the mirror lacks the image is said by the pod's events, not by the webhook", func(ctx SpecContext) {
-		skipWherePullThrough(ctx)
+	It("fails with an event of the pod, not with a denial, if the mirror does not have the image", func(ctx SpecContext) {
+		skipIfPullThrough(ctx)
 		namespace := newNamespace(ctx)
 		tag := "1.25-" + rand.String(8)
-		Expect(kubectl(ctx, "run", "web", "--image=nginx:"+tag, "-n", namespace)).To(Equal(said{Stdout: "pod/web created\n"}))
+		Expect(kubectl(ctx, "run", "web", "--image=nginx:"+tag, "-n", namespace)).To(Equal(result{Stdout: "pod/web created\n"}))
 		missing := dockerMirror + "/library/nginx:" + tag
-		Eventually(func() string { return failures(ctx, namespace, "web") }).WithContext(ctx).Should(SatisfyAll(ContainSubstring(`Failed to pull image "`+missing+`"`), ContainSubstring(missing+": not found")))
-		Expect(requests(ctx, mirror.Name, tag)).To(ContainElement(MatchRegexp(`"(HEAD|GET) /v2/library/nginx/manifests/` + tag + `\?ns=` + dockerMirror + ` HTTP/1\.1" 404`)))
+		Eventually(func() string { return failedEvents(ctx, namespace, "web") }).WithContext(ctx).Should(SatisfyAll(ContainSubstring(`Failed to pull image "`+missing+`"`), ContainSubstring(missing+": not found")))
+		Expect(registryRequests(ctx, mirror.Name, tag)).To(ContainElement(MatchRegexp(`"(HEAD|GET) /v2/library/nginx/manifests/` + tag + `\?ns=` + dockerMirror + ` HTTP/1\.1" 404`)))
 	})
 
-	It("from a registry whose cache cannot reach it is refused at once, and leaves nothing behind", func(ctx SpecContext) {
+	It("through a cache is not set up if the cache cannot reach its upstream registry", func(ctx SpecContext) {
 		_, m := openMirror(ctx)
 		nowhere := mirror.Registry{Name: "nowhere", Upstream: "http://127.0.0.1:9"}
-		Expect(m.Start(ctx, nowhere)).To(MatchError(MatchRegexp(`^the cache of http://127\.0\.0\.1:9 is not ready: pod nowhere-\S+ ended: registry: ` +
-			`Get "http://127\.0\.0\.1:9/v2/": dial tcp 127\.0\.0\.1:9: connect: connection refused; ` +
-			`leave the pull-through out where the cluster does not reach http://127\.0\.0\.1:9$`)))
+		Expect(m.Start(ctx, nowhere)).To(MatchError(MatchRegexp(`^start the cache of http://127\.0\.0\.1:9: ` +
+			`pod nowhere-\S+: container registry ended with exit code 1: Error: registry: ` +
+			`Get "http://127\.0\.0\.1:9/v2/": dial tcp 127\.0\.0\.1:9: connect: connection refused: ` +
+			`do not enable pull-through if the cluster cannot reach http://127\.0\.0\.1:9$`)))
 		Expect(succeed(ctx, "get", "deployment,service", "-l", "app.kubernetes.io/instance=nowhere", "-n", mirror.Namespace, "-o", "name")).To(BeEmpty())
 		_, err := mirror.Connect(ctx, client.RESTConfig(), nowhere.Name)
-		Expect(err).To(MatchError(HavePrefix("reach the registry nowhere: it is not ready: ")))
+		Expect(err).To(MatchError(HavePrefix("connect to the registry nowhere: it is not ready: ")))
 	})
 
-	It("through a cache brings what another registry holds", func(ctx SpecContext) {
+	It("through a cache gets images of the upstream registry", func(ctx SpecContext) {
 		address := succeed(ctx, "get", "service", mirror.Name, "-n", mirror.Namespace, "-o", "jsonpath=http://{.spec.clusterIP}:{.spec.ports[0].port}")
 		startRegistry(ctx, mirror.Registry{Name: "cache", Upstream: address})
 		_, m := openMirror(ctx)
-		Expect(m.Lead(ctx, "cache.example", "cache")).To(Succeed())
+		Expect(m.RouteHost(ctx, "cache.example", "cache")).To(Succeed())
 		image := newImage(ctx, "library/nginx", ":80")
 		namespace := newNamespace(ctx)
 		runAndWait(ctx, namespace, "web", "cache.example/"+image.ref)
 		Expect(page(ctx, namespace, "web:80", "")).To(Equal(image.page))
 		image.expectPulled(ctx, "cache", "cache.example")
-		Expect(requests(ctx, mirror.Name, image.layer)).To(ContainElement(ContainSubstring("GET /v2/library/nginx/blobs/"+image.layer+` HTTP/1.1" 200`)), "the cache has it from there")
+		Expect(registryRequests(ctx, mirror.Name, image.layer)).To(ContainElement(ContainSubstring("GET /v2/library/nginx/blobs/"+image.layer+` HTTP/1.1" 200`)), "the cache gets the layer from the upstream registry")
 	})
 })
 
-// One after the other, because one of them has another mirror meanwhile. No other spec
-// pulls from it.
+// Ordered, because the second spec changes the mirror of registry.k8s.io while it runs. No
+// spec outside of this container pulls from that mirror.
 var _ = Describe("pull from the mirror of registry.k8s.io", Label(devCluster), Ordered, ContinueOnFailure, func() {
-	It("serves a container", func(ctx SpecContext) {
-		servesWritten(ctx, "app", func(i ownImage) string { return "registry.k8s.io/" + i.ref }, k8sMirror)
+	It("works for a container", func(ctx SpecContext) {
+		expectPulledAndServed(ctx, "app", func(image uniqueImage) string { return "registry.k8s.io/" + image.ref }, k8sMirror)
 	})
 
-	It("needs an imagePullSecret for the mirror's host, if that is private", func(ctx SpecContext) {
+	It("needs an imagePullSecret for the mirror's host if the mirror is private", func(ctx SpecContext) {
 		_, m := openMirror(ctx)
 		startRegistry(ctx, mirror.Registry{Name: "private", Htpasswd: htpasswd})
-		DeferCleanup(func(ctx SpecContext) { Expect(m.Lead(ctx, k8sMirror, mirror.Name)).To(Succeed()) })
-		Expect(m.Lead(ctx, k8sMirror, "private")).To(Succeed())
+		DeferCleanup(func(ctx SpecContext) { Expect(m.RouteHost(ctx, k8sMirror, mirror.Name)).To(Succeed()) })
+		Expect(m.RouteHost(ctx, k8sMirror, "private")).To(Succeed())
 		registry := connectTo(ctx, "private")
 		Expect(registry.Push(ctx, "private/app:1.0", empty.Image)).To(MatchError(MatchRegexp(
-			"^push private/app:1\\.0 to the registry private: .*401 Unauthorized.*; its side: `kubectl logs -n mirror deployment/private`$")))
+			"^push private/app:1\\.0 to the registry private: .*401 Unauthorized.*: run `kubectl logs -n mirror deployment/private` for details$")))
 		image := pushImage(ctx, registry.WithPassword("puller", "secret"), "private/app", ":80")
 		namespace := newNamespace(ctx)
 		for _, secret := range []struct{ name, server string }{{"origin", "registry.k8s.io"}, {"mirror", k8sMirror}} {
@@ -157,119 +158,118 @@ var _ = Describe("pull from the mirror of registry.k8s.io", Label(devCluster), O
 		Expect(page(ctx, namespace, "mirror:80", "")).To(Equal(image.page))
 		image.expectPulled(ctx, "private", k8sMirror)
 
-		Eventually(func() string { return failures(ctx, namespace, "origin") }).WithContext(ctx).Should(ContainSubstring("authorization failed: no basic auth credentials"), "a secret for the registry that was written is of no use")
+		Eventually(func() string { return failedEvents(ctx, namespace, "origin") }).WithContext(ctx).Should(ContainSubstring("authorization failed: no basic auth credentials"), "a Secret for the registry in the original reference is not used")
 	})
 })
 
-// servesWritten runs a pod with a new image of a repository, named as written says. The
-// node must fetch it from host.
-func servesWritten(ctx SpecContext, repository string, written func(ownImage) string, host string) {
+// expectPulledAndServed runs a pod with a new image of a repository. reference returns how
+// the pod names the image. The node must pull it from host.
+func expectPulledAndServed(ctx SpecContext, repository string, reference func(uniqueImage) string, host string) {
 	GinkgoHelper()
 	namespace := newNamespace(ctx)
 	image := newImage(ctx, repository, ":80")
-	runAndWait(ctx, namespace, "web", written(image))
+	runAndWait(ctx, namespace, "web", reference(image))
 	Expect(field(ctx, namespace, "pod/web", ".status.containerStatuses[0].imageID")).To(Equal(host + "/" + image.pinned))
 	Expect(page(ctx, namespace, "web:80", "")).To(Equal(image.page))
 	image.expectPulled(ctx, mirror.Name, host)
 }
 
-// ownRegistries are those that specs start; a run that was killed leaves them.
-var ownRegistries = []string{"private", "cache", "nowhere"}
+// specRegistries are the registries that specs start. A killed run leaves them behind.
+var specRegistries = []string{"private", "cache", "nowhere"}
 
-// htpasswd lets the user puller in, with the password secret.
+// htpasswd has the user puller with the password secret.
 const htpasswd = "puller:$2b$05$oGixqsB.vV1Mtn7aAF8vwOgvwpTSuhQmYQdBkIkdVdkG8pd6pw56K\n"
 
-// ownImage is a sample that no node has ever seen.
-type ownImage struct {
-	ref    string // its repository and tag in the registry, as "library/nginx:1.25-x7k2p"
-	pinned string // its repository and digest
-	digest string // as "sha256:…"
-	layer  string // the digest of its one layer
-	page   string // what its web server says
+// uniqueImage is a sample image that no node has pulled before.
+type uniqueImage struct {
+	ref    string // the repository and tag in the registry, such as "library/nginx:1.25-x7k2p"
+	pinned string // the repository and digest
+	digest string // such as "sha256:…"
+	layer  string // the digest of its only layer
+	page   string // the content that its web server serves
 }
 
-// short is the name of an image of Docker Hub as people write it.
-func short(name string) string { return strings.TrimPrefix(name, "library/") }
+// shortName returns the short name of a Docker Hub image.
+func shortName(name string) string { return strings.TrimPrefix(name, "library/") }
 
-// newImage pushes a new image of repository to the mirror. Its web server listens
+// newImage pushes a new image of a repository to the mirror. The web server in it listens
 // on addr.
-func newImage(ctx context.Context, repository, addr string) ownImage {
+func newImage(ctx context.Context, repository, addr string) uniqueImage {
 	GinkgoHelper()
 	return pushImage(ctx, connectTo(ctx, mirror.Name), repository, addr)
 }
 
-func pushImage(ctx context.Context, to *mirror.Client, repository, addr string) ownImage {
+func pushImage(ctx context.Context, registry *mirror.Client, repository, addr string) uniqueImage {
 	GinkgoHelper()
-	i := ownImage{ref: repository + ":1.25-" + rand.String(8)}
-	i.page = "This is " + i.ref + ", made for one spec.\n"
-	image, err := workshop.Push(ctx, to, mirror.Sample{Name: i.ref, Addr: addr, Page: i.page})
+	image := uniqueImage{ref: repository + ":1.25-" + rand.String(8)}
+	image.page = "This is " + image.ref + ", made for one spec.\n"
+	pushed, err := sampleBuilder.Push(ctx, registry, mirror.Sample{Name: image.ref, Addr: addr, Page: image.page})
 	Expect(err).NotTo(HaveOccurred())
-	digest, err := image.Digest()
+	digest, err := pushed.Digest()
 	Expect(err).NotTo(HaveOccurred())
-	i.digest, i.pinned = digest.String(), repository+"@"+digest.String()
-	layers, err := image.Layers()
+	image.digest, image.pinned = digest.String(), repository+"@"+digest.String()
+	layers, err := pushed.Layers()
 	Expect(err).NotTo(HaveOccurred())
 	layer, err := layers[0].Digest()
 	Expect(err).NotTo(HaveOccurred())
-	i.layer = layer.String()
-	return i
+	image.layer = layer.String()
+	return image
 }
 
-// expectPulled asserts that containerd has fetched the image, its manifest and
-// its layer, from the registry called registryName when it was to pull from host.
-func (i ownImage) expectPulled(ctx context.Context, registryName, host string) {
+// expectPulled asserts that containerd, told to pull from host, got the manifest and the
+// layer of the image from the registry registryName.
+func (image uniqueImage) expectPulled(ctx context.Context, registryName, host string) {
 	GinkgoHelper()
-	repository, _, _ := strings.Cut(i.ref, ":")
-	for _, part := range []string{"manifests/" + i.digest, "blobs/" + i.layer} {
-		request := fmt.Sprintf(`"GET /v2/%s/%s?ns=%s HTTP/1.1" 200 `, repository, part, host)
-		Expect(requests(ctx, registryName, repository)).To(ContainElement(MatchRegexp(regexp.QuoteMeta(request) + `.*"containerd/`)))
+	repository, _, _ := strings.Cut(image.ref, ":")
+	for _, path := range []string{"manifests/" + image.digest, "blobs/" + image.layer} {
+		request := fmt.Sprintf(`"GET /v2/%s/%s?ns=%s HTTP/1.1" 200 `, repository, path, host)
+		Expect(registryRequests(ctx, registryName, repository)).To(ContainElement(MatchRegexp(regexp.QuoteMeta(request) + `.*"containerd/`)))
 	}
 }
 
-// requests are the lines about something in the log of the registry called name,
-// which has one for each request.
-func requests(ctx context.Context, name, about string) []string {
+// registryRequests returns the lines that contain substring in the log of a registry. The
+// log has one line per request.
+func registryRequests(ctx context.Context, name, substring string) []string {
 	GinkgoHelper()
 	log := execKubectl(ctx, "", "logs", "deployment/"+name, "-n", mirror.Namespace)
 	Expect(log.Exit).To(BeZero(), log.Stderr)
-	return slices.DeleteFunc(strings.Split(log.Stdout, "\n"), func(line string) bool { return !strings.Contains(line, about) })
+	return slices.DeleteFunc(strings.Split(log.Stdout, "\n"), func(line string) bool { return !strings.Contains(line, substring) })
 }
 
-// keepLog writes what is known of the registry called name into the artifacts. It
-// is best effort.
-func keepLog(ctx context.Context, name string) {
+// saveRegistryLog writes the pods, events and logs of a registry to artifacts/. It is best
+// effort.
+func saveRegistryLog(ctx context.Context, name string) {
 	GinkgoHelper()
 	instance := "app.kubernetes.io/instance=" + name
-	var known commands
+	var log commandLog
 	for _, args := range [][]string{
 		{"get", "pods", "-o", "wide", "-l", instance, "-n", mirror.Namespace},
 		{"get", "events", "--sort-by=.lastTimestamp", "-n", mirror.Namespace},
 		{"logs", "-l", instance, "--tail=-1", "-n", mirror.Namespace},
 	} {
-		known.add(strings.Join(args, " "), execKubectl(ctx, "", args...))
+		log.add(strings.Join(args, " "), execKubectl(ctx, "", args...))
 	}
-	keeper(filepath.Join("..", "artifacts")).text("registry-"+name+".log", known.String())
+	artifactDir(filepath.Join("..", "artifacts")).write("registry-"+name+".log", log.String())
 }
 
-// failures are the messages of a pod's events that say what failed.
-func failures(ctx context.Context, namespace, pod string) string {
+// failedEvents returns the messages of a pod's events with the reason Failed.
+func failedEvents(ctx context.Context, namespace, pod string) string {
 	GinkgoHelper()
 	return succeed(ctx, "get", "events", "--field-selector=involvedObject.name="+pod+",reason=Failed", "-n", namespace, "-o", "jsonpath={.items[*].message}")
 }
 
-// page is what a pod serves at a path, as soon as it serves; pod is its name and
-// port.
+// page waits until a pod serves a path, and returns the content; pod is NAME:PORT.
 func page(ctx context.Context, namespace, pod, path string) string {
 	GinkgoHelper()
-	var answer said
+	var got result
 	Eventually(func() int {
-		answer = kubectl(ctx, "get", "--raw", "/api/v1/namespaces/"+namespace+"/pods/"+pod+"/proxy/"+path)
-		return answer.Exit
+		got = kubectl(ctx, "get", "--raw", "/api/v1/namespaces/"+namespace+"/pods/"+pod+"/proxy/"+path)
+		return got.Exit
 	}).WithContext(ctx).Should(BeZero())
-	return answer.Stdout
+	return got.Stdout
 }
 
-// connectTo speaks with the registry called name until the spec ends.
+// connectTo opens a connection to a registry. It is closed when the spec ends.
 func connectTo(ctx context.Context, name string) *mirror.Client {
 	GinkgoHelper()
 	registry, err := mirror.Connect(ctx, client.RESTConfig(), name)
@@ -278,24 +278,24 @@ func connectTo(ctx context.Context, name string) *mirror.Client {
 	return registry
 }
 
-// skipWherePullThrough keeps a spec from asking registries outside of the cluster
-// for what the mirror lacks.
-func skipWherePullThrough(ctx context.Context) {
+// skipIfPullThrough skips the spec if the mirror would forward requests for missing images
+// to registries outside of the cluster.
+func skipIfPullThrough(ctx context.Context) {
 	GinkgoHelper()
 	if succeed(ctx, "get", "deployment", "docker-cache", "-n", mirror.Namespace, "--ignore-not-found", "-o", "name") != "" {
-		Skip("the mirror of this cluster was made with PULL_THROUGH=1")
+		Skip("the mirror of this cluster was installed with PULL_THROUGH=1")
 	}
 }
 
-// openMirror is the suite's cluster and its mirror, for a spec that changes them.
+// openMirror returns the suite's cluster and its mirror, for a spec that changes them.
 func openMirror(ctx context.Context) (*devcluster.Cluster, *mirror.Mirror) {
 	GinkgoHelper()
-	quiet := progress.New(GinkgoWriter)
-	c, err := devcluster.Open(ctx, target.cluster, quiet)
+	reporter := progress.New(GinkgoWriter)
+	cluster, err := devcluster.Open(ctx, target.cluster, reporter)
 	Expect(err).NotTo(HaveOccurred())
-	m, err := mirror.Open(c, quiet)
+	m, err := mirror.Open(cluster, reporter)
 	Expect(err).NotTo(HaveOccurred())
-	return c, m
+	return cluster, m
 }
 
 // startRegistry runs a registry for one spec.
@@ -303,7 +303,7 @@ func startRegistry(ctx context.Context, registry mirror.Registry) {
 	GinkgoHelper()
 	_, m := openMirror(ctx)
 	DeferCleanup(func(ctx SpecContext) {
-		keepLog(ctx, registry.Name)
+		saveRegistryLog(ctx, registry.Name)
 		Expect(m.Remove(ctx, registry.Name)).To(Succeed())
 	})
 	Expect(m.Start(ctx, registry)).To(Succeed())

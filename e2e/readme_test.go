@@ -14,81 +14,79 @@ import (
 	"github.com/google/go-cmp/cmp"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/image-webhook/image-webhook/tools/markdown"
 )
 
-// What the manual shows of a terminal is run, block by block, each in a namespace
-// of its own instead of `default`. (README.zh-CN.md shows the same as README.md, by
-// the test of docs/.)
+// These specs run the `console` blocks of the manual. Each block runs in a namespace of its
+// own instead of `default`. (A test in docs/ checks that README.zh-CN.md has the commands of
+// README.md.)
 var _ = Describe("manual", Label(devCluster), func() {
 	for _, block := range terminalBlocks("../README.md", "../CONTRIBUTING.md", "../docs/*.md") {
-		It("shows what a terminal says, from line "+strconv.Itoa(block.line)+" of "+block.page, func(ctx SpecContext) {
-			skipWherePullThrough(ctx)
+		It("shows the real terminal output in the block at line "+strconv.Itoa(block.line)+" of "+block.page, func(ctx SpecContext) {
+			skipIfPullThrough(ctx)
 			terminal := newTerminal(ctx)
-			for _, c := range block.commands {
-				terminal.expect(ctx, c)
+			for _, command := range block.commands {
+				terminal.expect(ctx, command)
 			}
 		})
 	}
 })
 
-// terminalBlock is one of the blocks that are marked as `console`; in a list they
-// are indented.
+// terminalBlock is a `console` block of a page.
 type terminalBlock struct {
 	page     string
-	line     int // of the page, where it begins
+	line     int // of its first line in the page
 	commands []terminalCommand
 }
 
-// terminalCommand is what a person types after the prompt, and what comes.
+// terminalCommand is a command after a prompt, and its output.
 type terminalCommand struct {
 	line   string
 	output []string
 }
 
-// terminalBlocks reads the blocks of the Markdown files that match patterns. It panics
-// where a pattern matches nothing, and where nothing has a block: then the specs are
-// lost, and with them the reason for this file.
+// terminalBlocks reads the blocks of the Markdown files that match patterns. It panics if
+// a pattern matches no file or no file has a block, because then there would be no specs
+// and the manual would go untested.
 func terminalBlocks(patterns ...string) (blocks []terminalBlock) {
 	for _, pattern := range patterns {
 		pages, err := filepath.Glob(pattern)
 		if err != nil || len(pages) == 0 {
-			panic(fmt.Sprintf("no page is called %s: %v", pattern, err))
+			panic(fmt.Sprintf("no page matches %q: %v", pattern, err))
 		}
 		for _, page := range pages {
-			blocks = append(blocks, blocksOf(page)...)
+			blocks = append(blocks, readBlocks(page)...)
 		}
 	}
 	if len(blocks) == 0 {
-		panic(fmt.Sprintf("%s show no terminal", patterns))
+		panic(fmt.Sprintf("pages %q have no console block", patterns))
 	}
 	return blocks
 }
 
-func blocksOf(path string) (blocks []terminalBlock) {
+func readBlocks(path string) (blocks []terminalBlock) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		panic(err)
 	}
-	inside, indent := false, ""
-	for i, line := range strings.Split(string(content), "\n") {
-		switch text := strings.TrimLeft(line, " "); {
-		case text == "```console":
-			inside, indent = true, line[:len(line)-len(text)]
-			blocks = append(blocks, terminalBlock{page: filepath.Base(path), line: i + 1})
-		case strings.HasPrefix(text, "```"):
-			inside = false
-		case inside:
-			last := &blocks[len(blocks)-1]
-			if !last.add(strings.TrimPrefix(line, indent)) {
-				panic(fmt.Sprintf("%s:%d: a terminal begins with a prompt", path, i+1))
+	for _, console := range markdown.Parse(content).Blocks {
+		if console.Info != "console" {
+			continue
+		}
+		block := terminalBlock{page: filepath.Base(path), line: console.Line}
+		for line := range strings.SplitSeq(console.Text, "\n") {
+			if line != "" && !block.add(line) {
+				panic(fmt.Sprintf("%s:%d: a console block does not start with a prompt: start it with \"$ \"", path, console.Line))
 			}
 		}
+		blocks = append(blocks, block)
 	}
 	return blocks
 }
 
-// add takes the next line of the block, and says whether it belongs to a command.
-// Empty ones are there for the eye.
+// add adds the next line of the block, which is not empty. It returns false for a line before
+// the first command.
 func (b *terminalBlock) add(line string) bool {
 	command, isCommand := strings.CutPrefix(line, "$ ")
 	switch {
@@ -96,14 +94,14 @@ func (b *terminalBlock) add(line string) bool {
 		b.commands = append(b.commands, terminalCommand{line: command})
 	case len(b.commands) == 0:
 		return false
-	case line != "":
+	default:
 		last := &b.commands[len(b.commands)-1]
 		last.output = append(last.output, line)
 	}
 	return true
 }
 
-// terminal is a shell whose kubectl points at a namespace of the suite's cluster.
+// terminal is a shell in which kubectl uses a namespace of the suite's cluster.
 type terminal struct {
 	namespace  string
 	kubeconfig string
@@ -119,20 +117,20 @@ func newTerminal(ctx context.Context) terminal {
 	return t
 }
 
-// expect runs the command. One that only looks is repeated until it shows what the
-// page does, as a person would repeat it.
-func (t terminal) expect(ctx context.Context, c terminalCommand) {
+// expect runs the command and asserts its output. It repeats `kubectl get` until the output
+// is that of the page, as a user would do.
+func (t terminal) expect(ctx context.Context, command terminalCommand) {
 	GinkgoHelper()
-	want := plain(strings.Join(c.output, "\n"))
-	got := func() string { return cmp.Diff(want, plain(t.run(ctx, c.line))) }
-	if strings.HasPrefix(c.line, "kubectl get ") {
-		Eventually(got).WithContext(ctx).Should(BeEmpty(), "$ "+c.line+"\n(-manual +terminal)")
+	want := normalize(strings.Join(command.output, "\n"))
+	diff := func() string { return cmp.Diff(want, normalize(t.run(ctx, command.line))) }
+	if strings.HasPrefix(command.line, "kubectl get ") {
+		Eventually(diff).WithContext(ctx).Should(BeEmpty(), "$ "+command.line+"\n(-manual +terminal)")
 		return
 	}
-	Expect(got()).To(BeEmpty(), "$ "+c.line+"\n(-manual +terminal)")
+	Expect(diff()).To(BeEmpty(), "$ "+command.line+"\n(-manual +terminal)")
 }
 
-// run returns what a person would see.
+// run returns the output of a command line, with `default` as its namespace.
 func (t terminal) run(ctx context.Context, line string) string {
 	GinkgoHelper()
 	var output bytes.Buffer
@@ -140,15 +138,15 @@ func (t terminal) run(ctx context.Context, line string) string {
 	cmd.Dir = ".."
 	cmd.Env = shellEnv(t.kubeconfig)
 	cmd.Stdout, cmd.Stderr = &output, &output
-	_ = cmd.Run() // what a denial says is compared, as all else is
+	_ = cmd.Run() // an error, such as a denial, is part of the compared output
 	return strings.ReplaceAll(output.String(), t.namespace, "default")
 }
 
-// unlike is what differs from run to run: digests and their like, times and spans
-// of time, and the columns that move with them.
-var unlike = []struct {
-	pattern *regexp.Regexp
-	instead string
+// variableParts differ from run to run: hashes, times and durations, and the width of the
+// columns that show them.
+var variableParts = []struct {
+	pattern     *regexp.Regexp
+	replacement string
 }{
 	{regexp.MustCompile(`[0-9a-f]{12,}`), "HASH"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
@@ -156,10 +154,10 @@ var unlike = []struct {
 	{regexp.MustCompile(`  +`), "  "},
 }
 
-// plain is text without what may differ.
-func plain(text string) string {
-	for _, u := range unlike {
-		text = u.pattern.ReplaceAllString(text, u.instead)
+// normalize replaces the variable parts of text.
+func normalize(text string) string {
+	for _, part := range variableParts {
+		text = part.pattern.ReplaceAllString(text, part.replacement)
 	}
 	return strings.TrimSpace(text)
 }

@@ -21,97 +21,98 @@ import (
 )
 
 const (
-	recording      = "recording"                       // the namespace of the recorded objects
-	recordingLabel = "e2e.image-webhook.dev/recording" // of namespaces whose reviews are kept
-	reviewsFolder  = "../webhook/admission/testdata/reviews"
+	recordingNamespace = "recording"                       // of the recorded objects
+	recordingLabel     = "e2e.image-webhook.dev/recording" // of namespaces whose reviews are kept
+	reviewsDir         = "../webhook/admission/testdata/reviews"
 )
 
-// dockerHosts is where a node finds the registry of the recorded pods' images.
+// dockerHosts is the directory on a node that configures from where the node pulls images
+// of docker.io.
 const dockerHosts = devcluster.RegistryHosts + "/docker.io"
 
-// forgetRecorded makes a node forget what it pulled for them, under tag and digest,
-// and where it pulled it from.
-const forgetRecorded = "rm -rf " + dockerHosts + "; " +
+// removeRecordedImages is a shell command for a node. It removes the images of the recorded
+// pods, by tag and by digest, and the registry configuration for them.
+const removeRecordedImages = "rm -rf " + dockerHosts + "; " +
 	"ctr --namespace=k8s.io images ls --quiet | grep -E '^docker.io/library/(nginx|busybox)[:@]' | xargs --no-run-if-empty ctr --namespace=k8s.io images rm"
 
-// step makes the API server send one review that is worth keeping. Its commands
-// are kubectl's, in the namespace of the recording unless they name another.
+// step makes the API server send one review that is recorded. Its commands are arguments
+// of kubectl. They use the recording namespace unless they name another one.
 type step struct {
-	file    string // that the review is written to, without .json
-	before  []string
+	file    string   // of the review, without .json
+	before  []string // commands that run first
 	command string
-	keep    wanted
+	keep    reviewSelector
 }
 
-// wanted says which review of a command is kept: the last one that fits.
-type wanted struct {
+// reviewSelector selects which review of a command is kept: the last one that matches.
+type reviewSelector struct {
 	kind, subresource, name string // no name: any
 	operation               admissionv1.Operation
 }
 
-func created(kind, name string) wanted {
-	return wanted{kind: kind, name: name, operation: admissionv1.Create}
+func created(kind, name string) reviewSelector {
+	return reviewSelector{kind: kind, name: name, operation: admissionv1.Create}
 }
 
-func updated(kind, name string) wanted {
-	return wanted{kind: kind, name: name, operation: admissionv1.Update}
+func updated(kind, name string) reviewSelector {
+	return reviewSelector{kind: kind, name: name, operation: admissionv1.Update}
 }
 
-func debugged(name string) wanted {
-	return wanted{kind: "Pod", subresource: "ephemeralcontainers", name: name, operation: admissionv1.Update}
+func debugged(name string) reviewSelector {
+	return reviewSelector{kind: "Pod", subresource: "ephemeralcontainers", name: name, operation: admissionv1.Update}
 }
 
 const (
-	hold     = `patch pod/web --type=merge -p {"metadata":{"finalizers":["example.com/hold"]}}`
-	release  = `patch pod/web --type=merge -p {"metadata":{"finalizers":null}}`
-	dryRunOf = "create --dry-run=server -f testdata/"
+	addFinalizer    = `patch pod/web --type=merge -p {"metadata":{"finalizers":["example.com/hold"]}}`
+	removeFinalizer = `patch pod/web --type=merge -p {"metadata":{"finalizers":null}}`
+	dryRunCreate    = "create --dry-run=server -f testdata/"
 
-	// So that the status in a review is the same each time.
+	// These commands make the status in a review the same each time.
 	webIsReady      = "wait pod/web --for=condition=Ready --timeout=60s"
 	webHasRestarted = "wait pod/web --for=jsonpath={.status.containerStatuses[0].restartCount}=1 --timeout=60s"
 	debuggerRuns    = "wait pod/web --for=jsonpath={.status.ephemeralContainerStatuses[0].state.running} --timeout=60s"
 	shopIsRolledOut = "rollout status deployment/shop --timeout=60s"
 )
 
-// reviewLimit is for the kubelet, which looks after its static pods about once
-// a minute.
-const reviewLimit = 2 * time.Minute
+// reviewTimeout is long enough for the kubelet, which syncs its static pods about once a
+// minute.
+const reviewTimeout = 2 * time.Minute
 
-// A later step finds what the earlier ones have created.
+// A step can use the objects that earlier steps have created.
 var steps = []step{
 	{file: "pod-create", command: "run web --image=nginx:1.25", keep: created("Pod", "web")},
 	{file: "pod-create-dry-run", command: "run dry --image=nginx:1.25 --dry-run=server", keep: created("Pod", "dry")},
 	{file: "pod-create-latest", command: "run latest --image=nginx:latest --image-pull-policy=IfNotPresent", keep: created("Pod", "latest")},
 	{file: "pod-create-by-replicaset", command: "create deployment front --image=nginx:1.25", keep: created("Pod", "")},
-	{file: "pod-create-full", command: dryRunOf + "pod-full.yaml", keep: created("Pod", "full")},
+	{file: "pod-create-full", command: dryRunCreate + "pod-full.yaml", keep: created("Pod", "full")},
 	{file: "pod-update-label", before: []string{webIsReady}, command: "label pod/web tier=front", keep: updated("Pod", "web")},
-	{file: "pod-update-finalizer", before: []string{hold}, command: release, keep: updated("Pod", "web")},
+	{file: "pod-update-finalizer", before: []string{addFinalizer}, command: removeFinalizer, keep: updated("Pod", "web")},
 	{file: "pod-update-set-image", command: "set image pod/web web=nginx:1.26", keep: updated("Pod", "web")},
 	{file: "pod-debug", before: []string{webHasRestarted, webIsReady}, command: "debug pod/web --image=busybox:1.36 -c debugger", keep: debugged("web")},
 	{file: "pod-debug-second", before: []string{debuggerRuns}, command: "debug pod/web --image=busybox:1.36 -c second", keep: debugged("web")},
-	// What is deleted is the mirror pod; the static pod goes on, and the kubelet makes it a new one.
+	// This deletes the mirror pod. The static pod keeps running, and the kubelet creates a new mirror pod.
 	{file: "pod-static", command: "delete pod -n kube-system -l component=kube-scheduler --now --wait=false", keep: created("Pod", "")},
 
 	{file: "deployment-create", command: "create -f testdata/deployment.yaml", keep: created("Deployment", "shop")},
 	{file: "deployment-update-image", before: []string{shopIsRolledOut}, command: "set image deployment/shop app=nginx:1.26", keep: updated("Deployment", "shop")},
 	{file: "deployment-update-label", before: []string{shopIsRolledOut}, command: "label deployment/shop tier=front", keep: updated("Deployment", "shop")},
-	{file: "statefulset-create", command: dryRunOf + "statefulset.yaml", keep: created("StatefulSet", "shop")},
-	{file: "daemonset-create", command: dryRunOf + "daemonset.yaml", keep: created("DaemonSet", "shop")},
-	{file: "replicaset-create", command: dryRunOf + "replicaset.yaml", keep: created("ReplicaSet", "shop")},
-	{file: "replicationcontroller-create", command: dryRunOf + "replicationcontroller.yaml", keep: created("ReplicationController", "shop")},
-	{file: "podtemplate-create", command: dryRunOf + "podtemplate.yaml", keep: created("PodTemplate", "shop")},
-	{file: "job-create", command: dryRunOf + "job.yaml", keep: created("Job", "shop")},
-	{file: "cronjob-create", command: dryRunOf + "cronjob.yaml", keep: created("CronJob", "shop")},
-	{file: "namespace-create", command: dryRunOf + "namespace.yaml", keep: created("Namespace", "shop")},
+	{file: "statefulset-create", command: dryRunCreate + "statefulset.yaml", keep: created("StatefulSet", "shop")},
+	{file: "daemonset-create", command: dryRunCreate + "daemonset.yaml", keep: created("DaemonSet", "shop")},
+	{file: "replicaset-create", command: dryRunCreate + "replicaset.yaml", keep: created("ReplicaSet", "shop")},
+	{file: "replicationcontroller-create", command: dryRunCreate + "replicationcontroller.yaml", keep: created("ReplicationController", "shop")},
+	{file: "podtemplate-create", command: dryRunCreate + "podtemplate.yaml", keep: created("PodTemplate", "shop")},
+	{file: "job-create", command: dryRunCreate + "job.yaml", keep: created("Job", "shop")},
+	{file: "cronjob-create", command: dryRunCreate + "cronjob.yaml", keep: created("CronJob", "shop")},
+	{file: "namespace-create", command: dryRunCreate + "namespace.yaml", keep: created("Namespace", "shop")},
 }
 
-// The unit tests judge what a real API server sends. `make record` writes that
-// down anew, for another version of Kubernetes say; each file changes then, if
-// only in its UIDs and times.
+// The unit tests use reviews that a real API server has sent. `make record` records them
+// again, for example for another version of Kubernetes. Each file changes, at least in its
+// UIDs and times.
 var _ = Describe("recorder", Serial, Label("record", devCluster), func() {
 	It("writes the golden reviews", func(ctx SpecContext) {
 		pullFromMirror(ctx)
-		makeRecordingNamespace(ctx)
+		createRecordingNamespace(ctx)
 		recorder := startRecorder(ctx)
 		for _, step := range steps {
 			By(step.file)
@@ -120,70 +121,70 @@ var _ = Describe("recorder", Serial, Label("record", devCluster), func() {
 	}, SpecTimeout(10*time.Minute))
 })
 
-// pullFromMirror has the nodes find docker.io in the cluster for as long as it is
-// recorded. They forget the images then: to a node, images of the same content are
-// one, and it reports a pod's by the first of its names; the mirror's specs look at
-// that name.
+// pullFromMirror configures the nodes to pull images of docker.io from the mirror until the
+// spec ends, and then removes these images from the nodes. A node stores images of the same
+// content once and reports them by their first name, which the pull specs check.
 func pullFromMirror(ctx context.Context) {
 	GinkgoHelper()
-	c, m := openMirror(ctx)
-	DeferCleanup(func(ctx SpecContext) { Expect(c.RunOnNodes(ctx, "sh", "-c", forgetRecorded)).To(Succeed()) })
-	Expect(m.Lead(ctx, "docker.io", mirror.Name)).To(Succeed())
-	_, err := workshop.Push(ctx, connectTo(ctx, mirror.Name), mirror.Sample{Name: "library/nginx:latest", Addr: ":80"})
+	cluster, m := openMirror(ctx)
+	DeferCleanup(func(ctx SpecContext) { Expect(cluster.RunOnNodes(ctx, "sh", "-c", removeRecordedImages)).To(Succeed()) })
+	Expect(m.RouteHost(ctx, "docker.io", mirror.Name)).To(Succeed())
+	_, err := sampleBuilder.Push(ctx, connectTo(ctx, mirror.Name), mirror.Sample{Name: "library/nginx:latest", Addr: ":80"})
 	Expect(err).NotTo(HaveOccurred())
 }
 
-// makeRecordingNamespace has the same name each time, so that the files differ
-// as little as they can. Our own webhook does nothing in it.
-func makeRecordingNamespace(ctx context.Context) {
+// createRecordingNamespace creates the recording namespace. Its name is fixed, so that the
+// recorded files differ as little as possible. Its mode is off, so that our webhook does
+// nothing in it.
+func createRecordingNamespace(ctx context.Context) {
 	GinkgoHelper()
-	removeRecordingNamespace(ctx) // a run that was killed leaves it behind
-	succeed(ctx, "create", "namespace", recording)
+	removeRecordingNamespace(ctx) // a killed run may have left it behind
+	succeed(ctx, "create", "namespace", recordingNamespace)
 	DeferCleanup(func(ctx SpecContext) { removeRecordingNamespace(ctx) })
-	succeed(ctx, "label", "namespace", recording, "image-webhook.dev/mode=off", recordingLabel+"=true")
-	succeed(ctx, "wait", "--for=create", "serviceaccount/default", "-n", recording, "--timeout=60s")
+	succeed(ctx, "label", "namespace", recordingNamespace, "image-webhook.dev/mode=off", recordingLabel+"=true")
+	succeed(ctx, "wait", "--for=create", "serviceaccount/default", "-n", recordingNamespace, "--timeout=60s")
 }
 
 func removeRecordingNamespace(ctx context.Context) {
 	GinkgoHelper()
-	inRecording(ctx, release) // of a run that ended between hold and release
-	succeed(ctx, "delete", "namespace", recording, "--ignore-not-found", "--now")
+	runInRecording(ctx, removeFinalizer) // of a run that ended between addFinalizer and removeFinalizer
+	succeed(ctx, "delete", "namespace", recordingNamespace, "--ignore-not-found", "--now")
 }
 
-// inRecording runs a command of a step.
-func inRecording(ctx context.Context, command string) said {
+// runInRecording runs a command of a step.
+func runInRecording(ctx context.Context, command string) result {
 	GinkgoHelper()
-	return kubectl(ctx, append([]string{"-n", recording}, strings.Fields(command)...)...) // of two -n the last counts
+	return kubectl(ctx, append([]string{"-n", recordingNamespace}, strings.Fields(command)...)...) // kubectl uses the last of two -n
 }
 
 // recorder keeps the reviews that the API server sends.
 type recorder struct {
-	mu   sync.Mutex
-	kept []recorded
+	mu      sync.Mutex
+	reviews []recordedReview
 }
 
-type recorded struct {
+type recordedReview struct {
 	request *admissionv1.AdmissionRequest
 	body    []byte
 }
 
-// startRecorder returns when the API server sends its reviews. The configuration
-// comes before ours in the order of names, and so sees images as they were
-// written whatever ours does.
+// startRecorder returns when the API server sends reviews to the recorder. The name of its
+// configuration sorts before ours, so that the recorder gets images before our webhook
+// changes them.
 func startRecorder(ctx context.Context) *recorder {
 	GinkgoHelper()
 	r := &recorder{}
 	startHostWebhook(ctx, r.allow).registerMutating(ctx, "a-recorder", recordedObjects(), recordedStaticPods())
-	probe := step{command: "run probe --image=nginx:1.25 --dry-run=server", keep: created("Pod", "probe")}
+	probeStep := step{command: "run probe --image=nginx:1.25 --dry-run=server", keep: created("Pod", "probe")}
 	Eventually(func() []byte {
-		inRecording(ctx, probe.command)
-		return r.last(probe.keep)
-	}).WithContext(ctx).ShouldNot(BeEmpty(), "the API server does not reach the recorder")
+		runInRecording(ctx, probeStep.command)
+		return r.last(probeStep.keep)
+	}).WithContext(ctx).ShouldNot(BeEmpty(), "the API server sends no review to the recorder")
 	return r
 }
 
-// recordedObjects are those of the recording namespace. The selector is asked
-// about a Namespace's own labels.
+// recordedObjects selects the objects of namespaces with the recording label. For a
+// Namespace object, the API server matches the selector against its own labels.
 func recordedObjects() admissionregistrationv1.MutatingWebhook {
 	return admissionregistrationv1.MutatingWebhook{
 		Name:              "objects.recorder.image-webhook.dev",
@@ -196,8 +197,7 @@ func recordedObjects() admissionregistrationv1.MutatingWebhook {
 	}
 }
 
-// recordedStaticPods are the kubelet's: it makes a pod in the API server for
-// each that it runs on its own.
+// recordedStaticPods selects the mirror pods that the kubelet creates for its static pods.
 func recordedStaticPods() admissionregistrationv1.MutatingWebhook {
 	return admissionregistrationv1.MutatingWebhook{
 		Name:              "static-pods.recorder.image-webhook.dev",
@@ -222,55 +222,54 @@ func rule(group string, resources ...string) admissionregistrationv1.RuleWithOpe
 func (r *recorder) allow(review *admissionv1.AdmissionReview, body []byte) *admissionv1.AdmissionResponse {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.kept = append(r.kept, recorded{review.Request, body})
+	r.reviews = append(r.reviews, recordedReview{review.Request, body})
 	return &admissionv1.AdmissionResponse{Allowed: true}
 }
 
-// review runs a step and returns the review that it is for. What becomes of the
-// object is not asserted: ours may refuse it, but only after the recorder has
-// seen it.
+// review runs a step and returns its review. It does not assert the result of the command:
+// our webhook may deny the object, but only after the recorder has got the review.
 func (r *recorder) review(ctx context.Context, step step) (body []byte) {
 	GinkgoHelper()
 	for _, command := range step.before {
-		Expect(inRecording(ctx, command).Exit).To(BeZero(), "before %s: kubectl %s", step.file, command)
+		Expect(runInRecording(ctx, command).Exit).To(BeZero(), "prepare %s: kubectl %s", step.file, command)
 	}
-	r.forget()
-	answer := inRecording(ctx, step.command)
+	r.reset()
+	got := runInRecording(ctx, step.command)
 	Eventually(func() []byte {
 		body = r.last(step.keep)
 		return body
-	}).WithContext(ctx).WithTimeout(reviewLimit).ShouldNot(BeEmpty(), "no review for %s: kubectl %s: %+v", step.file, step.command, answer)
+	}).WithContext(ctx).WithTimeout(reviewTimeout).ShouldNot(BeEmpty(), "no review for %s: kubectl %s: %+v", step.file, step.command, got)
 	return body
 }
 
-func (r *recorder) forget() {
+func (r *recorder) reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.kept = nil
+	r.reviews = nil
 }
 
-func (r *recorder) last(keep wanted) (body []byte) {
+func (r *recorder) last(keep reviewSelector) (body []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, review := range r.kept {
-		if keep.is(review.request) {
+	for _, review := range r.reviews {
+		if keep.matches(review.request) {
 			body = review.body
 		}
 	}
 	return body
 }
 
-func (w wanted) is(request *admissionv1.AdmissionRequest) bool {
-	return request.Kind.Kind == w.kind && request.SubResource == w.subresource && request.Operation == w.operation &&
-		(w.name == "" || request.Name == w.name)
+func (s reviewSelector) matches(request *admissionv1.AdmissionRequest) bool {
+	return request.Kind.Kind == s.kind && request.SubResource == s.subresource && request.Operation == s.operation &&
+		(s.name == "" || request.Name == s.name)
 }
 
-// write keeps a review as it came, but for the space between its parts.
+// write writes a review to its file, unchanged except for indentation.
 func (s step) write(body []byte) {
 	GinkgoHelper()
 	var indented bytes.Buffer
 	Expect(json.Indent(&indented, body, "", "  ")).To(Succeed())
 	content := append(bytes.TrimSpace(indented.Bytes()), '\n')
-	Expect(os.MkdirAll(reviewsFolder, 0o755)).To(Succeed())
-	Expect(os.WriteFile(filepath.Join(reviewsFolder, s.file+".json"), content, 0o644)).To(Succeed())
+	Expect(os.MkdirAll(reviewsDir, 0o755)).To(Succeed())
+	Expect(os.WriteFile(filepath.Join(reviewsDir, s.file+".json"), content, 0o644)).To(Succeed())
 }

@@ -1,19 +1,19 @@
-// Package e2e tests the webhook as its users have it: a real kind cluster with a
-// mirror that the nodes pull from, the numbered manifests of deploy/, kubectl, and
-// nothing of the webhook's own code.
+// Package e2e tests the webhook as its users run it: on a kind cluster whose nodes pull
+// from a mirror, with the numbered manifests of deploy/ and with kubectl. It must not use
+// the webhook's code.
 //
-// `make e2e` runs it, by tools/cmd/e2e, which brings up the cluster, installs the webhook
-// and says by the environment where they are:
+// `make e2e` runs it with tools/cmd/e2e, which creates the cluster, installs the webhook
+// and sets these environment variables:
 //
-//	E2E_KUBECONFIG  the cluster; without it the suite skips itself, so that `go vet`
-//	                and editors see it like any other package
-//	E2E_KUBECTL     a kubectl
-//	E2E_CLUSTER     the name of our own kind cluster; empty: it is another cluster,
-//	                and specs with the label dev-cluster are left out
-//	E2E_DEBUG       what a failed spec has made is kept
+//	E2E_KUBECONFIG  the kubeconfig of the cluster; without it the suite skips itself, so
+//	                that `go vet` and editors treat it like any other package
+//	E2E_KUBECTL     the path of kubectl
+//	E2E_CLUSTER     the name of our kind cluster; if it is empty, the cluster is another
+//	                one, and specs with the label dev-cluster do not run
+//	E2E_DEBUG       if it is not empty, the namespaces of failed specs are kept
 //
-// Specs run in parallel and in random order, each in namespaces of its own. Those that
-// change what they share with each other are Ordered; one that nobody can run beside is
+// Specs run in parallel and in random order, each in namespaces of its own. Specs that
+// change something that they share are Ordered. A spec that would disturb all others is
 // Serial.
 package e2e
 
@@ -36,28 +36,28 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// devCluster is the label of specs that need our own cluster: its nodes, its mirror,
-// or an installation that nobody else uses.
+// devCluster is the label of specs that need our own cluster: its nodes, its mirror, or an
+// installation that only the suite uses.
 const devCluster = "dev-cluster"
 
 // target is the cluster.
 var target = struct{ kubeconfig, kubectl, cluster string }{os.Getenv("E2E_KUBECONFIG"), os.Getenv("E2E_KUBECTL"), os.Getenv("E2E_CLUSTER")}
 
 var (
-	workshop mirror.Workshop // in which sample images are made, for all processes
-	client   klient.Client
-	// dryRuns is the namespace of specs that store nothing in it. Each process has its
-	// own, so that what was asked about it was asked by the running spec.
+	sampleBuilder mirror.SampleBuilder // builds sample images; all processes share its directory
+	client        klient.Client
+	// dryRuns is the namespace for specs that store no objects. Each process has its own,
+	// so that all requests in it belong to the running spec.
 	dryRuns string
 )
 
 func TestE2E(t *testing.T) {
 	if target.kubeconfig == "" {
-		t.Skip("it needs a cluster: run `make e2e`")
+		t.Skip("the suite needs a cluster: run `make e2e`")
 	}
 	RegisterFailHandler(Fail)
-	format.TruncatedDiff, format.MaxLength = false, 0 // what differs is all that counts
-	EnforceDefaultTimeoutsWhenUsingContexts()         // or an Eventually with a context never ends
+	format.TruncatedDiff, format.MaxLength = false, 0 // show values in full
+	EnforceDefaultTimeoutsWhenUsingContexts()         // without it, an Eventually with a context never ends
 	SetDefaultEventuallyTimeout(time.Minute)
 	SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
 	RunSpecs(t, "image-webhook")
@@ -68,39 +68,39 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 	if target.cluster != "" {
 		setUpMirror(ctx)
 	}
-	return []byte(workshop.Dir)
-}, func(ctx SpecContext, handedOn []byte) {
-	workshop.Dir = string(handedOn)
+	return []byte(sampleBuilder.Dir)
+}, func(ctx SpecContext, sampleDir []byte) {
+	sampleBuilder.Dir = string(sampleDir)
 	connect()
 	dryRuns = newNamespace(ctx)
 }, NodeTimeout(5*time.Minute))
 
-// setUpMirror fills the mirror with the sample images, and leads the nodes to it for
-// the registry that has no mirror. The workshop stays for the specs that make images
-// of their own.
+// setUpMirror pushes the sample images to the mirror, and configures the nodes to pull
+// images of the unmirrored registry from it. The builder remains for specs that build
+// images of their own.
 func setUpMirror(ctx context.Context) {
 	GinkgoHelper()
-	c, m := openMirror(ctx)
-	removeLeftovers(ctx, c, m)
-	Expect(m.Lead(ctx, unmirrored, mirror.Name)).To(Succeed())
-	opened, err := mirror.OpenWorkshop(ctx, progress.New(GinkgoWriter))
+	cluster, m := openMirror(ctx)
+	removeLeftovers(ctx, cluster, m)
+	Expect(m.RouteHost(ctx, unmirrored, mirror.Name)).To(Succeed())
+	builder, err := mirror.NewSampleBuilder(ctx, progress.New(GinkgoWriter))
 	Expect(err).NotTo(HaveOccurred())
-	workshop = *opened
-	Expect(m.PushSamples(ctx, opened, samples...)).To(Succeed())
+	sampleBuilder = *builder
+	Expect(m.PushSamples(ctx, builder, samples...)).To(Succeed())
 }
 
-// removeLeftovers removes what a run that was killed in a spec has left.
-func removeLeftovers(ctx context.Context, c *devcluster.Cluster, m *mirror.Mirror) {
+// removeLeftovers removes what a killed run has left behind.
+func removeLeftovers(ctx context.Context, cluster *devcluster.Cluster, m *mirror.Mirror) {
 	GinkgoHelper()
-	Expect(m.Remove(ctx, ownRegistries...)).To(Succeed())
-	Expect(c.Kubectl("delete", "node", elsewhere, "--ignore-not-found").Run(ctx)).To(Succeed())
-	Expect(c.Kubectl("delete", "namespaces,mutatingwebhookconfigurations", "-l", managed, "--wait=false").Run(ctx)).To(Succeed())
-	Expect(c.RunOnNodes(ctx, "rm", "-rf", dockerHosts)).To(Succeed())
+	Expect(m.Remove(ctx, specRegistries...)).To(Succeed())
+	Expect(cluster.Kubectl("delete", "node", foreignNode, "--ignore-not-found").Run(ctx)).To(Succeed())
+	Expect(cluster.Kubectl("delete", "namespaces,mutatingwebhookconfigurations", "-l", managedByLabel, "--wait=false").Run(ctx)).To(Succeed())
+	Expect(cluster.RunOnNodes(ctx, "rm", "-rf", dockerHosts)).To(Succeed())
 }
 
 var _ = SynchronizedAfterSuite(func() {}, func() {
-	if workshop.Dir != "" {
-		Expect(os.RemoveAll(workshop.Dir)).To(Succeed())
+	if sampleBuilder.Dir != "" {
+		Expect(os.RemoveAll(sampleBuilder.Dir)).To(Succeed())
 	}
 })
 
@@ -108,21 +108,22 @@ func connect() {
 	GinkgoHelper()
 	config, err := conf.New(target.kubeconfig)
 	Expect(err).NotTo(HaveOccurred())
-	config.WarningHandler = rest.NoWarnings{} // kubectl's specs assert the warnings
-	config.QPS = -1                           // specs wait for conditions, and for nothing else
+	config.WarningHandler = rest.NoWarnings{} // specs assert warnings in the output of kubectl
+	config.QPS = -1                           // no client-side rate limit: it would slow down the specs
 	client, err = klient.New(config)
 	Expect(err).NotTo(HaveOccurred())
 }
 
-// The mirror's log is kept whatever happened: what a pull was answered with is
-// nowhere else.
+// The mirror's log is always saved, because the responses to pulls are recorded nowhere
+// else.
 var _ = ReportAfterSuite("the mirror's log", func(ctx SpecContext, _ Report) {
 	if target.cluster != "" {
-		keepLog(ctx, mirror.Name)
+		saveRegistryLog(ctx, mirror.Name)
 	}
 }, NodeTimeout(time.Minute))
 
-// webhookServes waits until the API server really calls both sides of the webhook.
+// webhookServes waits until the API server calls both the mutating and the validating
+// webhook.
 func webhookServes(ctx context.Context) {
 	GinkgoHelper()
 	Expect(probe.WaitServing(ctx, client.RESTConfig(), &progress.Step{})).To(Succeed())

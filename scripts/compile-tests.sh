@@ -1,6 +1,6 @@
 #!/bin/sh
-# Compiles what `make test` imports, with the flags given, so that the wait happens
-# where it is shown.
+# Compiles the packages that the tests import, with the given flags of go build, so that
+# `make test` shows its progress.
 #
 # Examples:
 #   # As `make test` does

@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
-# Shows what is denied: a pod whose image can change under its name. Of a
-# workload a person is only warned; its pods would be denied.
+# Shows what is denied: a pod whose image can change while its name stays the same. A
+# workload only gets a warning; its pods would be denied.
 #
 # Examples:
-#   # On the cluster that kubectl points at
+#   # On the cluster of kubectl's current context
 #   scripts/deny.sh
 #
-#   # On one that is none of kind's
+#   # On a cluster that was not created by kind
 #   ANY_CLUSTER=1 scripts/deny.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/demo-functions.sh
 needs_webhook
-fresh_namespace
+reset_namespace
 
-say 'A pod with the tag latest is denied:'
-refused 'denied the request' "kubectl run nginx --image=nginx:latest -n $demo"
+heading 'A pod with the tag latest is denied:'
+expect_failure 'denied the request' "kubectl run nginx --image=nginx:latest -n $demo"
 
-say 'No tag means latest:'
-refused 'denied the request' "kubectl run nginx --image=nginx -n $demo"
+heading 'An image without a tag means latest, so it is denied:'
+expect_failure 'denied the request' "kubectl run nginx --image=nginx -n $demo"
 
-say 'Of a Deployment a person is warned (a dry run: nothing is stored):'
+heading 'A Deployment gets a warning (a dry run stores nothing):'
 run "kubectl create deployment nginx --image=nginx:latest --dry-run=server -n $demo"
 
-say 'An image with a digest cannot change, whatever its tag:'
+heading 'An image with a digest cannot change, so it is allowed with any tag:'
 run "kubectl run nginx --image=nginx:latest@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 --dry-run=server -n $demo"

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Pushes archives of tools/cmd/image, one for each architecture, as one image, and prints
-# its name with its digest.
+# Pushes image archives, one for each architecture, as one multi-platform image, and prints
+# its reference with the digest. tools/cmd/image writes the archives.
 #
 #   scripts/push-image.sh REFERENCE ARCHIVE...
 #
-# The name of an archive ends in its architecture; what is in it also gets the tag of
-# REFERENCE with that ending. Paths are those of the checkout, or absolute. To log in:
-# docker login.
+# The name of an archive must end in -ARCHITECTURE.tar. Its image also gets the tag of
+# REFERENCE with the suffix -ARCHITECTURE. Paths are absolute or relative to the checkout.
+# Log in to the registry with docker login.
 #
 # Examples:
-#   # Two architectures
+#   # For two architectures
 #   scripts/push-image.sh registry.example.com/image-webhook:v1 image-webhook-amd64.tar image-webhook-arm64.tar
 set -eu
 cd "$(dirname "$0")/.."

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Prints the manifests of deploy/ as one file, for a release: with the release's image,
-# and without the example mirrors, which nobody has.
+# Prints the manifests in deploy/ as one file, for a release: with the release's image, and
+# with the example mirrors commented out.
 #
 #   scripts/release-manifests.sh IMAGE
 #
 # Examples:
-#   # For an image that you have pushed
+#   # For an image that you pushed
 #   scripts/release-manifests.sh registry.example.com/image-webhook:v1 >install.yaml
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,13 +14,13 @@ help_or_go_on "$@"
 [ $# -eq 1 ] || mistake "expected IMAGE"
 cd deploy
 cat <<END
-# All of image-webhook $1
+# The manifests of image-webhook with the image $1
 #
 #   kubectl delete job certgen patch-webhookconfigure -n image-webhook --ignore-not-found
 #   kubectl apply -f install.yaml
 #   kubectl wait --for=condition=complete job/patch-webhookconfigure -n image-webhook --timeout=6m
 #
-# Mirrors are arguments of the Deployment, below.
+# To set mirrors, edit --registry-mirrors in the Deployment below.
 
 END
 separator=

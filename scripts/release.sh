@@ -1,14 +1,14 @@
 #!/bin/sh
-# Makes what a release has beside the programs: pushes the image for all
-# architectures, and writes into bin/release the manifests that name it, and a
-# list of what is in it, if there is syft. It prints the image's name with its digest.
+# Creates the parts of a release other than the programs: pushes the image for all
+# architectures, and writes to bin/release the manifests with this image and, if syft is
+# installed, an SBOM. It prints the image's reference with the digest.
 #
 #   scripts/release.sh IMAGE VERSION
 #
-# It can be repeated: the same sources give the same bytes.
+# You can run it again: the same sources produce identical files.
 #
 # Examples:
-#   # To try it
+#   # With a local registry
 #   go tool crane registry serve --address=127.0.0.1:5000 &
 #   scripts/release.sh 127.0.0.1:5000/image-webhook v0.0.0
 set -eu

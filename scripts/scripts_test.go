@@ -1,5 +1,5 @@
-// Package scripts tests what the scripts say and refuse, without a cluster. What they
-// do to one is tested by e2e, and shown by `make demo`.
+// Package scripts tests the help and the errors of the scripts without a cluster. The
+// package e2e and `make demo` run them on a cluster.
 package scripts
 
 import (
@@ -18,14 +18,14 @@ import (
 	"github.com/image-webhook/image-webhook/tools/checks/terminaltest"
 )
 
-// said is what a script printed, and how it ended.
-type said struct {
+// result is the output and the exit code of a script.
+type result struct {
 	Code           int
 	Stdout, Stderr string
 }
 
-// run runs a script, without a cluster unless env names one.
-func run(t *testing.T, script string, args []string, env ...string) said {
+// run runs a script with additional environment variables. By default it has no cluster.
+func run(t *testing.T, script string, args []string, env ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), script, args...)
@@ -35,16 +35,16 @@ func run(t *testing.T, script string, args []string, env ...string) said {
 	if failed := (*exec.ExitError)(nil); err != nil && !errors.As(err, &failed) {
 		t.Fatal(err)
 	}
-	return said{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// folder is that of the scripts, seen from another one.
-const folder = "../scripts/"
+// dir is the directory of the scripts, as another directory refers to it.
+const dir = "../scripts/"
 
-// programs are the scripts that a person may run.
-func programs(t *testing.T) (names []string) {
+// executables returns the scripts that users can run.
+func executables(t *testing.T) (names []string) {
 	t.Helper()
-	paths, err := filepath.Glob(folder + "*.sh")
+	paths, err := filepath.Glob(dir + "*.sh")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,168 +60,168 @@ func programs(t *testing.T) (names []string) {
 	return names
 }
 
-func TestHelp(t *testing.T) {
-	named := regexp.MustCompile(`(?:scripts|deploy)/[a-z/-]+\.sh`)
-	for _, script := range programs(t) {
+func TestHelpHasExamples(t *testing.T) {
+	scriptName := regexp.MustCompile(`(?:scripts|deploy)/[a-z/-]+\.sh`)
+	for _, script := range executables(t) {
 		got := run(t, script, []string{"--help"}, "PATH="+path(t, "bash", "sh", "dirname", "sed"))
 		if got.Code != 0 || got.Stderr != "" || !strings.Contains(got.Stdout, "\nExamples:\n  # ") {
 			t.Errorf("%s --help: exit code %d, %s\n%s", script, got.Code, got.Stderr, got.Stdout)
 		}
-		for _, example := range named.FindAllString(got.Stdout, -1) {
-			if info, err := os.Stat("../" + example); err != nil || info.Mode()&0o100 == 0 {
-				t.Errorf("%s --help names %s, which nobody can run", script, example)
+		for _, name := range scriptName.FindAllString(got.Stdout, -1) {
+			if info, err := os.Stat("../" + name); err != nil || info.Mode()&0o100 == 0 {
+				t.Errorf("%s --help mentions %s, which is not an executable file", script, name)
 			}
 		}
 	}
 }
 
-func TestWhatIsTypedWrongly(t *testing.T) {
+func TestInvalidArguments(t *testing.T) {
 	tests := map[string]struct {
 		args []string
 		want string
 	}{
-		folder + "step.sh":                       {[]string{"name"}, "../scripts/step.sh: expected NAME COMMAND [ARG...]: see ../scripts/step.sh --help\n"},
-		folder + "compile-tests.sh":              {}, // takes what go build takes
-		folder + "release.sh":                    {[]string{"image"}, "../scripts/release.sh: expected IMAGE VERSION: see ../scripts/release.sh --help\n"},
-		folder + "release-manifests.sh":          {nil, "../scripts/release-manifests.sh: expected IMAGE: see ../scripts/release-manifests.sh --help\n"},
-		folder + "release-notes.sh":              {nil, "../scripts/release-notes.sh: expected VERSION: see ../scripts/release-notes.sh --help\n"},
-		folder + "push-image.sh":                 {[]string{"image"}, "../scripts/push-image.sh: expected REFERENCE ARCHIVE...: see ../scripts/push-image.sh --help\n"},
-		"../deploy/image-policy/certificates.sh": {nil, "usage: ../deploy/image-policy/certificates.sh FOLDER, such as /etc/kubernetes/image-webhook\n"},
+		dir + "step.sh":                          {[]string{"name"}, "../scripts/step.sh: expected NAME COMMAND [ARG...]: see ../scripts/step.sh --help\n"},
+		dir + "compile-tests.sh":                 {}, // passes its arguments to go build
+		dir + "release.sh":                       {[]string{"image"}, "../scripts/release.sh: expected IMAGE VERSION: see ../scripts/release.sh --help\n"},
+		dir + "release-manifests.sh":             {nil, "../scripts/release-manifests.sh: expected IMAGE: see ../scripts/release-manifests.sh --help\n"},
+		dir + "release-notes.sh":                 {nil, "../scripts/release-notes.sh: expected VERSION: see ../scripts/release-notes.sh --help\n"},
+		dir + "push-image.sh":                    {[]string{"image"}, "../scripts/push-image.sh: expected REFERENCE ARCHIVE...: see ../scripts/push-image.sh --help\n"},
+		"../deploy/image-policy/certificates.sh": {nil, "usage: ../deploy/image-policy/certificates.sh DIRECTORY, such as /etc/kubernetes/image-webhook\n"},
 	}
-	for _, script := range programs(t) {
-		test, other := tests[script]
-		if !other {
+	for _, script := range executables(t) {
+		test, found := tests[script]
+		if !found {
 			test.args = []string{"--all"}
 			test.want = fmt.Sprintf("%s: unexpected argument \"--all\": see %[1]s --help\n", script)
 		}
 		if test.want == "" {
 			continue
 		}
-		if diff := cmp.Diff(said{2, "", test.want}, run(t, script, test.args)); diff != "" {
+		if diff := cmp.Diff(result{2, "", test.want}, run(t, script, test.args)); diff != "" {
 			t.Errorf("%s %q (-want +got):\n%s", script, test.args, diff)
 		}
 	}
 }
 
-// byHand are the scripts that work on the cluster that kubectl points at.
-var byHand = []string{"outage.sh", "deny.sh", "install.sh", "mirror.sh", "rewrite.sh", "uninstall.sh"}
+// clusterScripts are the scripts that use the cluster of kubectl's current context.
+var clusterScripts = []string{"outage.sh", "deny.sh", "install.sh", "mirror.sh", "rewrite.sh", "uninstall.sh"}
 
-// path is a PATH with these programs and no other.
+// path returns a PATH with only these programs.
 func path(t *testing.T, programs ...string) string {
 	t.Helper()
-	dir := t.TempDir()
+	bin := t.TempDir()
 	for _, program := range programs {
 		found, err := exec.LookPath(program)
 		if err == nil {
-			err = os.Symlink(found, filepath.Join(dir, program))
+			err = os.Symlink(found, filepath.Join(bin, program))
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	return dir
+	return bin
 }
 
 func TestMissingProgramsAreNamed(t *testing.T) {
 	bare := "PATH=" + path(t, "bash", "sh", "dirname")
-	for _, script := range byHand {
-		want := said{1, "", folder + script + ": there is no kubectl on the PATH: eval \"$(bin/cluster env)\" brings the one of `make up`\n"}
-		if diff := cmp.Diff(want, run(t, folder+script, nil, bare)); diff != "" {
+	for _, script := range clusterScripts {
+		want := result{1, "", dir + script + ": kubectl is not on the PATH: run `make up`, then eval \"$(bin/cluster env)\"\n"}
+		if diff := cmp.Diff(want, run(t, dir+script, nil, bare)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", script, diff)
 		}
 	}
 	for script, args := range map[string][]string{"verify.sh": nil, "test.sh": nil, "compile-tests.sh": nil, "step.sh": {"compile", "go", "build"}} {
-		want := said{1, "", folder + script + ": there is no go on the PATH: https://go.dev/dl has it\n"}
-		if diff := cmp.Diff(want, run(t, folder+script, args, bare)); diff != "" {
+		want := result{1, "", dir + script + ": go is not on the PATH: install it from https://go.dev/dl\n"}
+		if diff := cmp.Diff(want, run(t, dir+script, args, bare)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", script, diff)
 		}
 	}
 }
 
-// fakeKubectl answers for a cluster, and notes what it was asked for.
+// fakeKubectl answers for a cluster, and logs its arguments.
 const fakeKubectl = `#!/bin/sh
-echo "$1 $2" >>"$ASKED"
+echo "$1 $2" >>"$LOG"
 case "$1 $2" in
 "get nodes") printf "$NODES"; exit "$EXIT" ;;
 "config current-context") echo production ;;
 esac
 `
 
-// No script does anything to a cluster that is not known to be kind's: all it does is
-// look which one it is.
-func TestOtherClustersAreLeftAlone(t *testing.T) {
+// A script must not change a cluster that may be in use: it only reads which cluster it is.
+func TestClustersNotCreatedByKindAreRefused(t *testing.T) {
 	bin := t.TempDir()
 	if err := os.WriteFile(filepath.Join(bin, "kubectl"), []byte(fakeKubectl), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	const (
-		meant = "set ANY_CLUSTER=1 if you mean this cluster"
-		reach = "`make up` makes one, and eval \"$(bin/cluster env)\" points kubectl at it"
+		anyway   = "was not created by kind: set ANY_CLUSTER=1 to use the cluster anyway"
+		unlisted = "kubectl cannot list the nodes of a cluster: "
+		makeUp   = ": run `make up`, then eval \"$(bin/cluster env)\""
 	)
 	tests := []struct {
 		name  string
-		nodes string // what `kubectl get nodes` says
-		exit  string // and how it ends
+		nodes string // the output of `kubectl get nodes`
+		exit  string // its exit code
 		want  string
 	}{
-		{"of a cloud", `ip-1 aws:///eu-west-1/i-0\n`, "0", "node ip-1 of the cluster production is none of kind's: " + meant},
-		{"of a cloud, too", `one kind://docker/one/one\nip-1 aws:///eu-west-1/i-0\n`, "0", "node ip-1 of the cluster production is none of kind's: " + meant},
-		{"of no provider", `bare \n`, "0", "node bare of the cluster production is none of kind's: " + meant},
-		{"no nodes", "", "0", "the cluster production has no nodes, so it is none of kind's: " + meant},
-		{"not reached", `E1122 memcache.go\nUnable to connect to the server\n`, "1", "kubectl reaches no cluster whose nodes it may list (Unable to connect to the server): " + reach},
-		{"no context", `The connection to the server localhost:8080 was refused\n`, "1", "kubectl reaches no cluster whose nodes it may list (The connection to the server localhost:8080 was refused): " + reach},
+		{"cloud", `ip-1 aws:///eu-west-1/i-0\n`, "0", `node "ip-1" of cluster "production" ` + anyway},
+		{"kind and cloud", `one kind://docker/one/one\nip-1 aws:///eu-west-1/i-0\n`, "0", `node "ip-1" of cluster "production" ` + anyway},
+		{"no provider", `bare \n`, "0", `node "bare" of cluster "production" ` + anyway},
+		{"no nodes", "", "0", `cluster "production" has no nodes, so it ` + anyway},
+		{"unreachable", `E1122 memcache.go\nUnable to connect to the server\n`, "1", unlisted + "Unable to connect to the server" + makeUp},
+		{"no context", `The connection to the server localhost:8080 was refused\n`, "1", unlisted + "The connection to the server localhost:8080 was refused" + makeUp},
 	}
 	for _, test := range tests {
-		for _, script := range byHand {
-			asked := filepath.Join(t.TempDir(), "asked")
-			got := run(t, folder+script, nil, "PATH="+bin+":"+os.Getenv("PATH"), "ASKED="+asked, "NODES="+test.nodes, "EXIT="+test.exit)
-			if diff := cmp.Diff(said{1, "", folder + script + ": " + test.want + "\n"}, got); diff != "" {
+		for _, script := range clusterScripts {
+			log := filepath.Join(t.TempDir(), "log")
+			got := run(t, dir+script, nil, "PATH="+bin+":"+os.Getenv("PATH"), "LOG="+log, "NODES="+test.nodes, "EXIT="+test.exit)
+			if diff := cmp.Diff(result{1, "", dir + script + ": " + test.want + "\n"}, got); diff != "" {
 				t.Errorf("%s, %s (-want +got):\n%s", test.name, script, diff)
 			}
-			checkOnlyLooked(t, test.name+", "+script, asked)
+			checkOnlyReads(t, test.name+", "+script, log)
 		}
 	}
 }
 
-func checkOnlyLooked(t *testing.T, name, asked string) {
+func checkOnlyReads(t *testing.T, name, log string) {
 	t.Helper()
-	log, err := os.ReadFile(asked)
+	content, err := os.ReadFile(log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(log)) {
+	for line := range strings.Lines(string(content)) {
 		if line != "get nodes\n" && line != "config current-context\n" {
 			t.Errorf("%s: kubectl %s", name, line)
 		}
 	}
 }
 
-// The marks are those of package progress.
-func TestMarks(t *testing.T) {
+// The marks are the ones of package progress.
+func TestMarksAreColouredOnATerminal(t *testing.T) {
 	const marks = `. ./shared.sh; choose_marks 1; printf "%s %s" "$done_mark" "$failed_mark"`
 	tests := []struct {
 		name   string
 		env    []string
 		script string
-		want   string // what is shown begins with it
+		want   string // the start of the output
 	}{
 		{"terminal", []string{"NO_COLOR=", "TERM=xterm"}, marks, "\033[32m✓\033[0m \033[31m✗\033[0m"},
 		{"no colour", []string{"NO_COLOR=0", "TERM=xterm"}, marks, "✓ ✗"},
 		{"dumb", []string{"NO_COLOR=", "TERM=dumb"}, marks, "✓ ✗"},
 		{"no terminal", []string{"NO_COLOR=", "TERM=xterm"}, "{ " + marks + "; } | cat", "✓ ✗"},
-		{"a step", []string{"NO_COLOR=", "TERM=xterm"}, "./step.sh compile false", "\033[31m✗\033[0m compile ("},
-		{"a step without colour", []string{"NO_COLOR=1", "TERM=xterm"}, "./step.sh compile false", "✗ compile ("},
+		{"step", []string{"NO_COLOR=", "TERM=xterm"}, "./step.sh compile false", "\033[31m✗\033[0m compile ("},
+		{"step without colour", []string{"NO_COLOR=1", "TERM=xterm"}, "./step.sh compile false", "✗ compile ("},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			shown := terminaltest.Shown(t, func(terminal *os.File) {
+			shown := terminaltest.Capture(t, func(terminal *os.File) {
 				cmd := exec.CommandContext(t.Context(), "sh", "-c", test.script)
 				cmd.Env = append(os.Environ(), test.env...)
 				cmd.Stdout, cmd.Stderr = terminal, terminal
-				_ = cmd.Run() // one is there to fail
+				_ = cmd.Run() // step.sh runs a command that fails
 			})
 			if !strings.HasPrefix(shown, test.want) {
-				t.Errorf("it shows %q, want %q", shown, test.want)
+				t.Errorf("output is %q, want %q", shown, test.want)
 			}
 		})
 	}

@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
-# Removes the webhook, and the pods of the demos. The configurations go first:
-# from then on the API server asks nobody, whatever happens next.
+# Removes the webhook and the pods of the demos. It deletes the webhook configurations first:
+# from then on, the API server does not call the webhook, even if a later command fails.
 #
 # Examples:
-#   # From the cluster that kubectl points at
+#   # From the cluster of kubectl's current context
 #   scripts/uninstall.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/demo-functions.sh
 cd deploy
 
-say 'The API server forgets the webhook:'
+heading 'Remove the webhook from the API server:'
 run 'kubectl delete -f 05-webhookconfigure.yaml --ignore-not-found'
 
-say 'The webhook goes, with all that was installed for it:'
+heading 'Delete the webhook and everything that was installed for it:'
 for file in 06-patch-webhookconfigure.yaml 04-webhook.yaml 03-certgen.yaml 02-rbac.yaml 01-namespace.yaml; do
 	run "kubectl delete -f $file --ignore-not-found"
 done
 
-say 'So do the pods of the demos:'
+heading 'Delete the pods of the demos:'
 run "kubectl delete namespace $demo --ignore-not-found"
 
-say 'Nothing of the webhook is left:'
-all='kubectl get namespaces,clusterroles,clusterrolebindings,validatingwebhookconfigurations,mutatingwebhookconfigurations -l app.kubernetes.io/name=image-webhook'
-run "$all"
-[ -z "$($all -o name)" ] || fail 'this should have been deleted'
+heading 'Check that no object of the webhook is left:'
+list='kubectl get namespaces,clusterroles,clusterrolebindings,validatingwebhookconfigurations,mutatingwebhookconfigurations -l app.kubernetes.io/name=image-webhook'
+run "$list"
+[ -z "$($list -o name)" ] || fail 'these objects were not deleted: delete them with kubectl'

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Every check of the sources that needs no cluster: of the Go code, the scripts, the
-# workflows, the manifests and the links. All of them run; the exit code says whether
-# one has failed.
+# Runs every check of the sources that needs no cluster: of the Go code, the import rules,
+# the wording, the scripts, the workflows, the manifests and the links. All checks run; the
+# exit code is 1 if one has failed.
 #
 # Examples:
 #   # As `make verify` does
@@ -14,7 +14,7 @@ needs go
 choose_marks 1
 failed=
 
-# check NAME COMMAND...: the command fails when it finds something.
+# check NAME COMMAND... runs a command, which fails if it finds a problem.
 check() {
 	name=$1
 	shift
@@ -44,14 +44,16 @@ modules=$(find . -name go.mod | sort)
 for module in $modules; do
 	check "go mod tidy, ${module%/go.mod}" go -C "${module%/go.mod}" mod tidy -diff
 done
-# Not tools/pins/node: that would compile all of CoreDNS, for one file of ours.
+# Not tools/images/coredns: that would compile all of CoreDNS for one small file.
 check "vet, tools/images/registry" go -C tools/images/registry vet ./...
 check staticcheck bin/staticcheck -checks all ./...
 check actionlint bin/actionlint
-# `make test` kustomizes them: with a kubectl that it builds first, in sight, which can take
+# `make test` runs the Kustomize tests, with a kubectl that it compiles first, which can take
 # minutes.
 check manifests go test -skip Kustomize ./deploy
 check links go run ./tools/cmd/links
+check "import rules" go test ./tools/checks/walls
+check wording go test ./tools/checks/wording
 check shellcheck shellcheck --external-sources scripts/*.sh deploy/image-policy/*.sh .ci/run
 
 if [ -n "$failed" ]; then

@@ -1,16 +1,17 @@
 #!/bin/sh
-# Makes what proves the API server and the webhook to each other, in a folder:
+# Creates the certificates that the API server and the webhook use to authenticate each
+# other, in a directory:
 #
-#   ca.crt, ca.key            whom both trust, for ten years
-#   server.crt, server.key    the webhook, on 127.0.0.1, for a year
-#   client.crt, client.key    the API server, for a year
+#   ca.crt, ca.key            the CA that both trust, valid for ten years
+#   server.crt, server.key    the webhook on 127.0.0.1, valid for one year
+#   client.crt, client.key    the API server, valid for one year
+#
+# Run it again to renew the server and client certificates. It keeps the CA, so that both
+# sides trust each other while only one has loaded its new certificate.
 #
 # Examples:
 #   # On a control-plane node
 #   sudo deploy/image-policy/certificates.sh /etc/kubernetes/image-webhook
-#
-# Run again, it renews the last four and keeps the first two, so that both sides go on
-# trusting each other while one has taken up its new pair and the other has not yet.
 set -eu
 case ${1-} in -h | --help)
 	sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
@@ -19,30 +20,30 @@ case ${1-} in -h | --help)
 esac
 umask 077
 [ $# -eq 1 ] || {
-	echo "usage: $0 FOLDER, such as /etc/kubernetes/image-webhook" >&2
+	echo "usage: $0 DIRECTORY, such as /etc/kubernetes/image-webhook" >&2
 	exit 2
 }
 dir=$1
 command -v openssl >/dev/null || {
-	echo "$0: install openssl" >&2
+	echo "$0: openssl is not on the PATH: install it" >&2
 	exit 1
 }
 mkdir -p "$dir"
-work=$(mktemp -d -p "$dir") # where a move is one step
-# The words of openssl are shown if it fails.
+work=$(mktemp -d -p "$dir") # on the same file system, so that mv is atomic
+# Prints the output of openssl if it fails.
 # shellcheck disable=SC2154 # status is assigned in the trap
 trap 'status=$?; [ $status -eq 0 ] || cat "$work/log" >&2; rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM HUP # or the line above would not be run
+trap 'exit 130' INT TERM HUP # otherwise the EXIT trap does not run
 : >"$work/log"
 
-# authority: a key and a certificate that sign others.
+# authority creates the CA: its key and certificate.
 authority() {
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
 		-subj "/CN=image-webhook-ca" -keyout "$work/ca.key" -out "$work/ca.crt" 2>"$work/log"
 	mv "$work/ca.key" "$work/ca.crt" "$dir"
 }
 
-# issue NAME EXTENSION...: a key, and a certificate of the authority.
+# issue NAME EXTENSION... creates a key and a certificate signed by the CA.
 issue() {
 	name=$1
 	shift
@@ -61,4 +62,4 @@ issue client "extendedKeyUsage=clientAuth"
 for file in server.key server.crt client.key client.crt; do
 	mv "$work/$file" "$dir/$file"
 done
-echo "$dir: server.crt and client.crt with their keys for a year, of the CA in ca.crt"
+echo "created server.crt and client.crt with their keys in $dir, signed by ca.crt and valid for one year"

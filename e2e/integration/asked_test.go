@@ -12,83 +12,84 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// askedLabel selects the namespaces of TestAsked.
-const askedLabel = "integration.image-webhook.dev/asked"
+// calledLabel selects the namespaces of TestRequestCallsWebhooksOfMode.
+const calledLabel = "integration.image-webhook.dev/called"
 
-// request is a request of TestAsked: it creates an object, or changes one that was
-// created before without anybody being asked.
+// request is a request of TestRequestCallsWebhooksOfMode. It creates an object, or patches
+// one that was created before the webhooks were registered.
 type request struct {
 	name     string
 	resource schema.GroupVersionResource
-	manifest string // with NAME
-	patch    string // JSON patch of the object; empty: the request creates it
-	sub      string // the subresource that is patched, or created with the patch as its body
-	// who is asked by the mode of the namespace, in alphabetical order. A mode that is
-	// not here: nobody.
-	asked map[string][]string
+	manifest string // with the placeholder NAME
+	patch    string // a JSON patch of the object; if empty, the request creates the object
+	// subresource is what the patch changes, unless it is empty.
+	subresource string
+	// called has the webhooks that the API server must call, in alphabetical order, by the
+	// mode of the namespace. It must call none for a mode without an entry.
+	called map[string][]string
 }
 
 var (
 	deployments = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 	replicaSets = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}
 
-	forPods = map[string][]string{
+	onPodUpdate = map[string][]string{
 		"none": {"mutating", "validating"}, "deny": {"mutating", "validating"},
 		"warn": {"mutating", "warn"}, "of": {"mutating", "validating"},
 	}
-	forNewPods = map[string][]string{
+	onPodCreate = map[string][]string{
 		"none": {"mutating", "validating"}, "deny": {"mutating", "validating"},
 		"warn": {"mutating", "warn"}, "of": {"mutating", "unknown-mode", "validating"},
 	}
-	forWorkloads = map[string][]string{"none": {"workloads"}, "deny": {"workloads"}, "warn": {"warn"}, "of": {"workloads"}}
+	onWorkload = map[string][]string{"none": {"workloads"}, "deny": {"workloads"}, "warn": {"warn"}, "of": {"workloads"}}
 )
 
-// owned makes an object one of a controller's.
-const owned = `"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"web","uid":"4f2a","controller":true}],`
+// controllerReference makes a controller the owner of an object.
+const controllerReference = `"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"web","uid":"4f2a","controller":true}],`
 
-// metadata is the manifest with more in its metadata.
-func metadata(manifest, more string) string {
-	return strings.Replace(manifest, `"metadata":{`, `"metadata":{`+more, 1)
+// withMetadata adds fields to the metadata of a manifest.
+func withMetadata(manifest, fields string) string {
+	return strings.Replace(manifest, `"metadata":{`, `"metadata":{`+fields, 1)
 }
 
-func aWorkload(kind string) string {
+func workloadManifest(kind string) string {
 	return `{"apiVersion":"apps/v1","kind":"` + kind + `","metadata":{"name":"NAME","labels":{"a":"b"}},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":` +
-		strings.ReplaceAll(template, "IMAGE", other) + `}}`
+		strings.ReplaceAll(template, "IMAGE", allowedImage) + `}}`
 }
 
-var aPod = inNone
+var podManifest = inNone
 
 var requests = []request{
-	{name: "a pod", resource: pods, manifest: aPod, asked: forNewPods},
-	{name: "a controller's pod", resource: pods, manifest: metadata(aPod, owned), asked: forNewPods},
+	{name: "a pod", resource: pods, manifest: podManifest, called: onPodCreate},
+	{name: "a controller's pod", resource: pods, manifest: withMetadata(podManifest, controllerReference), called: onPodCreate},
 	{
-		name: "a static pod's mirror pod", resource: pods, manifest: strings.Replace(metadata(aPod, `"annotations":{"kubernetes.io/config.mirror":"4f2a"},`), `"spec":{`, `"spec":{"nodeName":"n1",`, 1),
-		asked: map[string][]string{"of": {"unknown-mode"}},
+		name: "a static pod's mirror pod", resource: pods, manifest: strings.Replace(withMetadata(podManifest, `"annotations":{"kubernetes.io/config.mirror":"4f2a"},`), `"spec":{`, `"spec":{"nodeName":"n1",`, 1),
+		called: map[string][]string{"of": {"unknown-mode"}},
 	},
 	{
-		name: "CloudNativePG's pod", resource: pods, manifest: strings.Replace(aPod, `"a":"b"`, `"cnpg.io/podRole":"instance"`, 1),
-		asked: map[string][]string{"none": {"validating"}, "deny": {"validating"}, "warn": {"warn"}, "of": {"unknown-mode", "validating"}},
+		name: "CloudNativePG's pod", resource: pods, manifest: strings.Replace(podManifest, `"a":"b"`, `"cnpg.io/podRole":"instance"`, 1),
+		called: map[string][]string{"none": {"validating"}, "deny": {"validating"}, "warn": {"warn"}, "of": {"unknown-mode", "validating"}},
 	},
-	{name: "a label of a pod", resource: pods, manifest: aPod, patch: label},
-	{name: "a finalizer of a pod", resource: pods, manifest: aPod, patch: `[{"op":"add","path":"/metadata/finalizers","value":["example.com/x"]}]`},
-	{name: "a toleration of a pod", resource: pods, manifest: aPod, patch: `[{"op":"add","path":"/spec/tolerations/-","value":{"key":"x","operator":"Exists"}}]`, asked: map[string][]string{"warn": {"warn"}}},
-	{name: "the status of a pod", resource: pods, manifest: aPod, patch: `[{"op":"replace","path":"/status/phase","value":"Running"}]`, sub: "status"},
-	{name: "another image of a pod", resource: pods, manifest: aPod, patch: strings.ReplaceAll(replace(container), "IMAGE", "quay.io/team/next:2"), asked: forPods},
+	{name: "a label of a pod", resource: pods, manifest: podManifest, patch: labelPatch},
+	{name: "a finalizer of a pod", resource: pods, manifest: podManifest, patch: `[{"op":"add","path":"/metadata/finalizers","value":["example.com/x"]}]`},
+	{name: "a toleration of a pod", resource: pods, manifest: podManifest, patch: `[{"op":"add","path":"/spec/tolerations/-","value":{"key":"x","operator":"Exists"}}]`, called: map[string][]string{"warn": {"warn"}}},
+	{name: "the status of a pod", resource: pods, manifest: podManifest, patch: `[{"op":"replace","path":"/status/phase","value":"Running"}]`, subresource: "status"},
+	{name: "another image of a pod", resource: pods, manifest: podManifest, patch: strings.ReplaceAll(replace(container), "IMAGE", "quay.io/team/next:2"), called: onPodUpdate},
 	{
-		// The annotation is not stored by way of the subresource, but a webhook sees it.
-		name: "an ephemeral container of a pod that pretends to be static", resource: pods, manifest: aPod, sub: "ephemeralcontainers",
-		patch: strings.ReplaceAll(strings.Replace(addIt, "[", `[{"op":"add","path":"/metadata/annotations","value":{"kubernetes.io/config.mirror":"4f2a"}},`, 1), "IMAGE", other),
-		asked: forPods,
+		// The API server does not store the annotation through the subresource, but webhooks see it.
+		name: "an ephemeral container with the annotation of a static pod's mirror pod", resource: pods, manifest: podManifest, subresource: "ephemeralcontainers",
+		patch:  strings.ReplaceAll(strings.Replace(addEphemeral, "[", `[{"op":"add","path":"/metadata/annotations","value":{"kubernetes.io/config.mirror":"4f2a"}},`, 1), "IMAGE", allowedImage),
+		called: onPodUpdate,
 	},
-	{name: "an ephemeral container", resource: pods, manifest: aPod, patch: strings.ReplaceAll(addIt, "IMAGE", other), sub: "ephemeralcontainers", asked: forPods},
-	{name: "a Deployment", resource: deployments, manifest: aWorkload("Deployment"), asked: forWorkloads},
-	{name: "the size of a Deployment", resource: deployments, manifest: aWorkload("Deployment"), patch: `[{"op":"replace","path":"/spec/replicas","value":3}]`, asked: forWorkloads},
-	{name: "the scale of a Deployment", resource: deployments, manifest: aWorkload("Deployment"), patch: `[{"op":"replace","path":"/spec/replicas","value":3}]`, sub: "scale"},
-	{name: "a label of a Deployment", resource: deployments, manifest: aWorkload("Deployment"), patch: label},
-	{name: "a controller's ReplicaSet", resource: replicaSets, manifest: metadata(aWorkload("ReplicaSet"), owned)},
+	{name: "an ephemeral container", resource: pods, manifest: podManifest, patch: strings.ReplaceAll(addEphemeral, "IMAGE", allowedImage), subresource: "ephemeralcontainers", called: onPodUpdate},
+	{name: "a Deployment", resource: deployments, manifest: workloadManifest("Deployment"), called: onWorkload},
+	{name: "the size of a Deployment", resource: deployments, manifest: workloadManifest("Deployment"), patch: `[{"op":"replace","path":"/spec/replicas","value":3}]`, called: onWorkload},
+	{name: "the scale of a Deployment", resource: deployments, manifest: workloadManifest("Deployment"), patch: `[{"op":"replace","path":"/spec/replicas","value":3}]`, subresource: "scale"},
+	{name: "a label of a Deployment", resource: deployments, manifest: workloadManifest("Deployment"), patch: labelPatch},
+	{name: "a controller's ReplicaSet", resource: replicaSets, manifest: withMetadata(workloadManifest("ReplicaSet"), controllerReference)},
 	{
-		name: "a ReplicaSet that somebody else owns", resource: replicaSets,
-		manifest: metadata(aWorkload("ReplicaSet"), strings.Replace(owned, `"controller":true`, `"controller":false`, 1)), asked: forWorkloads,
+		name: "a ReplicaSet with an owner that is not a controller", resource: replicaSets,
+		manifest: withMetadata(workloadManifest("ReplicaSet"), strings.Replace(controllerReference, `"controller":true`, `"controller":false`, 1)), called: onWorkload,
 	},
 	{
 		name: "a ConfigMap", resource: schema.GroupVersionResource{Version: "v1", Resource: "configmaps"},
@@ -96,99 +97,100 @@ var requests = []request{
 	},
 }
 
-// Who of the webhooks in 05 is asked about what, in each mode: its rules, selectors
-// and conditions as they are, with a recorder in the place of the server.
-func TestAsked(t *testing.T) {
+// The API server calls the right webhooks in each mode. The test uses the rules, selectors
+// and conditions of the configurations in 05, with a recorder instead of the webhook server.
+func TestRequestCallsWebhooksOfMode(t *testing.T) {
 	t.Parallel()
-	p := standard(t)
-	recorder := startNeighbour(t, nil)
+	server := standardServer(t)
+	recorder := startOtherWebhook(t, nil)
 	namespaces := map[string]string{}
-	for _, m := range modes {
-		labels := map[string]string{askedLabel: "yes"}
-		for key, value := range m.labels() {
+	for _, nsMode := range modes {
+		labels := map[string]string{calledLabel: "yes"}
+		for key, value := range nsMode.labels() {
 			labels[key] = value
 		}
-		namespaces[m.name] = p.namespace(t, labels)
+		namespaces[nsMode.name] = server.namespace(t, labels)
 	}
-	for i, r := range requests { // before anybody is asked
+	for i, test := range requests { // before the recorder is registered
 		for _, namespace := range namespaces {
-			if r.patch != "" {
-				p.send(t, r, namespace, fmt.Sprintf("asked-%d", i), "") // what it changes
+			if test.patch != "" {
+				server.send(t, test, namespace, fmt.Sprintf("called-%d", i), "") // the object that it patches
 			}
 		}
 	}
-	p.copyConfigurations(t, recorder)
-	eventually(t, "the recorder is asked", func() bool {
-		_, err := p.try(t, newPod(namespaces["of"], "probe", other))
-		return err == nil && len(recorder.hooksIn(namespaces["of"], "probe")) == 3
+	server.copyConfigurations(t, recorder)
+	waitUntil(t, "the API server calls the recorder", func() bool {
+		_, err := server.dryRun(t, newPod(namespaces["of"], "probe", allowedImage))
+		return err == nil && len(recorder.calledNames(namespaces["of"], "probe")) == 3
 	})
-	for i, r := range requests {
-		for _, m := range modes {
-			t.Run(r.name+"/"+m.name, func(t *testing.T) {
+	for i, test := range requests {
+		for _, nsMode := range modes {
+			t.Run(test.name+"/"+nsMode.name, func(t *testing.T) {
 				t.Parallel()
-				name := fmt.Sprintf("asked-%d", i)
-				namespace := namespaces[m.name]
-				p.send(t, r, namespace, name, r.patch)
-				if diff := cmp.Diff(r.asked[m.name], recorder.hooksIn(namespace, name)); diff != "" {
-					t.Errorf("asked (-want +got):\n%s", diff)
+				name := fmt.Sprintf("called-%d", i)
+				namespace := namespaces[nsMode.name]
+				server.send(t, test, namespace, name, test.patch)
+				if diff := cmp.Diff(test.called[nsMode.name], recorder.calledNames(namespace, name)); diff != "" {
+					t.Errorf("called webhooks differ (-want +got):\n%s", diff)
 				}
 			})
 		}
 	}
 }
 
-// send creates the request's object, or patches the one that is there.
-func (p *plane) send(t *testing.T, r request, namespace, name, patch string) {
+// send creates the object of a request, or patches it if patch is not empty.
+func (s *testServer) send(t *testing.T, test request, namespace, name, patch string) {
 	t.Helper()
-	resource := p.objects.Resource(r.resource).Namespace(namespace)
+	resource := s.objects.Resource(test.resource).Namespace(namespace)
 	var err error
 	if patch != "" {
-		_, err = patchIn(t.Context(), resource, name, []byte(patch), r.sub)
+		_, err = patchObject(t.Context(), resource, name, []byte(patch), test.subresource)
 	} else {
-		_, err = createIn(t.Context(), resource, []byte(strings.ReplaceAll(r.manifest, "NAME", name)))
+		_, err = createObject(t.Context(), resource, []byte(strings.ReplaceAll(test.manifest, "NAME", name)))
 	}
 	if err != nil {
-		t.Fatalf("%s: %v", r.name, err)
+		t.Fatalf("send request %q: %v", test.name, err)
 	}
 }
 
-// copyConfigurations registers the webhooks that are installed once more, to ask the
-// recorder, in the namespaces of askedLabel.
-func (p *plane) copyConfigurations(t *testing.T, recorder *neighbour) {
+// copyConfigurations registers copies of the installed webhooks that call the recorder,
+// for the namespaces with calledLabel.
+func (s *testServer) copyConfigurations(t *testing.T, recorder *otherWebhook) {
 	t.Helper()
-	validating, mutating := p.configurations(t)
-	for _, c := range validating {
-		for i := range c.Webhooks {
-			w := &c.Webhooks[i]
-			lead(&w.ClientConfig, w.NamespaceSelector, w.Name, recorder)
+	validating, mutating := s.configurations(t)
+	for _, configuration := range validating {
+		for i := range configuration.Webhooks {
+			w := &configuration.Webhooks[i]
+			redirect(&w.ClientConfig, w.NamespaceSelector, w.Name, recorder)
 		}
-		c.ObjectMeta = metav1.ObjectMeta{Name: "asked-" + c.Name}
-		p.registerValidating(t, &c)
+		configuration.ObjectMeta = metav1.ObjectMeta{Name: "called-" + configuration.Name}
+		s.registerValidating(t, &configuration)
 	}
-	for _, c := range mutating {
-		for i := range c.Webhooks {
-			w := &c.Webhooks[i]
-			lead(&w.ClientConfig, w.NamespaceSelector, w.Name, recorder)
+	for _, configuration := range mutating {
+		for i := range configuration.Webhooks {
+			w := &configuration.Webhooks[i]
+			redirect(&w.ClientConfig, w.NamespaceSelector, w.Name, recorder)
 		}
-		c.ObjectMeta = metav1.ObjectMeta{Name: "asked-" + c.Name}
-		p.registerMutating(t, &c)
+		configuration.ObjectMeta = metav1.ObjectMeta{Name: "called-" + configuration.Name}
+		s.registerMutating(t, &configuration)
 	}
 }
 
-// lead leads a webhook to the recorder, under its name, from the namespaces of
-// askedLabel alone.
-func lead(to *admissionregistrationv1.WebhookClientConfig, namespaces *metav1.LabelSelector, name string, recorder *neighbour) {
+// redirect makes a webhook call the recorder, at a path with the webhook's name, and only
+// for the namespaces with calledLabel.
+func redirect(config *admissionregistrationv1.WebhookClientConfig, namespaces *metav1.LabelSelector, name string, recorder *otherWebhook) {
 	name, _, _ = strings.Cut(name, ".")
-	*to = recorder.client("/" + name)
-	namespaces.MatchLabels = map[string]string{askedLabel: "yes"}
+	*config = recorder.client("/" + name)
+	namespaces.MatchLabels = map[string]string{calledLabel: "yes"}
 }
 
-// hooksIn are the webhooks that were asked about an object, in alphabetical order.
-func (n *neighbour) hooksIn(namespace, name string) []string {
-	var hooks []string
-	for _, q := range n.asked(namespace, name) {
-		hooks = append(hooks, strings.TrimPrefix(q.path, "/"))
+// calledNames returns the names of the redirected webhooks that were called for an object,
+// in alphabetical order.
+func (w *otherWebhook) calledNames(namespace, name string) []string {
+	var names []string
+	for _, call := range w.calls(namespace, name) {
+		names = append(names, strings.TrimPrefix(call.path, "/"))
 	}
-	slices.Sort(hooks)
-	return slices.Compact(hooks)
+	slices.Sort(names)
+	return slices.Compact(names)
 }

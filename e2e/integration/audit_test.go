@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// event is what the tests read of an event of the audit log (audit.k8s.io/v1).
-type event struct {
+// auditEvent has the tested fields of an event in the audit log (audit.k8s.io/v1).
+type auditEvent struct {
 	Verb        string            `json:"verb"`
 	ObjectRef   objectRef         `json:"objectRef"`
 	Annotations map[string]string `json:"annotations"`
@@ -24,56 +24,55 @@ type objectRef struct {
 	Subresource string `json:"subresource"`
 }
 
-// audited are the annotations of the requests about a pod, in their order.
-func (p *plane) audited(t *testing.T, namespace, name string) (annotations []map[string]string) {
+// auditAnnotations returns the audit annotations of each request about a pod, in order.
+func (s *testServer) auditAnnotations(t *testing.T, namespace, name string) (annotations []map[string]string) {
 	t.Helper()
-	log, err := os.ReadFile(filepath.Join(p.Dir, auditLog))
+	log, err := os.ReadFile(filepath.Join(s.Dir, auditLog))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range bytes.Lines(log) {
 		if !bytes.HasSuffix(line, []byte("\n")) {
-			break // it is being written
+			break // the API server is still writing this line
 		}
-		var e event
-		if err := json.Unmarshal(line, &e); err != nil {
+		var event auditEvent
+		if err := json.Unmarshal(line, &event); err != nil {
 			t.Fatal(err)
 		}
-		if e.ObjectRef.Namespace == namespace && e.ObjectRef.Name == name {
-			annotations = append(annotations, e.Annotations)
+		if event.ObjectRef.Namespace == namespace && event.ObjectRef.Name == name {
+			annotations = append(annotations, event.Annotations)
 		}
 	}
 	return annotations
 }
 
-// ours are the annotations of one event that our webhook made.
-func ours(annotations map[string]string) map[string]string {
-	made := map[string]string{}
+// rewriteAnnotations returns the audit annotations of our mutating webhook.
+func rewriteAnnotations(annotations map[string]string) map[string]string {
+	rewrites := map[string]string{}
 	for key, value := range annotations {
 		if strings.HasPrefix(key, "mutating.image-webhook.dev/") {
-			made[key] = value
+			rewrites[key] = value
 		}
 	}
-	return made
+	return rewrites
 }
 
-// Every rewrite is in the real audit log, as the README says, and the pod has no trace
-// of it.
-func TestAudit(t *testing.T) {
+// The audit log has every rewrite, as the README says, and the pod has no annotation.
+func TestAuditLogHasRewrites(t *testing.T) {
 	t.Parallel()
-	p := standard(t)
-	namespace := p.namespace(t, nil)
+	server := standardServer(t)
+	namespace := server.namespace(t, nil)
 	pod := newPod(namespace, "web", "nginx:1.25")
 	pod.Spec.InitContainers = append(pod.Spec.InitContainers, pod.Spec.Containers[0])
 	pod.Spec.InitContainers[0].Name, pod.Spec.InitContainers[0].Image = "first", "registry.k8s.io/pause:3.10"
-	stored, err := p.create(t, pod)
+	stored, err := server.create(t, pod)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(stored.Annotations) > 0 {
-		t.Errorf("the pod has annotations: %v", stored.Annotations)
+		t.Errorf("got annotations %v on the pod, want none", stored.Annotations)
 	}
-	if _, err := p.debug(t, namespace, "web", `{"name":"debug","image":"busybox:1.36"}`); err != nil {
+	if _, err := server.debug(t, namespace, "web", `{"name":"debug","image":"busybox:1.36"}`); err != nil {
 		t.Fatal(err)
 	}
 	want := []map[string]string{{
@@ -83,14 +82,14 @@ func TestAudit(t *testing.T) {
 		"mutating.image-webhook.dev/spec.ephemeralContainers.0.image": "busybox:1.36 -> docker.mirror.example/library/busybox:1.36",
 	}}
 	var got []map[string]string
-	eventually(t, "both requests are in the audit log", func() bool {
+	waitUntil(t, "the audit log has both requests", func() bool {
 		got = nil
-		for _, annotations := range p.audited(t, namespace, "web") {
-			got = append(got, ours(annotations))
+		for _, annotations := range server.auditAnnotations(t, namespace, "web") {
+			got = append(got, rewriteAnnotations(annotations))
 		}
 		return len(got) == len(want)
 	})
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the audit log (-want +got):\n%s", diff)
+		t.Errorf("audit annotations differ (-want +got):\n%s", diff)
 	}
 }

@@ -12,77 +12,78 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// badPatch is a patch that does not apply to any pod.
+// badPatch does not apply to any pod.
 var badPatch = []byte(`[{"op":"replace","path":"/spec/nowhere/0","value":"x"}]`)
 
-// breakage is a way in which a webhook can fail.
-type breakage struct {
-	name   string
-	answer answer // nil: nothing serves
-	says   string // what the API server says of it
-	always bool   // whatever the failure policy
+// failure is how another webhook fails.
+type failure struct {
+	name          string
+	respond       responder // nil if the webhook does not listen
+	message       string    // the API server's error
+	alwaysRejects bool      // the API server rejects the request even if the policy is Ignore
 }
 
-// client is how the API server tries to reach a webhook that fails so.
-func (b breakage) client(t *testing.T) admissionregistrationv1.WebhookClientConfig {
+// client returns a client configuration for a webhook that fails like this.
+func (f failure) client(t *testing.T) admissionregistrationv1.WebhookClientConfig {
 	t.Helper()
-	n := startNeighbour(t, b.answer)
-	if b.answer == nil {
-		n.server.Close()
+	webhook := startOtherWebhook(t, f.respond)
+	if f.respond == nil {
+		webhook.server.Close()
 	}
-	return n.client("")
+	return webhook.client("")
 }
 
-var breakages = []breakage{
-	{"nobody listens", nil, "connection refused", false},
-	{"nothing", func(http.ResponseWriter, *http.Request, *admissionv1.AdmissionReview) {
-		panic(http.ErrAbortHandler) // which closes the connection
+var failures = []failure{
+	{"does not listen", nil, "connection refused", false},
+	{"closes the connection", func(http.ResponseWriter, *http.Request, *admissionv1.AdmissionReview) {
+		panic(http.ErrAbortHandler) // makes the server close the connection
 	}, "EOF", false},
-	{"late", func(_ http.ResponseWriter, r *http.Request, _ *admissionv1.AdmissionReview) {
+	{"times out", func(_ http.ResponseWriter, r *http.Request, _ *admissionv1.AdmissionReview) {
 		<-r.Context().Done()
 	}, "context deadline exceeded", false},
-	{"an error", func(w http.ResponseWriter, _ *http.Request, _ *admissionv1.AdmissionReview) {
-		http.Error(w, "out of order", http.StatusServiceUnavailable)
+	{"returns an HTTP error", func(w http.ResponseWriter, _ *http.Request, _ *admissionv1.AdmissionReview) {
+		http.Error(w, "unavailable", http.StatusServiceUnavailable)
 	}, "the server is currently unable to handle the request", false},
-	{"no review", func(w http.ResponseWriter, _ *http.Request, _ *admissionv1.AdmissionReview) {
+	{"returns something else than a review", func(w http.ResponseWriter, _ *http.Request, _ *admissionv1.AdmissionReview) {
 		_, _ = w.Write([]byte("ok"))
 	}, "couldn't get version/kind", false},
-	{"another's uid", func(w http.ResponseWriter, _ *http.Request, review *admissionv1.AdmissionReview) {
-		reply(w, review, &admissionv1.AdmissionResponse{UID: "another", Allowed: true})
+	{"returns another UID", func(w http.ResponseWriter, _ *http.Request, review *admissionv1.AdmissionReview) {
+		writeResponse(w, review, &admissionv1.AdmissionResponse{UID: "another", Allowed: true})
 	}, "expected response.uid", false},
-	{"a patch that does not apply", func(w http.ResponseWriter, _ *http.Request, review *admissionv1.AdmissionReview) {
-		reply(w, review, &admissionv1.AdmissionResponse{
+	{"returns a patch that does not apply", func(w http.ResponseWriter, _ *http.Request, review *admissionv1.AdmissionReview) {
+		writeResponse(w, review, &admissionv1.AdmissionResponse{
 			UID: review.Request.UID, Allowed: true, Patch: badPatch, PatchType: new(admissionv1.PatchTypeJSONPatch),
 		})
 	}, "replace operation does not apply", true},
-	{"a patch of no type", func(w http.ResponseWriter, _ *http.Request, review *admissionv1.AdmissionReview) {
-		reply(w, review, &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true, Patch: badPatch})
+	{"returns a patch without a type", func(w http.ResponseWriter, _ *http.Request, review *admissionv1.AdmissionReview) {
+		writeResponse(w, review, &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true, Patch: badPatch})
 	}, "webhook returned response.patch but not response.patchType", false},
 }
 
-// A neighbour that fails, on either side and under either policy: what is let through
-// is still mirrored and judged, and what is refused says whose fault it is.
-func TestBrokenNeighbours(t *testing.T) {
-	for _, b := range breakages {
+// Another webhook fails, as a mutating and as a validating webhook, with each failure
+// policy. Pods that the API server admits are still mirrored and checked. If it rejects a
+// pod, its message names the failure.
+func TestOtherWebhookFails(t *testing.T) {
+	for _, test := range failures {
 		for _, policy := range []admissionregistrationv1.FailurePolicyType{admissionregistrationv1.Ignore, admissionregistrationv1.Fail} {
 			for _, side := range []string{"mutating", "validating"} {
-				if side == "validating" && strings.HasPrefix(b.name, "a patch") {
+				if side == "validating" && strings.HasPrefix(test.name, "returns a patch") {
 					continue
 				}
-				t.Run(b.name+"/"+string(policy)+"/"+side, func(t *testing.T) {
+				t.Run(test.name+"/"+string(policy)+"/"+side, func(t *testing.T) {
 					t.Parallel()
-					p := standard(t)
-					h := hook{"", p.namespace(t, nil), policy, b.client(t)}
-					h.name = "broken-" + h.namespace
+					server := standardServer(t)
+					hook := registration{"", server.namespace(t, nil), policy, test.client(t)}
+					hook.name = "broken-" + hook.namespace
 					if side == "mutating" {
-						p.registerMutating(t, h.mutating())
+						server.registerMutating(t, hook.mutating())
 					} else {
-						p.registerValidating(t, h.validating())
+						server.registerValidating(t, hook.validating())
 					}
-					if policy == admissionregistrationv1.Fail || b.always {
-						p.mustRefuse(t, h.namespace, b.says)
+					if policy == admissionregistrationv1.Fail || test.alwaysRejects {
+						server.mustReject(t, hook.namespace, test.message)
 					} else {
-						p.mustFailOpen(t, h.namespace, side)
+						server.mustFailOpen(t, hook.namespace, side)
 					}
 				})
 			}
@@ -90,43 +91,43 @@ func TestBrokenNeighbours(t *testing.T) {
 	}
 }
 
-// mustRefuse proves that no pod comes into a namespace, and what the API server says.
-func (p *plane) mustRefuse(t *testing.T, namespace, says string) {
+// mustReject checks that the API server rejects pods in a namespace with a message.
+func (s *testServer) mustReject(t *testing.T, namespace, message string) {
 	t.Helper()
 	var err error
-	eventually(t, "pods are refused", func() bool {
-		_, err = p.try(t, newPod(namespace, "web", "nginx:1.25"))
+	waitUntil(t, "the API server rejects pods", func() bool {
+		_, err = s.dryRun(t, newPod(namespace, "web", "nginx:1.25"))
 		return err != nil
 	})
-	if status := apierrors.APIStatus(nil); !errors.As(err, &status) || !strings.Contains(err.Error(), says) {
-		t.Errorf("got %v, not %q", err, says)
+	if status := apierrors.APIStatus(nil); !errors.As(err, &status) || !strings.Contains(err.Error(), message) {
+		t.Errorf("got error %v, want it to contain %q", err, message)
 	}
 }
 
-// mustFailOpen proves that pods come in although a webhook of the side has failed,
-// mirrored and judged by ours.
-func (p *plane) mustFailOpen(t *testing.T, namespace, side string) {
+// mustFailOpen checks that our webhook mirrors and denies pods although another webhook
+// has failed; side is "mutating" or "validating".
+func (s *testServer) mustFailOpen(t *testing.T, namespace, side string) {
 	t.Helper()
 	probes := 0
-	eventually(t, "a pod is let through", func() bool {
+	waitUntil(t, "the API server ignores a failure", func() bool {
 		probes++
 		name := "web-" + strconv.Itoa(probes)
-		stored, err := p.create(t, newPod(namespace, name, "nginx:1.25"))
-		if err != nil || stored.Spec.Containers[0].Image != mirrored {
-			t.Fatalf("it was not mirrored: %v", err)
+		stored, err := s.create(t, newPod(namespace, name, "nginx:1.25"))
+		if err != nil || stored.Spec.Containers[0].Image != mirroredImage {
+			t.Fatalf("pod %s was not created with image %s: %v", name, mirroredImage, err)
 		}
-		return p.failedOpen(t, namespace, name, side)
+		return s.failedOpen(t, namespace, name, side)
 	})
-	if _, err := p.create(t, newPod(namespace, "floating", "nginx:latest")); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "validating.image-webhook.dev") {
-		t.Errorf("a floating pod: %v", err)
+	if _, err := s.create(t, newPod(namespace, "latest", "nginx:latest")); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "validating.image-webhook.dev") {
+		t.Errorf("create a pod with latest: got error %v, want a denial by validating.image-webhook.dev", err)
 	}
 }
 
-// failedOpen reports whether the audit log says that a webhook's failure was ignored.
-func (p *plane) failedOpen(t *testing.T, namespace, name, side string) bool {
+// failedOpen reports whether the audit log has an ignored failure of a webhook for a pod.
+func (s *testServer) failedOpen(t *testing.T, namespace, name, side string) bool {
 	t.Helper()
-	phase := map[string]string{"mutating": "mutation", "validating": "validating"}[side] // as the API server names them
-	for _, annotations := range p.audited(t, namespace, name) {
+	phase := map[string]string{"mutating": "mutation", "validating": "validating"}[side] // the names in the annotations
+	for _, annotations := range s.auditAnnotations(t, namespace, name) {
 		for key := range annotations {
 			if strings.HasPrefix(key, "failed-open."+phase+".webhook.admission.k8s.io/") {
 				return true

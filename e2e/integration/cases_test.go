@@ -17,71 +17,72 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// way is a way in which a request names an image, or leaves the one that is there.
-// In what is sent, NAME and IMAGE stand for the object's name and the case's image.
-type way struct {
-	name  string // what is done
-	field string // where the image is, as a denial writes it
+// imageUse is a request that sets an image in a field, or that updates an object with an
+// image in that field. In manifests and patches, NAME is replaced by the object's name and
+// IMAGE by the image of the test case.
+type imageUse struct {
+	name  string // of the operation
+	field string // of the image, as in a denial
 
-	resource schema.GroupVersionResource
-	manifest string // the object
-	older    string // the image of an object that is older than the webhook; empty: there is none
-	added    string // a patch of the older object's ephemeral containers; empty: none
-	patch    string // the request, a JSON patch of the older object; empty: it creates
-	sub      string // the subresource that is patched
+	resource    schema.GroupVersionResource
+	manifest    string
+	existing    string // the image of an object created before the webhook; if empty, the request creates the object
+	setupPatch  string // a patch of the ephemeral containers of that object; may be empty
+	patch       string // the request: a JSON patch of that object; empty if existing is empty
+	subresource string // the patched subresource; may be empty
 
-	template bool // it is a template of pods
-	keeps    bool // the image is not the request's
+	template  bool // the image is in a pod template
+	unchanged bool // the request does not change the image
 }
 
-// theCase has the older object name the case's own image.
-const theCase = "IMAGE"
+// caseImage is the placeholder for the image of the test case.
+const caseImage = "IMAGE"
 
 const (
-	other      = "quay.io/team/other:1"
-	label      = `[{"op":"add","path":"/metadata/labels/tier","value":"front"}]`
-	addIt      = `[{"op":"add","path":"/spec/ephemeralContainers","value":[{"name":"it","image":"IMAGE"}]}]`
-	addAnother = `[{"op":"add","path":"/spec/ephemeralContainers/-","value":{"name":"another","image":"` + other + `"}}]`
+	allowedImage       = "quay.io/team/other:1"
+	labelPatch         = `[{"op":"add","path":"/metadata/labels/tier","value":"front"}]`
+	addEphemeral       = `[{"op":"add","path":"/spec/ephemeralContainers","value":[{"name":"it","image":"IMAGE"}]}]`
+	addSecondEphemeral = `[{"op":"add","path":"/spec/ephemeralContainers/-","value":{"name":"another","image":"` + allowedImage + `"}}]`
 )
 
-// pod is a pod with lists.
-func pod(lists string) string {
-	return `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"NAME","labels":{"a":"b"}},"spec":{` + lists + `}}`
+// podWith returns a pod with the fields of a spec.
+func podWith(fields string) string {
+	return `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"NAME","labels":{"a":"b"}},"spec":{` + fields + `}}`
 }
 
 var (
 	pods             = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
-	inContainers     = pod(`"containers":[{"name":"it","image":"IMAGE"}]`)
-	inInitContainers = pod(`"initContainers":[{"name":"it","image":"IMAGE"}],"containers":[{"name":"main","image":"` + other + `"}]`)
-	inVolumes        = pod(`"volumes":[{"name":"it","image":{"reference":"IMAGE"}}],"containers":[{"name":"main","image":"` + other + `"}]`)
-	inNone           = pod(`"containers":[{"name":"main","image":"` + other + `"}]`)
+	inContainers     = podWith(`"containers":[{"name":"it","image":"IMAGE"}]`)
+	inInitContainers = podWith(`"initContainers":[{"name":"it","image":"IMAGE"}],"containers":[{"name":"main","image":"` + allowedImage + `"}]`)
+	inVolumes        = podWith(`"volumes":[{"name":"it","image":{"reference":"IMAGE"}}],"containers":[{"name":"main","image":"` + allowedImage + `"}]`)
+	inNone           = podWith(`"containers":[{"name":"main","image":"` + allowedImage + `"}]`)
 )
 
 const (
-	container = "spec.containers[0].image"
-	initial   = "spec.initContainers[0].image"
-	ephemeral = "spec.ephemeralContainers[0].image"
-	volume    = "spec.volumes[0].image.reference"
+	container          = "spec.containers[0].image"
+	initContainer      = "spec.initContainers[0].image"
+	ephemeralContainer = "spec.ephemeralContainers[0].image"
+	volume             = "spec.volumes[0].image.reference"
 )
 
-// podWays are all that the API server lets a request do with a pod's images.
-var podWays = []way{
+// podUses are all operations on a pod's images that the API server allows.
+var podUses = []imageUse{
 	{name: "CREATE", field: container, manifest: inContainers},
-	{name: "CREATE", field: initial, manifest: inInitContainers},
+	{name: "CREATE", field: initContainer, manifest: inInitContainers},
 	{name: "CREATE", field: volume, manifest: inVolumes},
-	{name: "UPDATE changes", field: container, manifest: inContainers, older: other, patch: replace(container)},
-	{name: "UPDATE changes", field: initial, manifest: inInitContainers, older: other, patch: replace(initial)},
-	{name: "UPDATE adds", field: ephemeral, manifest: inNone, older: other, patch: addIt, sub: "ephemeralcontainers"},
-	{name: "UPDATE leaves", field: container, manifest: inContainers, older: theCase, patch: label, keeps: true},
-	{name: "UPDATE leaves", field: initial, manifest: inInitContainers, older: theCase, patch: label, keeps: true},
-	{name: "UPDATE leaves", field: volume, manifest: inVolumes, older: theCase, patch: label, keeps: true},
-	{name: "UPDATE leaves", field: ephemeral, manifest: inNone, older: theCase, added: addIt, patch: label, keeps: true},
-	{name: "UPDATE adds another", field: ephemeral, manifest: inNone, older: theCase, added: addIt, patch: addAnother, sub: "ephemeralcontainers", keeps: true},
+	{name: "UPDATE changes", field: container, manifest: inContainers, existing: allowedImage, patch: replace(container)},
+	{name: "UPDATE changes", field: initContainer, manifest: inInitContainers, existing: allowedImage, patch: replace(initContainer)},
+	{name: "UPDATE adds", field: ephemeralContainer, manifest: inNone, existing: allowedImage, patch: addEphemeral, subresource: "ephemeralcontainers"},
+	{name: "UPDATE keeps", field: container, manifest: inContainers, existing: caseImage, patch: labelPatch, unchanged: true},
+	{name: "UPDATE keeps", field: initContainer, manifest: inInitContainers, existing: caseImage, patch: labelPatch, unchanged: true},
+	{name: "UPDATE keeps", field: volume, manifest: inVolumes, existing: caseImage, patch: labelPatch, unchanged: true},
+	{name: "UPDATE keeps", field: ephemeralContainer, manifest: inNone, existing: caseImage, setupPatch: addEphemeral, patch: labelPatch, unchanged: true},
+	{name: "UPDATE adds a second", field: ephemeralContainer, manifest: inNone, existing: caseImage, setupPatch: addEphemeral, patch: addSecondEphemeral, subresource: "ephemeralcontainers", unchanged: true},
 }
 
-// replace is a patch of an image.
+// replace returns a patch that replaces the image in a field.
 func replace(field string) string {
-	return `[{"op":"replace","path":"/` + strings.Join(keys(field), "/") + `","value":"IMAGE"}]`
+	return `[{"op":"replace","path":"/` + strings.Join(pathKeys(field), "/") + `","value":"IMAGE"}]`
 }
 
 const (
@@ -89,12 +90,12 @@ const (
 	jobTemplate = `{"metadata":{"labels":{"a":"b"}},"spec":{"restartPolicy":"Never","containers":[{"name":"it","image":"IMAGE"}]}}`
 )
 
-// workload is a kind that makes pods.
+// workload is a kind with a pod template.
 type workload struct {
 	group, version, resource, kind string
-	field                          string
-	rest                           string // of the object
-	fixed                          bool   // its template cannot be changed
+	field                          string // of the image
+	content                        string // the fields of a manifest that follow the metadata
+	immutable                      bool   // the pod template cannot be changed
 }
 
 var workloads = []workload{
@@ -108,45 +109,45 @@ var workloads = []workload{
 	{"", "v1", "podtemplates", "PodTemplate", "template." + container, `"template":` + template, false},
 }
 
-// ways are what a request does with a kind that makes pods.
-func (w workload) ways() []way {
-	made := way{
+// uses returns the operations on the image in a pod template.
+func (w workload) uses() []imageUse {
+	create := imageUse{
 		name: "CREATE", field: w.field, template: true,
 		resource: schema.GroupVersionResource{Group: w.group, Version: w.version, Resource: w.resource},
-		manifest: `{"apiVersion":"` + strings.TrimPrefix(w.group+"/"+w.version, "/") + `","kind":"` + w.kind + `","metadata":{"name":"NAME","labels":{"a":"b"}},` + w.rest + `}`,
+		manifest: `{"apiVersion":"` + strings.TrimPrefix(w.group+"/"+w.version, "/") + `","kind":"` + w.kind + `","metadata":{"name":"NAME","labels":{"a":"b"}},` + w.content + `}`,
 	}
-	changed, left := made, made
-	changed.name, changed.older, changed.patch = "UPDATE changes", other, replace(w.field)
-	left.name, left.older, left.patch, left.keeps = "UPDATE leaves", theCase, label, true
-	if w.fixed {
-		return []way{made, left}
+	change, keep := create, create
+	change.name, change.existing, change.patch = "UPDATE changes", allowedImage, replace(w.field)
+	keep.name, keep.existing, keep.patch, keep.unchanged = "UPDATE keeps", caseImage, labelPatch, true
+	if w.immutable {
+		return []imageUse{create, keep}
 	}
-	return []way{made, changed, left}
+	return []imageUse{create, change, keep}
 }
 
 // testCase is one request of the matrix.
 type testCase struct {
-	way
+	imageUse
 	number int
-	image  picture
+	image  imageKind
 	mode   mode
-	want   wanted
+	want   expectation
 }
 
-// cases are the whole matrix.
+// cases returns all cases of the matrix.
 var cases = sync.OnceValue(func() (all []testCase) {
-	var ways []way
-	for _, w := range podWays {
-		w.resource = pods
-		ways = append(ways, w)
+	var uses []imageUse
+	for _, use := range podUses {
+		use.resource = pods
+		uses = append(uses, use)
 	}
-	for _, w := range workloads {
-		ways = append(ways, w.ways()...)
+	for _, workload := range workloads {
+		uses = append(uses, workload.uses()...)
 	}
-	for _, w := range ways {
-		for _, image := range pictures {
+	for _, use := range uses {
+		for _, image := range imageKinds {
 			for _, m := range modes {
-				all = append(all, testCase{w, len(all), image, m, m.expect(w, image)})
+				all = append(all, testCase{use, len(all), image, m, m.expect(use, image)})
 			}
 		}
 	}
@@ -154,50 +155,50 @@ var cases = sync.OnceValue(func() (all []testCase) {
 })
 
 func (c testCase) title() string {
-	return strings.Join([]string{c.resource.Resource, c.field, c.way.name, c.image.name, c.mode.name}, "/")
+	return strings.Join([]string{c.resource.Resource, c.field, c.imageUse.name, c.image.name, c.mode.name}, "/")
 }
 
-// object is the name of the case's object: no other case has it.
-func (c testCase) object() string { return "case-" + strconv.Itoa(c.number) }
+// objectName returns the name of the case's object. It is unique in the matrix.
+func (c testCase) objectName() string { return "case-" + strconv.Itoa(c.number) }
 
-// filled is text with the case's name, and with an image.
-func (c testCase) filled(text, image string) []byte {
-	return []byte(strings.NewReplacer("NAME", c.object(), "IMAGE", image).Replace(text))
+// fill replaces the placeholders in text by the object's name and an image.
+func (c testCase) fill(text, image string) []byte {
+	return []byte(strings.NewReplacer("NAME", c.objectName(), caseImage, image).Replace(text))
 }
 
-// prepare makes the object that is older than the webhook.
-func (c testCase) prepare(ctx context.Context, p *plane) error {
-	if c.older == "" {
+// prepare creates the object that exists before the webhook.
+func (c testCase) prepare(ctx context.Context, server *testServer) error {
+	if c.existing == "" {
 		return nil
 	}
-	if _, err := c.create(ctx, p, strings.ReplaceAll(c.older, theCase, c.image.written)); err != nil {
-		return fmt.Errorf("%s: %w", c.title(), err)
+	if _, err := c.create(ctx, server, strings.ReplaceAll(c.existing, caseImage, c.image.written)); err != nil {
+		return fmt.Errorf("create the object of case %s: %w", c.title(), err)
 	}
-	if c.added == "" {
+	if c.setupPatch == "" {
 		return nil
 	}
-	_, err := c.apply(ctx, p, c.added, "ephemeralcontainers")
+	_, err := c.apply(ctx, server, c.setupPatch, "ephemeralcontainers")
 	return err
 }
 
-// request makes the case's request.
-func (c testCase) request(ctx context.Context, p *plane) (*unstructured.Unstructured, error) {
+// send sends the case's request.
+func (c testCase) send(ctx context.Context, server *testServer) (*unstructured.Unstructured, error) {
 	if c.patch == "" {
-		return c.create(ctx, p, c.image.written)
+		return c.create(ctx, server, c.image.written)
 	}
-	return c.apply(ctx, p, c.patch, c.sub)
+	return c.apply(ctx, server, c.patch, c.subresource)
 }
 
-func (c testCase) create(ctx context.Context, p *plane, image string) (*unstructured.Unstructured, error) {
-	return createIn(ctx, p.objects.Resource(c.resource).Namespace(c.mode.namespace()), c.filled(c.manifest, image))
+func (c testCase) create(ctx context.Context, server *testServer, image string) (*unstructured.Unstructured, error) {
+	return createObject(ctx, server.objects.Resource(c.resource).Namespace(c.mode.namespace()), c.fill(c.manifest, image))
 }
 
-func (c testCase) apply(ctx context.Context, p *plane, patch, sub string) (*unstructured.Unstructured, error) {
-	return patchIn(ctx, p.objects.Resource(c.resource).Namespace(c.mode.namespace()), c.object(), c.filled(patch, c.image.written), sub)
+func (c testCase) apply(ctx context.Context, server *testServer, patch, subresource string) (*unstructured.Unstructured, error) {
+	return patchObject(ctx, server.objects.Resource(c.resource).Namespace(c.mode.namespace()), c.objectName(), c.fill(patch, c.image.written), subresource)
 }
 
-// createIn creates an object from its manifest.
-func createIn(ctx context.Context, resource dynamic.ResourceInterface, manifest []byte) (*unstructured.Unstructured, error) {
+// createObject creates an object from its manifest.
+func createObject(ctx context.Context, resource dynamic.ResourceInterface, manifest []byte) (*unstructured.Unstructured, error) {
 	object := &unstructured.Unstructured{}
 	if err := object.UnmarshalJSON(manifest); err != nil {
 		return nil, err
@@ -205,20 +206,20 @@ func createIn(ctx context.Context, resource dynamic.ResourceInterface, manifest 
 	return resource.Create(ctx, object, metav1.CreateOptions{})
 }
 
-// patchIn changes an object, or a subresource of it, by a JSON patch.
-func patchIn(ctx context.Context, resource dynamic.ResourceInterface, name string, patch []byte, sub string) (*unstructured.Unstructured, error) {
+// patchObject applies a JSON patch to an object, or to a subresource unless it is empty.
+func patchObject(ctx context.Context, resource dynamic.ResourceInterface, name string, patch []byte, subresource string) (*unstructured.Unstructured, error) {
 	var subresources []string
-	if sub != "" {
-		subresources = append(subresources, sub)
+	if subresource != "" {
+		subresources = append(subresources, subresource)
 	}
 	return resource.Patch(ctx, name, types.JSONPatchType, patch, metav1.PatchOptions{}, subresources...)
 }
 
-// run makes the request and says what came of it.
-func (c testCase) run(t *testing.T, p *plane) outcome {
+// run sends the request and returns its outcome.
+func (c testCase) run(t *testing.T, server *testServer) outcome {
 	t.Helper()
-	ctx, texts := collect(t.Context())
-	object, err := c.request(ctx, p)
+	ctx, texts := collectWarnings(t.Context())
+	object, err := c.send(ctx, server)
 	result := outcome{warnings: *texts}
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
 		result.message = status.Status().Message
@@ -227,17 +228,17 @@ func (c testCase) run(t *testing.T, p *plane) outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result.stored = at(t, object.Object, keys(c.field))
+	result.stored = textAt(t, object.Object, pathKeys(c.field))
 	return result
 }
 
-// keys are the steps of a field's path.
-func keys(field string) []string {
+// pathKeys splits the path of a field into map keys and list indices.
+func pathKeys(field string) []string {
 	return strings.Split(strings.ReplaceAll(field, "[0]", ".0"), ".")
 }
 
-// at returns the text at a path of an object.
-func at(t *testing.T, object any, path []string) string {
+// textAt returns the string at a path of an object.
+func textAt(t *testing.T, object any, path []string) string {
 	t.Helper()
 	for _, key := range path {
 		switch node := object.(type) {
@@ -246,14 +247,14 @@ func at(t *testing.T, object any, path []string) string {
 		case []any:
 			index, err := strconv.Atoi(key)
 			if err != nil || index >= len(node) {
-				t.Fatalf("no %s in %v", key, node)
+				t.Fatalf("list %v has no element %q", node, key)
 			}
 			object = node[index]
 		}
 	}
 	text, ok := object.(string)
 	if !ok {
-		t.Fatalf("%s is %v", strings.Join(path, "."), object)
+		t.Fatalf("field %s is %v, want a string", strings.Join(path, "."), object)
 	}
 	return text
 }

@@ -16,178 +16,179 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 )
 
-const mirrored = "docker.mirror.example/library/nginx:1.25"
+const mirroredImage = "docker.mirror.example/library/nginx:1.25"
 
-// seenImage is the first image of the pod that a webhook was asked about.
-func seenImage(t *testing.T, questions []question) string {
+// firstImage returns the first image of the pod in the only call of calls.
+func firstImage(t *testing.T, calls []call) string {
 	t.Helper()
-	if len(questions) != 1 {
-		t.Fatalf("asked %d times", len(questions))
+	if len(calls) != 1 {
+		t.Fatalf("got %d calls of the webhook, want 1", len(calls))
 	}
 	var pod corev1.Pod
-	if err := json.Unmarshal(questions[0].request.Object.Raw, &pod); err != nil {
+	if err := json.Unmarshal(calls[0].request.Object.Raw, &pod); err != nil {
 		t.Fatal(err)
 	}
 	return pod.Spec.Containers[0].Image
 }
 
-// Mutating webhooks come first, in the order of their configurations' names, then the
-// validating ones, which see what will be stored.
-func TestMutatingBeforeValidating(t *testing.T) {
+// The API server calls mutating webhooks first, in the order of the names of their
+// configurations. Validating webhooks get the object that will be stored.
+func TestMutatingRunsBeforeValidating(t *testing.T) {
 	t.Parallel()
-	p := standard(t)
-	namespace := p.namespace(t, nil)
-	before, after := startNeighbour(t, nil), startNeighbour(t, nil)
-	p.registerMutating(t, hook{"a-" + namespace, namespace, admissionregistrationv1.Fail, before.client("")}.mutating())
-	p.registerValidating(t, hook{"a-" + namespace, namespace, admissionregistrationv1.Fail, after.client("")}.validating())
-	eventually(t, "both are asked", func() bool {
-		_, err := p.try(t, newPod(namespace, "probe", "nginx:1.25"))
-		return err == nil && len(before.asked(namespace, "probe")) > 0 && len(after.asked(namespace, "probe")) > 0
+	server := standardServer(t)
+	namespace := server.namespace(t, nil)
+	mutatingWebhook, validatingWebhook := startOtherWebhook(t, nil), startOtherWebhook(t, nil)
+	server.registerMutating(t, registration{"a-" + namespace, namespace, admissionregistrationv1.Fail, mutatingWebhook.client("")}.mutating())
+	server.registerValidating(t, registration{"a-" + namespace, namespace, admissionregistrationv1.Fail, validatingWebhook.client("")}.validating())
+	waitUntil(t, "the API server calls both webhooks", func() bool {
+		_, err := server.dryRun(t, newPod(namespace, "probe", "nginx:1.25"))
+		return err == nil && len(mutatingWebhook.calls(namespace, "probe")) > 0 && len(validatingWebhook.calls(namespace, "probe")) > 0
 	})
-	if _, err := p.create(t, newPod(namespace, "web", "nginx:1.25")); err != nil {
+	if _, err := server.create(t, newPod(namespace, "web", "nginx:1.25")); err != nil {
 		t.Fatal(err)
 	}
-	if got := seenImage(t, before.asked(namespace, "web")); got != "nginx:1.25" {
-		t.Errorf("the mutating webhook before ours saw %s", got)
+	if got := firstImage(t, mutatingWebhook.calls(namespace, "web")); got != "nginx:1.25" {
+		t.Errorf("the mutating webhook before ours got image %q, want %q", got, "nginx:1.25")
 	}
-	if got := seenImage(t, after.asked(namespace, "web")); got != mirrored {
-		t.Errorf("the validating webhook saw %s", got)
+	if got := firstImage(t, validatingWebhook.calls(namespace, "web")); got != mirroredImage {
+		t.Errorf("the validating webhook got image %q, want %q", got, mirroredImage)
 	}
-	_, err := p.create(t, newPod(namespace, "floating", "nginx:latest"))
+	_, err := server.create(t, newPod(namespace, "latest", "nginx:latest"))
 	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `(mirrored to "docker.mirror.example/library/nginx:latest")`) {
-		t.Errorf("our validating webhook did not see the mirrored image: %v", err)
+		t.Errorf("create a pod with latest: got error %v, want a denial with the mirrored image", err)
 	}
 }
 
-// A container that another webhook adds after ours is mirrored and judged all the same.
-func TestSidecar(t *testing.T) {
+// A container that another webhook adds after ours is mirrored and checked, too.
+func TestInjectedContainerIsMirroredAndChecked(t *testing.T) {
 	t.Parallel()
-	p := standard(t)
-	namespace := p.namespace(t, nil)
-	injector := startNeighbour(t, func(w http.ResponseWriter, _ *http.Request, review *admissionv1.AdmissionReview) {
+	server := standardServer(t)
+	namespace := server.namespace(t, nil)
+	injector := startOtherWebhook(t, func(w http.ResponseWriter, _ *http.Request, review *admissionv1.AdmissionReview) {
 		image := "nginx:1.25"
-		if strings.HasPrefix(review.Request.Name, "floating") {
+		if strings.HasPrefix(review.Request.Name, "latest") {
 			image = "nginx:latest"
 		}
-		reply(w, review, &admissionv1.AdmissionResponse{
+		writeResponse(w, review, &admissionv1.AdmissionResponse{
 			UID: review.Request.UID, Allowed: true, PatchType: new(admissionv1.PatchTypeJSONPatch),
 			Patch: []byte(`[{"op":"add","path":"/spec/containers/1","value":{"name":"sidecar","image":"` + image + `","imagePullPolicy":"IfNotPresent"}}]`),
 		})
 	})
-	p.registerMutating(t, hook{"z-" + namespace, namespace, admissionregistrationv1.Fail, injector.client("")}.mutating())
-	eventually(t, "the injector is asked", func() bool {
-		pod, err := p.try(t, newPod(namespace, "probe", other))
+	server.registerMutating(t, registration{"z-" + namespace, namespace, admissionregistrationv1.Fail, injector.client("")}.mutating())
+	waitUntil(t, "the API server calls the injector", func() bool {
+		pod, err := server.dryRun(t, newPod(namespace, "probe", allowedImage))
 		return err == nil && len(pod.Spec.Containers) == 2
 	})
-	pod, err := p.create(t, newPod(namespace, "web", other))
+	pod, err := server.create(t, newPod(namespace, "web", allowedImage))
 	if err != nil {
 		t.Fatal(err)
 	}
 	sidecar := pod.Spec.Containers[1]
-	if sidecar.Image != mirrored || sidecar.ImagePullPolicy != corev1.PullAlways {
-		t.Errorf("the sidecar has %s, %s", sidecar.Image, sidecar.ImagePullPolicy)
+	if sidecar.Image != mirroredImage || sidecar.ImagePullPolicy != corev1.PullAlways {
+		t.Errorf("the sidecar has image %q and pull policy %s, want %q and Always", sidecar.Image, sidecar.ImagePullPolicy, mirroredImage)
 	}
-	if _, err := p.create(t, newPod(namespace, "floating", other)); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `container "sidecar"`) {
-		t.Errorf("a floating sidecar: %v", err)
+	if _, err := server.create(t, newPod(namespace, "latest", allowedImage)); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `container "sidecar"`) {
+		t.Errorf("create a pod that gets a sidecar with latest: got error %v, want a denial of the sidecar", err)
 	}
 }
 
-// The webhook would admit the pod, the quota does not; and what the webhook denies
-// takes nothing of the quota.
-func TestResourceQuota(t *testing.T) {
+// The quota applies to pods that the webhook admits. A pod that the webhook denies does not
+// use up the quota.
+func TestDeniedPodUsesNoQuota(t *testing.T) {
 	t.Parallel()
-	p := standard(t)
-	namespace := p.namespace(t, nil)
-	one := corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1")}
-	quotas := p.client.CoreV1().ResourceQuotas(namespace)
+	server := standardServer(t)
+	namespace := server.namespace(t, nil)
+	onePod := corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1")}
+	quotas := server.client.CoreV1().ResourceQuotas(namespace)
 	quota, err := quotas.Create(t.Context(), &corev1.ResourceQuota{
-		ObjectMeta: metav1.ObjectMeta{Name: "one-pod"}, Spec: corev1.ResourceQuotaSpec{Hard: one},
+		ObjectMeta: metav1.ObjectMeta{Name: "one-pod"}, Spec: corev1.ResourceQuotaSpec{Hard: onePod},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What the quota controller would do.
-	quota.Status = corev1.ResourceQuotaStatus{Hard: one, Used: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}}
+	// No quota controller runs, so the test sets the status.
+	quota.Status = corev1.ResourceQuotaStatus{Hard: onePod, Used: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}}
 	if _, err := quotas.UpdateStatus(t.Context(), quota, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.create(t, newPod(namespace, "floating", "nginx:latest")); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "denied the request") {
-		t.Errorf("a floating pod: %v", err)
+	if _, err := server.create(t, newPod(namespace, "latest", "nginx:latest")); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "denied the request") {
+		t.Errorf("create a pod with latest: got error %v, want a denial by the webhook", err)
 	}
-	eventually(t, "the first pod is admitted", func() bool {
-		_, err = p.create(t, newPod(namespace, "first", "nginx:1.25")) // the API server may not have seen the quota's status yet
+	waitUntil(t, "the API server admits the first pod", func() bool {
+		_, err = server.create(t, newPod(namespace, "first", "nginx:1.25")) // fails until the API server has read the status of the quota
 		return err == nil
 	})
-	_, err = p.create(t, newPod(namespace, "second", "nginx:1.25"))
+	_, err = server.create(t, newPod(namespace, "second", "nginx:1.25"))
 	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "exceeded quota: one-pod") {
-		t.Errorf("a second pod: %v", err)
+		t.Errorf("create a second pod: got error %v, want that it exceeds the quota", err)
 	}
-	if pod, err := p.try(t, newPod(p.namespace(t, nil), "second", "nginx:1.25")); err != nil || pod.Spec.Containers[0].Image != mirrored {
-		t.Errorf("the same pod without the quota: %v", err)
+	if pod, err := server.dryRun(t, newPod(server.namespace(t, nil), "second", "nginx:1.25")); err != nil || pod.Spec.Containers[0].Image != mirroredImage {
+		t.Errorf("create the second pod without a quota: got error %v, want a pod with image %q", err, mirroredImage)
 	}
 }
 
-// The defaults of a LimitRange and the mirror meet in one pod.
-func TestLimitRanger(t *testing.T) {
+// A pod gets both the defaults of a LimitRange and the mirrored image.
+func TestLimitRangeDefaultsAndMirrorApply(t *testing.T) {
 	t.Parallel()
-	p := standard(t)
-	namespace := p.namespace(t, nil)
+	server := standardServer(t)
+	namespace := server.namespace(t, nil)
 	memory := corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")}
-	_, err := p.client.CoreV1().LimitRanges(namespace).Create(t.Context(), &corev1.LimitRange{
+	_, err := server.client.CoreV1().LimitRanges(namespace).Create(t.Context(), &corev1.LimitRange{
 		ObjectMeta: metav1.ObjectMeta{Name: "defaults"},
 		Spec:       corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{Type: corev1.LimitTypeContainer, Default: memory, DefaultRequest: memory}}},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the defaults are set", func() bool {
-		pod, err := p.try(t, newPod(namespace, "probe", other))
+	waitUntil(t, "the API server applies the LimitRange", func() bool {
+		pod, err := server.dryRun(t, newPod(namespace, "probe", allowedImage))
 		return err == nil && len(pod.Spec.Containers[0].Resources.Limits) > 0
 	})
-	pod, err := p.create(t, newPod(namespace, "web", "nginx:1.25"))
+	pod, err := server.create(t, newPod(namespace, "web", "nginx:1.25"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := pod.Spec.Containers[0]
-	if diff := cmp.Diff(corev1.ResourceRequirements{Limits: memory, Requests: memory}, got.Resources); got.Image != mirrored || diff != "" {
-		t.Errorf("image %s, resources (-want +got):\n%s", got.Image, diff)
+	if diff := cmp.Diff(corev1.ResourceRequirements{Limits: memory, Requests: memory}, got.Resources); got.Image != mirroredImage || diff != "" {
+		t.Errorf("got image %q, want %q; resources differ (-want +got):\n%s", got.Image, mirroredImage, diff)
 	}
 }
 
-// AlwaysPullImages is on: the mirrored image is the one that is always pulled.
-func TestAlwaysPullImages(t *testing.T) {
+// The plugin AlwaysPullImages and our webhook both change the container.
+func TestAlwaysPullImagesAppliesToMirroredImage(t *testing.T) {
 	t.Parallel()
-	p := standard(t)
-	pod := newPod(p.namespace(t, nil), "web", "nginx:1.25")
+	server := standardServer(t)
+	pod := newPod(server.namespace(t, nil), "web", "nginx:1.25")
 	pod.Spec.Containers[0].ImagePullPolicy = corev1.PullIfNotPresent
-	stored, err := p.create(t, pod)
+	stored, err := server.create(t, pod)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := stored.Spec.Containers[0]; got.Image != mirrored || got.ImagePullPolicy != corev1.PullAlways {
-		t.Errorf("it has %s, %s", got.Image, got.ImagePullPolicy)
+	if got := stored.Spec.Containers[0]; got.Image != mirroredImage || got.ImagePullPolicy != corev1.PullAlways {
+		t.Errorf("the container has image %q and pull policy %s, want %q and Always", got.Image, got.ImagePullPolicy, mirroredImage)
 	}
 }
 
-// What a namespace does not let in, no webhook is asked about.
-func TestNamespaceLifecycle(t *testing.T) {
+// The API server rejects pods of missing and of terminating namespaces without calling a
+// webhook.
+func TestNamespaceLifecycleRejectsBeforeWebhooks(t *testing.T) {
 	t.Parallel()
-	p := standard(t)
-	if _, err := p.create(t, newPod("nowhere", "web", "nginx:latest")); !apierrors.IsNotFound(err) {
-		t.Errorf("without its namespace: %v", err)
+	server := standardServer(t)
+	if _, err := server.create(t, newPod("nowhere", "web", "nginx:latest")); !apierrors.IsNotFound(err) {
+		t.Errorf("create a pod in a missing namespace: got error %v, want not found", err)
 	}
-	namespace := p.namespace(t, nil)
-	listener := startNeighbour(t, nil)
-	p.registerMutating(t, hook{"a-" + namespace, namespace, admissionregistrationv1.Fail, listener.client("")}.mutating())
-	eventually(t, "the listener is asked", func() bool {
-		_, err := p.try(t, newPod(namespace, "probe", other))
-		return err == nil && len(listener.asked(namespace, "probe")) > 0
+	namespace := server.namespace(t, nil)
+	listener := startOtherWebhook(t, nil)
+	server.registerMutating(t, registration{"a-" + namespace, namespace, admissionregistrationv1.Fail, listener.client("")}.mutating())
+	waitUntil(t, "the API server calls the listener", func() bool {
+		_, err := server.dryRun(t, newPod(namespace, "probe", allowedImage))
+		return err == nil && len(listener.calls(namespace, "probe")) > 0
 	})
-	if err := p.client.CoreV1().Namespaces().Delete(t.Context(), namespace, metav1.DeleteOptions{}); err != nil {
+	if err := server.client.CoreV1().Namespaces().Delete(t.Context(), namespace, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := p.create(t, newPod(namespace, "web", "nginx:latest"))
-	if !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || len(listener.asked(namespace, "web")) > 0 {
-		t.Errorf("in a namespace that ends: asked %d times, %v", len(listener.asked(namespace, "web")), err)
+	_, err := server.create(t, newPod(namespace, "web", "nginx:latest"))
+	if !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || len(listener.calls(namespace, "web")) > 0 {
+		t.Errorf("create a pod in a terminating namespace: got error %v and %d calls of the listener, want a rejection without a call", err, len(listener.calls(namespace, "web")))
 	}
 }

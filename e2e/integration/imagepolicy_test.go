@@ -25,33 +25,34 @@ import (
 )
 
 const (
-	// policyFiles is the folder of the files that people copy to their control plane.
-	policyFiles = root + "/deploy/image-policy/"
-	// nodeFolder and nodeAddress are what the files say, and the tests move.
-	nodeFolder  = "/etc/kubernetes/image-webhook"
+	// policyFilesDir has the files that users copy to their control plane.
+	policyFilesDir = root + "/deploy/image-policy/"
+	// nodeDir and nodeAddress are in the files. The tests replace them.
+	nodeDir     = "/etc/kubernetes/image-webhook"
 	nodeAddress = "127.0.0.1:9443"
 )
 
-// imagePolicy is an API server with the plugin ImagePolicyWebhook, by the files as
-// they are, but for the folder, the address and how long answers are remembered.
+// imagePolicy is an API server with the plugin ImagePolicyWebhook. Its configuration files
+// are those in policyFilesDir, except for the directory, the address and the duration for
+// which the plugin caches answers.
 type imagePolicy struct {
-	*plane
-	dir     string // in the place of nodeFolder
-	addr    string // in the place of nodeAddress
+	*testServer
+	dir     string // replaces nodeDir
+	addr    string // replaces nodeAddress
 	process *localinstall.Process
 }
 
-// startImagePolicy starts the API server, and no webhook yet. Pairs of words are
-// replaced in admission-configuration.yaml.
-func startImagePolicy(t *testing.T, replaced ...string) *imagePolicy {
+// startImagePolicy starts the API server without a webhook. replacements are pairs of old
+// and new text in admission-configuration.yaml.
+func startImagePolicy(t *testing.T, replacements ...string) *imagePolicy {
 	t.Helper()
 	p := &imagePolicy{addr: freeAddress(t)}
 	var err error
-	p.plane, err = start(func(dir string) (map[string][]string, error) {
+	p.testServer, err = startServer(func(dir string) (map[string][]string, error) {
 		p.dir = dir
 		p.certificates(t)
 		p.copyFile(t, "kubeconfig.yaml")
-		p.copyFile(t, "admission-configuration.yaml", replaced...)
+		p.copyFile(t, "admission-configuration.yaml", replacements...)
 		return map[string][]string{
 			"enable-admission-plugins":      {"ImagePolicyWebhook"},
 			"admission-control-config-file": {filepath.Join(dir, "admission-configuration.yaml")},
@@ -64,15 +65,15 @@ func startImagePolicy(t *testing.T, replaced ...string) *imagePolicy {
 	return p
 }
 
-// Words of admission-configuration.yaml, and what to put there.
+// Replacements in admission-configuration.yaml.
 var (
-	failClosed = []string{"defaultAllow: true", "defaultAllow: false"}
-	forgetful  = []string{"allowTTL: 30", "allowTTL: -1", "denyTTL: 5", "denyTTL: -1"} // the tests change the answers
+	failClosed    = []string{"defaultAllow: true", "defaultAllow: false"}
+	cacheDisabled = []string{"allowTTL: 30", "allowTTL: -1", "denyTTL: 5", "denyTTL: -1"} // so that each request gets a new answer
 )
 
-// freeAddress is an address on which nobody listens. The API server is told of it long
-// before the webhook is started there, so it is none that the kernel gives to whoever
-// asks for any port: those begin at 32768.
+// freeAddress returns an address on which no process listens. The webhook listens there
+// much later than the API server is configured with it. So the port is below 32768, where
+// the kernel's ephemeral ports start, to keep other processes from getting it in between.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 100 {
@@ -82,11 +83,11 @@ func freeAddress(t *testing.T) string {
 			return l.Addr().String()
 		}
 	}
-	t.Fatal("no port is free")
+	t.Fatal("found no free port between 20000 and 32000 in 100 tries")
 	return ""
 }
 
-// certificates writes what certificates.sh makes, where there is no openssl too.
+// certificates writes the files that certificates.sh creates, without openssl.
 func (p *imagePolicy) certificates(t *testing.T) {
 	t.Helper()
 	ca := servertest.NewCA(t, p.dir)
@@ -104,35 +105,36 @@ func write(t *testing.T, path string, content []byte) {
 	}
 }
 
-// copyFile copies one of the files, with some words replaced.
-func (p *imagePolicy) copyFile(t *testing.T, name string, replaced ...string) {
+// copyFile copies a file with replacements.
+func (p *imagePolicy) copyFile(t *testing.T, name string, replacements ...string) {
 	t.Helper()
-	write(t, filepath.Join(p.dir, name), []byte(p.adapted(t, name, replaced...)))
+	write(t, filepath.Join(p.dir, name), []byte(p.adaptedFile(t, name, replacements...)))
 }
 
-// adapted is the content of a file for this machine.
-func (p *imagePolicy) adapted(t *testing.T, name string, replaced ...string) string {
+// adaptedFile returns the content of a file with replacements, and with the directory and
+// the address of this server.
+func (p *imagePolicy) adaptedFile(t *testing.T, name string, replacements ...string) string {
 	t.Helper()
-	content, err := os.ReadFile(policyFiles + name)
+	content, err := os.ReadFile(policyFilesDir + name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := 0; i < len(replaced); i += 2 {
-		if !strings.Contains(string(content), replaced[i]) {
-			t.Fatalf("%s does not say %q", name, replaced[i])
+	for i := 0; i < len(replacements); i += 2 {
+		if !strings.Contains(string(content), replacements[i]) {
+			t.Fatalf("%s does not contain %q", name, replacements[i])
 		}
 	}
-	return strings.NewReplacer(append(replaced, nodeFolder, p.dir, nodeAddress, p.addr)...).Replace(string(content))
+	return strings.NewReplacer(append(replacements, nodeDir, p.dir, nodeAddress, p.addr)...).Replace(string(content))
 }
 
-// startServer runs the webhook as the static pod does, and exempts an image.
+// startServer runs the webhook with the arguments of the static pod, and exempts an image.
 func (p *imagePolicy) startServer(t *testing.T) {
 	t.Helper()
 	var pod corev1.Pod
-	if err := yaml.UnmarshalStrict([]byte(p.adapted(t, "static-pod.yaml")), &pod); err != nil {
+	if err := yaml.UnmarshalStrict([]byte(p.adaptedFile(t, "static-pod.yaml")), &pod); err != nil {
 		t.Fatal(err)
 	}
-	path, err := program()
+	path, err := webhookProgram()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,123 +155,124 @@ func (p *imagePolicy) stopServer(t *testing.T) {
 	p.process = nil
 }
 
-// refusal of the plugin, from the webhook.
+// Parts of a denial.
 const (
-	byPlugin    = "image policy webhook backend denied one or more images: "
-	latestFault = `image "nginx:latest", whose tag "latest" is not allowed because it can change under you: name a fixed tag such as nginx:1.2.3 or pin a digest (nginx@sha256:...)`
+	pluginDenial = "image policy webhook backend denied one or more images: "
+	latestDenial = `image "nginx:latest": tag "latest" is not allowed because its image can change: use a fixed tag such as nginx:1.2.3 or a digest (nginx@sha256:...)`
 )
 
-// mustForbid checks that a request was refused in these words.
-func mustForbid(t *testing.T, err error, words string) {
+// mustForbid checks that a request was forbidden with a message.
+func mustForbid(t *testing.T, err error, message string) {
 	t.Helper()
-	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), words) {
-		t.Errorf("got %v, want it forbidden with %q", err, words)
+	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), message) {
+		t.Errorf("got error %v, want forbidden with %q", err, message)
 	}
 }
 
 func mustAdmit(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
-		t.Errorf("not admitted: %v", err)
+		t.Errorf("got error %v, want the request to be admitted", err)
 	}
 }
 
-// labelPod changes nothing of a pod but a label.
-func (p *plane) labelPod(ctx context.Context, namespace, name string) error {
+// labelPod changes only a label of a pod.
+func (p *testServer) labelPod(ctx context.Context, namespace, name string) error {
 	_, err := p.client.CoreV1().Pods(namespace).Patch(ctx, name, types.MergePatchType, []byte(`{"metadata":{"labels":{"tier":"front"}}}`), metav1.PatchOptions{})
 	return err
 }
 
 // debug adds an ephemeral container to a pod.
-func (p *plane) debug(t *testing.T, namespace, name, container string) (*corev1.Pod, error) {
+func (p *testServer) debug(t *testing.T, namespace, name, container string) (*corev1.Pod, error) {
 	t.Helper()
 	return p.client.CoreV1().Pods(namespace).Patch(t.Context(), name, types.JSONPatchType,
 		[]byte(`[{"op":"add","path":"/spec/ephemeralContainers","value":[`+container+`]}]`), metav1.PatchOptions{}, "ephemeralcontainers")
 }
 
-func TestImagePolicy(t *testing.T) {
+func TestImagePolicyDeniesLatest(t *testing.T) {
 	t.Parallel()
-	p := startImagePolicy(t, forgetful...)
+	p := startImagePolicy(t, cacheDisabled...)
 	namespace := p.namespace(t, nil)
 
-	// Without a webhook pods come in.
-	_, err := p.create(t, newPod(namespace, "older", "nginx:latest"))
+	// defaultAllow: true admits pods while no webhook answers.
+	_, err := p.create(t, newPod(namespace, "existing", "nginx:latest"))
 	mustAdmit(t, err)
 
 	p.startServer(t)
 	_, err = p.create(t, newPod(namespace, "latest", "nginx:latest"))
-	mustForbid(t, err, `pods "latest" is forbidden: `+byPlugin+latestFault)
+	mustForbid(t, err, `pods "latest" is forbidden: `+pluginDenial+latestDenial)
 	_, err = p.create(t, newPod(namespace, "web", "quay.io/team/app:1.2"))
 	mustAdmit(t, err)
 
 	initial := newPod(namespace, "initial", "quay.io/team/app:1.2")
 	initial.Spec.InitContainers = []corev1.Container{{Name: "first", Image: "nginx:latest"}}
 	_, err = p.create(t, initial)
-	mustForbid(t, err, byPlugin+latestFault)
+	mustForbid(t, err, pluginDenial+latestDenial)
 
 	_, err = p.debug(t, namespace, "web", `{"name":"debug","image":"nginx:latest"}`)
-	mustForbid(t, err, byPlugin+latestFault)
+	mustForbid(t, err, pluginDenial+latestDenial)
 
 	_, err = p.create(t, newPod(namespace, "exempt", "quay.io/team/nightly:latest"))
 	mustAdmit(t, err)
 
-	// The namespaces that a cluster needs to start are spared.
+	// The namespaces that a cluster needs to start are exempt.
 	_, err = p.create(t, newPod("kube-system", "needed", "nginx:latest"))
 	mustAdmit(t, err)
 
-	// What README.md warns about: the plugin does not say what is new.
-	mustForbid(t, p.labelPod(t.Context(), namespace, "older"), byPlugin)
+	// A difference from the webhooks that deploy/image-policy/README.md describes: the plugin
+	// checks all images of an update, because it does not know which ones are new.
+	mustForbid(t, p.labelPod(t.Context(), namespace, "existing"), pluginDenial)
 	mustAdmit(t, p.labelPod(t.Context(), namespace, "web"))
-	mustAdmit(t, p.client.CoreV1().Pods(namespace).Delete(t.Context(), "older", metav1.DeleteOptions{}))
+	mustAdmit(t, p.client.CoreV1().Pods(namespace).Delete(t.Context(), "existing", metav1.DeleteOptions{}))
 
-	// And it does not send image volumes.
+	// It does not send image volumes.
 	volume := newPod(namespace, "volume", "quay.io/team/app:1.2")
 	volume.Spec.Volumes = []corev1.Volume{{Name: "model", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: "nginx:latest"}}}}
 	_, err = p.create(t, volume)
 	mustAdmit(t, err)
 }
 
-// With defaultAllow: false nothing comes in without a webhook, and with one again.
+// With defaultAllow: false, the API server admits pods only while the webhook answers.
 func TestImagePolicyFailsClosed(t *testing.T) {
 	t.Parallel()
-	p := startImagePolicy(t, slices.Concat(failClosed, forgetful)...)
-	_, err := p.try(t, newPod("kube-system", "web", "quay.io/team/app:1.2"))
+	p := startImagePolicy(t, slices.Concat(failClosed, cacheDisabled)...)
+	_, err := p.dryRun(t, newPod("kube-system", "web", "quay.io/team/app:1.2"))
 	mustForbid(t, err, "connection refused")
 	p.startServer(t)
-	_, err = p.try(t, newPod("kube-system", "web", "quay.io/team/app:1.2"))
+	_, err = p.dryRun(t, newPod("kube-system", "web", "quay.io/team/app:1.2"))
 	mustAdmit(t, err)
-	p.mustNotAnswerStrangers(t)
+	p.mustRequireClientCertificate(t)
 	p.stopServer(t)
-	_, err = p.try(t, newPod("kube-system", "web", "quay.io/team/app:1.2"))
+	_, err = p.dryRun(t, newPod("kube-system", "web", "quay.io/team/app:1.2"))
 	mustForbid(t, err, "connection refused")
 }
 
-// mustNotAnswerStrangers checks that only the API server is answered: it has the
-// certificate.
-func (p *imagePolicy) mustNotAnswerStrangers(t *testing.T) {
+// mustRequireClientCertificate checks that the webhook answers reviews only to a client
+// with a certificate, such as the API server.
+func (p *imagePolicy) mustRequireClientCertificate(t *testing.T) {
 	t.Helper()
 	roots := x509.NewCertPool()
 	ca, err := os.ReadFile(filepath.Join(p.dir, "ca.crt"))
 	if err != nil || !roots.AppendCertsFromPEM(ca) {
-		t.Fatal("the CA is none", err)
+		t.Fatalf("invalid CA certificate ca.crt: %v", err)
 	}
-	stranger := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
-	defer stranger.CloseIdleConnections()
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	defer client.CloseIdleConnections()
 	for path, want := range map[string]int{"/image-policy": 401, "/validating": 401, "/mutating": 401, "/readyz": 200} {
-		response, err := stranger.Get("https://" + p.addr + path)
+		response, err := client.Get("https://" + p.addr + path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		response.Body.Close()
 		if response.StatusCode != want {
-			t.Errorf("a stranger at %s: %s, want %d", path, response.Status, want)
+			t.Errorf("GET %s without a client certificate: got status %s, want %d", path, response.Status, want)
 		}
 	}
 }
 
-// The plugin and the webhooks together, and --image-pull-policy=Always: the plugin
-// sees the mirrored image, names the one that was written, and knows no modes.
-func TestImagePolicyBesideTheWebhooks(t *testing.T) {
+// The plugin and the webhooks together, with --image-pull-policy=Always. The plugin gets
+// the mirrored image, names the original one in its denial, and ignores modes.
+func TestImagePolicyWorksWithWebhooks(t *testing.T) {
 	t.Parallel()
 	p := startImagePolicy(t)
 	if err := p.install("--image-pull-policy=Always"); err != nil {
@@ -278,9 +281,9 @@ func TestImagePolicyBesideTheWebhooks(t *testing.T) {
 	p.startServer(t)
 	namespace := p.namespace(t, nil)
 	_, err := p.create(t, newPod(namespace, "latest", "nginx:latest"))
-	mustForbid(t, err, byPlugin+strings.Replace(latestFault, ",", ` (mirrored to "docker.mirror.example/library/nginx:latest"),`, 1))
+	mustForbid(t, err, pluginDenial+strings.Replace(latestDenial, `"nginx:latest":`, `"nginx:latest" (mirrored to "docker.mirror.example/library/nginx:latest"):`, 1))
 	_, err = p.create(t, newPod(p.namespace(t, map[string]string{"image-webhook.dev/mode": "off"}), "latest", "nginx:latest"))
-	mustForbid(t, err, byPlugin+latestFault)
+	mustForbid(t, err, pluginDenial+latestDenial)
 
 	pod := newPod(namespace, "web", "nginx:1.25")
 	pod.Spec.Containers[0].ImagePullPolicy = corev1.PullIfNotPresent
@@ -293,15 +296,15 @@ func TestImagePolicyBesideTheWebhooks(t *testing.T) {
 	policies := []corev1.PullPolicy{
 		stored.Spec.Containers[0].ImagePullPolicy, stored.Spec.InitContainers[0].ImagePullPolicy, stored.Spec.Volumes[0].Image.PullPolicy,
 	}
-	if always := corev1.PullAlways; !slices.Equal(policies, []corev1.PullPolicy{always, always, always}) || stored.Spec.Containers[0].Image != mirrored {
-		t.Errorf("image %s, pull policies %v", stored.Spec.Containers[0].Image, policies)
+	if always := corev1.PullAlways; !slices.Equal(policies, []corev1.PullPolicy{always, always, always}) || stored.Spec.Containers[0].Image != mirroredImage {
+		t.Errorf("got image %q and pull policies %v, want %q and Always", stored.Spec.Containers[0].Image, policies, mirroredImage)
 	}
-	// On CREATE only.
+	// The pull policy is set on CREATE only.
 	debugged, err := p.debug(t, namespace, "web", `{"name":"debug","image":"nginx:1.25","imagePullPolicy":"IfNotPresent"}`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := debugged.Spec.EphemeralContainers[0]; got.Image != mirrored || got.ImagePullPolicy != corev1.PullIfNotPresent {
-		t.Errorf("the ephemeral container has %s, %s", got.Image, got.ImagePullPolicy)
+	if got := debugged.Spec.EphemeralContainers[0]; got.Image != mirroredImage || got.ImagePullPolicy != corev1.PullIfNotPresent {
+		t.Errorf("the ephemeral container has image %q and pull policy %s, want %q and IfNotPresent", got.Image, got.ImagePullPolicy, mirroredImage)
 	}
 }

@@ -12,47 +12,47 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// The API server takes what `kubectl apply -k` sends it, also where warn is the mode
-// of namespaces without one. What that changes is tested beside the manifests.
-func TestKustomization(t *testing.T) {
+// The API server accepts the objects of `kubectl apply -k`, with and without the component
+// warn-by-default. The tests in deploy/ check what the component changes.
+func TestAPIServerAcceptsKustomizations(t *testing.T) {
 	t.Parallel()
-	p := standard(t)
+	server := standardServer(t)
 	programs, err := kubebuild.FromEnvironment(t.Context(), root)
 	if err == nil {
-		err = programs.Build(t.Context(), report(), "kubectl")
+		err = programs.Build(t.Context(), reporter(), "kubectl")
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, err := p.Kubeconfig()
+	content, err := server.Kubeconfig()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	kubeconfig := filepath.Join(dir, "kubeconfig")
 	write(t, kubeconfig, content)
-	above, err := filepath.Abs(root)
+	checkout, err := filepath.Abs(root)
 	if err == nil {
-		above, err = filepath.Rel(dir, above)
+		checkout, err = filepath.Rel(dir, checkout)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "kustomization.yaml"),
-		[]byte("resources: ["+above+"/deploy]\ncomponents: ["+above+"/deploy/warn-by-default]\n"))
-	for folder, hooks := range map[string]string{
+		[]byte("resources: ["+checkout+"/deploy]\ncomponents: ["+checkout+"/deploy/warn-by-default]\n"))
+	for kustomization, want := range map[string]string{
 		root + "/deploy": "warn workloads unknown-mode",
 		dir:              "warn workloads unknown-mode warn-by-default",
 	} {
-		taken, err := subprocess.Command{Args: []string{programs.Path("kubectl"), "--kubeconfig=" + kubeconfig, "apply", "-k", folder,
+		got, err := subprocess.Command{Args: []string{programs.Path("kubectl"), "--kubeconfig=" + kubeconfig, "apply", "-k", kustomization,
 			"--server-side", "--force-conflicts", "--dry-run=server",
 			`-o=jsonpath={range .items[?(@.metadata.name=="image-webhook-warnings")].webhooks[*]}{.name} {end}`}}.Output(t.Context())
 		if err != nil {
-			subprocess.Print(os.Stderr, "apply "+folder, err)
+			subprocess.Print(os.Stderr, "apply "+kustomization, err)
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(hooks, strings.TrimSpace(strings.ReplaceAll(taken, ".image-webhook.dev", ""))); diff != "" {
-			t.Errorf("%s: the webhooks that warn (-want +got):\n%s", folder, diff)
+		if diff := cmp.Diff(want, strings.TrimSpace(strings.ReplaceAll(got, ".image-webhook.dev", ""))); diff != "" {
+			t.Errorf("%s: webhooks that warn differ (-want +got):\n%s", kustomization, diff)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package integration
 import (
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -19,157 +18,158 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// neighbour is another webhook of the API server, served by the test itself.
-type neighbour struct {
+// otherWebhook is a webhook that the test process serves next to ours.
+type otherWebhook struct {
 	server *httptest.Server
 
-	mu   sync.Mutex
-	seen []question
+	mu       sync.Mutex
+	received []call
 }
 
-// question is what a neighbour was asked, and at which path.
-type question struct {
+// call is a request to a webhook, with its path.
+type call struct {
 	path    string
 	request admissionv1.AdmissionRequest
 }
 
-// answer is what a neighbour does about a review; nil allows.
-type answer func(w http.ResponseWriter, r *http.Request, review *admissionv1.AdmissionReview)
+// responder answers a review. A nil responder allows the request.
+type responder func(w http.ResponseWriter, r *http.Request, review *admissionv1.AdmissionReview)
 
-// startNeighbour serves until the test ends.
-func startNeighbour(t *testing.T, answer answer) *neighbour {
+// startOtherWebhook serves a webhook until the test ends.
+func startOtherWebhook(t *testing.T, respond responder) *otherWebhook {
 	t.Helper()
-	n := &neighbour{}
-	n.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		review := n.read(r)
+	webhook := &otherWebhook{}
+	webhook.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		review := webhook.read(r)
 		if review == nil {
-			http.Error(w, "this is no AdmissionReview", http.StatusBadRequest)
+			http.Error(w, "the request body is not an AdmissionReview", http.StatusBadRequest)
 			return
 		}
-		if answer != nil {
-			answer(w, r, review)
+		if respond != nil {
+			respond(w, r, review)
 			return
 		}
-		reply(w, review, &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true})
+		writeResponse(w, review, &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true})
 	}))
-	n.server.Config.ErrorLog = log.New(io.Discard, "", 0) // the tests break connections
-	n.server.StartTLS()
-	t.Cleanup(n.server.Close)
-	return n
+	webhook.server.Config.ErrorLog = log.New(io.Discard, "", 0) // the tests break connections
+	webhook.server.StartTLS()
+	t.Cleanup(webhook.server.Close)
+	return webhook
 }
 
-// read reads a review and remembers what was asked.
-func (n *neighbour) read(r *http.Request) *admissionv1.AdmissionReview {
+// read reads a review and records it. It returns nil if the body is not a review.
+func (w *otherWebhook) read(r *http.Request) *admissionv1.AdmissionReview {
 	review := &admissionv1.AdmissionReview{}
 	if err := json.NewDecoder(r.Body).Decode(review); err != nil || review.Request == nil {
 		return nil
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.seen = append(n.seen, question{r.URL.Path, *review.Request})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.received = append(w.received, call{r.URL.Path, *review.Request})
 	return review
 }
 
-// asked returns what the neighbour was asked about an object.
-func (n *neighbour) asked(namespace, name string) (questions []question) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, q := range n.seen {
-		if q.request.Namespace == namespace && q.request.Name == name {
-			questions = append(questions, q)
+// calls returns the recorded calls for an object.
+func (w *otherWebhook) calls(namespace, name string) (calls []call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, received := range w.received {
+		if received.request.Namespace == namespace && received.request.Name == name {
+			calls = append(calls, received)
 		}
 	}
-	return questions
+	return calls
 }
 
-func reply(w http.ResponseWriter, review *admissionv1.AdmissionReview, response *admissionv1.AdmissionResponse) {
+func writeResponse(w http.ResponseWriter, review *admissionv1.AdmissionReview, response *admissionv1.AdmissionResponse) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(admissionv1.AdmissionReview{TypeMeta: review.TypeMeta, Response: response}) // the API server reports what it cannot use
+	_ = json.NewEncoder(w).Encode(admissionv1.AdmissionReview{TypeMeta: review.TypeMeta, Response: response}) // the API server reports a response that it cannot use
 }
 
-// client is how the API server reaches the neighbour.
-func (n *neighbour) client(path string) admissionregistrationv1.WebhookClientConfig {
-	url := n.server.URL + path
+// client returns the client configuration of the webhook at a path.
+func (w *otherWebhook) client(path string) admissionregistrationv1.WebhookClientConfig {
+	url := w.server.URL + path
 	return admissionregistrationv1.WebhookClientConfig{
 		URL:      &url,
-		CABundle: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.server.Certificate().Raw}),
+		CABundle: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.server.Certificate().Raw}),
 	}
 }
 
-// hook is a webhook of a configuration that is asked about new pods of a namespace.
-type hook struct {
-	name      string // of the configuration: they are asked in the order of their names
+// registration is a configuration with one webhook for new pods of a namespace.
+type registration struct {
+	name      string // of the configuration: the API server calls mutating webhooks in this order
 	namespace string
 	policy    admissionregistrationv1.FailurePolicyType
 	client    admissionregistrationv1.WebhookClientConfig
 }
 
-func (h hook) webhookName() string { return h.name + ".example.com" }
+func (r registration) webhookName() string { return r.name + ".example.com" }
 
 var createPods = []admissionregistrationv1.RuleWithOperations{{
 	Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
 	Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
 }}
 
-// only selects one namespace.
-func only(namespace string) *metav1.LabelSelector {
+// namespaceSelector selects one namespace.
+func namespaceSelector(namespace string) *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: namespace}}
 }
 
-func (h hook) mutating() *admissionregistrationv1.MutatingWebhookConfiguration {
+func (r registration) mutating() *admissionregistrationv1.MutatingWebhookConfiguration {
 	return &admissionregistrationv1.MutatingWebhookConfiguration{
-		ObjectMeta: metav1.ObjectMeta{Name: h.name},
+		ObjectMeta: metav1.ObjectMeta{Name: r.name},
 		Webhooks: []admissionregistrationv1.MutatingWebhook{{
-			Name: h.webhookName(), ClientConfig: h.client, Rules: createPods, NamespaceSelector: only(h.namespace),
-			FailurePolicy: &h.policy, SideEffects: new(admissionregistrationv1.SideEffectClassNone),
+			Name: r.webhookName(), ClientConfig: r.client, Rules: createPods, NamespaceSelector: namespaceSelector(r.namespace),
+			FailurePolicy: &r.policy, SideEffects: new(admissionregistrationv1.SideEffectClassNone),
 			TimeoutSeconds: new(int32(1)), AdmissionReviewVersions: []string{"v1"},
 		}},
 	}
 }
 
-func (h hook) validating() *admissionregistrationv1.ValidatingWebhookConfiguration {
+func (r registration) validating() *admissionregistrationv1.ValidatingWebhookConfiguration {
 	return &admissionregistrationv1.ValidatingWebhookConfiguration{
-		ObjectMeta: metav1.ObjectMeta{Name: h.name},
+		ObjectMeta: metav1.ObjectMeta{Name: r.name},
 		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
-			Name: h.webhookName(), ClientConfig: h.client, Rules: createPods, NamespaceSelector: only(h.namespace),
-			FailurePolicy: &h.policy, SideEffects: new(admissionregistrationv1.SideEffectClassNone),
+			Name: r.webhookName(), ClientConfig: r.client, Rules: createPods, NamespaceSelector: namespaceSelector(r.namespace),
+			FailurePolicy: &r.policy, SideEffects: new(admissionregistrationv1.SideEffectClassNone),
 			TimeoutSeconds: new(int32(1)), AdmissionReviewVersions: []string{"v1"},
 		}},
 	}
 }
 
-// registerMutating registers mutating webhooks until the test ends.
-func (p *plane) registerMutating(t *testing.T, c *admissionregistrationv1.MutatingWebhookConfiguration) {
+// registerMutating creates a configuration and deletes it when the test ends.
+func (s *testServer) registerMutating(t *testing.T, c *admissionregistrationv1.MutatingWebhookConfiguration) {
 	t.Helper()
-	configurations := p.client.AdmissionregistrationV1().MutatingWebhookConfigurations()
+	configurations := s.client.AdmissionregistrationV1().MutatingWebhookConfigurations()
 	if _, err := configurations.Create(t.Context(), c, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = configurations.Delete(all, c.Name, metav1.DeleteOptions{}) })
+	t.Cleanup(func() { _ = configurations.Delete(suiteContext, c.Name, metav1.DeleteOptions{}) })
 }
 
-// registerValidating registers validating webhooks until the test ends.
-func (p *plane) registerValidating(t *testing.T, c *admissionregistrationv1.ValidatingWebhookConfiguration) {
+// registerValidating creates a configuration and deletes it when the test ends.
+func (s *testServer) registerValidating(t *testing.T, c *admissionregistrationv1.ValidatingWebhookConfiguration) {
 	t.Helper()
-	configurations := p.client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	configurations := s.client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	if _, err := configurations.Create(t.Context(), c, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = configurations.Delete(all, c.Name, metav1.DeleteOptions{}) })
+	t.Cleanup(func() { _ = configurations.Delete(suiteContext, c.Name, metav1.DeleteOptions{}) })
 }
 
-// eventually waits until the API server has learned of something.
-func eventually(t *testing.T, what string, done func() bool) {
+// waitUntil waits until condition returns true. The API server applies new configurations
+// and labels after a short delay. description is what the test waits for.
+func waitUntil(t *testing.T, description string, condition func() bool) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 30*time.Second, true, wait.ConditionFunc(func() (bool, error) {
-		return done(), nil
+		return condition(), nil
 	}).WithContext())
 	if err != nil {
-		t.Fatal(errors.Join(errors.New(what), err))
+		t.Fatalf("wait until %s: %v", description, err)
 	}
 }
 
-// newPod is a pod with one container.
+// newPod returns a pod with one container.
 func newPod(namespace, name, image string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
@@ -177,14 +177,13 @@ func newPod(namespace, name, image string) *corev1.Pod {
 	}
 }
 
-// create creates a pod.
-func (p *plane) create(t *testing.T, pod *corev1.Pod) (*corev1.Pod, error) {
+func (s *testServer) create(t *testing.T, pod *corev1.Pod) (*corev1.Pod, error) {
 	t.Helper()
-	return p.client.CoreV1().Pods(pod.Namespace).Create(t.Context(), pod, metav1.CreateOptions{})
+	return s.client.CoreV1().Pods(pod.Namespace).Create(t.Context(), pod, metav1.CreateOptions{})
 }
 
-// try asks whether a pod could be created.
-func (p *plane) try(t *testing.T, pod *corev1.Pod) (*corev1.Pod, error) {
+// dryRun creates a pod with a server-side dry run.
+func (s *testServer) dryRun(t *testing.T, pod *corev1.Pod) (*corev1.Pod, error) {
 	t.Helper()
-	return p.client.CoreV1().Pods(pod.Namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	return s.client.CoreV1().Pods(pod.Namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 }

@@ -13,10 +13,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// auditLog is the file of the audit log in the API server's folder.
+// auditLog is the name of the audit log in the API server's directory.
 const auditLog = "audit.log"
 
-// auditPolicy has the API server note every request about pods, once it is answered.
+// auditPolicy logs every request about pods after its response.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -26,21 +26,21 @@ rules:
   - level: None
 `
 
-// standard is the API server of most tests: with the webhook, with the plugins that
-// Kubernetes has on by default but for ServiceAccount, which needs a controller, with
-// AlwaysPullImages and with an audit log. Before the webhook came, there were the pods
-// of the matrix.
-func standard(t *testing.T) *plane {
+// standardServer returns the API server that most tests share. It has the webhook, an audit
+// log, the plugin AlwaysPullImages, and the default plugins of Kubernetes except
+// ServiceAccount, which needs a controller. The matrix's existing objects were created before
+// the webhook was installed.
+func standardServer(t *testing.T) *testServer {
 	t.Helper()
-	p, err := startStandard()
+	server, err := startStandardServer()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return server
 }
 
-var startStandard = sync.OnceValues(func() (*plane, error) {
-	p, err := start(func(dir string) (map[string][]string, error) {
+var startStandardServer = sync.OnceValues(func() (*testServer, error) {
+	server, err := startServer(func(dir string) (map[string][]string, error) {
 		policy := filepath.Join(dir, "audit-policy.yaml")
 		return map[string][]string{
 			"enable-admission-plugins": {"AlwaysPullImages"},
@@ -53,36 +53,36 @@ var startStandard = sync.OnceValues(func() (*plane, error) {
 		return nil, err
 	}
 	for _, m := range modes {
-		if _, err := p.createNamespace(all, metav1.ObjectMeta{Name: m.namespace(), Labels: m.labels()}); err != nil {
+		if _, err := server.createNamespace(suiteContext, metav1.ObjectMeta{Name: m.namespace(), Labels: m.labels()}); err != nil {
 			return nil, err
 		}
 	}
-	if err := p.createOlder(all); err != nil {
-		return nil, fmt.Errorf("create what is older than the webhook: %w", err)
+	if err := server.createExisting(suiteContext); err != nil {
+		return nil, fmt.Errorf("create the existing objects of the matrix: %w", err)
 	}
-	return p, p.install()
+	return server, server.install()
 })
 
-func (p *plane) createNamespace(ctx context.Context, meta metav1.ObjectMeta) (*corev1.Namespace, error) {
-	return p.client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: meta}, metav1.CreateOptions{})
+func (s *testServer) createNamespace(ctx context.Context, meta metav1.ObjectMeta) (*corev1.Namespace, error) {
+	return s.client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: meta}, metav1.CreateOptions{})
 }
 
-// namespace makes a namespace for one test.
-func (p *plane) namespace(t *testing.T, labels map[string]string) string {
+// namespace creates a namespace for one test and returns its name.
+func (s *testServer) namespace(t *testing.T, labels map[string]string) string {
 	t.Helper()
-	made, err := p.createNamespace(t.Context(), metav1.ObjectMeta{GenerateName: "test-", Labels: labels})
+	created, err := s.createNamespace(t.Context(), metav1.ObjectMeta{GenerateName: "test-", Labels: labels})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return made.Name
+	return created.Name
 }
 
-// createOlder brings in what the matrix changes later.
-func (p *plane) createOlder(ctx context.Context) error {
+// createExisting creates the objects of the matrix that exist before the webhook.
+func (s *testServer) createExisting(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	for _, c := range cases() {
-		group.Go(func() error { return c.prepare(ctx, p) })
+		group.Go(func() error { return c.prepare(ctx, s) })
 	}
 	return group.Wait()
 }

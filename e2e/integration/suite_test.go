@@ -1,8 +1,8 @@
-// Package integration tests the webhook on a real kube-apiserver, without a cluster:
-// the numbered manifests as they are, the webhook as a process, and the admission
-// chain around it. `make test` runs it, in seconds.
+// Package integration tests the webhook with a real kube-apiserver and without a cluster:
+// the unchanged numbered manifests, the webhook as a process, and the admission chain around
+// it. `make test` runs it in seconds.
 //
-// What takes a node, a controller or a container is tested by package e2e.
+// Tests that need a node, a controller or a container are in package e2e.
 package integration
 
 import (
@@ -29,20 +29,20 @@ import (
 
 const root = "../.."
 
-// all is the context of what outlives a test; Ctrl-C ends it.
-var all, interrupt = context.WithCancel(context.Background())
+// suiteContext is for everything that outlives a test. Ctrl-C cancels it.
+var suiteContext, cancelSuite = context.WithCancel(context.Background())
 
 func TestMain(m *testing.M) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
-		interrupt()
-		_ = started.stop() // there is nobody left to tell
+		cancelSuite()
+		_ = stops.stop() // the exit code already tells that the tests were interrupted
 		os.Exit(130)
 	}()
 	code := m.Run()
-	if err := started.stop(); err != nil {
+	if err := stops.stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
@@ -50,18 +50,18 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// stack is what is to be stopped in the end.
-type stack struct {
+// stopStack holds functions that stop processes after all tests.
+type stopStack struct {
 	sync.Mutex
 	stops []func() error
 	ended bool
 }
 
-var started stack
+var stops stopStack
 
-// push adds something that has been started; at the end of everything it is stopped
-// at once.
-func (s *stack) push(stop func() error) error {
+// push adds a function that stops a started process. If the tests have already ended, it
+// calls the function.
+func (s *stopStack) push(stop func() error) error {
 	s.Lock()
 	defer s.Unlock()
 	if s.ended {
@@ -71,8 +71,8 @@ func (s *stack) push(stop func() error) error {
 	return nil
 }
 
-// stop stops the last that was started first.
-func (s *stack) stop() (err error) {
+// stop calls the functions in reverse order.
+func (s *stopStack) stop() (err error) {
 	s.Lock()
 	defer s.Unlock()
 	s.ended = true
@@ -83,81 +83,81 @@ func (s *stack) stop() (err error) {
 	return err
 }
 
-// program builds the webhook, once.
-var program = sync.OnceValues(func() (string, error) {
-	dir, free, err := apiserver.NewFolder(all)
+// webhookProgram builds the webhook once and returns its path.
+var webhookProgram = sync.OnceValues(func() (string, error) {
+	dir, release, err := apiserver.NewRunDir(suiteContext)
 	if err != nil {
 		return "", err
 	}
-	err = started.push(func() error {
-		defer free()
+	err = stops.push(func() error {
+		defer release()
 		return os.RemoveAll(dir)
 	})
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "image-webhook")
-	return path, localinstall.Build(all, root, path, report())
+	return path, localinstall.Build(suiteContext, root, path, reporter())
 })
 
-// plane is an API server with what the tests speak to it by.
-type plane struct {
+// testServer is an API server with clients for it.
+type testServer struct {
 	*apiserver.Server
 	client  clientset.Interface
 	objects dynamic.Interface
 }
 
-// report is where a person sees what takes long.
-func report() *progress.Reporter { return progress.New(os.Stderr) }
+// reporter returns a reporter that shows the user what takes long.
+func reporter() *progress.Reporter { return progress.New(os.Stderr) }
 
-// start starts an API server with further flags, without the webhook.
-func start(flags func(dir string) (map[string][]string, error)) (*plane, error) {
-	programs, err := kubebuild.FromEnvironment(all, root)
+// startServer starts an API server with additional flags and without the webhook.
+func startServer(flags func(dir string) (map[string][]string, error)) (*testServer, error) {
+	programs, err := kubebuild.FromEnvironment(suiteContext, root)
 	if err != nil {
 		return nil, err
 	}
-	server, err := apiserver.Start(all, apiserver.Options{Programs: programs, Flags: flags}, report())
+	apiServer, err := apiserver.Start(suiteContext, apiserver.Options{Programs: programs, Flags: flags}, reporter())
 	if err != nil {
 		return nil, err
 	}
-	if err := started.push(server.Stop); err != nil {
+	if err := stops.push(apiServer.Stop); err != nil {
 		return nil, err
 	}
-	config := rest.CopyConfig(server.Config)
+	config := rest.CopyConfig(apiServer.Config)
 	config.WarningHandlerWithContext = warnings{}
-	p := &plane{Server: server}
-	if p.client, err = clientset.NewForConfig(config); err != nil {
+	server := &testServer{Server: apiServer}
+	if server.client, err = clientset.NewForConfig(config); err != nil {
 		return nil, err
 	}
-	p.objects, err = dynamic.NewForConfig(config)
-	return p, err
+	server.objects, err = dynamic.NewForConfig(config)
+	return server, err
 }
 
-// install installs the webhook, with further arguments.
-func (p *plane) install(args ...string) error {
-	path, err := program()
+// install installs the webhook with additional arguments.
+func (s *testServer) install(args ...string) error {
+	path, err := webhookProgram()
 	if err != nil {
 		return err
 	}
-	log, err := os.Create(filepath.Join(p.Dir, "webhook.log"))
+	log, err := os.Create(filepath.Join(s.Dir, "webhook.log"))
 	if err != nil {
 		return err
 	}
-	installed, err := localinstall.Install(all,
-		localinstall.Options{Server: p.Server, Program: path, Args: args, Log: log}, report())
+	installed, err := localinstall.Install(suiteContext,
+		localinstall.Options{Server: s.Server, Program: path, Args: args, Log: log}, reporter())
 	if err != nil {
 		return err
 	}
-	return started.push(installed.Stop)
+	return stops.push(installed.Stop)
 }
 
-// warnings collects what the API server warns about, for the context of collect.
+// warnings collects the API server's warnings for the context of collectWarnings.
 type warnings struct{}
 
 type warningsKey struct{}
 
-// collect returns a context for one request, and the warnings of its answer.
-func collect(ctx context.Context) (context.Context, *[]string) {
+// collectWarnings returns a context for one request, and the warnings of its response.
+func collectWarnings(ctx context.Context) (context.Context, *[]string) {
 	var texts []string
 	return context.WithValue(ctx, warningsKey{}, &texts), &texts
 }

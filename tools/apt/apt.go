@@ -1,6 +1,5 @@
-// Package apt installs the Debian packages that the tools need, where that can
-// be done without asking: as root on Debian or Ubuntu, and never in silence.
-// Elsewhere it says what to install.
+// Package apt installs the Debian packages that the tools need. It does so only as root on
+// Debian or Ubuntu, and prints what it installs. Elsewhere its error names the packages.
 package apt
 
 import (
@@ -13,8 +12,8 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// Ensure installs those of packages that are missing; purpose says what for,
-// as "to run containers".
+// Ensure installs the packages that are missing. The messages contain purpose, such as
+// "to run containers".
 func Ensure(ctx context.Context, report *progress.Reporter, purpose string, packages ...string) error {
 	missing := Missing(ctx, packages...)
 	if len(missing) == 0 {
@@ -22,23 +21,24 @@ func Ensure(ctx context.Context, report *progress.Reporter, purpose string, pack
 	}
 	names := strings.Join(missing, " ")
 	if !CanInstall() {
-		return fmt.Errorf("%s, install %s (Debian's names); as root on Debian or Ubuntu that is done for you", purpose, names)
+		return fmt.Errorf("install %s %s: only root on Debian or Ubuntu can do this automatically: "+
+			"install the packages (these are Debian's names) yourself", names, purpose)
 	}
-	report.Note("Installing with apt-get, %s: %s", purpose, names)
+	report.Note("Installing %s with apt-get %s.", names, purpose)
 	err := report.Step("install "+names, func(step *progress.Step) error { return install(ctx, step, missing) })
 	if err != nil {
-		return fmt.Errorf("install %s, %s: %w", names, purpose, err)
+		return fmt.Errorf("install %s %s: %w", names, purpose, err)
 	}
 	return nil
 }
 
-// CanInstall says whether this process may install packages with apt-get.
+// CanInstall reports whether this process may install packages with apt-get.
 func CanInstall() bool {
 	_, err := os.Stat("/etc/debian_version")
 	return err == nil && os.Geteuid() == 0
 }
 
-// Missing returns those of packages that dpkg does not list as installed.
+// Missing returns the packages that dpkg does not list as installed.
 func Missing(ctx context.Context, packages ...string) []string {
 	var missing []string
 	for _, name := range packages {
@@ -50,16 +50,16 @@ func Missing(ctx context.Context, packages ...string) []string {
 	return missing
 }
 
-// install refreshes the package lists first: a fresh machine has none. Another
-// source of the machine that cannot be reached does not matter as long as the
-// packages are found.
+// install updates the package lists first, because a new machine has none. A failed update
+// is an error only if the installation fails too: a source that cannot be reached does not
+// matter if the others have the packages.
 func install(ctx context.Context, step *progress.Step, packages []string) error {
 	env := []string{"DEBIAN_FRONTEND=noninteractive"}
-	updated := subprocess.Command{Args: []string{"apt-get", "update"}, Env: env, Progress: step}.Run(ctx)
+	updateErr := subprocess.Command{Args: []string{"apt-get", "update"}, Env: env, Progress: step}.Run(ctx)
 	args := append([]string{"apt-get", "install", "--yes", "--no-install-recommends"}, packages...)
-	installed := subprocess.Command{Args: args, Env: env, Progress: step}.Run(ctx)
-	if installed != nil && updated != nil {
-		return updated // without package lists, installing could not but fail
+	installErr := subprocess.Command{Args: args, Env: env, Progress: step}.Run(ctx)
+	if installErr != nil && updateErr != nil {
+		return updateErr // the cause: without package lists, no package is found
 	}
-	return installed
+	return installErr
 }

@@ -1,8 +1,8 @@
-// Package cli is what the tools have in common: a command line of cobra that ends
-// with 0, with 2 for a mistake of the person who typed it, with 130 when it is
-// interrupted, and for any other failure with the code of WithCode, or 1. Every failure
-// is printed once, as package command does. Help has examples, which package clitest
-// checks, and tools with verbs complete them: `TOOL completion bash`.
+// Package cli is the command line that all tools share, based on cobra. It does not know the
+// tools. A tool exits with 0 on success, 2 for a mistake in the command line, 130 if it is
+// interrupted, and with the code of WithCode, or 1, for any other failure. Every failure is
+// printed once, in the form of package subprocess. Help texts have examples, which package
+// clitest checks, and tools with verbs have shell completion: `TOOL completion bash`.
 package cli
 
 import (
@@ -12,7 +12,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"regexp"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -20,24 +19,24 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// Text is what the help of a command says.
+// Text is the help text of a command.
 type Text struct {
 	Use     string // the name, and the arguments if there are any
-	Short   string // what it does, in a line
-	Example string // lines for a shell, indented by two spaces, and comments
+	Short   string // what it does, on one line
+	Example string // shell commands and comments, indented by two spaces
 }
 
-func (t Text) command(do func(c *cobra.Command) error) *cobra.Command {
+func (t Text) newCommand(run func(c *cobra.Command) error) *cobra.Command {
 	return &cobra.Command{
 		Use: t.Use, Short: t.Short, Example: t.Example,
 		Args: noArgs, ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(c *cobra.Command, _ []string) error { return do(c) },
+		RunE: func(c *cobra.Command, _ []string) error { return run(c) },
 	}
 }
 
-// New makes the command of a tool without verbs and arguments.
-func New(text Text, stdout, stderr io.Writer, do func(c *cobra.Command) error) *cobra.Command {
-	root := text.command(do)
+// New returns the command of a tool without verbs and arguments.
+func New(text Text, stdout, stderr io.Writer, run func(c *cobra.Command) error) *cobra.Command {
+	root := text.newCommand(run)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -45,24 +44,25 @@ func New(text Text, stdout, stderr io.Writer, do func(c *cobra.Command) error) *
 	return root
 }
 
-// NewRoot makes the command of a tool with verbs, which by itself shows its help.
-func NewRoot(text Text, stdout, stderr io.Writer) *cobra.Command {
+// newWithVerbs returns the command of a tool with verbs. Without a verb it shows its help.
+func newWithVerbs(text Text, stdout, stderr io.Writer) *cobra.Command {
 	return New(text, stdout, stderr, func(c *cobra.Command) error { return c.Help() })
 }
 
 // AddVerb adds a verb without arguments.
-func AddVerb(root *cobra.Command, text Text, do func(c *cobra.Command) error) *cobra.Command {
-	verb := text.command(do)
+func AddVerb(root *cobra.Command, text Text, run func(c *cobra.Command) error) *cobra.Command {
+	verb := text.newCommand(run)
 	root.AddCommand(verb)
 	return verb
 }
 
-// mistake is an error of the person who typed the command line.
+// mistake is an error in the command line.
 type mistake struct{ error }
 
 func (m mistake) Unwrap() error { return m.error }
 
-// Mistake is an error that ends the tool with 2 and says where its help is.
+// Mistake returns an error in the command line: the tool prints how to show its help and exits
+// with 2.
 func Mistake(c *cobra.Command, format string, args ...any) error {
 	return mistake{fmt.Errorf(format+" (see `%s --help`)", append(args, c.Root().Name())...)}
 }
@@ -74,19 +74,8 @@ func noArgs(c *cobra.Command, args []string) error {
 	return nil
 }
 
-// name is what is safe as a folder's name, and what kind takes for a cluster's.
-var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
-
-// CheckName refuses a value of the flag --name that is none.
-func CheckName(c *cobra.Command, value string) error {
-	if !name.MatchString(value) {
-		return Mistake(c, "--name %q is no name: write at most 40 lower-case letters, digits and dashes", value)
-	}
-	return nil
-}
-
-// addCompletion adds cobra's verb, which would show its help for a shell that it does
-// not know.
+// addCompletion adds the verb completion. The one of cobra shows its help for an unknown
+// shell instead of an error.
 func addCompletion(root *cobra.Command, args []string) {
 	root.InitDefaultCompletionCmd(args...)
 	for _, verb := range root.Commands() {
@@ -96,14 +85,14 @@ func addCompletion(root *cobra.Command, args []string) {
 	}
 }
 
-// Main is the main function of a tool. What is told to end, by Ctrl-C, SIGTERM or one
-// of more signals, is the context of its command.
-func Main(newRoot func(stdout, stderr io.Writer) *cobra.Command, more ...os.Signal) {
-	ctx, _ := signal.NotifyContext(context.Background(), append(more, os.Interrupt, syscall.SIGTERM)...)
+// Main is the main function of a tool. Ctrl-C, SIGTERM and the given signals end the context of
+// its command.
+func Main(newRoot func(stdout, stderr io.Writer) *cobra.Command, signals ...os.Signal) {
+	ctx, _ := signal.NotifyContext(context.Background(), append(signals, os.Interrupt, syscall.SIGTERM)...)
 	os.Exit(Run(ctx, newRoot(os.Stdout, os.Stderr), os.Args[1:], os.Stderr))
 }
 
-// Run runs the command line and returns the exit code.
+// Run runs a command line and returns the exit code.
 func Run(ctx context.Context, root *cobra.Command, args []string, stderr io.Writer) int {
 	root.SetArgs(args)
 	addCompletion(root, args)
@@ -116,20 +105,19 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stderr io.Writ
 		return 2
 	}
 	code := subprocess.Print(stderr, root.Name(), err)
-	if with := (coded{}); code == 1 && errors.As(err, &with) {
-		return with.code
+	if own := (codedError{}); code == 1 && errors.As(err, &own) {
+		return own.code
 	}
 	return code
 }
 
-// coded is an error with an exit code of its own.
-type coded struct {
+// codedError is an error with its own exit code.
+type codedError struct {
 	error
 	code int
 }
 
-func (c coded) Unwrap() error { return c.error }
+func (e codedError) Unwrap() error { return e.error }
 
-// WithCode is an error that ends the tool with a code of its own, unless the tool was
-// interrupted.
-func WithCode(err error, code int) error { return coded{err, code} }
+// WithCode returns an error that makes the tool exit with code, unless it was interrupted.
+func WithCode(err error, code int) error { return codedError{err, code} }

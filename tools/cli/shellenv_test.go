@@ -8,18 +8,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What is printed is read by a real shell, whatever the paths.
-func TestPrintShellEnv(t *testing.T) {
+// A real shell evaluates the output, with special characters in both paths.
+func TestShellEnvQuotesPaths(t *testing.T) {
 	var script strings.Builder
 	if err := PrintShellEnv(&script, "/it's/$HOME/`x`", "/a b"); err != nil {
 		t.Fatal(err)
 	}
 	script.WriteString(`echo "$KUBECONFIG"; echo "${PATH%%:*}"`)
-	said, err := exec.CommandContext(t.Context(), "sh", "-c", script.String()).Output()
+	output, err := exec.CommandContext(t.Context(), "sh", "-c", script.String()).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff("/it's/$HOME/`x`\n/a b\n", string(said)); diff != "" {
+	if diff := cmp.Diff("/it's/$HOME/`x`\n/a b\n", string(output)); diff != "" {
 		t.Errorf("the shell reads (-want +got):\n%s", diff)
 	}
 }

@@ -20,36 +20,37 @@ import (
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-// holdPatience is how long somebody who only looks may have the lock.
-const holdPatience = 5 * time.Second
+// lockLimit is how long Hold waits for the lock: a process that reads the state holds it for a
+// moment.
+const lockLimit = 5 * time.Second
 
-// Hold runs the plane until ctx ends: it is the whole of the holding process, whose
-// standard error is the log. What Up builds must be there; root is the folder of the
-// module whose manifests are installed.
+// Hold runs the control plane until ctx ends. It is the main function of the holder, whose
+// standard error is the log. Up must have built the programs. The manifests are those of the
+// checkout in root.
 func (p *Plane) Hold(ctx context.Context, programs *kubebuild.Programs, root string) error {
-	patience, stop := context.WithTimeoutCause(ctx, holdPatience, errors.New("it is up already"))
-	unlock, err := workspace.Lock(patience, p.file("lock"), func(wait func() error) error { return wait() })
+	locking, stop := context.WithTimeoutCause(ctx, lockLimit, errors.New("the control plane is already running"))
+	unlock, err := workspace.Lock(locking, p.path("lock"), func(wait func() error) error { return wait() })
 	stop()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	files, manifests, err := readManifests(root)
+	manifests, hash, err := readManifests(root)
 	if err != nil {
 		return err
 	}
-	state := State{PID: os.Getpid(), Release: programs.Release, Manifests: manifests}
+	state := State{PID: os.Getpid(), Release: programs.Release, ManifestHash: hash}
 	restart := make(chan os.Signal, 1)
 	signal.Notify(restart, syscall.SIGHUP)
 	defer signal.Stop(restart)
-	if err := p.tell(state); err != nil {
+	if err := p.writeState(state); err != nil {
 		return err
 	}
-	return errors.Join(p.hold(ctx, state, programs, files, restart), p.forget())
+	return errors.Join(p.run(ctx, state, programs, manifests, restart), p.removeState())
 }
 
-// hold starts everything, and stops it.
-func (p *Plane) hold(ctx context.Context, state State, programs *kubebuild.Programs, files []deploy.File, restart <-chan os.Signal) (err error) {
+// run starts the programs, and stops them when ctx ends.
+func (p *Plane) run(ctx context.Context, state State, programs *kubebuild.Programs, manifests []deploy.File, restart <-chan os.Signal) (err error) {
 	report := progress.New(os.Stderr)
 	server, err := apiserver.Start(ctx, apiserver.Options{Programs: programs}, report)
 	if err != nil {
@@ -57,26 +58,26 @@ func (p *Plane) hold(ctx context.Context, state State, programs *kubebuild.Progr
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
 	installed, err := localinstall.Install(ctx,
-		localinstall.Options{Server: server, Program: p.program(), Manifests: files, Log: os.Stderr}, report)
+		localinstall.Options{Server: server, Program: p.webhookProgram(), Manifests: manifests, Log: os.Stderr}, report)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, installed.Stop()) }()
 	kubeconfig, err := server.Kubeconfig()
 	if err != nil {
-		return fmt.Errorf("make the kubeconfig: %w", err)
+		return fmt.Errorf("create the kubeconfig: %w", err)
 	}
-	if err := p.write("kubeconfig", kubeconfig); err != nil {
+	if err := p.writeFile("kubeconfig", kubeconfig); err != nil {
 		return err
 	}
-	return p.serve(ctx, state, installed, restart)
+	return p.handleRestarts(ctx, state, installed, restart)
 }
 
-// serve tells of each start of the webhook, and starts it anew whenever it is told to.
-func (p *Plane) serve(ctx context.Context, state State, installed *localinstall.Installation, restart <-chan os.Signal) error {
+// handleRestarts restarts the webhook for each signal, and writes the state after each start.
+func (p *Plane) handleRestarts(ctx context.Context, state State, installed *localinstall.Installation, restart <-chan os.Signal) error {
 	for {
 		state.Starts++
-		if err := p.tell(state); err != nil {
+		if err := p.writeState(state); err != nil {
 			return err
 		}
 		select {
@@ -84,28 +85,27 @@ func (p *Plane) serve(ctx context.Context, state State, installed *localinstall.
 			return nil
 		case <-restart:
 		}
-		state.Problem, state.Output = "", ""
+		state.RestartError, state.RestartOutput = "", ""
 		if err := installed.Restart(ctx); err != nil {
-			state.Problem = err.Error()
+			state.RestartError = err.Error()
 			if failed := (*subprocess.Error)(nil); errors.As(err, &failed) {
-				state.Output = failed.Output
+				state.RestartOutput = failed.Output
 			}
 		}
 	}
 }
 
-// tell makes the state known.
-func (p *Plane) tell(state State) error {
+func (p *Plane) writeState(state State) error {
 	content, err := json.Marshal(state)
 	if err != nil {
 		return err
 	}
-	return p.write("state", content)
+	return p.writeFile("state", content)
 }
 
-// forget removes what leads to a plane that runs.
-func (p *Plane) forget() (err error) {
-	for _, path := range []string{p.file("state"), p.Kubeconfig()} {
+// removeState removes the files that exist only while the control plane runs.
+func (p *Plane) removeState() (err error) {
+	for _, path := range []string{p.path("state"), p.Kubeconfig()} {
 		if removed := os.Remove(path); !errors.Is(removed, fs.ErrNotExist) {
 			err = errors.Join(err, removed)
 		}

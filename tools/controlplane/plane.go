@@ -1,9 +1,9 @@
-// Package background keeps an API server with the webhook of the working tree in
-// front of it running after the command that started it has ended.
+// Package controlplane runs an API server with the webhook of the checkout in the background,
+// after the command that started it has ended. It does not know the command line.
 //
-// It is held by one process, which Up starts and Down ends; with it end etcd, the API
-// server and the webhook. What people use of it, and its log, lie in a folder of the
-// user's cache.
+// One process, the holder, runs etcd, the API server and the webhook. Up starts it, and Down ends
+// it together with its programs. The kubeconfig and the log are in a directory of the user's
+// cache.
 package controlplane
 
 import (
@@ -17,69 +17,71 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/renameio/v2"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/image-webhook/image-webhook/tools/progress"
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-// DefaultName is the name of the plane that people use unless they want several.
+// DefaultName is the name of the control plane if the user does not choose one.
 const DefaultName = "default"
 
-// ErrDown says that the plane does not run.
-var ErrDown = errors.New("it is not up: `bin/controlplane up` starts it")
+// ErrDown means that the control plane is not running.
+var ErrDown = errors.New("the control plane is not running: run `bin/controlplane up`")
 
-// ErrStarting says that the plane does not answer yet.
-var ErrStarting = errors.New("it is starting: try again in a moment")
+// errStarting means that the control plane does not answer yet.
+var errStarting = errors.New("the control plane is starting: try again in a moment")
 
-// Plane is one API server that goes on in the background, whether it runs or not.
+// Plane is a control plane, running or not.
 type Plane struct {
 	Dir string
 }
 
-// Open names the plane; it may not run, and may never have.
+// Open returns the control plane of a name, which may not exist yet.
 func Open(name string) (*Plane, error) {
-	planes, err := workspace.Make("controlplane", "up")
+	planes, err := workspace.CacheDir("controlplane", "up")
 	return &Plane{Dir: filepath.Join(planes, name)}, err
 }
 
-// Kubeconfig is there while the plane runs.
-func (p *Plane) Kubeconfig() string { return p.file("kubeconfig") }
+// Kubeconfig returns the path of the kubeconfig, which exists while the control plane runs.
+func (p *Plane) Kubeconfig() string { return p.path("kubeconfig") }
 
-// KubectlPath is a kubectl of the API server's version.
-func (p *Plane) KubectlPath() string { return p.file("bin", "kubectl") }
+// KubectlPath returns the path of a kubectl of the API server's version.
+func (p *Plane) KubectlPath() string { return p.path("bin", "kubectl") }
 
-// Log has what the webhook and the Jobs say, and why the plane did not start.
-func (p *Plane) Log() string { return p.file("log") }
+// Log returns the path of the log. It has the output of the webhook and of the Jobs, and the
+// reason if the control plane did not start.
+func (p *Plane) Log() string { return p.path("log") }
 
-func (p *Plane) program() string { return p.file("bin", "image-webhook") }
+func (p *Plane) webhookProgram() string { return p.path("bin", "image-webhook") }
 
-func (p *Plane) file(elem ...string) string {
+func (p *Plane) path(elem ...string) string {
 	return filepath.Join(append([]string{p.Dir}, elem...)...)
 }
 
-// State is what the holding process tells the others.
+// State is the state that the holder writes for other processes.
 type State struct {
-	PID       int
-	Release   string // of Kubernetes
-	Manifests string // which those of deploy/ are, by a hash
-	Starts    int    // how often the webhook was started; 0: everything is starting
-	Problem   string // why it could not be, the last time
-	Output    string // what it said then
+	PID           int    // of the holder
+	Release       string // of Kubernetes
+	ManifestHash  string // of the manifests in deploy/
+	Starts        int    // number of starts of the webhook, including failed ones; 0: not started yet
+	RestartError  string // of the last restart of the webhook
+	RestartOutput string // of the webhook in a failed restart
 }
 
-// State returns what runs or is starting; ErrDown if nothing does.
+// State returns the state of a control plane that runs or starts, or ErrDown.
 func (p *Plane) State() (state State, err error) {
-	held, err := p.held()
+	held, err := p.isHeld()
 	if err != nil {
 		return state, err
 	}
 	if !held {
 		return state, ErrDown
 	}
-	content, err := os.ReadFile(p.file("state"))
+	content, err := os.ReadFile(p.path("state"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return state, ErrDown // for the moment that is left until it is written
+		return state, ErrDown // the holder has just started
 	}
 	if err == nil {
 		err = json.Unmarshal(content, &state)
@@ -90,22 +92,22 @@ func (p *Plane) State() (state State, err error) {
 	return state, nil
 }
 
-// Ready is State, but the error is ErrStarting until everything has been started.
+// Ready is like State, but returns an error while the control plane starts.
 func (p *Plane) Ready() (State, error) {
 	state, err := p.State()
 	if err == nil && state.Starts == 0 {
-		err = ErrStarting
+		err = errStarting
 	}
 	return state, err
 }
 
-// held reports whether there is a process that holds the plane.
-func (p *Plane) held() (bool, error) {
-	unlock, err := workspace.TryLock(p.file("lock"))
+// isHeld reports whether a holder runs.
+func (p *Plane) isHeld() (bool, error) {
+	unlock, err := workspace.TryLock(p.path("lock"))
 	switch {
 	case errors.Is(err, workspace.ErrLocked):
 		return true, nil
-	case errors.Is(err, fs.ErrNotExist): // there never was one
+	case errors.Is(err, fs.ErrNotExist): // never started
 		return false, nil
 	case err != nil:
 		return false, err
@@ -114,19 +116,15 @@ func (p *Plane) held() (bool, error) {
 	return false, nil
 }
 
-// write replaces a file in one step, so that nobody reads half of it.
-func (p *Plane) write(name string, content []byte) error {
-	path := p.file(name)
-	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+// writeFile replaces a file atomically.
+func (p *Plane) writeFile(name string, content []byte) error {
+	return renameio.WriteFile(p.path(name), content, 0o600)
 }
 
-// stopLimit is how long the holding process may take to end in order.
+// stopLimit is how long the holder may take to stop its programs.
 const stopLimit = 30 * time.Second
 
-// Down ends the plane, and does nothing if it does not run.
+// Down stops the control plane. It does nothing if the control plane is not running.
 func (p *Plane) Down(ctx context.Context, report *progress.Reporter) error {
 	state, err := p.State()
 	if errors.Is(err, ErrDown) {
@@ -135,24 +133,24 @@ func (p *Plane) Down(ctx context.Context, report *progress.Reporter) error {
 	if err != nil {
 		return err
 	}
-	return report.Step("stop the webhook, kube-apiserver and etcd", func(*progress.Step) error { return p.end(ctx, state.PID) })
+	return report.Step("stop the webhook, kube-apiserver and etcd", func(*progress.Step) error { return p.stopHolder(ctx, state.PID) })
 }
 
-// end ends the holding process, by force if need be: what it runs ends with it.
-func (p *Plane) end(ctx context.Context, pid int) error {
+// stopHolder ends the holder, and kills it after stopLimit. Its programs end with it.
+func (p *Plane) stopHolder(ctx context.Context, pid int) error {
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stop process %d: %w", pid, err)
 	}
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, stopLimit, true, func(context.Context) (bool, error) {
-		held, err := p.held()
+		held, err := p.isHeld()
 		return !held, err
 	})
 	if ctx.Err() != nil {
-		return context.Cause(ctx) // it has been told, and ends by itself
+		return context.Cause(ctx) // the holder has the signal, and ends by itself
 	}
 	if err != nil {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
-		return fmt.Errorf("process %d did not end within %s and was killed: its log is %s", pid, stopLimit, p.Log())
+		return fmt.Errorf("stop process %d: it did not end within %s and was killed: see its log %s", pid, stopLimit, p.Log())
 	}
 	return nil
 }

@@ -17,51 +17,53 @@ import (
 )
 
 const (
-	// readyLimit is how long the API server may take to answer on a busy machine; one
-	// that has died is found out at once.
+	// readyLimit is how long the API server may take to answer on a busy machine. If it has
+	// ended, the connection is refused immediately.
 	readyLimit = 15 * time.Second
 	// servingLimit is how long PrintStatus waits for the webhook.
 	servingLimit = 3 * time.Second
 )
 
-// PrintStatus writes how the plane is. The error says what is wrong, if something is.
+// PrintStatus writes the state of the control plane. It returns an error if the control plane does
+// not work.
 func (p *Plane) PrintStatus(ctx context.Context, out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	defer table.Flush()
 	state, err := p.Ready()
 	if err != nil {
-		fmt.Fprintln(table, "control plane\tnot up")
+		fmt.Fprintln(table, "control plane\tnot running")
 		return err
 	}
 	fmt.Fprintf(table, "control plane\tKubernetes %s, process %d\n", state.Release, state.PID)
 	fmt.Fprintf(table, "kubeconfig\t%s\n", p.Kubeconfig())
 	fmt.Fprintf(table, "log\t%s\n", p.Log())
-	config, err := p.answers(ctx)
+	config, err := p.checkReady(ctx)
 	if err != nil {
 		fmt.Fprintf(table, "API server\tdoes not answer: %v\n", err)
-		return errDead
+		return errNoAPIServer
 	}
 	fmt.Fprintln(table, "API server\tready")
 	ctx, cancel := context.WithTimeout(ctx, servingLimit)
 	defer cancel()
 	if err := probe.WaitServing(ctx, config, &progress.Step{}); err != nil {
 		fmt.Fprintf(table, "webhook\tdoes not answer: %v\n", err)
-		return errUnanswered
+		return errNoWebhook
 	}
-	which := ""
-	if state.Problem != "" {
-		which = ", but is an older one: the last one did not start"
+	note := ""
+	if state.RestartError != "" {
+		note = ", but it is an older build: the last one did not start"
 	}
-	fmt.Fprintf(table, "webhook\tdenies and mirrors%s\n", which)
+	fmt.Fprintf(table, "webhook\tdenies and mirrors%s\n", note)
 	return nil
 }
 
-var errDead = errors.New("the API server does not answer: `bin/controlplane up` starts everything anew")
+var errNoAPIServer = errors.New("the API server does not answer: run `bin/controlplane up` to restart everything")
 
-var errUnanswered = errors.New("the webhook does not answer: `bin/controlplane up` starts it anew")
+var errNoWebhook = errors.New("the webhook does not answer: run `bin/controlplane up` to restart it")
 
-// answers returns how to reach the API server, if that is ready.
-func (p *Plane) answers(ctx context.Context) (*rest.Config, error) {
+// checkReady returns the client configuration of the API server, and an error if the API server
+// is not ready.
+func (p *Plane) checkReady(ctx context.Context) (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", p.Kubeconfig())
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/renameio/v2"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/image-webhook/image-webhook/deploy"
@@ -22,119 +23,113 @@ import (
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-// startLimit bounds the start of everything that has been built.
+// startLimit is how long the start may take after the build.
 const startLimit = 3 * time.Minute
 
-// Needs are the programs of Kubernetes that a plane consists of.
-var Needs = append([]string{"kubectl"}, apiserver.Needs...)
+// Programs are the Kubernetes programs of a control plane.
+var Programs = append([]string{"kubectl"}, apiserver.Programs...)
 
-// Up builds what is missing and the webhook of the module in root, and starts the
-// plane; holder is the command that calls Hold. If the plane runs, its webhook is
-// started anew, and what the API server has stored stays.
+// Up builds the webhook of the checkout in root and the missing programs, and starts the control
+// plane; holder is the command line that calls Hold. If the control plane runs, Up only restarts
+// the webhook, and the API server keeps its objects.
 func (p *Plane) Up(ctx context.Context, programs *kubebuild.Programs, root string, holder []string, report *progress.Reporter) error {
-	if err := programs.Build(ctx, report, Needs...); err != nil {
+	if err := programs.Build(ctx, report, Programs...); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(p.program()), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(p.webhookProgram()), 0o755); err != nil {
 		return err
 	}
-	unlock, err := workspace.Lock(ctx, p.file("up.lock"), func(wait func() error) error {
-		return report.Step("wait for another `up`", func(*progress.Step) error { return wait() })
+	unlock, err := workspace.Lock(ctx, p.path("up.lock"), func(wait func() error) error {
+		return report.Step("wait for another `bin/controlplane up`", func(*progress.Step) error { return wait() })
 	})
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	state, err := p.running(ctx, report)
+	state, err := p.findRunning(ctx, report)
 	switch {
 	case errors.Is(err, ErrDown):
-		return p.start(ctx, programs, root, holder, report)
+		return p.startAll(ctx, programs, root, holder, report)
 	case err != nil:
 		return err
 	}
-	return p.renew(ctx, state, programs, root, report)
+	return p.restartWebhook(ctx, state, programs, root, report)
 }
 
-// start starts everything.
-func (p *Plane) start(ctx context.Context, programs *kubebuild.Programs, root string, holder []string, report *progress.Reporter) error {
-	if err := p.forget(); err != nil { // a holder that was killed
+func (p *Plane) startAll(ctx context.Context, programs *kubebuild.Programs, root string, holder []string, report *progress.Reporter) error {
+	if err := p.removeState(); err != nil { // a holder that was killed leaves its state
 		return err
 	}
-	if err := p.prepare(ctx, programs, root, report); err != nil {
+	if err := p.buildPrograms(ctx, programs, root, report); err != nil {
 		return err
 	}
 	return report.Step("start etcd, kube-apiserver "+programs.Release+" and the webhook", func(*progress.Step) error {
-		return p.launch(ctx, holder)
+		return p.startHolder(ctx, holder)
 	})
 }
 
-// renew starts the webhook anew.
-func (p *Plane) renew(ctx context.Context, state State, programs *kubebuild.Programs, root string, report *progress.Reporter) error {
-	if err := p.check(state, programs, root); err != nil {
+func (p *Plane) restartWebhook(ctx context.Context, state State, programs *kubebuild.Programs, root string, report *progress.Reporter) error {
+	if err := p.checkUnchanged(state, programs, root); err != nil {
 		return err
 	}
-	if err := p.prepare(ctx, programs, root, report); err != nil {
+	if err := p.buildPrograms(ctx, programs, root, report); err != nil {
 		return err
 	}
-	return report.Step("start the webhook anew", func(*progress.Step) error { return p.restart(ctx, state) })
+	return report.Step("restart the webhook", func(*progress.Step) error { return p.signalRestart(ctx, state) })
 }
 
-// running returns the state of a plane whose API server answers. One whose API server
-// has died is ended; one that is starting, for an `up` that was killed, is waited for.
-func (p *Plane) running(ctx context.Context, report *progress.Reporter) (State, error) {
+// findRunning returns the state if the API server answers. It stops a control plane whose API
+// server does not answer. If the control plane is still starting, because an `up` was killed, it
+// waits.
+func (p *Plane) findRunning(ctx context.Context, report *progress.Reporter) (State, error) {
 	state, err := p.State()
 	if err == nil && state.Starts == 0 {
-		state, err = p.until(ctx, startedSince(0))
+		state, err = p.waitForState(ctx, startedMoreThan(0))
 	}
 	if err != nil {
 		return state, err
 	}
-	if _, err := p.answers(ctx); err == nil {
+	if _, err := p.checkReady(ctx); err == nil {
 		return state, nil
 	}
-	report.Note("The API server does not answer any more.")
+	report.Note("The API server no longer answers: everything is restarted.")
 	if err := p.Down(ctx, report); err != nil {
 		return state, err
 	}
 	return State{}, ErrDown
 }
 
-// check refuses what starting the webhook anew would not bring about.
-func (p *Plane) check(state State, programs *kubebuild.Programs, root string) error {
-	const remedy = "end it first with `bin/controlplane down`"
+// checkUnchanged refuses changes that need more than a restart of the webhook.
+func (p *Plane) checkUnchanged(state State, programs *kubebuild.Programs, root string) error {
+	const remedy = "stop it first with `bin/controlplane down`"
 	if state.Release != programs.Release {
-		return fmt.Errorf("it is up with Kubernetes %s, not %s: %s", state.Release, programs.Release, remedy)
+		return fmt.Errorf("the control plane runs Kubernetes %s, not %s: %s", state.Release, programs.Release, remedy)
 	}
-	_, manifests, err := readManifests(root)
-	if err == nil && manifests != state.Manifests {
-		return fmt.Errorf("deploy/ has changed since it was installed: %s", remedy)
+	_, hash, err := readManifests(root)
+	if err == nil && hash != state.ManifestHash {
+		return fmt.Errorf("deploy/ has changed since the control plane was started: %s", remedy)
 	}
 	return err
 }
 
-// readManifests reads deploy/ of a working tree, and a hash of it.
-func readManifests(root string) (files []deploy.File, hash string, err error) {
-	if files, err = deploy.Read(os.DirFS(filepath.Join(root, "deploy"))); err != nil {
+// readManifests returns the manifests of a checkout and their hash.
+func readManifests(root string) (manifests []deploy.File, hash string, err error) {
+	if manifests, err = deploy.Read(os.DirFS(filepath.Join(root, "deploy"))); err != nil {
 		return nil, "", fmt.Errorf("read deploy/: %w", err)
 	}
-	return files, gobuild.Hash(fmt.Append(nil, files)), nil
+	return manifests, gobuild.Hash(fmt.Append(nil, manifests)), nil
 }
 
-// prepare makes the programs of the plane: the webhook, and a kubectl.
-func (p *Plane) prepare(ctx context.Context, programs *kubebuild.Programs, root string, report *progress.Reporter) error {
-	if err := localinstall.Build(ctx, root, p.program(), report); err != nil {
+// buildPrograms builds the webhook, and links kubectl.
+func (p *Plane) buildPrograms(ctx context.Context, programs *kubebuild.Programs, root string, report *progress.Reporter) error {
+	if err := localinstall.Build(ctx, root, p.webhookProgram(), report); err != nil {
 		return err
 	}
-	link := p.KubectlPath()
-	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return os.Symlink(programs.Path("kubectl"), link)
+	return renameio.Symlink(programs.Path("kubectl"), p.KubectlPath())
 }
 
-// launch starts the holding process, in a session of its own, and returns when it
-// has told its state.
-func (p *Plane) launch(ctx context.Context, holder []string) error {
+// startHolder starts the holder in its own session, and returns when it has started everything.
+func (p *Plane) startHolder(ctx context.Context, holder []string) error {
 	log, err := os.Create(p.Log())
 	if err != nil {
 		return err
@@ -148,37 +143,37 @@ func (p *Plane) launch(ctx context.Context, holder []string) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	if err = p.await(ctx, ended); err == nil {
+	if err = p.waitForStart(ctx, ended); err == nil {
 		return nil
 	}
 	_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {
 	case <-ended:
 	case <-time.After(killDelay):
-		_ = cmd.Process.Kill() // what it has started ends with it
+		_ = cmd.Process.Kill() // its programs end with it
 		<-ended
 	}
 	return err
 }
 
-// killDelay is how long the holding process may take to end while it is starting.
+// killDelay is how long the holder may take to end while it starts.
 const killDelay = 10 * time.Second
 
-// await waits until the holding process has started everything, or has ended.
-func (p *Plane) await(ctx context.Context, ended chan error) error {
+// waitForStart waits until the holder has started everything, or has ended.
+func (p *Plane) waitForStart(ctx context.Context, ended chan error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	go func() {
 		select {
 		case err := <-ended:
-			ended <- err // for whoever waits for the end
-			said, _ := os.ReadFile(p.Log())
-			stop(&subprocess.Error{Args: []string{"controlplane"}, Err: err, Output: string(said)})
+			ended <- err // for startHolder
+			log, _ := os.ReadFile(p.Log())
+			stop(&subprocess.Error{Args: []string{"controlplane"}, Err: err, Output: string(log)})
 		case <-ctx.Done():
 		}
 	}()
-	_, err := p.until(ctx, func(state State, err error) (bool, error) {
-		if errors.Is(err, ErrDown) { // it has hardly begun
+	_, err := p.waitForState(ctx, func(state State, err error) (bool, error) {
+		if errors.Is(err, ErrDown) { // the holder has not locked the control plane yet
 			return false, nil
 		}
 		return state.Starts > 0, err
@@ -186,18 +181,18 @@ func (p *Plane) await(ctx context.Context, ended chan error) error {
 	return err
 }
 
-// startedSince is for until: the webhook has been started again.
-func startedSince(before int) func(State, error) (bool, error) {
+// startedMoreThan returns a condition for waitForState: more starts of the webhook than before.
+func startedMoreThan(before int) func(State, error) (bool, error) {
 	return func(state State, err error) (bool, error) { return state.Starts > before, err }
 }
 
-// until waits until something is done, by the state.
-func (p *Plane) until(ctx context.Context, done func(State, error) (bool, error)) (state State, err error) {
-	ctx, stop := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("nothing after %s: its log is %s", startLimit, p.Log()))
+// waitForState waits until the condition is true for the state.
+func (p *Plane) waitForState(ctx context.Context, condition func(State, error) (bool, error)) (state State, err error) {
+	ctx, stop := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("no answer from the control plane within %s: see its log %s", startLimit, p.Log()))
 	defer stop()
 	err = wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(context.Context) (bool, error) {
 		state, err = p.State()
-		return done(state, err)
+		return condition(state, err)
 	})
 	if ctx.Err() != nil {
 		return state, context.Cause(ctx)
@@ -205,14 +200,14 @@ func (p *Plane) until(ctx context.Context, done func(State, error) (bool, error)
 	return state, err
 }
 
-// restart has the holding process start the webhook anew.
-func (p *Plane) restart(ctx context.Context, before State) error {
+// signalRestart makes the holder restart the webhook, and waits for the result.
+func (p *Plane) signalRestart(ctx context.Context, before State) error {
 	if err := syscall.Kill(before.PID, syscall.SIGHUP); err != nil {
-		return fmt.Errorf("tell process %d: %w", before.PID, err)
+		return fmt.Errorf("signal process %d: %w", before.PID, err)
 	}
-	state, err := p.until(ctx, startedSince(before.Starts))
-	if err == nil && state.Problem != "" {
-		err = &subprocess.Error{Err: fmt.Errorf("the new webhook does not start, and the one before goes on: %s", state.Problem), Output: state.Output}
+	state, err := p.waitForState(ctx, startedMoreThan(before.Starts))
+	if err == nil && state.RestartError != "" {
+		err = &subprocess.Error{Err: fmt.Errorf("restart the webhook: the new build does not start, so the old one keeps running: %s", state.RestartError), Output: state.RestartOutput}
 	}
 	return err
 }

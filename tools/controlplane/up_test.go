@@ -8,11 +8,15 @@ import (
 	"github.com/image-webhook/image-webhook/tools/kubebuild"
 )
 
-// What starting the webhook anew would not bring about is refused.
-func TestCheck(t *testing.T) {
+// A restart of the webhook is not enough for these changes.
+func TestUpRefusesOtherVersionAndManifests(t *testing.T) {
 	root := t.TempDir()
 	manifest := filepath.Join(root, "deploy", "01-namespace.yaml")
 	if err := os.Mkdir(filepath.Dir(manifest), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	order := filepath.Join(root, "deploy", "order.yaml")
+	if err := os.WriteFile(order, []byte("- {file: 01-namespace.yaml, verb: apply}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	write := func(content string) {
@@ -21,34 +25,34 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	write("kind: Namespace\n")
-	_, manifests, err := readManifests(root)
+	_, hash, err := readManifests(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const remedy = ": end it first with `bin/controlplane down`"
+	const remedy = ": stop it first with `bin/controlplane down`"
 	tests := []struct {
 		name    string
-		release string // that is asked for
+		release string // that the user chose
 		content string // of the manifest
-		want    string // empty: nothing is wrong
+		want    string // the error; empty: none
 	}{
-		{"as it was", "v1.37.1", "kind: Namespace\n", ""},
-		{"another Kubernetes", "v1.36.3", "kind: Namespace\n", "it is up with Kubernetes v1.37.1, not v1.36.3" + remedy},
-		{"another manifest", "v1.37.1", "kind: Pod\n", "deploy/ has changed since it was installed" + remedy},
+		{"unchanged", "v1.37.1", "kind: Namespace\n", ""},
+		{"other Kubernetes version", "v1.36.3", "kind: Namespace\n", "the control plane runs Kubernetes v1.37.1, not v1.36.3" + remedy},
+		{"changed manifest", "v1.37.1", "kind: Pod\n", "deploy/ has changed since the control plane was started" + remedy},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			write(tt.content)
 			programs := &kubebuild.Programs{Version: kubebuild.Version{Release: tt.release}}
-			err := (&Plane{}).check(State{Release: "v1.37.1", Manifests: manifests}, programs, root)
-			if got := message(err); got != tt.want {
+			err := (&Plane{}).checkUnchanged(State{Release: "v1.37.1", ManifestHash: hash}, programs, root)
+			if got := errorText(err); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}
 }
 
-func message(err error) string {
+func errorText(err error) string {
 	if err == nil {
 		return ""
 	}

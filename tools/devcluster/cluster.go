@@ -1,10 +1,9 @@
-// Package devcluster brings up a real kind cluster with the webhook installed in
-// it, for the Makefile, the demo and the e2e suite alike.
+// Package devcluster creates a kind cluster and installs the webhook in it, for the Makefile,
+// the demo and the e2e suite.
 //
-// A cluster has a name and a folder of its own in the user's cache folder, with
-// its kubeconfig and a kubectl of its version; the user's own kubeconfig and
-// current context are never touched. The kubeconfig is there exactly when the
-// cluster was created to its end.
+// A cluster has a name, and a directory in the user's cache with its kubeconfig and a kubectl
+// of its version. The user's own kubeconfig and current context are never changed. The
+// kubeconfig exists only if the cluster was created completely.
 package devcluster
 
 import (
@@ -16,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/renameio/v2"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -28,67 +28,80 @@ import (
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-// DefaultName is the cluster that the Makefile's targets share.
+// DefaultName is the name of the cluster that the Makefile's targets use.
 const DefaultName = "image-webhook"
 
-// Cluster is a kind cluster of this machine, which may or may not be up.
+// Cluster is a kind cluster on this machine. It may not exist.
 type Cluster struct {
 	Name   string
 	Engine *engine.Engine
 
 	report   *progress.Reporter
-	root     string // folder of this repository's module
-	dir      string // the cluster's own folder
+	root     string // the directory of this repository's module
+	dir      string // the cluster's directory
 	provider *cluster.Provider
 	kindLog  *kindLog
 }
 
-// OpenOrInstall is Open, but installs a container engine where there is none.
-func OpenOrInstall(ctx context.Context, name string, report *progress.Reporter) (*Cluster, error) {
-	found, err := engine.Ensure(ctx, report)
-	if err != nil {
-		return nil, err
-	}
-	return open(ctx, name, found, report)
-}
-
-// Open finds the container engine and returns the cluster called name.
+// Open returns the cluster called name, with the container engine that it was created with.
+// If there is no cluster, Open finds an engine, which takes seconds.
 func Open(ctx context.Context, name string, report *progress.Reporter) (*Cluster, error) {
-	found, err := engine.Find(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return open(ctx, name, found, report)
+	return open(ctx, name, report, engine.Find)
 }
 
-func open(ctx context.Context, name string, found *engine.Engine, report *progress.Reporter) (*Cluster, error) {
+// OpenOrInstall is like Open, but installs a container engine if there is none.
+func OpenOrInstall(ctx context.Context, name string, report *progress.Reporter) (*Cluster, error) {
+	return open(ctx, name, report, func(ctx context.Context) (*engine.Engine, error) { return engine.Ensure(ctx, report) })
+}
+
+func open(ctx context.Context, name string, report *progress.Reporter, find func(context.Context) (*engine.Engine, error)) (*Cluster, error) {
 	root, err := workspace.Root(ctx)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := workspace.Make("cluster", name)
+	dir, err := workspace.CacheDir("cluster", name)
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Name: name, Engine: found, report: report, root: root, dir: dir, kindLog: &kindLog{}}
+	c := &Cluster{Name: name, report: report, root: root, dir: dir, kindLog: &kindLog{}}
+	if c.Engine, err = engine.FromFile(c.engineFile()); err != nil || c.Engine == nil {
+		c.Engine, err = find(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
 	provider := cluster.ProviderWithPodman()
-	if found.Name == "docker" {
+	if c.Engine.Name == engine.Docker {
 		provider = cluster.ProviderWithDocker()
 	}
 	c.provider = cluster.NewProvider(provider, cluster.ProviderWithLogger(c.kindLog))
 	return c, nil
 }
 
-// Kubeconfig is the path of the cluster's own kubeconfig file.
+// WithReporter returns the same cluster with another reporter.
+func (c *Cluster) WithReporter(report *progress.Reporter) *Cluster {
+	other := *c
+	other.report = report
+	return &other
+}
+
+// engineFile returns the path of the file that names the cluster's container engine.
+func (c *Cluster) engineFile() string { return filepath.Join(c.dir, "engine") }
+
+func (c *Cluster) writeEngineFile() error {
+	return renameio.WriteFile(c.engineFile(), []byte(c.Engine.Name), 0o644)
+}
+
+// Kubeconfig returns the path of the cluster's kubeconfig file.
 func (c *Cluster) Kubeconfig() string { return filepath.Join(c.dir, "kubeconfig") }
 
-// KubectlPath is the path of a kubectl of the cluster's own version.
+// KubectlPath returns the path of a kubectl of the cluster's version.
 func (c *Cluster) KubectlPath() string { return filepath.Join(c.dir, "kubectl") }
 
-// logs is where the logs of a cluster that could not be created are kept.
-func (c *Cluster) logs() string { return c.dir + ".logs" }
+// failureLogs returns the directory for the logs of a cluster that could not be created.
+func (c *Cluster) failureLogs() string { return c.dir + ".logs" }
 
-// Kubectl is a kubectl command on the cluster, to be run.
+// Kubectl returns a kubectl command for the cluster.
 func (c *Cluster) Kubectl(args ...string) subprocess.Command {
 	return subprocess.Command{
 		Args: append([]string{c.KubectlPath()}, args...),
@@ -96,7 +109,8 @@ func (c *Cluster) Kubectl(args ...string) subprocess.Command {
 	}
 }
 
-// Down deletes the cluster and its folder. A cluster that is not there is fine.
+// Down deletes the cluster and its directory. It is not an error if the cluster does not
+// exist.
 func (c *Cluster) Down(ctx context.Context) error {
 	err := c.report.Step("delete cluster "+c.Name, func(*progress.Step) error { return c.delete(ctx) })
 	if err != nil {
@@ -107,23 +121,23 @@ func (c *Cluster) Down(ctx context.Context) error {
 
 func (c *Cluster) delete(ctx context.Context) error {
 	if found, err := c.provider.ListNodes(c.Name); err == nil {
-		for _, node := range found { // nothing in them is worth the time of stopping well
+		for _, node := range found { // faster than a graceful stop
 			_ = c.Engine.Run(ctx, nil, "kill", node.String())
 		}
 	}
-	if err := uninterrupted(ctx, func() error { return c.provider.Delete(c.Name, c.Kubeconfig()) }); err != nil {
+	if err := untilDone(ctx, func() error { return c.provider.Delete(c.Name, c.Kubeconfig()) }); err != nil {
 		return explainKind(err)
 	}
-	return errors.Join(os.RemoveAll(c.dir), os.RemoveAll(c.logs()))
+	return errors.Join(os.RemoveAll(c.dir), os.RemoveAll(c.failureLogs()))
 }
 
-// CollectLogs writes the logs of the nodes, and of what runs on them, into a folder.
-func (c *Cluster) CollectLogs(ctx context.Context, folder string) error {
-	return uninterrupted(ctx, func() error { return explainKind(c.provider.CollectLogs(c.Name, folder)) })
+// CollectLogs writes the logs of the nodes and their pods to a directory.
+func (c *Cluster) CollectLogs(ctx context.Context, dir string) error {
+	return untilDone(ctx, func() error { return explainKind(c.provider.CollectLogs(c.Name, dir)) })
 }
 
-// listed says whether kind knows nodes of the cluster, alive or dead.
-func (c *Cluster) listed() (bool, error) {
+// isListed reports whether kind lists nodes of the cluster, running or stopped.
+func (c *Cluster) isListed() (bool, error) {
 	names, err := c.provider.List()
 	if err != nil {
 		return false, fmt.Errorf("list kind's clusters: %w", explainKind(err))
@@ -131,9 +145,9 @@ func (c *Cluster) listed() (bool, error) {
 	return slices.Contains(names, c.Name), nil
 }
 
-// alive says whether the cluster was created to its end and its API server
-// answers: after the machine was stopped, clusters are listed but dead.
-func (c *Cluster) alive(ctx context.Context) bool {
+// isReady reports whether the cluster was created completely and its API server answers.
+// After a restart of the machine, kind lists clusters whose nodes do not run.
+func (c *Cluster) isReady(ctx context.Context) bool {
 	for _, file := range []string{c.Kubeconfig(), c.KubectlPath()} {
 		if _, err := os.Stat(file); err != nil {
 			return false
@@ -143,7 +157,7 @@ func (c *Cluster) alive(ctx context.Context) bool {
 	return err == nil && strings.TrimSpace(answer) == "ok"
 }
 
-// Config reaches the cluster's API server.
+// Config returns the client configuration for the cluster's API server.
 func (c *Cluster) Config() (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
 	if err != nil {
@@ -152,7 +166,7 @@ func (c *Cluster) Config() (*rest.Config, error) {
 	return config, nil
 }
 
-// Client speaks with the cluster's API server.
+// Client returns a client of the cluster's API server.
 func (c *Cluster) Client() (kubernetes.Interface, error) {
 	config, err := c.Config()
 	if err != nil {
@@ -161,18 +175,18 @@ func (c *Cluster) Client() (kubernetes.Interface, error) {
 	return kubernetes.NewForConfig(config)
 }
 
-// nodes are the containers that kind runs for the cluster.
+// nodes returns the cluster's nodes, or an error if there are none.
 func (c *Cluster) nodes() ([]nodes.Node, error) {
 	found, err := c.provider.ListInternalNodes(c.Name)
 	if err == nil && len(found) == 0 {
-		return nil, fmt.Errorf("cluster %s is not there: run `make up` first", c.Name)
+		return nil, fmt.Errorf("list the nodes of cluster %s: the cluster does not exist: run `make up` first", c.Name)
 	}
 	return found, explainKind(err)
 }
 
-// uninterrupted runs do, which knows no context, but returns as soon as ctx
-// ends: what do leaves half done, the next run replaces.
-func uninterrupted(ctx context.Context, do func() error) error {
+// untilDone runs do, which takes no context, and returns when do or ctx ends. If ctx ends
+// first, do continues in the background; the next run replaces an incomplete result.
+func untilDone(ctx context.Context, do func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- do() }()
 	select {

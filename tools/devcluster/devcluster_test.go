@@ -22,19 +22,22 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/image-webhook/image-webhook/deploy"
+	"github.com/image-webhook/image-webhook/tools/engine"
 	"github.com/image-webhook/image-webhook/tools/kubebuild"
 	"github.com/image-webhook/image-webhook/tools/progress"
 	"github.com/image-webhook/image-webhook/tools/webhookimage"
+	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-// Strictly decoded, so that a misspelt field is found here and not by kind.
-func TestKindConfig(t *testing.T) {
+// The strict decoder finds misspelled fields, which kind would only find when it creates a
+// cluster.
+func TestKindConfigHasPatches(t *testing.T) {
 	const list = "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\netcd:\n  local:\n    extraArgs:\n    - name: unsafe-no-fsync\n      value: \"true\"\n"
 	const maps = "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta3\netcd:\n  local:\n    extraArgs:\n      unsafe-no-fsync: \"true\"\n"
 	tests := []struct {
 		name     string
 		cgroupV1 bool
-		patches  []string // of kubeadm's configuration
+		patches  []string // for kubeadm's configuration
 	}{
 		{"cgroup v2", false, []string{list, maps}},
 		{"cgroup v1", true, []string{list, maps, "kind: KubeletConfiguration\nfailCgroupV1: false\n"}},
@@ -59,29 +62,30 @@ func TestKindConfig(t *testing.T) {
 	}
 }
 
-// What is waited for, and where the image is replaced, is found by file name.
-func TestManifestsAreKnownByName(t *testing.T) {
-	names := map[string]string{}
-	for _, file := range deploy.Files() {
-		names[file.Name] = file.Content
-	}
-	for name := range after {
-		if names[name] == "" {
-			t.Errorf("install waits after %s, which is not in deploy/", name)
+func TestForDeploymentChangesOnlyTheDeployment(t *testing.T) {
+	for _, step := range deploy.Steps() {
+		got := ForDeployment(step.Name, step.Content, "example.com/app:v1", "--log-level=debug")
+		if step.Name != "04-webhook.yaml" {
+			if got != step.Content {
+				t.Errorf("%s is changed", step.Name)
+			}
+			continue
 		}
-	}
-	for name, content := range names {
-		got := ForDeployment(name, content, "example.com/app:v1", "--log-level=debug")
-		if (got == content) != (name != deployment) {
-			t.Errorf("%s: it is changed: %t", name, got != content)
+		if strings.Contains(got, webhookimage.StaticRef) || !strings.Contains(got, "image: example.com/app:v1\n") {
+			t.Errorf("%s does not have the image:\n%s", step.Name, got)
 		}
-		if name == deployment && (strings.Contains(got, webhookimage.StaticRef) || !strings.Contains(got, "- serve\n            - --log-level=debug\n")) {
-			t.Errorf("%s has another image, or not the flag:\n%s", name, got)
+		if !strings.Contains(got, "- serve\n            - --log-level=debug\n") {
+			t.Errorf("%s does not have the flag:\n%s", step.Name, got)
+		}
+		// waitForRollout runs this command without reading the step.
+		if diff := cmp.Diff([]string{"rollout", "status", "deployment/webhook", "-n", "image-webhook", waitTimeout}, step.Wait); diff != "" {
+			t.Errorf("wait of %s (-waitForRollout +order.yaml):\n%s", step.Name, diff)
 		}
 	}
 }
 
-// Status finds the configurations by name and knows how each must end.
+// Status shows every webhook that 05 registers, with the failure policy that it must have
+// in the end.
 func TestStatusShowsEveryWebhook(t *testing.T) {
 	var got strings.Builder
 	printRegistrations(t.Context(), fakeAdmission(t), &got)
@@ -96,7 +100,7 @@ func TestStatusShowsEveryWebhook(t *testing.T) {
 	}
 }
 
-// fakeAdmission is an API that holds what 05-webhookconfigure.yaml registers.
+// fakeAdmission returns an API with the objects in 05-webhookconfigure.yaml.
 func fakeAdmission(t *testing.T) *admissionfake.FakeAdmissionregistrationV1 {
 	t.Helper()
 	decoder := scheme.Codecs.UniversalDeserializer()
@@ -120,63 +124,84 @@ func fakeAdmission(t *testing.T) *admissionfake.FakeAdmissionregistrationV1 {
 	return &admissionfake.FakeAdmissionregistrationV1{Fake: fake}
 }
 
-func TestWriteAtomicallyLeavesTheOldFileOnFailure(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "kubectl")
-	if err := os.WriteFile(path, []byte("old"), 0o755); err != nil {
-		t.Fatal(err)
+// An existing cluster knows its container engine: no command tests the engine again.
+func TestOpenDoesNotProbeTheRecordedEngine(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("ENGINE", "")
+	bin := t.TempDir()
+	called := filepath.Join(bin, "called")
+	script := "#!/bin/sh\necho \"$0 $*\" >>" + called + "\nexit 1\n"
+	for _, name := range []string{engine.Docker, engine.Podman} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
-	failure := errors.New("the node went away")
-	if err := writeAtomically(path, func(*os.File) error { return failure }); !errors.Is(err, failure) {
-		t.Errorf("writeAtomically returned %v", err)
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	for _, name := range []string{engine.Docker, engine.Podman} {
+		dir, err := workspace.CacheDir("cluster", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		recorded := &Cluster{Engine: &engine.Engine{Name: name}, dir: dir}
+		if err := recorded.writeEngineFile(); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Open(t.Context(), name, progress.New(io.Discard))
+		if err != nil || c.Engine.Name != name {
+			t.Errorf("opened with %v, %v, want %s", c, err, name)
+		}
 	}
-	if content, _ := os.ReadFile(path); string(content) != "old" {
-		t.Errorf("the file is now %q", content)
+	if calls, err := os.ReadFile(called); err == nil {
+		t.Errorf("Open called:\n%s", calls)
+	}
+	t.Setenv("ENGINE", engine.Podman) // another engine than the recorded one is tested
+	if _, err := Open(t.Context(), engine.Docker, progress.New(io.Discard)); err == nil {
+		t.Error("opened with an engine that does not work")
 	}
 }
 
-func TestUninterruptedReturnsWithItsContext(t *testing.T) {
+func TestUntilDoneReturnsWhenItsContextEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	release := make(chan struct{})
 	defer close(release)
-	err := uninterrupted(ctx, func() error {
+	err := untilDone(ctx, func() error {
 		cancel()
-		<-release // kind goes on; nobody waits for it
+		<-release // kind continues in the background
 		return nil
 	})
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("uninterrupted returned %v", err)
+		t.Errorf("untilDone returned %v", err)
 	}
 }
 
-// Every version that can be asked for has its own image, and the newest is kind's
-// default: another kind has other images, which its release notes list.
-func TestPublishedImages(t *testing.T) {
+// Every supported version has an image from the release notes of kind. The image of the
+// newest version is kind's default, so that an update of kind fails this test.
+func TestKindNodeImagesMatchTheRelease(t *testing.T) {
 	minors, err := kubebuild.Minors("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
 	newest := minors[len(minors)-1]
-	if got := published[newest]; got != defaults.Image {
-		t.Errorf("the image of %s is %s, and kind's default is %s: take all of them from the notes of kind's release", newest, got, defaults.Image)
+	if got := kindNodeImages[newest]; got != defaults.Image {
+		t.Errorf("image of Kubernetes %s is %s, but kind's default is %s: copy all images from the release notes of kind", newest, got, defaults.Image)
 	}
-	if diff := cmp.Diff(minors, slices.Sorted(maps.Keys(published))); diff != "" {
-		t.Errorf("versions (-pinned +published):\n%s", diff)
+	if diff := cmp.Diff(minors, slices.Sorted(maps.Keys(kindNodeImages))); diff != "" {
+		t.Errorf("versions (-supported +kindNodeImages):\n%s", diff)
 	}
-	for minor, image := range published {
+	for minor, image := range kindNodeImages {
 		want := regexp.MustCompile(`^kindest/node:v` + regexp.QuoteMeta(minor) + `\.[0-9]+@sha256:[0-9a-f]{64}$`)
 		if !want.MatchString(image) {
-			t.Errorf("the image of %s is %s", minor, image)
+			t.Errorf("image of Kubernetes %s is %s, want it to match %s", minor, image, want)
 		}
 	}
 }
 
-// A cluster that is up is used if it is of the version that is asked for.
-func TestRefuseOther(t *testing.T) {
-	const other = "cluster dev is up with Kubernetes v1.36.3, not 1.37: delete it first with `bin/cluster down --name=dev`, " +
-		"or set K8S (or KIND_NODE_IMAGE) as it was when the cluster was made"
+func TestCheckReleaseComparesMinorVersions(t *testing.T) {
+	const other = "use cluster dev with Kubernetes 1.37: it runs Kubernetes v1.36.3: delete it with `bin/cluster down --name=dev`, " +
+		"or set K8S or KIND_NODE_IMAGE as when it was created"
 	tests := []struct {
 		running, minor string
-		want           string // empty: it is used
+		want           string // empty: the cluster is used
 	}{
 		{"v1.37.1", "1.37", ""},
 		{"v1.37.0-rc.1", "1.37", ""},
@@ -185,23 +210,23 @@ func TestRefuseOther(t *testing.T) {
 	}
 	for _, tt := range tests {
 		got := ""
-		if err := (&Cluster{Name: "dev"}).refuseOther(tt.running, tt.minor); err != nil {
+		if err := (&Cluster{Name: "dev"}).checkRelease(tt.running, tt.minor); err != nil {
 			got = err.Error()
 		}
 		if got != tt.want {
-			t.Errorf("%s where %s is asked for: got %q, want %q", tt.running, tt.minor, got, tt.want)
+			t.Errorf("%s runs, %s is requested: got %q, want %q", tt.running, tt.minor, got, tt.want)
 		}
 	}
 }
 
-// What K8S or KIND_NODE_IMAGE says is read before anything is looked for or made.
-func TestNodeImage(t *testing.T) {
+// K8S and KIND_NODE_IMAGE are checked before an image is pulled or built.
+func TestNodeImageChecksVariables(t *testing.T) {
 	tests := []struct {
-		name, k8s, image string // the variables
+		name, k8s, image string // K8S, KIND_NODE_IMAGE
 		want, err        string
 	}{
-		{"an image is named", "1.30", "example.com/node:v1", "example.com/node:v1", ""},
-		{"no such version", "1.30", "", "", `K8S: unknown Kubernetes version "1.30": use `},
+		{"image", "1.30", "example.com/node:v1", "example.com/node:v1", ""},
+		{"unknown version", "1.30", "", "", `K8S: unknown Kubernetes version "1.30": use `},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -209,19 +234,19 @@ func TestNodeImage(t *testing.T) {
 			t.Setenv("KIND_NODE_IMAGE", tt.image)
 			c := &Cluster{report: progress.New(io.Discard), root: "../.."}
 			got, err := c.nodeImage(t.Context())
-			said := ""
+			message := ""
 			if err != nil {
-				said = err.Error()
+				message = err.Error()
 			}
-			if got != tt.want || tt.err == "" && err != nil || !strings.HasPrefix(said, tt.err) {
-				t.Errorf("got %q, %q", got, said)
+			if got != tt.want || tt.err == "" && err != nil || !strings.HasPrefix(message, tt.err) {
+				t.Errorf("got %q, error %q, want %q, error that starts with %q", got, message, tt.want, tt.err)
 			}
 		})
 	}
 }
 
-// An installation that is finished, of these very manifests, need not be made again.
-func TestFinishedOf(t *testing.T) {
+// Refresh skips the Jobs only if the installation is complete and its manifests are the same.
+func TestIsComplete(t *testing.T) {
 	const ignore, fail = admissionregistrationv1.Ignore, admissionregistrationv1.Fail
 	ca := []byte("ca")
 	all := []registration{{"VALIDATING", "v", fail, fail, ca}, {"MUTATING", "m", ignore, ignore, ca}}
@@ -230,15 +255,15 @@ func TestFinishedOf(t *testing.T) {
 		registrations []registration
 		want          bool
 	}{
-		"finished":           {manifestsHash(), all, true},
+		"complete":           {manifestsHash(), all, true},
 		"other manifests":    {"0f3a", all, false},
-		"never finished":     {"", all, false},
+		"never completed":    {"", all, false},
 		"nothing registered": {manifestsHash(), nil, false},
 		"not binding":        {manifestsHash(), []registration{{"VALIDATING", "v", ignore, fail, ca}}, false},
 		"without the CA":     {manifestsHash(), []registration{all[0], {"MUTATING", "m", ignore, ignore, nil}}, false},
 	} {
-		if got := finishedOf(tt.annotation, tt.registrations); got != tt.want {
-			t.Errorf("%s: %t", name, got)
+		if got := isComplete(tt.annotation, tt.registrations); got != tt.want {
+			t.Errorf("%s: isComplete is %t, want %t", name, got, tt.want)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package devcluster
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,109 +14,99 @@ import (
 	"github.com/image-webhook/image-webhook/tools/webhookimage"
 )
 
-// waitTimeout bounds what an installation waits for; kubectl's form.
+// waitTimeout is the limit of `kubectl rollout status`, as deploy/order.yaml states it.
 const waitTimeout = "--timeout=120s"
 
-// after says what has to come true before the next manifest is applied: the
-// same commands that a person types. Beside these, only the Deployment is waited for.
-var after = map[string][]string{
-	"03-certgen.yaml":                {"wait", "--for=condition=complete", "job", "-l", "job=certgen"},
-	"06-patch-webhookconfigure.yaml": {"wait", "--for=condition=complete", "job", "-l", "job=patch-webhookconfigure"},
-}
-
-// Install applies the numbered manifests in their order, with kubectl, as a
-// person would, and returns when the webhook answers. The Deployment runs the
-// image contentRef, so that a new content rolls out; empty: as the manifest says. The
-// webhook gets the flags beside those of the manifest.
+// Install applies the numbered manifests with kubectl, in the order of deploy/order.yaml,
+// and returns when the webhook answers. The Deployment runs the image contentRef, whose
+// name changes with its content, so that a new image is rolled out; if contentRef is
+// empty, it runs the image of the manifest. The flags are added to those of the manifest.
 func (c *Cluster) Install(ctx context.Context, contentRef string, flags ...string) error {
-	if err := c.removeJobs(ctx); err != nil {
+	if err := c.runSteps(ctx, deploy.Steps(), contentRef, flags); err != nil {
 		return err
 	}
-	if err := c.applyAll(ctx, deploy.Files(), contentRef, flags); err != nil {
-		return err
-	}
-	return c.markFinished(ctx)
+	return c.markInstalled(ctx)
 }
 
-// applyAll applies manifests in their order, and returns when the webhook answers.
-func (c *Cluster) applyAll(ctx context.Context, files []deploy.File, contentRef string, flags []string) error {
-	for _, file := range files {
-		if err := c.apply(ctx, file.Name, ForDeployment(file.Name, file.Content, contentRef, flags...)); err != nil {
+// runSteps runs steps of the installation in their order, and returns when the webhook
+// answers.
+func (c *Cluster) runSteps(ctx context.Context, steps []deploy.Step, contentRef string, flags []string) error {
+	for _, step := range steps {
+		step.Content = ForDeployment(step.Name, step.Content, contentRef, flags...)
+		if err := c.runStep(ctx, step); err != nil {
 			return err
 		}
 	}
 	return c.waitServing(ctx)
 }
 
-// waitServing returns when the API server really calls both sides of the webhook.
+// waitServing returns when the API server calls both the validating and the mutating
+// webhook.
 func (c *Cluster) waitServing(ctx context.Context) error {
 	config, err := c.Config()
 	if err != nil {
 		return err
 	}
-	return c.report.Step("the webhook denies and mirrors", func(step *progress.Step) error {
+	return c.report.Step("wait until the webhook denies and mirrors", func(step *progress.Step) error {
 		return probe.WaitServing(ctx, config, step)
 	})
 }
 
-// deployment is the manifest of the Deployment.
-const deployment = "04-webhook.yaml"
+// isDeployment reports whether the manifest called name contains the Deployment: its
+// step is the only one that waits for a rollout.
+func isDeployment(name string) bool {
+	return slices.ContainsFunc(deploy.Steps(), func(step deploy.Step) bool { return step.Name == name && waitsForRollout(step) })
+}
 
-// ForDeployment names the image ref in the manifest of the Deployment, if it is that,
-// and adds the flags. The Jobs keep what their manifests say, or a plain `kubectl
-// apply` of them, which must not change a Job's template, would be refused.
+func waitsForRollout(step deploy.Step) bool { return len(step.Wait) > 0 && step.Wait[0] == "rollout" }
+
+// ForDeployment returns the manifest called name. In the manifest of the Deployment it
+// sets the image to ref, unless ref is empty, and adds the flags. The Jobs keep the
+// image of their manifests: `kubectl apply` of a manifest that changes the template of an
+// existing Job fails.
 func ForDeployment(name, manifest, ref string, flags ...string) string {
-	if name != deployment {
+	if !isDeployment(name) {
 		return manifest
 	}
 	if ref != "" {
 		manifest = strings.ReplaceAll(manifest, webhookimage.StaticRef, ref)
 	}
-	const verb = "            - serve\n"
+	const serve = "            - serve\n"
 	for _, flag := range flags {
-		manifest = strings.Replace(manifest, verb, verb+"            - "+flag+"\n", 1)
+		manifest = strings.Replace(manifest, serve, serve+"            - "+flag+"\n", 1)
 	}
 	return manifest
 }
 
-// removeJobs makes room for the Jobs to run again: applying a Job that has
-// finished would do nothing.
-func (c *Cluster) removeJobs(ctx context.Context) error {
-	err := c.Kubectl("delete", "job", "certgen", "patch-webhookconfigure",
-		"-n", "image-webhook", "--ignore-not-found").Run(ctx)
-	if err != nil {
-		return fmt.Errorf("remove the Jobs of an earlier installation: %w", err)
-	}
-	return nil
-}
-
-func (c *Cluster) apply(ctx context.Context, name, manifest string) error {
-	err := c.report.Step("apply "+name, func(step *progress.Step) error {
-		apply := c.Kubectl("apply", "-f", "-")
-		apply.Stdin = strings.NewReader(manifest)
-		if err := apply.Run(ctx); err != nil {
-			return err
-		}
-		if name == deployment {
-			step.SetDetail("kubectl rollout status deployment/webhook")
-			return c.rolledOut(ctx)
-		}
-		wait := after[name]
-		if wait == nil {
-			return nil
-		}
-		step.SetDetail("kubectl " + strings.Join(wait, " "))
-		return c.Kubectl(append(wait, "-n", "image-webhook", waitTimeout)...).Run(ctx)
-	})
+func (c *Cluster) runStep(ctx context.Context, step deploy.Step) error {
+	err := c.report.Step("apply "+step.Name, func(progressStep *progress.Step) error { return c.applyAndWait(ctx, step, progressStep) })
 	if err != nil {
 		c.describe(ctx)
-		return fmt.Errorf("apply deploy/%s: %w", name, err)
+		return fmt.Errorf("apply deploy/%s: %w", step.Name, err)
 	}
 	return nil
 }
 
-// describe shows how the installation is, and what the pods that are not ready last
-// said. It never hides the failure that it is called for.
+func (c *Cluster) applyAndWait(ctx context.Context, step deploy.Step, progressStep *progress.Step) error {
+	if len(step.Before) > 0 {
+		if err := c.Kubectl(step.Before...).Run(ctx); err != nil {
+			return err
+		}
+	}
+	apply := c.Kubectl(step.Verb, "-f", "-")
+	apply.Stdin = strings.NewReader(step.Content)
+	if err := apply.Run(ctx); err != nil || len(step.Wait) == 0 {
+		return err
+	}
+	progressStep.SetDetail("kubectl " + strings.Join(step.Wait, " "))
+	if waitsForRollout(step) {
+		return c.waitForRollout(ctx)
+	}
+	return c.Kubectl(step.Wait...).Run(ctx)
+}
+
+// describe shows the state of the installation and the last log lines of the pods that
+// are not ready. It ignores its own errors: the caller reports the failure.
 func (c *Cluster) describe(ctx context.Context) {
 	for _, args := range [][]string{
 		{"get", "pods,jobs", "-o", "wide"},
@@ -139,7 +130,7 @@ func (c *Cluster) describe(ctx context.Context) {
 	}
 }
 
-// show is best effort.
+// show prints a kubectl command and its output, or nothing if the command fails.
 func (c *Cluster) show(ctx context.Context, args ...string) {
 	out, err := c.Kubectl(append(args, "-n", "image-webhook")...).Output(ctx)
 	if err == nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// kindLog passes kind's own progress on to the step that runs. Its warnings
-// speak of podman being experimental and of cgroup v1, on every call: they are
-// left out, as the tools here take care of both.
+// kindLog writes kind's progress to the running step. It drops kind's warnings, which each
+// call repeats: they are about podman as an experimental provider and about cgroup v1, and
+// this project handles both.
 type kindLog struct {
 	mu  sync.Mutex
 	out io.Writer
@@ -22,8 +22,8 @@ type kindLog struct {
 
 var _ log.Logger = (*kindLog)(nil)
 
-// to sends what follows to out; nil: nowhere.
-func (l *kindLog) to(out io.Writer) {
+// setOutput sends later messages to out, or drops them if out is nil.
+func (l *kindLog) setOutput(out io.Writer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.out = out
@@ -44,7 +44,7 @@ func (l *kindLog) Errorf(format string, args ...any) {
 	l.write(fmt.Sprintf(format, args...))
 }
 
-// V returns kind's messages for users, and drops its debugging.
+// V returns a logger for kind's messages to users. It drops debug messages.
 func (l *kindLog) V(level log.Level) log.InfoLogger {
 	if level > 0 {
 		return log.NoopInfoLogger{}
@@ -58,8 +58,8 @@ func (i kindInfo) Info(message string)              { i.log.write(message) }
 func (i kindInfo) Infof(format string, args ...any) { i.log.write(fmt.Sprintf(format, args...)) }
 func (i kindInfo) Enabled() bool                    { return true }
 
-// explainKind brings to light what a program that kind ran has printed: the
-// message of kind's own error leaves it out.
+// explainKind adds to kind's error the output of the program that failed, which kind's
+// message does not contain.
 func explainKind(err error) error {
 	failed := exec.RunErrorForError(err)
 	if failed == nil {

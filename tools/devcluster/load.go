@@ -13,13 +13,13 @@ import (
 	"github.com/image-webhook/image-webhook/tools/webhookimage"
 )
 
-// Load builds the webhook's image and puts it on every node. It returns the
-// reference that names this very content.
+// Load builds the webhook's image and loads it into all nodes. It returns the reference that
+// contains the image's digest.
 func (c *Cluster) Load(ctx context.Context) (contentRef string, err error) {
 	return c.load(ctx, webhookimage.Options{})
 }
 
-// LoadSupervised is Load for the image in which the command supervise runs the webhook.
+// LoadSupervised is like Load, but in its image the program supervise runs the webhook.
 func (c *Cluster) LoadSupervised(ctx context.Context) (contentRef string, err error) {
 	return c.load(ctx, webhookimage.Options{Supervised: true})
 }
@@ -38,8 +38,7 @@ func (c *Cluster) BuildImage(ctx context.Context, options webhookimage.Options) 
 	return webhookimage.Build(ctx, options, c.report)
 }
 
-// LoadArchive puts the images of an archive, as `docker save` writes them, on
-// every node.
+// LoadArchive loads the images of an archive in the format of `docker save` into all nodes.
 func (c *Cluster) LoadArchive(ctx context.Context, path string) error {
 	err := c.report.Step("load "+filepath.Base(path)+" into cluster "+c.Name, func(*progress.Step) error {
 		return c.loadArchive(ctx, path)

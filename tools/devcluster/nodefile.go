@@ -8,13 +8,12 @@ import (
 	"sigs.k8s.io/kind/pkg/cluster/nodeutils"
 )
 
-// RegistryHosts is the folder on a node in which containerd looks for a folder
-// with the name of the registry it pulls from, and in it for hosts.toml, each
-// time that it pulls:
+// RegistryHosts is the directory on a node with containerd's configuration of registries. For
+// each pull, containerd reads the file <registry>/hosts.toml in it:
 // https://github.com/containerd/containerd/blob/main/docs/hosts.md
 const RegistryHosts = "/etc/containerd/certs.d"
 
-// WriteFile writes a file on every node, with its folders.
+// WriteFile writes a file on all nodes and creates its parent directories.
 func (c *Cluster) WriteFile(ctx context.Context, path, content string) error {
 	err := c.onNodes(ctx, func(node nodes.Node) error { return nodeutils.WriteFile(node, path, content) })
 	if err != nil {
@@ -23,7 +22,7 @@ func (c *Cluster) WriteFile(ctx context.Context, path, content string) error {
 	return nil
 }
 
-// RunOnNodes runs a program on one node after the other.
+// RunOnNodes runs a program on all nodes, one after the other.
 func (c *Cluster) RunOnNodes(ctx context.Context, program string, args ...string) error {
 	err := c.onNodes(ctx, func(node nodes.Node) error { return node.CommandContext(ctx, program, args...).Run() })
 	if err != nil {
@@ -33,7 +32,7 @@ func (c *Cluster) RunOnNodes(ctx context.Context, program string, args ...string
 }
 
 func (c *Cluster) onNodes(ctx context.Context, do func(nodes.Node) error) error {
-	return uninterrupted(ctx, func() error {
+	return untilDone(ctx, func() error {
 		found, err := c.nodes()
 		if err != nil {
 			return err

@@ -11,31 +11,31 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// pullLimit bounds the attempt to pull kind's own node image: a network that
-// swallows packets must not cost more than a fraction of building one.
+// pullLimit is the time limit of the attempt to pull kind's node image. In a network that drops packets,
+// the attempt must take only a fraction of the time of a build.
 const pullLimit = 90 * time.Second
 
-// published are kind's own node images by minor version, as the notes of the release
-// that go.mod names list them: https://github.com/kubernetes-sigs/kind/releases
-var published = map[string]string{
+// kindNodeImages are kind's node images by minor version. They are copied from the release
+// notes of the kind version in go.mod: https://github.com/kubernetes-sigs/kind/releases
+var kindNodeImages = map[string]string{
 	"1.37": "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5",
 	"1.36": "kindest/node:v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed",
 	"1.35": "kindest/node:v1.35.8@sha256:07b2536e30b803ed61d1677a79df6115f798ce64c80f9e22f6ed45afd09323c0",
 }
 
-// nodeImage is KIND_NODE_IMAGE if that is set; else kind's own for the version that
-// K8S names, if the engine has it, or can pull it soon; else the image of package
-// builder.
+// nodeImage returns KIND_NODE_IMAGE if it is set. Otherwise it returns kind's image for the
+// version that K8S names, if the engine has it or can pull it within pullLimit. Otherwise it
+// builds the image of package nodeimage.
 func (c *Cluster) nodeImage(ctx context.Context) (string, error) {
 	if image := os.Getenv("KIND_NODE_IMAGE"); image != "" {
-		c.report.Note("Using KIND_NODE_IMAGE.")
+		c.report.Note("Using the node image in KIND_NODE_IMAGE.")
 		return image, nil
 	}
 	version, err := kubebuild.FindFromEnvironment(c.root)
 	if err != nil {
 		return "", err
 	}
-	image, known := published[version.Minor]
+	image, known := kindNodeImages[version.Minor]
 	if known && c.Engine.HasImage(ctx, image) {
 		return image, nil
 	}
@@ -48,17 +48,17 @@ func (c *Cluster) nodeImage(ctx context.Context) (string, error) {
 			return image, err
 		}
 	}
-	c.report.Note("Building the node image of Kubernetes %s from Go modules and Debian packages: about ten minutes, once.", version.Release)
+	c.report.Note("Building the node image of Kubernetes %s from Go modules and Debian packages. The first build takes about ten minutes.", version.Release)
 	return nodeimage.Build(ctx, c.root, version, c.Engine, c.report)
 }
 
-// pull tries to pull a node image of kind's. That no registry gives it is no error:
-// there is another way.
+// pull tries to pull one of kind's node images. A failed pull is not an error, because the
+// image can be built instead.
 func (c *Cluster) pull(ctx context.Context, image string) (pulled bool, err error) {
 	name, _, _ := strings.Cut(image, "@")
-	err = c.report.Step("ask for kind's node image "+name, func(step *progress.Step) error {
+	err = c.report.Step("pull kind's node image "+name, func(step *progress.Step) error {
 		if pullErr := c.Engine.Pull(ctx, step, image, pullLimit); pullErr != nil {
-			step.SetResult("no registry gives it")
+			step.SetResult("not available")
 			return ctx.Err()
 		}
 		pulled = true

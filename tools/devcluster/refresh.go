@@ -11,22 +11,23 @@ import (
 	"github.com/image-webhook/image-webhook/deploy"
 )
 
-// finishedAnnotation is on the webhook's namespace: the hash of the manifests that were
-// installed to the end.
-const finishedAnnotation = "dev.image-webhook.dev/installed"
+// installedAnnotation is set on the webhook's namespace when the installation is complete.
+// Its value is the hash of the manifests.
+const installedAnnotation = "dev.image-webhook.dev/installed"
 
-// Refresh is Install, but applies the Deployment alone where the rest is installed
-// already, from these very manifests: it saves the time of both Jobs.
+// Refresh is like Install, but applies only the Deployment if the other manifests are
+// installed and have not changed. This saves the time of both Jobs.
 func (c *Cluster) Refresh(ctx context.Context, contentRef string, flags ...string) error {
-	if !c.finished(ctx) {
+	if !c.isInstalled(ctx) {
 		return c.Install(ctx, contentRef, flags...)
 	}
-	alone := slices.DeleteFunc(deploy.Files(), func(file deploy.File) bool { return file.Name != deployment })
-	return c.applyAll(ctx, alone, contentRef, flags)
+	rollout := slices.DeleteFunc(deploy.Steps(), func(step deploy.Step) bool { return !waitsForRollout(step) })
+	return c.runSteps(ctx, rollout, contentRef, flags)
 }
 
-// finished says whether there is such an installation; what is not sure is none.
-func (c *Cluster) finished(ctx context.Context) bool {
+// isInstalled reports whether all manifests that manifestsHash covers are installed and
+// unchanged. It returns false if it cannot read the cluster.
+func (c *Cluster) isInstalled(ctx context.Context) bool {
 	client, err := c.Client()
 	if err != nil {
 		return false
@@ -38,25 +39,28 @@ func (c *Cluster) finished(ctx context.Context) bool {
 	if _, err := client.CoreV1().Secrets("image-webhook").Get(ctx, "webhook-tls", metav1.GetOptions{}); err != nil {
 		return false
 	}
-	return finishedOf(namespace.Annotations[finishedAnnotation], registrations(ctx, client.AdmissionregistrationV1()))
+	return isComplete(namespace.Annotations[installedAnnotation], registrations(ctx, client.AdmissionregistrationV1()))
 }
 
-func finishedOf(annotation string, found []registration) bool {
-	unfinished := slices.ContainsFunc(found, func(r registration) bool { return !r.finished() })
-	return annotation == manifestsHash() && len(found) > 0 && !unfinished
+// isComplete reports whether annotation is the hash of the manifests, and all registrations
+// are complete.
+func isComplete(annotation string, found []registration) bool {
+	incomplete := slices.ContainsFunc(found, func(r registration) bool { return !r.complete() })
+	return annotation == manifestsHash() && len(found) > 0 && !incomplete
 }
 
-// markFinished is for the next Refresh.
-func (c *Cluster) markFinished(ctx context.Context) error {
-	return c.Kubectl("annotate", "namespace", "image-webhook", "--overwrite", finishedAnnotation+"="+manifestsHash()).Run(ctx)
+// markInstalled sets the annotation that Refresh reads.
+func (c *Cluster) markInstalled(ctx context.Context) error {
+	return c.Kubectl("annotate", "namespace", "image-webhook", "--overwrite", installedAnnotation+"="+manifestsHash()).Run(ctx)
 }
 
-// manifestsHash is of all manifests but the Deployment's, which is always applied.
+// manifestsHash returns the hash of all manifests except the Deployment's, which Refresh
+// always applies.
 func manifestsHash() string {
 	hash := sha256.New()
-	for _, file := range deploy.Files() {
-		if file.Name != deployment {
-			hash.Write([]byte(file.Content))
+	for _, step := range deploy.Steps() {
+		if !waitsForRollout(step) {
+			hash.Write([]byte(step.Content))
 		}
 	}
 	return hex.EncodeToString(hash.Sum(nil))

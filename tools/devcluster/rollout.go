@@ -14,22 +14,22 @@ import (
 	"github.com/image-webhook/image-webhook/tools/probe"
 )
 
-// rolledOut is `kubectl rollout status`, but ends as soon as it is clear that a server
-// does not start: what was rolled out before goes on, and nobody need wait.
-func (c *Cluster) rolledOut(ctx context.Context) error {
-	ctx, giveUp := context.WithCancelCause(ctx)
-	defer giveUp(nil)
+// waitForRollout runs `kubectl rollout status`, but returns an error as soon as a new server
+// crashes repeatedly, instead of waiting for the time limit.
+func (c *Cluster) waitForRollout(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	go wait.UntilWithContext(ctx, func(ctx context.Context) {
-		if err := c.crashed(ctx); err != nil {
-			giveUp(err)
+		if err := c.findCrash(ctx); err != nil {
+			cancel(err)
 		}
 	}, time.Second)
 	return c.Kubectl("rollout", "status", "deployment/webhook", waitTimeout, "-n", "image-webhook").Run(ctx)
 }
 
-// crashed says which server crashes each time that it is started; nil: none, as far as
-// is known.
-func (c *Cluster) crashed(ctx context.Context) error {
+// findCrash returns an error that names a new server that crashes repeatedly. It returns nil
+// if there is none, or if it cannot read the cluster.
+func (c *Cluster) findCrash(ctx context.Context) error {
 	client, err := c.Client()
 	if err != nil {
 		return nil
@@ -43,14 +43,14 @@ func (c *Cluster) crashed(ctx context.Context) error {
 		return nil
 	}
 	for _, pod := range pods {
-		if of(deployment, pod) && crashes(pod) {
+		if pod.DeletionTimestamp == nil && runsTemplate(deployment, pod) && probe.CrashLoops(pod) {
 			return fmt.Errorf("pod %s does not start: %s", pod.Name, probe.NotReady(pod))
 		}
 	}
 	return nil
 }
 
-// Servers are the webhook's pods, those that are to stop among them.
+// Servers returns the webhook's pods, including terminating pods.
 func (c *Cluster) Servers(ctx context.Context) ([]corev1.Pod, error) {
 	client, err := c.Client()
 	if err != nil {
@@ -63,17 +63,9 @@ func (c *Cluster) Servers(ctx context.Context) ([]corev1.Pod, error) {
 	return pods.Items, nil
 }
 
-// of leaves out the pods of an earlier attempt.
-func of(deployment *appsv1.Deployment, pod corev1.Pod) bool {
-	wanted, is := deployment.Spec.Template.Spec.Containers[0], pod.Spec.Containers[0]
-	return is.Image == wanted.Image && slices.Equal(is.Args, wanted.Args)
-}
-
-func crashes(pod corev1.Pod) bool {
-	for _, status := range pod.Status.ContainerStatuses {
-		if waiting := status.State.Waiting; waiting != nil && waiting.Reason == "CrashLoopBackOff" && pod.DeletionTimestamp == nil {
-			return true
-		}
-	}
-	return false
+// runsTemplate reports whether a pod runs the Deployment's current template, and not one of
+// an earlier rollout.
+func runsTemplate(deployment *appsv1.Deployment, pod corev1.Pod) bool {
+	wanted, actual := deployment.Spec.Template.Spec.Containers[0], pod.Spec.Containers[0]
+	return actual.Image == wanted.Image && slices.Equal(actual.Args, wanted.Args)
 }

@@ -10,32 +10,32 @@ import (
 	admissionclient "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
 )
 
-// State is how a cluster is.
+// State is the state of a cluster.
 type State string
 
 // The states of a cluster.
 const (
-	Absent State = "Absent" // kind knows no nodes of it
-	Dead   State = "Dead"   // listed, but it does not answer or was never finished; `up` replaces it
-	Ready  State = "Ready"  // its API server answers
+	Absent State = "Absent" // kind lists no nodes
+	Dead   State = "Dead"   // kind lists nodes, but the API server does not answer or creation was interrupted
+	Ready  State = "Ready"  // the API server answers
 )
 
-// State asks kind and the API server.
+// State returns the cluster's state, according to kind and the API server.
 func (c *Cluster) State(ctx context.Context) (State, error) {
-	listed, err := c.listed()
+	listed, err := c.isListed()
 	switch {
 	case err != nil:
 		return "", err
 	case !listed:
 		return Absent, nil
-	case !c.alive(ctx):
+	case !c.isReady(ctx):
 		return Dead, nil
 	}
 	return Ready, nil
 }
 
-// PrintStatus writes how the cluster and the webhook in it are, as rows whose
-// columns are set apart by tabs.
+// PrintStatus writes the state of the cluster and of the webhook as rows with columns that
+// are separated by tabs.
 func (c *Cluster) PrintStatus(ctx context.Context, table io.Writer) (State, error) {
 	state, err := c.State(ctx)
 	if err != nil {
@@ -45,14 +45,13 @@ func (c *Cluster) PrintStatus(ctx context.Context, table io.Writer) (State, erro
 	if state != Ready {
 		return state, nil
 	}
-	if running, err := c.release(); err == nil {
-		fmt.Fprintf(table, "KUBERNETES\t%s\n", running)
+	if release, err := c.release(); err == nil {
+		fmt.Fprintf(table, "KUBERNETES\t%s\n", release)
 	}
 	fmt.Fprintf(table, "KUBECONFIG\t%s\nKUBECTL\t%s\n", c.Kubeconfig(), c.KubectlPath())
 	return state, c.printWebhook(ctx, table)
 }
 
-// printWebhook leaves out what is not installed.
 func (c *Cluster) printWebhook(ctx context.Context, table io.Writer) error {
 	client, err := c.Client()
 	if err != nil {
@@ -69,34 +68,34 @@ func (c *Cluster) printWebhook(ctx context.Context, table io.Writer) error {
 	return nil
 }
 
-// printRegistrations writes a line for each webhook that the API server knows of.
+// printRegistrations writes a row for each registered webhook.
 func printRegistrations(ctx context.Context, admission admissionclient.AdmissionregistrationV1Interface, table io.Writer) {
-	for _, each := range registrations(ctx, admission) {
-		fmt.Fprintf(table, "%s\t%s\n", each.side, each)
+	for _, registered := range registrations(ctx, admission) {
+		fmt.Fprintf(table, "%s\t%s\n", registered.side, registered)
 	}
 }
 
-// registration is what the API server knows of a webhook.
+// registration is one webhook in a webhook configuration.
 type registration struct {
-	side, name string
-	policy     admissionregistrationv1.FailurePolicyType
-	wanted     admissionregistrationv1.FailurePolicyType // at the end of an installation
-	caBundle   []byte
+	side, name   string // side is VALIDATING or MUTATING
+	policy       admissionregistrationv1.FailurePolicyType
+	wantedPolicy admissionregistrationv1.FailurePolicyType // after a complete installation
+	caBundle     []byte
 }
 
-// registrations are those of all webhooks that there are.
+// registrations returns the registered webhooks of this project.
 func registrations(ctx context.Context, admission admissionclient.AdmissionregistrationV1Interface) (found []registration) {
 	const validating, mutating = "VALIDATING", "MUTATING"
 	for _, configuration := range []struct {
-		name   string
-		wanted admissionregistrationv1.FailurePolicyType
+		name         string
+		wantedPolicy admissionregistrationv1.FailurePolicyType
 	}{
 		{"image-webhook", admissionregistrationv1.Fail},
 		{"image-webhook-warnings", admissionregistrationv1.Ignore},
 	} {
 		if v, err := admission.ValidatingWebhookConfigurations().Get(ctx, configuration.name, metav1.GetOptions{}); err == nil {
 			for _, hook := range v.Webhooks {
-				found = append(found, registration{validating, hook.Name, *hook.FailurePolicy, configuration.wanted, hook.ClientConfig.CABundle})
+				found = append(found, registration{validating, hook.Name, *hook.FailurePolicy, configuration.wantedPolicy, hook.ClientConfig.CABundle})
 			}
 		}
 	}
@@ -108,17 +107,17 @@ func registrations(ctx context.Context, admission admissionclient.Admissionregis
 	return found
 }
 
-// finished says whether the Job of 06 has done its work on the webhook.
-func (r registration) finished() bool { return len(r.caBundle) > 0 && r.policy == r.wanted }
+// complete reports whether the Job of 06 has updated the registration.
+func (r registration) complete() bool { return len(r.caBundle) > 0 && r.policy == r.wantedPolicy }
 
-// String describes the webhook, and what is missing from a finished installation.
+// String describes the registration, and what it lacks.
 func (r registration) String() string {
 	described := fmt.Sprintf("%s, failurePolicy %s, with a caBundle", r.name, r.policy)
 	if len(r.caBundle) == 0 {
 		described = fmt.Sprintf("%s, failurePolicy %s, NO caBundle: the API server cannot call it", r.name, r.policy)
 	}
-	if !r.finished() {
-		described += " (unfinished: the Job of deploy/06-patch-webhookconfigure.yaml must run; wanted is " + string(r.wanted) + ")"
+	if !r.complete() {
+		described += " (incomplete: the Job of deploy/06-patch-webhookconfigure.yaml must run; it sets failurePolicy " + string(r.wantedPolicy) + ")"
 	}
 	return described
 }

@@ -2,13 +2,12 @@ package devcluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/google/renameio/v2"
 	"golang.org/x/mod/semver"
 	"sigs.k8s.io/kind/pkg/cluster"
 
@@ -20,23 +19,22 @@ import (
 // readyLimit is how long a new node may take to be Ready.
 const readyLimit = 3 * time.Minute
 
-// Up makes sure that the cluster is there and answers. A cluster that is listed
-// but dead, or was never finished, is replaced. It returns whether it created
-// the cluster.
+// Up creates the cluster, unless it is ready, and reports whether it did. It replaces a
+// cluster in the state Dead.
 func (c *Cluster) Up(ctx context.Context) (created bool, err error) {
 	state, err := c.State(ctx)
 	if err != nil {
 		return false, err
 	}
 	if state == Ready {
-		return false, c.accept()
+		return false, c.checkVersion()
 	}
 	image, err := c.nodeImage(ctx)
 	if err != nil {
 		return false, err
 	}
 	if state == Dead {
-		c.report.Note("Cluster %s is there but does not answer, or was never finished: it is replaced.", c.Name)
+		c.report.Note("Cluster %s exists but does not answer, or was not created completely. Replacing it.", c.Name)
 		if err := c.Down(ctx); err != nil {
 			return false, err
 		}
@@ -44,9 +42,9 @@ func (c *Cluster) Up(ctx context.Context) (created bool, err error) {
 	return true, c.create(ctx, image)
 }
 
-// accept takes the cluster that is up, unless it is of another version than is asked
-// for. Who names a node image knows better.
-func (c *Cluster) accept() error {
+// checkVersion returns an error if the ready cluster has another version than K8S requests.
+// With KIND_NODE_IMAGE, it accepts any version.
+func (c *Cluster) checkVersion() error {
 	running, err := c.release()
 	if err != nil {
 		return err
@@ -56,24 +54,24 @@ func (c *Cluster) accept() error {
 		if err != nil {
 			return err
 		}
-		if err := c.refuseOther(running, version.Minor); err != nil {
+		if err := c.checkRelease(running, version.Minor); err != nil {
 			return err
 		}
 	}
-	c.report.Note("✓ cluster %s is up already, with Kubernetes %s", c.Name, running)
+	c.report.Note("✓ cluster %s is already running with Kubernetes %s", c.Name, running)
 	return nil
 }
 
-// refuseOther is an error unless the release running is one of minor.
-func (c *Cluster) refuseOther(running, minor string) error {
+// checkRelease returns an error unless the release running belongs to minor.
+func (c *Cluster) checkRelease(running, minor string) error {
 	if semver.MajorMinor(running) == "v"+minor {
 		return nil
 	}
-	return fmt.Errorf("cluster %s is up with Kubernetes %s, not %s: delete it first with `bin/cluster down --name=%s`, "+
-		"or set K8S (or KIND_NODE_IMAGE) as it was when the cluster was made", c.Name, running, minor, c.Name)
+	return fmt.Errorf("use cluster %s with Kubernetes %s: it runs Kubernetes %s: delete it with `bin/cluster down --name=%s`, "+
+		"or set K8S or KIND_NODE_IMAGE as when it was created", c.Name, minor, running, c.Name)
 }
 
-// release asks the API server for its version, as v1.37.1.
+// release returns the version of the API server, such as v1.37.1.
 func (c *Cluster) release() (string, error) {
 	client, err := c.Client()
 	if err != nil {
@@ -81,28 +79,31 @@ func (c *Cluster) release() (string, error) {
 	}
 	running, err := client.Discovery().ServerVersion()
 	if err != nil {
-		return "", fmt.Errorf("ask cluster %s for its version: %w", c.Name, err)
+		return "", fmt.Errorf("get the version of cluster %s: %w", c.Name, err)
 	}
 	return running.GitVersion, nil
 }
 
-// create makes the cluster, writes its kubectl and keeps the logs of a failure.
+// create creates the cluster and writes its kubectl. If it fails, it saves the nodes' logs.
 func (c *Cluster) create(ctx context.Context, image string) error {
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
 		return err
 	}
-	_ = os.Remove(c.Kubeconfig()) // of an earlier cluster: kind would merge into it
+	_ = os.Remove(c.Kubeconfig()) // kind would merge the cluster into an old file
+	if err := c.writeEngineFile(); err != nil {
+		return err
+	}
 	c.report.Note("Node image: %s", image)
 	err := c.report.Step("create cluster "+c.Name, func(step *progress.Step) error {
-		c.kindLog.to(step)
-		defer c.kindLog.to(nil)
-		return uninterrupted(ctx, func() error {
+		c.kindLog.setOutput(step)
+		defer c.kindLog.setOutput(nil)
+		return untilDone(ctx, func() error {
 			return c.provider.Create(c.Name,
 				cluster.CreateWithRawConfig([]byte(kindConfig(engine.CgroupV1()))),
 				cluster.CreateWithNodeImage(image),
 				cluster.CreateWithKubeconfigPath(c.Kubeconfig()),
 				cluster.CreateWithWaitForReady(readyLimit),
-				cluster.CreateWithRetain(true), // for the logs
+				cluster.CreateWithRetain(true), // so that cleanUp can read the logs
 			)
 		})
 	})
@@ -112,8 +113,8 @@ func (c *Cluster) create(ctx context.Context, image string) error {
 	return c.copyKubectl(ctx)
 }
 
-// cleanUp saves the logs of a cluster that could not be created and deletes it.
-// An interrupted run leaves it to the next one.
+// cleanUp saves the logs of a cluster that could not be created, deletes the cluster, and
+// returns cause. After an interrupt it does nothing: the next run replaces the cluster.
 func (c *Cluster) cleanUp(ctx context.Context, cause error) error {
 	if ctx.Err() != nil {
 		return cause
@@ -121,18 +122,19 @@ func (c *Cluster) cleanUp(ctx context.Context, cause error) error {
 	if found, err := c.provider.ListNodes(c.Name); err != nil || len(found) == 0 {
 		return cause
 	}
-	_ = os.RemoveAll(c.logs())
-	if err := c.provider.CollectLogs(c.Name, c.logs()); err == nil {
-		c.report.Note("The nodes' logs are in %s", c.logs())
+	_ = os.RemoveAll(c.failureLogs())
+	if err := c.provider.CollectLogs(c.Name, c.failureLogs()); err == nil {
+		c.report.Note("The logs of the nodes are in %s.", c.failureLogs())
 	}
 	_ = c.provider.Delete(c.Name, c.Kubeconfig())
 	return cause
 }
 
-// kindConfig is a cluster of one node. Its data is worth nothing after a crash,
-// so etcd need not wait for the disk; kubeadm takes its arguments as a map until
-// Kubernetes 1.35, where kind writes v1beta3, and as a list since. containerd looks for
-// the hosts of mirrors below RegistryHosts, whatever the node image.
+// kindConfig returns the configuration of a cluster with one node. etcd does not wait for the
+// disk, because a development cluster need not survive a crash. There is a patch for each
+// version of kubeadm's API: v1beta3 has etcd's arguments as a map, v1beta4 as a list. kind
+// uses v1beta3 up to Kubernetes 1.35. The patch for containerd sets RegistryHosts for all node
+// images.
 func kindConfig(cgroupV1 bool) string {
 	var config strings.Builder
 	config.WriteString(`kind: Cluster
@@ -169,34 +171,19 @@ kubeadmConfigPatches:
 	return config.String()
 }
 
-// copyKubectl takes the node's own kubectl: it is there whatever the image, and
-// of the right version.
+// copyKubectl copies kubectl from the node: every node image has one, of the right version.
 func (c *Cluster) copyKubectl(ctx context.Context) error {
 	found, err := c.nodes()
 	if err != nil {
 		return err
 	}
-	err = writeAtomically(c.KubectlPath(), func(out *os.File) error {
-		return found[0].CommandContext(ctx, "cat", "/usr/bin/kubectl").SetStdout(out).Run()
-	})
-	if err != nil {
-		return fmt.Errorf("copy kubectl from the node: %w", explainKind(err))
-	}
-	return nil
-}
-
-// writeAtomically makes an executable file that is whole or not there.
-func writeAtomically(path string, write func(*os.File) error) error {
-	out, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-")
+	program, err := renameio.NewPendingFile(c.KubectlPath(), renameio.WithStaticPermissions(0o755))
 	if err != nil {
 		return err
 	}
-	err = errors.Join(write(out), out.Chmod(0o755), out.Close())
-	if err == nil {
-		err = os.Rename(out.Name(), path)
+	defer program.Cleanup()
+	if err := found[0].CommandContext(ctx, "cat", "/usr/bin/kubectl").SetStdout(program).Run(); err != nil {
+		return fmt.Errorf("copy kubectl from the node: %w", explainKind(err))
 	}
-	if err != nil {
-		return errors.Join(err, os.Remove(out.Name()))
-	}
-	return nil
+	return program.CloseAtomicallyReplace()
 }

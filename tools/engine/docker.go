@@ -14,24 +14,24 @@ import (
 
 const (
 	probeRef = "image-webhook.dev/privileged-probe:v1"
-	// probeProgram ends at once with exit code 0.
+	// probeProgram exits immediately with code 0.
 	probeProgram = "package main\n\nfunc main() {}\n"
 )
 
 var (
-	errNoDocker     = errors.New("no docker program is installed")
+	errNoDocker     = errors.New("docker is not installed")
 	errNoDaemon     = errors.New("the Docker daemon does not answer")
-	errNoPrivileged = errors.New("the Docker daemon cannot start a privileged container here, and a kind node is one")
+	errNoPrivileged = errors.New("the Docker daemon cannot start a privileged container, and kind's nodes are such containers")
 )
 
-// probeDocker starts a privileged container that does nothing. Only that proves
-// that kind can work: a Docker that answers may still be refused by a host that
-// withholds capabilities. The image is made here, so no registry is asked.
+// probeDocker starts a privileged container that does nothing. A daemon that answers is not
+// enough for kind: the host may withhold capabilities. The image is built here, so that the
+// probe needs no registry.
 func probeDocker(ctx context.Context) error {
-	if _, err := exec.LookPath("docker"); err != nil {
+	if _, err := exec.LookPath(Docker); err != nil {
 		return errNoDocker
 	}
-	e := &Engine{Name: "docker"}
+	e := &Engine{Name: Docker}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	if e.Run(ctx, nil, "version", "--format", "{{.Server.Version}}") != nil {
@@ -39,7 +39,7 @@ func probeDocker(ctx context.Context) error {
 	}
 	if !e.HasImage(ctx, probeRef) {
 		if err := e.loadProbe(ctx); err != nil {
-			return fmt.Errorf("make an image to try Docker with: %w", err)
+			return fmt.Errorf("build the image that tests Docker: %w", err)
 		}
 	}
 	if e.Run(ctx, nil, "run", "--rm", "--privileged", "--network=none", probeRef) != nil {
@@ -48,7 +48,7 @@ func probeDocker(ctx context.Context) error {
 	return nil
 }
 
-// loadProbe gives Docker an image with nothing but a program that ends.
+// loadProbe loads the image with probeProgram.
 func (e *Engine) loadProbe(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "image-webhook-probe-")
 	if err != nil {

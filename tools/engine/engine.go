@@ -1,9 +1,8 @@
-// Package engine finds the container engine that kind's nodes run in, and wraps
-// the few calls that the tools make to it.
+// Package engine finds the container engine for kind's nodes, and runs its commands.
 //
-// It is Docker if Docker can really start a privileged container, else podman,
-// else podman installed with apt. The variable ENGINE (docker or podman) forces
-// one of them, or says that there is to be none.
+// The engine is Docker if Docker can start a privileged container, otherwise podman, which
+// is installed with apt if necessary. The variable ENGINE selects docker or podman; none
+// disables both.
 package engine
 
 import (
@@ -22,100 +21,128 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// probeTimeout bounds the questions that a hung daemon would never answer.
+// probeTimeout limits commands to a daemon that may hang.
 const probeTimeout = 20 * time.Second
 
-// podmanPackages is what podman needs on a bare Debian to run kind's nodes: a
-// runtime, a network stack with name resolution, and nothing to be started.
+// podmanPackages are podman and what it needs on a minimal Debian to run kind's nodes: a
+// runtime, and networks with name resolution. None of them starts a service.
 var podmanPackages = []string{"podman", "runc", "netavark", "aardvark-dns", "iptables", "iproute2"}
 
 // Engine is a container engine on this machine.
 type Engine struct {
-	Name string // docker or podman, the program on the PATH
+	Name string // Docker or Podman
 }
 
-// ErrNone says that this machine has no engine that could run a cluster; what to do
-// about it follows.
+// ErrNone means that this machine has no container engine for a cluster. The errors that
+// wrap it say what to do.
 var ErrNone = errors.New("no container engine")
 
-// Find returns the engine to use, as the package comment says, but installs
-// nothing: where there is no engine the error is ErrNone.
+// The names of the engines, which are also the names of their programs.
+const (
+	Docker = "docker"
+	Podman = "podman"
+)
+
+// FromFile returns the engine that a file names. It does not start a container to test the
+// engine. It returns nil if the file does not exist, if its engine is no longer installed,
+// or if the variable ENGINE names another one.
+func FromFile(file string) (*Engine, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil
+	}
+	name := strings.TrimSpace(string(content))
+	if forced := os.Getenv("ENGINE"); name != Docker && name != Podman || forced != "" && forced != name {
+		return nil, nil
+	}
+	if _, err := exec.LookPath(name); err != nil {
+		return nil, nil
+	}
+	if name == Docker {
+		return &Engine{Name: Docker}, nil
+	}
+	return &Engine{Name: Podman}, adaptPodman()
+}
+
+// Find returns the engine that the package comment describes, but does not install one. If
+// there is no engine, the error wraps ErrNone.
 func Find(ctx context.Context) (*Engine, error) {
 	e, _, err := choose(ctx)
-	if err != nil || e.Name == "docker" {
+	if err != nil || e.Name == Docker {
 		return e, err
 	}
-	if _, err := exec.LookPath("podman"); err != nil {
-		return nil, fmt.Errorf("%w: `make up` installs podman on Debian or Ubuntu, else install Docker or podman", ErrNone)
+	if _, err := exec.LookPath(Podman); err != nil {
+		return nil, fmt.Errorf("%w: run `make up` as root on Debian or Ubuntu to install podman, or install Docker or podman", ErrNone)
 	}
 	return e, e.preparePodman(ctx)
 }
 
-// Ensure returns the engine to use and installs podman if there is none. Where that
-// cannot be done the error is ErrNone.
+// Ensure is like Find, but installs podman if there is no engine. If that fails, the error
+// wraps ErrNone.
 func Ensure(ctx context.Context, report *progress.Reporter) (*Engine, error) {
-	e, whyNotDocker, err := choose(ctx)
-	if err != nil || e.Name == "docker" {
+	e, dockerErr, err := choose(ctx)
+	if err != nil || e.Name == Docker {
 		return e, err
 	}
 	if err := ensurePodman(ctx, report); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNone, err)
 	}
-	if whyNotDocker != nil {
-		report.Note("Using podman: %v", whyNotDocker)
+	if dockerErr != nil {
+		report.Note("Using podman, because Docker cannot run the cluster: %v", dockerErr)
 	}
 	return e, e.preparePodman(ctx)
 }
 
-// ensurePodman installs podman, or what is missing beside a podman that Debian
-// gave. A podman from elsewhere is taken as it is.
+// ensurePodman installs podman, or the packages that Debian's podman lacks. A podman that is
+// not a Debian package is used unchanged.
 func ensurePodman(ctx context.Context, report *progress.Reporter) error {
-	_, err := exec.LookPath("podman")
-	foreign := err == nil && len(apt.Missing(ctx, "podman")) > 0
-	if foreign || err == nil && !apt.CanInstall() {
+	_, err := exec.LookPath(Podman)
+	installed := err == nil
+	if installed && (!apt.CanInstall() || len(apt.Missing(ctx, "podman")) > 0) {
 		return nil
 	}
 	return apt.Ensure(ctx, report, "to run the cluster's containers", podmanPackages...)
 }
 
-// choose decides between Docker and podman, and why Docker was left aside.
-func choose(ctx context.Context) (e *Engine, whyNotDocker, err error) {
+// choose selects Docker or podman. If it tried Docker and selects podman, dockerErr is the
+// reason.
+func choose(ctx context.Context) (e *Engine, dockerErr, err error) {
 	switch forced := os.Getenv("ENGINE"); forced {
-	case "", "docker":
-		if whyNotDocker = probeDocker(ctx); whyNotDocker == nil {
-			return &Engine{Name: "docker"}, nil, nil
+	case "", Docker:
+		if dockerErr = probeDocker(ctx); dockerErr == nil {
+			return &Engine{Name: Docker}, nil, nil
 		}
-		if forced == "docker" {
-			return nil, nil, fmt.Errorf("ENGINE=docker, but %w", whyNotDocker)
+		if forced == Docker {
+			return nil, nil, fmt.Errorf("use ENGINE=docker: %w", dockerErr)
 		}
-	case "podman":
+	case Podman:
 	case "none":
-		return nil, nil, fmt.Errorf("%w: ENGINE=none rules them out: leave ENGINE out, or use `make controlplane`", ErrNone)
+		return nil, nil, fmt.Errorf("%w: ENGINE=none disables it: unset ENGINE, or use `make controlplane`", ErrNone)
 	default:
-		return nil, nil, fmt.Errorf("ENGINE=%s is no engine: write ENGINE=docker, ENGINE=podman or ENGINE=none, or leave it out", forced)
+		return nil, nil, fmt.Errorf("invalid ENGINE %q: use docker, podman or none, or unset it", forced)
 	}
-	return &Engine{Name: "podman"}, whyNotDocker, nil
+	return &Engine{Name: Podman}, dockerErr, nil
 }
 
-// Run runs the engine's program; what it prints goes to out as it comes.
+// Run runs the engine's program and copies its output to out.
 func (e *Engine) Run(ctx context.Context, out io.Writer, args ...string) error {
 	return subprocess.Command{Args: append([]string{e.Name}, args...), Progress: out}.Run(ctx)
 }
 
-// HasImage says whether the engine's own storage holds ref.
+// HasImage reports whether the engine's storage has ref.
 func (e *Engine) HasImage(ctx context.Context, ref string) bool {
 	return e.Run(ctx, nil, "image", "inspect", ref) == nil
 }
 
-// Pull fetches ref from its registry within limit.
+// Pull downloads ref from its registry within limit.
 func (e *Engine) Pull(ctx context.Context, out io.Writer, ref string, limit time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no image after %s", limit))
 	defer cancel()
 	return e.Run(ctx, out, "pull", ref)
 }
 
-// Build builds the Dockerfile in dir as ref. Docker's classic builder does; it
-// has no need of a BuildKit that may not be there.
+// Build builds the Dockerfile in dir as ref. It uses Docker's classic builder, because
+// BuildKit may not be installed.
 func (e *Engine) Build(ctx context.Context, dir, ref string, out io.Writer) error {
 	return subprocess.Command{
 		Args:     []string{e.Name, "build", "--network=none", "--tag", ref, dir},
@@ -124,8 +151,8 @@ func (e *Engine) Build(ctx context.Context, dir, ref string, out io.Writer) erro
 	}.Run(ctx)
 }
 
-// RemoveImages removes the images whose reference begins with prefix, which has the
-// whole of a repository in it, other than keep, as far as nothing uses them any more.
+// RemoveImages removes the unused images whose reference starts with prefix, except keep.
+// prefix must contain a full repository name and its colon.
 func (e *Engine) RemoveImages(ctx context.Context, prefix, keep string) {
 	repository, _, _ := strings.Cut(prefix, ":")
 	listed, err := subprocess.Command{
@@ -136,7 +163,7 @@ func (e *Engine) RemoveImages(ctx context.Context, prefix, keep string) {
 	}
 	for _, ref := range slices.Compact(slices.Sorted(strings.FieldsSeq(listed))) {
 		if ref != keep && strings.HasPrefix(ref, prefix) {
-			_ = e.Run(ctx, nil, "image", "rm", ref) // in use, or a parent: it stays
+			_ = e.Run(ctx, nil, "image", "rm", ref) // an image in use, or the parent of another one, is kept
 		}
 	}
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-// maxProcesses bounds the processes of a node; a host's own bound may be lower.
+// maxProcesses limits the processes of a node. The host's limit may be lower.
 const maxProcesses = 32768
 
-// preparePodman adapts podman to hosts that grant less than it assumes, and
-// asks it whether it works.
+// preparePodman adapts podman to hosts that grant less than it assumes, and checks that it
+// works.
 func (e *Engine) preparePodman(ctx context.Context) error {
 	if err := adaptPodman(); err != nil {
 		return fmt.Errorf("prepare podman for this machine: %w", err)
@@ -26,27 +26,27 @@ func (e *Engine) preparePodman(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	if err := e.Run(ctx, nil, "info"); err != nil {
-		return fmt.Errorf("podman is installed but does not work: %w", err)
+		return fmt.Errorf("podman is installed but does not work: `podman info`: %w", err)
 	}
 	return nil
 }
 
-// adaptPodman sets what holds for this process and its children only.
+// adaptPodman configures podman for this process and its children only.
 func adaptPodman() error {
 	if os.Geteuid() == 0 {
-		// podman mounts it into privileged containers; Docker would make it.
+		// podman mounts it into privileged containers, but does not create it as Docker does.
 		if err := os.MkdirAll("/lib/modules", 0o755); err != nil {
 			return err
 		}
 	}
-	if os.Getenv("CONTAINERS_CONF") != "" { // the user knows better
+	if os.Getenv("CONTAINERS_CONF") != "" { // the user has configured podman
 		return nil
 	}
-	settings := containersConf(CgroupV1(), withholdsResourceRights())
+	settings := containersConf(CgroupV1(), lacksSysResource())
 	if settings == "" {
 		return nil
 	}
-	dir, err := workspace.Make("podman")
+	dir, err := workspace.CacheDir("podman")
 	if err != nil {
 		return err
 	}
@@ -57,12 +57,12 @@ func adaptPodman() error {
 	return os.Setenv("CONTAINERS_CONF", file)
 }
 
-// containersConf is the configuration that this host needs; empty: none.
-// crun refuses hybrid cgroup v1 hosts; and without CAP_SYS_RESOURCE nobody can
-// raise a limit, so the containers' limits must be the host's.
-func containersConf(cgroupV1, withheld bool) string {
+// containersConf returns the configuration that this host needs, or "". On cgroup v1 and
+// hybrid hosts it selects runc, because crun does not start there. Without CAP_SYS_RESOURCE
+// no process can raise a limit, so the containers get the host's limits.
+func containersConf(cgroupV1, noSysResource bool) string {
 	var conf strings.Builder
-	if withheld {
+	if noSysResource {
 		files, processes := hardLimit(unix.RLIMIT_NOFILE), min(hardLimit(unix.RLIMIT_NPROC), maxProcesses)
 		fmt.Fprintf(&conf, "[containers]\ndefault_ulimits = [\"nofile=%d:%d\", \"nproc=%d:%d\"]\n",
 			files, files, processes, processes)
@@ -81,15 +81,15 @@ func hardLimit(resource int) uint64 {
 	return limit.Max
 }
 
-// CgroupV1 says whether nodes on this host run on cgroup v1, or on a hybrid of
-// both, which the kubelet must be told to accept.
+// CgroupV1 reports whether this host uses cgroup v1, or a hybrid of v1 and v2. The kubelet
+// must be configured to accept both.
 func CgroupV1() bool {
 	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
 	return err != nil
 }
 
-// withholdsResourceRights says whether CAP_SYS_RESOURCE is out of reach.
-func withholdsResourceRights() bool {
+// lacksSysResource reports whether this process cannot have CAP_SYS_RESOURCE.
+func lacksSysResource() bool {
 	status, err := os.Open("/proc/self/status")
 	if err != nil {
 		return false

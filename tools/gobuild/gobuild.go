@@ -1,8 +1,8 @@
-// Package gobuild compiles static programs for Linux nodes and images, with the
-// Go toolchain that runs this module.
+// Package gobuild compiles static programs for nodes and images, with the Go toolchain that
+// runs this module.
 //
-// With the flags of Small the same sources give the same bytes: no path of this
-// machine, no build id and no state of git gets into a program.
+// With DefaultFlags the same sources give the same bytes: a program contains no path of this
+// machine, no build ID and no state of git.
 package gobuild
 
 import (
@@ -22,25 +22,25 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// Module says where and how to compile. Arch and Flags may be left out.
+// Module is the module in which to compile, and how. Only Dir is required.
 type Module struct {
-	Dir   string   // a folder of the module that pins the programs
+	Dir   string   // a directory of the module that pins the programs
 	Arch  string   // GOARCH; empty: this machine's
-	Flags []string // of `go build`; nil: Small
+	Flags []string // flags of `go build`; nil: DefaultFlags
 }
 
-// Program says what to compile.
+// Program is a program to compile.
 type Program struct {
-	Package string // as `go build` takes it
+	Package string // the argument of `go build`; its last element must name the program
 	Output  string // the file to write
 }
 
-// Small leaves out what only a debugger needs.
-var Small = Flags("", "")
+// DefaultFlags omit debug information.
+var DefaultFlags = Flags("", "")
 
-// Flags are those of Small, with build tags and more flags of the linker. The compiler
-// describes nothing to a debugger, as the linker would leave it out: that takes an
-// eighth of its time. What is compiled with the same tags is compiled once.
+// Flags returns DefaultFlags with build tags and linker flags. The compiler writes no debug
+// information, because the linker would drop it: this saves an eighth of the compile time.
+// Programs with the same tags share their compiled packages.
 func Flags(tags, ldflags string) []string {
 	return []string{
 		"-trimpath", "-buildvcs=false", "-tags=" + tags,
@@ -48,33 +48,26 @@ func Flags(tags, ldflags string) []string {
 	}
 }
 
-// Versioned is Small, and has the linker set the variable version of package main, if
-// there is one.
-func Versioned(version string) []string { return Flags("", "-X main.version="+version) }
+// VersionFlags returns DefaultFlags with a linker flag that sets the variable version of
+// package main, if it exists.
+func VersionFlags(version string) []string { return Flags("", "-X main.version="+version) }
 
-// Build compiles a program. The file is written under another name first, so that one
-// called p.Output is always whole; two builds must not write the same one at once.
-// How many packages were compiled is shown as the detail of step.
-func Build(ctx context.Context, m Module, p Program, step *progress.Step) error {
-	if err := compile(ctx, m, p.Output+".new", step, p.Package); err != nil {
+// Build compiles programs, the first one first, and writes them to their outputs, which must
+// be on one filesystem. It compiles into a working directory beside the first output, so that
+// an output file is always complete; two builds must not have the same first output. The
+// detail of step is the number of compiled packages. One call for several programs is faster
+// than several calls: packages are loaded once, and one program is linked while the next is
+// compiled.
+func Build(ctx context.Context, m Module, step *progress.Step, programs ...Program) (err error) {
+	packages, err := packagesOf(programs)
+	if err != nil {
 		return err
 	}
-	return os.Rename(p.Output+".new", p.Output)
-}
-
-// BuildAll is Build of several programs, which are written into one folder. It is faster
-// than one after the other: packages are loaded once, and one program is linked while the
-// next is compiled. What comes first in programs is compiled first.
-func BuildAll(ctx context.Context, m Module, programs []Program, step *progress.Step) (err error) {
 	work := programs[0].Output + ".new"
-	if err := errors.Join(os.RemoveAll(work), os.Mkdir(work, 0o755)); err != nil { // of a run that was killed
+	if err := errors.Join(os.RemoveAll(work), os.Mkdir(work, 0o755)); err != nil { // left behind by a killed run
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	var packages []string
-	for _, p := range programs {
-		packages = append(packages, p.Package)
-	}
 	if err := compile(ctx, m, work+"/", step, packages...); err != nil {
 		return err
 	}
@@ -86,15 +79,32 @@ func BuildAll(ctx context.Context, m Module, programs []Program, step *progress.
 	return nil
 }
 
-// majorVersion is the last element of the path of a module from its second version on.
+// packagesOf returns the packages of programs. Each must name its program, because Build
+// renames the file that `go build` gives this name.
+func packagesOf(programs []Program) (packages []string, err error) {
+	for _, p := range programs {
+		if programName(p.Package) == "" {
+			return nil, fmt.Errorf("invalid package %q: its last element does not name a program: use its import path", p.Package)
+		}
+		packages = append(packages, p.Package)
+	}
+	return packages, nil
+}
+
+// majorVersion matches the last path element of a module with major version 2 or higher.
 var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
 
-// programName is what `go build` calls the program of a package.
+// programName returns the file name that `go build` gives the program of a package. It
+// returns "" for a path such as ".", because the name depends on the module then.
 func programName(pkg string) string {
-	if last := path.Base(pkg); !majorVersion.MatchString(last) {
-		return last
+	name := path.Base(pkg)
+	if majorVersion.MatchString(name) {
+		name = path.Base(path.Dir(pkg))
 	}
-	return path.Base(path.Dir(pkg))
+	if slices.Contains([]string{".", "..", "/", "..."}, name) {
+		return ""
+	}
+	return name
 }
 
 func compile(ctx context.Context, m Module, output string, step *progress.Step, packages ...string) error {
@@ -102,40 +112,40 @@ func compile(ctx context.Context, m Module, output string, step *progress.Step, 
 		m.Arch = runtime.GOARCH
 	}
 	if m.Flags == nil {
-		m.Flags = Small
+		m.Flags = DefaultFlags
 	}
 	err := subprocess.Command{
 		Args:     slices.Concat([]string{"go", "build", "-v", "-o", output}, m.Flags, packages),
 		Dir:      m.Dir,
 		Env:      []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + m.Arch},
-		Progress: &compiled{step: step},
+		Progress: &packageCounter{step: step},
 	}.Run(ctx)
 	var failed *subprocess.Error
 	if errors.As(err, &failed) {
-		failed.Output = withoutPackages(failed.Output)
+		failed.Output = removePackageNames(failed.Output)
 	}
 	return err
 }
 
-// withoutPackages leaves the compiler's words of what `go build -v` printed: a
-// line that is one word names a package that was compiled.
-func withoutPackages(output string) string {
-	var words strings.Builder
+// removePackageNames returns the compiler's messages in the output of `go build -v`. Lines
+// of one word are names of compiled packages.
+func removePackageNames(output string) string {
+	var messages strings.Builder
 	for line := range strings.Lines(output) {
 		if strings.ContainsAny(strings.TrimSpace(line), " \t") {
-			words.WriteString(line)
+			messages.WriteString(line)
 		}
 	}
-	return words.String()
+	return messages.String()
 }
 
-// compiled counts the packages that `go build -v` names as it compiles them.
-type compiled struct {
+// packageCounter shows how many packages `go build -v` has compiled.
+type packageCounter struct {
 	step  *progress.Step
 	count int
 }
 
-func (c *compiled) Write(p []byte) (int, error) {
+func (c *packageCounter) Write(p []byte) (int, error) {
 	c.count += bytes.Count(p, []byte("\n"))
 	last := bytes.TrimSpace(p)
 	last = last[bytes.LastIndexByte(last, '\n')+1:]

@@ -14,8 +14,8 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// module writes a module with one program.
-func module(t *testing.T, program string) string {
+// newModule writes a module with one program.
+func newModule(t *testing.T, program string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range map[string]string{"go.mod": "module example.com/hello\n\ngo 1.26\n", "main.go": program} {
@@ -26,29 +26,29 @@ func module(t *testing.T, program string) string {
 	return dir
 }
 
-func TestBuild(t *testing.T) {
-	dir := module(t, "package main\n\nfunc main() { println(\"hello\") }\n")
+func TestBuildOmitsPathsOfThisMachine(t *testing.T) {
+	dir := newModule(t, "package main\n\nfunc main() { println(\"hello\") }\n")
 	output := filepath.Join(t.TempDir(), "hello")
-	if err := Build(t.Context(), Module{Dir: dir}, Program{Package: ".", Output: output}, &progress.Step{}); err != nil {
+	if err := Build(t.Context(), Module{Dir: dir}, &progress.Step{}, Program{Package: "example.com/hello", Output: output}); err != nil {
 		t.Fatal(err)
 	}
-	said, err := exec.CommandContext(t.Context(), output).CombinedOutput()
-	if err != nil || string(said) != "hello\n" {
-		t.Errorf("the program said %q, %v", said, err)
+	printed, err := exec.CommandContext(t.Context(), output).CombinedOutput()
+	if err != nil || string(printed) != "hello\n" {
+		t.Errorf("the program printed %q, %v", printed, err)
 	}
 	content, err := os.ReadFile(output)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(content), dir) {
-		t.Errorf("the program names the folder %s it was built in", dir)
+		t.Errorf("the program contains the path of its module, %s", dir)
 	}
 }
 
-func TestBuildShowsTheCompilersWordsAlone(t *testing.T) {
-	dir := module(t, "package main\n\nimport _ \"errors\"\n\nfunc main() { undefined() }\n")
+func TestBuildErrorHasOnlyTheCompilersMessages(t *testing.T) {
+	dir := newModule(t, "package main\n\nimport _ \"errors\"\n\nfunc main() { undefined() }\n")
 	output := filepath.Join(t.TempDir(), "hello")
-	err := Build(t.Context(), Module{Dir: dir}, Program{Package: ".", Output: output}, &progress.Step{})
+	err := Build(t.Context(), Module{Dir: dir}, &progress.Step{}, Program{Package: "example.com/hello", Output: output})
 	var failed *subprocess.Error
 	if !errors.As(err, &failed) {
 		t.Fatalf("got %v, want a failed command", err)
@@ -58,13 +58,12 @@ func TestBuildShowsTheCompilersWordsAlone(t *testing.T) {
 		t.Errorf("got %q, want %q", failed.Output, want)
 	}
 	if _, err := os.Stat(output); err == nil {
-		t.Error("a program was left where the build failed")
+		t.Error("a failed build wrote a program")
 	}
 }
 
-// Programs are called as their outputs, and nothing else is left beside them.
-func TestBuildAll(t *testing.T) {
-	dir := module(t, "package main\n\nfunc main() { println(\"hello\") }\n")
+func TestBuildLeavesNothingBesideTheOutputs(t *testing.T) {
+	dir := newModule(t, "package main\n\nfunc main() { println(\"hello\") }\n")
 	second := filepath.Join(dir, "second", "v2", "main.go")
 	if err := os.MkdirAll(filepath.Dir(second), 0o755); err != nil {
 		t.Fatal(err)
@@ -73,14 +72,14 @@ func TestBuildAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	output := t.TempDir()
-	if err := os.Mkdir(filepath.Join(output, "one.new"), 0o755); err != nil { // of a run that was killed
+	if err := os.Mkdir(filepath.Join(output, "one.new"), 0o755); err != nil { // left behind by a killed run
 		t.Fatal(err)
 	}
 	programs := []Program{
 		{Package: "example.com/hello", Output: filepath.Join(output, "one")},
 		{Package: "./second/v2", Output: filepath.Join(output, "two")},
 	}
-	if err := BuildAll(t.Context(), Module{Dir: dir}, programs, &progress.Step{}); err != nil {
+	if err := Build(t.Context(), Module{Dir: dir}, &progress.Step{}, programs...); err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]string{}
@@ -89,21 +88,36 @@ func TestBuildAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		said, err := exec.CommandContext(t.Context(), file).CombinedOutput()
+		printed, err := exec.CommandContext(t.Context(), file).CombinedOutput()
 		if err != nil {
 			t.Fatal(err)
 		}
-		got[filepath.Base(file)] = string(said)
+		got[filepath.Base(file)] = string(printed)
 	}
 	if diff := cmp.Diff(map[string]string{"one": "hello\n", "two": "second\n"}, got); diff != "" {
-		t.Errorf("programs and what they say (-want +got):\n%s", diff)
+		t.Errorf("programs and their output (-want +got):\n%s", diff)
 	}
 }
 
-func TestProgramName(t *testing.T) {
+func TestBuildRejectsPackagesWithoutAProgramName(t *testing.T) {
+	dir := newModule(t, "package main\n\nfunc main() {}\n")
+	for _, pkg := range []string{"", ".", "..", "/", "./...", "./v2"} {
+		output := filepath.Join(t.TempDir(), "hello")
+		err := Build(t.Context(), Module{Dir: dir}, &progress.Step{}, Program{Package: pkg, Output: output})
+		want := `invalid package "` + pkg + `": its last element does not name a program: use its import path`
+		if err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		if files, err := filepath.Glob(output + "*"); err != nil || len(files) > 0 {
+			t.Errorf("package %q: files %v are left, %v", pkg, files, err)
+		}
+	}
+}
+
+func TestProgramNameIsThatOfGoBuild(t *testing.T) {
 	for pkg, want := range map[string]string{
 		"k8s.io/kubernetes/cmd/kubelet": "kubelet",
-		"go.etcd.io/etcd/server/v3":     "server", // of the module's second version or later
+		"go.etcd.io/etcd/server/v3":     "server", // major version 2 or higher
 		"./coredns":                     "coredns",
 		"example.com/vault":             "vault",
 	} {

@@ -13,25 +13,25 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// Key is a short name for what is built in the module of folder dir with flags: a
-// hash of the compiler, the architecture, the flags and the content of files.
+// Key returns a short hash of the inputs of a build in dir: the version of the compiler, the
+// architecture, the flags and the content of files.
 func Key(ctx context.Context, dir string, flags []string, files ...string) (string, error) {
 	toolchain, err := subprocess.Command{Args: []string{"go", "env", "GOVERSION"}, Dir: dir}.Output(ctx)
 	if err != nil {
-		return "", fmt.Errorf("ask the Go toolchain for its version: %w", err)
+		return "", fmt.Errorf("get the version of the Go toolchain: %w", err)
 	}
-	made := bytes.NewBufferString(toolchain + runtime.GOARCH + strings.Join(flags, " "))
+	inputs := bytes.NewBufferString(toolchain + runtime.GOARCH + strings.Join(flags, " "))
 	for _, file := range files {
 		content, err := os.ReadFile(file)
 		if err != nil {
-			return "", fmt.Errorf("read what a build is named by: %w", err)
+			return "", fmt.Errorf("read an input of the build: %w", err)
 		}
-		made.Write(content)
+		inputs.Write(content)
 	}
-	return Hash(made.Bytes()), nil
+	return Hash(inputs.Bytes()), nil
 }
 
-// Hash is a short name for content.
+// Hash returns a short hash of content.
 func Hash(content []byte) string {
 	sum := sha256.Sum256(content)
 	return hex.EncodeToString(sum[:6])

@@ -16,12 +16,12 @@ import (
 
 const root = "../.."
 
-func TestFind(t *testing.T) {
-	minors := minors(t)
+func TestFindKnowsOnlyPinnedVersions(t *testing.T) {
+	minors := knownMinors(t)
 	known, newest, oldest := strings.Join(minors, ", "), minors[len(minors)-1], minors[0]
 	tests := []struct {
 		minor   string
-		release string // how it begins; empty: an error
+		release string // its prefix; empty: an error
 		err     string
 	}{
 		{"", "v" + newest + ".", ""},
@@ -49,77 +49,75 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestFromEnvironment(t *testing.T) {
+func TestFromEnvironmentRejectsUnknownVersion(t *testing.T) {
 	t.Setenv("K8S", "2.0")
 	_, err := FromEnvironment(t.Context(), root)
-	want := `K8S: unknown Kubernetes version "2.0": use ` + strings.Join(minors(t), ", ")
+	want := `K8S: unknown Kubernetes version "2.0": use ` + strings.Join(knownMinors(t), ", ")
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
-func minors(t *testing.T) []string {
+func knownMinors(t *testing.T) []string {
 	t.Helper()
 	all, err := Minors(root)
 	if err != nil || len(all) == 0 {
-		t.Fatalf("%d minor versions: %v", len(all), err)
+		t.Fatalf("got %d minor versions: %v", len(all), err)
 	}
 	return all
 }
 
-// What a module pins is what can be built from it.
-func TestProgramsArePinned(t *testing.T) {
+func TestModulesPinExactlyTheirPrograms(t *testing.T) {
 	packages := map[string]map[string]string{"node": NodePackages}
-	for _, minor := range minors(t) {
+	for _, minor := range knownMinors(t) {
 		packages[versionPrefix+minor] = Packages
 	}
-	for folder, packages := range packages {
-		t.Run(folder, func(t *testing.T) {
-			wanted, tools := map[string]bool{}, map[string]bool{}
+	for dir, packages := range packages {
+		t.Run(dir, func(t *testing.T) {
+			want, got := map[string]bool{}, map[string]bool{}
 			for _, pkg := range packages {
-				wanted[pkg] = true
+				want[pkg] = true
 			}
-			for _, tool := range pins(t, "pins/"+folder).Tool {
-				tools[tool.Path] = true
+			for _, tool := range readPins(t, "pins/"+dir).Tool {
+				got[tool.Path] = true
 			}
-			if diff := cmp.Diff(wanted, tools); diff != "" {
-				t.Errorf("the tools of %s/go.mod (-want +got):\n%s", folder, diff)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("tools in %s/go.mod (-want +got):\n%s", dir, diff)
 			}
 		})
 	}
 }
 
-// A package that several modules need is compiled once if all require the same version
-// of its module.
+// A package of several modules is compiled only once if all require the same version of it.
 func TestModulesShareVersions(t *testing.T) {
-	minors := minors(t)
+	minors := knownMinors(t)
 	newest := "pins/" + versionPrefix + minors[len(minors)-1]
 	versions := map[string]string{}
-	for _, require := range pins(t, newest).Require {
+	for _, require := range readPins(t, newest).Require {
 		versions[require.Mod.Path] = require.Mod.Version
 	}
 	for _, module := range []string{"pins/node", "images/coredns"} {
 		shared := 0
-		for _, require := range pins(t, module).Require {
-			version, both := versions[require.Mod.Path]
-			if !both {
+		for _, require := range readPins(t, module).Require {
+			version, isShared := versions[require.Mod.Path]
+			if !isShared {
 				continue
 			}
 			shared++
 			if version != require.Mod.Version {
-				t.Errorf("%s: %s in %s/go.mod, %s in %s/go.mod", require.Mod.Path, require.Mod.Version, module, version, newest)
+				t.Errorf("%s has version %s in %s/go.mod, but %s in %s/go.mod", require.Mod.Path, require.Mod.Version, module, version, newest)
 			}
 		}
 		if shared == 0 {
-			t.Errorf("%s and %s share no module at all", module, newest)
+			t.Errorf("%s and %s share no module", module, newest)
 		}
 	}
 }
 
-// pins reads the go.mod of a folder below tools.
-func pins(t *testing.T, folder string) *modfile.File {
+// readPins reads the go.mod file of a directory in tools.
+func readPins(t *testing.T, dir string) *modfile.File {
 	t.Helper()
-	file := filepath.Join(root, "tools", folder, "go.mod")
+	file := filepath.Join(root, "tools", dir, "go.mod")
 	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -131,11 +129,10 @@ func pins(t *testing.T, folder string) *modfile.File {
 	return parsed
 }
 
-// Versions and nodes have folders of their own, by what they are built from.
-func TestFolders(t *testing.T) {
+func TestProgramsHaveDirectoriesOfTheirOwn(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	seen := map[string]bool{}
-	for _, minor := range minors(t) {
+	hasName := map[string]bool{}
+	for _, minor := range knownMinors(t) {
 		v, err := Find(root, minor)
 		if err != nil {
 			t.Fatal(err)
@@ -144,66 +141,65 @@ func TestFolders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen[p.Dir] = strings.HasPrefix(filepath.Base(p.Dir), "v"+minor+".")
+		hasName[p.Dir] = strings.HasPrefix(filepath.Base(p.Dir), "v"+minor+".")
 	}
 	node, err := OpenNode(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen[node.Dir] = strings.HasPrefix(filepath.Base(node.Dir), "node-")
+	hasName[node.Dir] = strings.HasPrefix(filepath.Base(node.Dir), "node-")
 	coredns, err := OpenCoreDNS(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen[coredns.Dir] = strings.HasPrefix(filepath.Base(coredns.Dir), "coredns-")
-	if len(seen) != len(minors(t))+2 {
-		t.Errorf("some share a folder: %v", seen)
+	hasName[coredns.Dir] = strings.HasPrefix(filepath.Base(coredns.Dir), "coredns-")
+	if len(hasName) != len(knownMinors(t))+2 {
+		t.Errorf("programs share a directory: %v", hasName)
 	}
-	for dir, named := range seen {
-		if !named {
-			t.Errorf("%s has the name of another version", dir)
+	for dir, ok := range hasName {
+		if !ok {
+			t.Errorf("directory %s has the name of other programs", dir)
 		}
 	}
 }
 
-func TestBuild(t *testing.T) {
-	p := hello(t, "func main() { println(\"hello\") }")
+func TestBuildCompilesOnce(t *testing.T) {
+	p := greeter(t, "func main() { println(\"hello\") }")
 	var shown strings.Builder
-	for range 2 { // the second finds it
+	for range 2 {
 		if err := p.Build(t.Context(), progress.New(&shown), "greeter"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if count := strings.Count(shown.String(), "✓ build Kubernetes v9.9.0: greeter ("); count != 1 {
-		t.Errorf("it was built %d times:\n%s", count, shown.String())
+		t.Errorf("got %d builds:\n%s", count, shown.String())
 	}
-	var said strings.Builder
-	program := subprocess.Command{Args: []string{p.Path("greeter")}, Progress: &said}
-	if err := program.Run(t.Context()); err != nil || said.String() != "hello\n" {
-		t.Errorf("the program said %q, %v", said.String(), err)
+	var printed strings.Builder
+	program := subprocess.Command{Args: []string{p.Path("greeter")}, Progress: &printed}
+	if err := program.Run(t.Context()); err != nil || printed.String() != "hello\n" {
+		t.Errorf("the program printed %q, %v", printed.String(), err)
 	}
 }
 
-// A failed build names the cache, and has the compiler's words.
-func TestBuildFails(t *testing.T) {
-	p := hello(t, "func main() { undefined() }")
+func TestFailedBuildShowsCacheAndCompilerMessages(t *testing.T) {
+	p := greeter(t, "func main() { undefined() }")
 	err := p.Build(t.Context(), progress.New(io.Discard), "greeter")
-	var said strings.Builder
-	subprocess.Print(&said, "tool", err)
+	var printed strings.Builder
+	subprocess.Print(&printed, "tool", err)
 	for _, want := range []string{
-		"tool: build greeter of Kubernetes v9.9.0 into the cache " + p.Dir,
+		"tool: build greeter of Kubernetes v9.9.0 in the cache " + p.Dir,
 		"  | hello/main.go:3:15: undefined: undefined\n",
 	} {
-		if !strings.Contains(said.String(), want) {
-			t.Errorf("it does not say %q:\n%s", want, said.String())
+		if !strings.Contains(printed.String(), want) {
+			t.Errorf("%q is missing in:\n%s", want, printed.String())
 		}
 	}
 }
 
-// hello is the one program, greeter, of a module of pins, in a cache of its own.
-func hello(t *testing.T, program string) *Programs {
+// greeter returns a version whose only program is greeter, with an empty cache.
+func greeter(t *testing.T, program string) *Programs {
 	t.Helper()
-	t.Setenv("GOCACHE", goCache(t)) // before the cache folder moves
+	t.Setenv("GOCACHE", goCache(t)) // read before XDG_CACHE_HOME changes it
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	dir := t.TempDir()
 	for name, content := range map[string]string{
@@ -219,7 +215,7 @@ func hello(t *testing.T, program string) *Programs {
 			t.Fatal(err)
 		}
 	}
-	p, err := Open(t.Context(), Version{Minor: "9.9", Release: "v9.9.0", pins: dir})
+	p, err := Open(t.Context(), Version{Minor: "9.9", Release: "v9.9.0", pinsDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +223,7 @@ func hello(t *testing.T, program string) *Programs {
 	return p
 }
 
-// goCache is where the Go toolchain keeps what it compiled.
+// goCache returns the build cache of the Go toolchain.
 func goCache(t *testing.T) string {
 	t.Helper()
 	dir, err := subprocess.Command{Args: []string{"go", "env", "GOCACHE"}}.Output(t.Context())

@@ -12,7 +12,8 @@ import (
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-// Packages are the programs of every version by name, and the Go package of each.
+// Packages are the Go packages of the programs of Kubernetes, by the programs' names. All
+// versions have the same programs.
 var Packages = map[string]string{
 	"etcd":                    "go.etcd.io/etcd/server/v3",
 	"kube-apiserver":          "k8s.io/kubernetes/cmd/kube-apiserver",
@@ -24,7 +25,7 @@ var Packages = map[string]string{
 	"kubelet":                 "k8s.io/kubernetes/cmd/kubelet",
 }
 
-// NodePackages are the programs that a node needs beside those of its version.
+// NodePackages are the Go packages of a node's other programs, by the programs' names.
 var NodePackages = map[string]string{
 	"containerd":              "github.com/containerd/containerd/v2/cmd/containerd",
 	"containerd-shim-runc-v2": "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
@@ -35,61 +36,61 @@ var NodePackages = map[string]string{
 	"ptp":                     "github.com/containernetworking/plugins/plugins/main/ptp",
 }
 
-// Programs are the programs of one module of pins in the cache.
+// Programs are the programs that one module pins.
 type Programs struct {
-	Version        // none for those of a node
-	Dir     string // the cache folder that holds what has been built
+	Version        // zero for node programs, except its pinsDir
+	Dir     string // the directory of the compiled programs, in the cache
 
-	title    string // what they are together
+	title    string // names the programs in messages
 	packages map[string]string
-	flags    []string // of `go build`
+	flags    []string // flags of `go build`
 }
 
-// Open names the folder of a version's programs, and builds nothing.
+// Open returns the programs of a version. It compiles nothing.
 func Open(ctx context.Context, v Version) (*Programs, error) {
 	p := &Programs{Version: v, title: "Kubernetes " + v.Release, packages: Packages, flags: versionFlags(v)}
-	return p, p.open(ctx, v.Release)
+	return p, p.setDir(ctx, v.Release)
 }
 
-// OpenNode names the folder of the programs of NodePackages, and builds nothing. root
-// is the folder of this repository's module.
+// OpenNode returns the programs of NodePackages. It compiles nothing. root is the directory
+// of this repository's module.
 func OpenNode(ctx context.Context, root string) (*Programs, error) {
 	p := &Programs{
-		Version:  Version{pins: filepath.Join(pinsFolder(root), "node")},
+		Version:  Version{pinsDir: filepath.Join(pinsRoot(root), "node")},
 		title:    "containerd and the CNI plugins",
 		packages: NodePackages,
 		flags:    gobuild.Flags(tags, ""),
 	}
-	return p, p.open(ctx, "node")
+	return p, p.setDir(ctx, "node")
 }
 
-// CoreDNS is the name of the cluster's DNS server.
+// CoreDNS is the program name of the cluster's DNS server.
 const CoreDNS = "coredns"
 
-// OpenCoreDNS names the folder of CoreDNS, and builds nothing. root is the folder of this
+// OpenCoreDNS returns the program CoreDNS. It compiles nothing. root is the directory of this
 // repository's module.
 func OpenCoreDNS(ctx context.Context, root string) (*Programs, error) {
 	p := &Programs{
-		Version:  Version{pins: filepath.Join(root, "tools", "images", CoreDNS)},
+		Version:  Version{pinsDir: filepath.Join(root, "tools", "images", CoreDNS)},
 		title:    "CoreDNS",
 		packages: map[string]string{CoreDNS: "github.com/image-webhook/image-webhook/tools/images/coredns"},
 		flags:    gobuild.Flags(tags, ""),
 	}
-	return p, p.open(ctx, CoreDNS, filepath.Join(p.pins, "main.go"))
+	return p, p.setDir(ctx, CoreDNS, filepath.Join(p.pinsDir, "main.go"))
 }
 
-// open names the folder by what the programs are built from: the pins and sources.
-func (p *Programs) open(ctx context.Context, name string, sources ...string) error {
-	files := append([]string{filepath.Join(p.pins, "go.mod"), filepath.Join(p.pins, "go.sum")}, sources...)
-	key, err := gobuild.Key(ctx, p.pins, p.flags, files...)
+// setDir sets Dir, whose name is a hash of the pins and the sources.
+func (p *Programs) setDir(ctx context.Context, name string, sources ...string) error {
+	files := append([]string{filepath.Join(p.pinsDir, "go.mod"), filepath.Join(p.pinsDir, "go.sum")}, sources...)
+	key, err := gobuild.Key(ctx, p.pinsDir, p.flags, files...)
 	if err != nil {
 		return err
 	}
-	p.Dir, err = workspace.Make("kubernetes", name+"-"+key)
+	p.Dir, err = workspace.CacheDir("kubernetes", name+"-"+key)
 	return err
 }
 
-// FromEnvironment opens the programs of the version that the variable K8S names.
+// FromEnvironment returns the programs of the version that the variable K8S names.
 func FromEnvironment(ctx context.Context, root string) (*Programs, error) {
 	v, err := FindFromEnvironment(root)
 	if err != nil {
@@ -98,11 +99,11 @@ func FromEnvironment(ctx context.Context, root string) (*Programs, error) {
 	return Open(ctx, v)
 }
 
-// Path returns the file of a program, which is there once Build has returned.
+// Path returns the file of a program. It exists after Build has returned.
 func (p *Programs) Path(name string) string { return filepath.Join(p.Dir, name) }
 
-// Build builds those programs that the cache does not hold yet, the first named
-// first. Two builds at once wait for each other.
+// Build compiles the programs that are not in the cache, in the order of names. Concurrent
+// builds wait for each other.
 func (p *Programs) Build(ctx context.Context, report *progress.Reporter, names ...string) error {
 	if len(p.missing(names)) == 0 {
 		return nil
@@ -115,16 +116,16 @@ func (p *Programs) Build(ctx context.Context, report *progress.Reporter, names .
 	}
 	defer unlock()
 	missing := p.missing(names)
-	if len(missing) == 0 { // another build has built them meanwhile
+	if len(missing) == 0 { // another build has compiled them meanwhile
 		return nil
 	}
 	list := strings.Join(missing, ", ")
 	err = report.Step("build "+p.title, func(step *progress.Step) error {
 		step.SetResult("%s", list)
-		return p.build(ctx, missing, step)
+		return p.compile(ctx, missing, step)
 	})
 	if err != nil {
-		return fmt.Errorf("build %s of %s into the cache %s: %w", list, p.title, p.Dir, err)
+		return fmt.Errorf("build %s of %s in the cache %s: %w", list, p.title, p.Dir, err)
 	}
 	return nil
 }
@@ -138,19 +139,19 @@ func (p *Programs) missing(names []string) (missing []string) {
 	return missing
 }
 
-func (p *Programs) build(ctx context.Context, names []string, step *progress.Step) error {
+func (p *Programs) compile(ctx context.Context, names []string, step *progress.Step) error {
 	var programs []gobuild.Program
 	for _, name := range names {
 		programs = append(programs, gobuild.Program{Package: p.packages[name], Output: p.Path(name)})
 	}
-	return gobuild.BuildAll(ctx, gobuild.Module{Dir: p.pins, Flags: p.flags}, programs, step)
+	return gobuild.Build(ctx, gobuild.Module{Dir: p.pinsDir, Flags: p.flags}, step, programs...)
 }
 
-// tags leave out the snapshotters of containerd that are not used, and of gRPC what
-// keeps the linker from leaving out the code that nothing calls.
+// tags omit the snapshotters of containerd that are not used, and the tracing of gRPC, which
+// prevents the linker from removing unused code.
 const tags = "grpcnotrace,no_aufs,no_zfs,no_btrfs,no_devmapper"
 
-// versionFlags make kubeadm, kind and kubectl aware of their version.
+// versionFlags set the version that the programs of Kubernetes report to kind and users.
 func versionFlags(v Version) []string {
 	const version = "-X k8s.io/component-base/version."
 	major, minor, _ := strings.Cut(v.Minor, ".")

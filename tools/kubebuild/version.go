@@ -1,12 +1,11 @@
-// Package kubebuild compiles Kubernetes, and the other programs of a node, from Go
-// modules.
+// Package kubebuild compiles Kubernetes and the other programs of a node from Go modules.
 //
-// The modules below tools/pins name the versions: kubernetes-1.37 and its like one minor
-// version of Kubernetes each, node the programs that a node needs with any version. These
-// folders are the one list of the Kubernetes versions that this project supports. CoreDNS
-// is compiled from tools/images/coredns.
+// The modules in tools/pins set the versions. A module such as kubernetes-1.37 pins one minor
+// version of Kubernetes; these directories are the list of the Kubernetes versions that this
+// project supports. The module node pins the programs that a node needs with any version.
+// CoreDNS is compiled from tools/images/coredns.
 //
-// Compiled programs are kept in the user's cache, in folders named by a hash of the pins,
+// Compiled programs are kept in the user's cache, in directories named by a hash of the pins,
 // the compiler and its flags. The node image and the bare API server share them.
 package kubebuild
 
@@ -23,14 +22,14 @@ import (
 
 // Version is a release of Kubernetes.
 type Version struct {
-	Minor   string // as 1.37
-	Release string // as v1.37.1
+	Minor   string // such as 1.37
+	Release string // such as v1.37.1
 
-	pins string // the folder of the module that pins it
+	pinsDir string // the module that pins it
 }
 
-// Find returns the pinned release of a minor version; empty: the newest. root is
-// the folder of this repository's module.
+// Find returns the pinned release of a minor version, or of the newest one if minor is
+// empty. root is the directory of this repository's module.
 func Find(root, minor string) (Version, error) {
 	known, err := Minors(root)
 	if err != nil {
@@ -42,12 +41,12 @@ func Find(root, minor string) (Version, error) {
 	if !slices.Contains(known, minor) {
 		return Version{}, fmt.Errorf("unknown Kubernetes version %q: use %s", minor, strings.Join(known, ", "))
 	}
-	v := Version{Minor: minor, pins: filepath.Join(pinsFolder(root), versionPrefix+minor)}
-	v.Release, err = release(filepath.Join(v.pins, "go.mod"))
+	v := Version{Minor: minor, pinsDir: filepath.Join(pinsRoot(root), versionPrefix+minor)}
+	v.Release, err = release(filepath.Join(v.pinsDir, "go.mod"))
 	return v, err
 }
 
-// FindFromEnvironment is Find of what the variable K8S says, as 1.36.
+// FindFromEnvironment returns the version that the variable K8S names, such as 1.36.
 func FindFromEnvironment(root string) (Version, error) {
 	v, err := Find(root, os.Getenv("K8S"))
 	if err != nil {
@@ -56,21 +55,21 @@ func FindFromEnvironment(root string) (Version, error) {
 	return v, nil
 }
 
-// pinsFolder returns the folder of the modules that only pin versions.
-func pinsFolder(root string) string { return filepath.Join(root, "tools", "pins") }
+// pinsRoot returns the directory of the modules that only pin versions.
+func pinsRoot(root string) string { return filepath.Join(root, "tools", "pins") }
 
-// versionPrefix begins the names of the folders that pin a Kubernetes version.
+// versionPrefix is the prefix of the directories that pin a Kubernetes version.
 const versionPrefix = "kubernetes-"
 
-// Minors lists the minor versions that have a module, the oldest first; there is at
-// least one.
+// Minors returns the minor versions that have a module, the oldest first. The list is never
+// empty.
 func Minors(root string) ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(pinsFolder(root), versionPrefix+"*", "go.mod"))
+	files, err := filepath.Glob(filepath.Join(pinsRoot(root), versionPrefix+"*", "go.mod"))
 	if err != nil {
 		return nil, err
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s pins no Kubernetes version: restore the folders %s*", pinsFolder(root), versionPrefix)
+		return nil, fmt.Errorf("list the Kubernetes versions: %s has no directory %s*: restore these directories", pinsRoot(root), versionPrefix)
 	}
 	var known []string
 	for _, file := range files {
@@ -80,20 +79,20 @@ func Minors(root string) ([]string, error) {
 	return known, nil
 }
 
-// release reads which Kubernetes a module requires.
+// release returns the version of Kubernetes that a go.mod file requires.
 func release(file string) (string, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("read the pins: %w", err)
+		return "", fmt.Errorf("find the pinned Kubernetes version: %w", err)
 	}
 	pins, err := modfile.Parse(file, content, nil)
 	if err != nil {
-		return "", fmt.Errorf("read the pins: %w", err)
+		return "", fmt.Errorf("find the pinned Kubernetes version: %w", err)
 	}
 	for _, require := range pins.Require {
 		if require.Mod.Path == "k8s.io/kubernetes" {
 			return require.Mod.Version, nil
 		}
 	}
-	return "", fmt.Errorf("%s does not require k8s.io/kubernetes", file)
+	return "", fmt.Errorf("find the pinned Kubernetes version: %s does not require k8s.io/kubernetes: restore the file", file)
 }

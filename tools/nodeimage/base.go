@@ -14,14 +14,14 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// criPlugin is where containerd's configuration, version 2, keeps the CRI's.
+// criPlugin is the plugin with the CRI settings in version 2 of containerd's configuration.
 const criPlugin = "io.containerd.grpc.v1.cri"
 
 const cniTemplatePath = "/etc/containerd/cni.conflist.template"
 
-// cniTemplate is the pod network: containerd fills in the node's PodCIDR, so
-// no daemon has to. The addresses in use lie under /run, which a restart of the
-// node empties together with its pods.
+// cniTemplate configures the pod network. containerd fills in the node's PodCIDR, so no
+// daemon is needed. The addresses in use are stored under /run, because a restart of the
+// node removes them together with its pods.
 const cniTemplate = `{
   "cniVersion": "1.0.0",
   "name": "ptp",
@@ -41,8 +41,8 @@ const cniTemplate = `{
 }
 `
 
-// defaultCNI stands where kind expects the manifest of a network add-on, and
-// applies it: containerd is the add-on here.
+// defaultCNI replaces the manifest of a network add-on, which kind applies. The node image
+// needs no add-on: containerd configures the network.
 const defaultCNI = `apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -52,7 +52,7 @@ data:
   note: containerd writes each node's CNI configuration from its PodCIDR
 `
 
-// defaultStorage is a class without a provisioner: volumes are made by hand.
+// defaultStorage is a class without a provisioner: volumes are created manually.
 const defaultStorage = `apiVersion: storage.k8s.io/v1
 kind: StorageClass
 metadata:
@@ -63,21 +63,20 @@ provisioner: kubernetes.io/no-provisioner
 volumeBindingMode: WaitForFirstConsumer
 `
 
-// buildBase builds the base image.
-func (b *build) buildBase(ctx context.Context, step *progress.Step) error {
-	dir := filepath.Join(b.work, "base")
-	if err := b.writeContext(dir); err != nil {
-		return fmt.Errorf("collect the node image's files: %w", err)
+func (b *builder) buildBase(ctx context.Context, step *progress.Step) error {
+	dir := filepath.Join(b.workDir, "base")
+	if err := b.writeBuildContext(dir); err != nil {
+		return fmt.Errorf("collect the files of the node base image: %w", err)
 	}
-	if err := b.engine.Build(ctx, dir, b.base, step); err != nil {
+	if err := b.engine.Build(ctx, dir, b.baseRef, step); err != nil {
 		return fmt.Errorf("build the node base image: %w", err)
 	}
 	return nil
 }
 
-// writeContext collects what the Dockerfile reads.
-func (b *build) writeContext(dir string) error {
-	if err := os.RemoveAll(dir); err != nil { // of a run that was killed
+// writeBuildContext writes the Dockerfile and the files that it copies to dir.
+func (b *builder) writeBuildContext(dir string) error {
+	if err := os.RemoveAll(dir); err != nil { // left behind by a killed run
 		return err
 	}
 	dockerfile, err := sources.ReadFile("Dockerfile")
@@ -90,17 +89,17 @@ func (b *build) writeContext(dir string) error {
 	if err := link(b.rootfs, filepath.Join(dir, "rootfs.tar")); err != nil {
 		return err
 	}
-	if err := placePrograms(b.node, nodePrograms, filepath.Join(dir, "node")); err != nil {
+	if err := linkPrograms(b.node, nodePrograms, filepath.Join(dir, "node")); err != nil {
 		return err
 	}
-	if err := writeKindFiles(filepath.Join(b.kind, "images", "base", "files"), filepath.Join(dir, "kind")); err != nil {
+	if err := writeKindFiles(filepath.Join(b.kindDir, "images", "base", "files"), filepath.Join(dir, "kind")); err != nil {
 		return err
 	}
 	return writeConfiguration(filepath.Join(dir, "node"))
 }
 
-// writeConfiguration writes what kind applies from every node image, and the pod
-// network.
+// writeConfiguration writes the manifests that kind applies from every node image, and the
+// template of the pod network.
 func writeConfiguration(dir string) error {
 	for name, content := range map[string]string{
 		"kind/manifests/default-cni.yaml":     defaultCNI,
@@ -114,8 +113,8 @@ func writeConfiguration(dir string) error {
 	return nil
 }
 
-// writeKindFiles copies the files of kind's own base image, programs and
-// scripts executable as its Dockerfile has them, and adapts two of them.
+// writeKindFiles copies the files of kind's base image and adapts two of them. The same
+// files are executable as in kind's Dockerfile.
 func writeKindFiles(from, to string) error {
 	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -129,7 +128,7 @@ func writeKindFiles(from, to string) error {
 		if err != nil {
 			return err
 		}
-		if content, err = adapt(name, content); err != nil {
+		if content, err = adaptKindFile(name, content); err != nil {
 			return fmt.Errorf("adapt kind's %s: %w", name, err)
 		}
 		mode := os.FileMode(0o644)
@@ -140,33 +139,33 @@ func writeKindFiles(from, to string) error {
 	})
 }
 
-func adapt(name string, content []byte) ([]byte, error) {
+func adaptKindFile(name string, content []byte) ([]byte, error) {
 	switch name {
 	case "etc/containerd/config.toml":
 		return adaptContainerd(content)
 	case "etc/systemd/system/containerd.service":
-		return withoutLine(content, "OOMScoreAdjust="), nil
+		return removeLines(content, "OOMScoreAdjust="), nil
 	}
 	return content, nil
 }
 
-// adaptContainerd adds the pod network. Hosts that withhold CAP_SYS_RESOURCE let
-// nobody lower an OOM score, which restrict_oom_score_adj takes into account.
+// adaptContainerd adds the pod network, and sets restrict_oom_score_adj, because no process
+// can lower an OOM score on hosts that withhold CAP_SYS_RESOURCE.
 func adaptContainerd(content []byte) ([]byte, error) {
 	var config map[string]any
 	if err := toml.Unmarshal(content, &config); err != nil {
 		return nil, err
 	}
-	cri := table(table(config, "plugins"), criPlugin)
+	cri := subtable(subtable(config, "plugins"), criPlugin)
 	cri["restrict_oom_score_adj"] = true
-	table(cri, "cni")["conf_template"] = cniTemplatePath
+	subtable(cri, "cni")["conf_template"] = cniTemplatePath
 	var out bytes.Buffer
 	err := toml.NewEncoder(&out).Encode(config)
 	return out.Bytes(), err
 }
 
-// table returns the table name of parent, and adds it if it is missing.
-func table(parent map[string]any, name string) map[string]any {
+// subtable returns the table name of parent, and adds it if it is missing.
+func subtable(parent map[string]any, name string) map[string]any {
 	child, ok := parent[name].(map[string]any)
 	if !ok {
 		child = map[string]any{}
@@ -175,7 +174,7 @@ func table(parent map[string]any, name string) map[string]any {
 	return child
 }
 
-func withoutLine(content []byte, prefix string) []byte {
+func removeLines(content []byte, prefix string) []byte {
 	var out bytes.Buffer
 	for line := range bytes.Lines(content) {
 		if !bytes.HasPrefix(line, []byte(prefix)) {

@@ -1,18 +1,20 @@
-// Package builder makes a kind node image where no image registry can be
-// reached: from Go modules and Debian packages alone.
+// Package nodeimage builds a kind node image from Go modules and Debian packages, for
+// machines that cannot reach an image registry.
 //
-// The parts, each kept in the cache folder or the engine under a key that is a hash
-// of what it is made from, so that a stopped run goes on where it was and a changed
-// pin makes anew only what depends on it:
+// It builds these parts:
 //
-//	node programs  containerd, CoreDNS and the CNI plugins, by package kubernetes
-//	base           a minimal Debian with systemd and what kubelet and kube-proxy call,
-//	               the node programs, and the files that the kind module carries for
-//	               its own base image: the same for every version of Kubernetes
-//	Kubernetes     the programs of one version, by package kubernetes, compiled while
-//	               Debian's packages are fetched and the base is made
-//	preload        the base with kubelet, kubeadm and kubectl, and with the
-//	               control-plane images, made from scratch, in its containerd
+//	node programs  containerd and the CNI plugins, compiled by package kubebuild
+//	base           a minimal Debian with systemd and the programs that kubelet and
+//	               kube-proxy call, the node programs, and the files in kind's module for
+//	               its own base image; the same for every version of Kubernetes
+//	Kubernetes     the programs of one version, and CoreDNS, compiled by package kubebuild
+//	               while Debian's packages are downloaded and the base is built
+//	preload        the base with kubelet, kubeadm and kubectl, and with the control-plane
+//	               images in its containerd
+//
+// Each part is kept in the cache directory or the container engine, under a key that is a
+// hash of its sources. So a stopped build continues where it was, and a changed pin
+// rebuilds only the parts that depend on it.
 package nodeimage
 
 import (
@@ -37,32 +39,33 @@ const (
 	baseRepository = "image-webhook.dev/node-base"
 )
 
-// sources is what turns the pins into an image: a change in it is a new image.
+// sources are the files of this package. They are part of the image's key, because a change
+// in them can change the image.
 //
 //go:embed *.go Dockerfile
 var sources embed.FS
 
-// build is one run: what it builds with, and where the parts lie.
-type build struct {
+// builder is one run of a build: its tools and the places of the parts.
+type builder struct {
 	engine *engine.Engine
 	report *progress.Reporter
 
-	kind  string // folder of kind's module
-	pause string // folder of the pause program
+	kindDir  string // kind's module
+	pauseDir string // sources of the pause program
 
-	node       *kubebuild.Programs // of every version
+	node       *kubebuild.Programs // the same for every version
 	coredns    *kubebuild.Programs
-	kubernetes *kubebuild.Programs // of the version that is asked for
-	rootfs     string              // Debian, a tar file
-	base       string              // reference of the base image
-	work       string              // a folder for this run alone
+	kubernetes *kubebuild.Programs // the requested version
+	rootfs     string              // path of Debian's root filesystem, a tar file
+	baseRef    string              // reference of the base image
+	workDir    string              // temporary files of this run
 }
 
-// Build returns the reference of the version's node image in the engine's own
-// storage, and makes the image first if it is not there. root is the folder of the
-// module of this repository.
+// Build returns the reference of the version's node image in the engine's storage, and
+// builds the image first if it is missing. root is the directory of this repository's
+// module.
 func Build(ctx context.Context, root string, version kubebuild.Version, e *engine.Engine, report *progress.Reporter) (string, error) {
-	b := &build{engine: e, report: report}
+	b := &builder{engine: e, report: report}
 	ref, err := b.prepare(ctx, root, version)
 	if err != nil || e.HasImage(ctx, ref) {
 		return ref, err
@@ -77,22 +80,23 @@ func Build(ctx context.Context, root string, version kubebuild.Version, e *engin
 	if e.HasImage(ctx, ref) { // another run built it meanwhile
 		return ref, nil
 	}
-	return ref, b.make(ctx, ref)
+	return ref, b.buildImage(ctx, ref)
 }
 
-// Find returns the reference that Build would return, and whether the engine
-// has it already.
+// Find returns the reference that Build would return, and reports whether the engine has
+// the image.
 func Find(ctx context.Context, root string, version kubebuild.Version, e *engine.Engine) (ref string, found bool, err error) {
-	b := &build{engine: e}
+	b := &builder{engine: e}
 	if ref, err = b.prepare(ctx, root, version); err != nil {
 		return "", false, err
 	}
 	return ref, e.HasImage(ctx, ref), nil
 }
 
-// prepare finds the inputs and derives every key from them.
-func (b *build) prepare(ctx context.Context, root string, version kubebuild.Version) (ref string, err error) {
-	if b.kind, err = downloadModule(ctx, root, "sigs.k8s.io/kind"); err != nil {
+// prepare finds the inputs, derives all keys from them, and returns the image's reference.
+// It downloads kind's module if necessary, and builds nothing.
+func (b *builder) prepare(ctx context.Context, root string, version kubebuild.Version) (ref string, err error) {
+	if b.kindDir, err = downloadModule(ctx, root, "sigs.k8s.io/kind"); err != nil {
 		return "", err
 	}
 	if b.node, err = kubebuild.OpenNode(ctx, root); err != nil {
@@ -104,34 +108,36 @@ func (b *build) prepare(ctx context.Context, root string, version kubebuild.Vers
 	if b.kubernetes, err = kubebuild.Open(ctx, version); err != nil {
 		return "", err
 	}
-	nodes, err := workspace.Make("node")
+	cache, err := workspace.CacheDir("node")
 	if err != nil {
 		return "", err
 	}
-	b.pause = filepath.Join(root, "tools", "images", "pause")
-	b.rootfs = filepath.Join(nodes, "rootfs-"+gobuild.Hash([]byte(strings.Join(rootfsArgs(), "\n")))+".tar")
-	return b.name()
+	b.pauseDir = filepath.Join(root, "tools", "images", "pause")
+	b.rootfs = filepath.Join(cache, "rootfs-"+gobuild.Hash([]byte(strings.Join(rootfsArgs(), "\n")))+".tar")
+	b.baseRef, ref, err = b.refs()
+	return ref, err
 }
 
-// name names the images by everything that goes into them: the names of the parts
-// hold their keys, kind's folder its version, and sources is this package.
-func (b *build) name() (ref string, err error) {
-	parts, err := ownSources()
+// refs returns the references of the base image and the node image. Their tags are hashes
+// of all inputs: this package's sources, the parts' names, which contain the parts' keys,
+// and the name of kind's directory, which contains its version.
+func (b *builder) refs() (baseRef, ref string, err error) {
+	inputs, err := packageSources()
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	parts = append(parts, filepath.Base(b.node.Dir)+filepath.Base(b.rootfs)+filepath.Base(b.kind)...)
-	b.base = baseRepository + ":" + gobuild.Hash(parts)
-	pause, err := os.ReadFile(filepath.Join(b.pause, "main.go"))
+	inputs = append(inputs, filepath.Base(b.node.Dir)+filepath.Base(b.rootfs)+filepath.Base(b.kindDir)...)
+	baseRef = baseRepository + ":" + gobuild.Hash(inputs)
+	pause, err := os.ReadFile(filepath.Join(b.pauseDir, "main.go"))
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	parts = append(append(parts, filepath.Base(b.coredns.Dir)+filepath.Base(b.kubernetes.Dir)...), pause...)
-	return fmt.Sprintf("%s:%s-%s", repository, b.kubernetes.Release, gobuild.Hash(parts)), nil
+	inputs = append(append(inputs, filepath.Base(b.coredns.Dir)+filepath.Base(b.kubernetes.Dir)...), pause...)
+	return baseRef, fmt.Sprintf("%s:%s-%s", repository, b.kubernetes.Release, gobuild.Hash(inputs)), nil
 }
 
-// ownSources is what this package consists of, but for its tests.
-func ownSources() (content []byte, err error) {
+// packageSources returns the content of this package's files except the tests.
+func packageSources() (content []byte, err error) {
 	entries, err := sources.ReadDir(".")
 	if err != nil {
 		return nil, err
@@ -149,57 +155,57 @@ func ownSources() (content []byte, err error) {
 	return content, nil
 }
 
-func (b *build) make(ctx context.Context, ref string) (err error) {
-	if b.work, err = workspace.Make("node", "work"); err != nil {
+func (b *builder) buildImage(ctx context.Context, ref string) (err error) {
+	if b.workDir, err = workspace.CacheDir("node", "work"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(b.work)
-	if err := b.makeParts(ctx); err != nil {
+	defer os.RemoveAll(b.workDir)
+	if err := b.buildParts(ctx); err != nil {
 		return err
 	}
 	if err := b.preload(ctx, ref); err != nil {
 		return err
 	}
 	b.engine.RemoveImages(ctx, repository+":v"+b.kubernetes.Minor+".", ref)
-	b.engine.RemoveImages(ctx, baseRepository+":", b.base)
+	b.engine.RemoveImages(ctx, baseRepository+":", b.baseRef)
 	return nil
 }
 
-// makeParts makes the base while Kubernetes is compiled. Whichever fails first stops
-// the other.
-func (b *build) makeParts(ctx context.Context) error {
-	if err := b.node.Build(ctx, b.report, names(nodePrograms)...); err != nil {
+// buildParts builds the base while it compiles Kubernetes. If one fails, the other is
+// stopped.
+func (b *builder) buildParts(ctx context.Context) error {
+	if err := b.node.Build(ctx, b.report, programNames(nodePrograms)...); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	base, err := b.startBase(ctx, stop)
+	waitForBase, err := b.startBase(ctx, stop)
 	if err != nil {
 		return err
 	}
-	if err := b.compileImages(ctx); err != nil {
+	if err := b.compilePrograms(ctx); err != nil {
 		stop(err)
 	}
-	if err := base(); err != nil {
+	if err := waitForBase(); err != nil {
 		stop(err)
 	}
 	return context.Cause(ctx)
 }
 
-// compileImages compiles what the control-plane images and the kubelet consist of.
-func (b *build) compileImages(ctx context.Context) error {
+// compilePrograms compiles CoreDNS and the programs of the version.
+func (b *builder) compilePrograms(ctx context.Context) error {
 	if err := b.coredns.Build(ctx, b.report, kubebuild.CoreDNS); err != nil {
 		return err
 	}
-	return b.kubernetes.Build(ctx, b.report, names(versionPrograms)...)
+	return b.kubernetes.Build(ctx, b.report, programNames(versionPrograms)...)
 }
 
-// startBase starts what makes the base, unless it is there. A failure is for stop, and
-// for whoever waits.
-func (b *build) startBase(ctx context.Context, stop context.CancelCauseFunc) (wait func() error, err error) {
+// startBase starts to build the base in the background, unless it exists. A failure is
+// passed to stop, and returned by wait.
+func (b *builder) startBase(ctx context.Context, stop context.CancelCauseFunc) (wait func() error, err error) {
 	_, err = os.Stat(b.rootfs)
 	haveRootfs := err == nil
-	if haveRootfs && b.engine.HasImage(ctx, b.base) {
+	if haveRootfs && b.engine.HasImage(ctx, b.baseRef) {
 		return func() error { return nil }, nil
 	}
 	if !haveRootfs {
@@ -207,7 +213,7 @@ func (b *build) startBase(ctx context.Context, stop context.CancelCauseFunc) (wa
 			return nil, err
 		}
 	}
-	return b.report.Background("node base image", func(step *progress.Step) (err error) {
+	return b.report.Background("build the node base image", func(step *progress.Step) (err error) {
 		if !haveRootfs {
 			err = b.buildRootfs(ctx, step)
 		}
@@ -221,16 +227,16 @@ func (b *build) startBase(ctx context.Context, stop context.CancelCauseFunc) (wa
 	}), nil
 }
 
-// downloadModule returns the folder of a module that go.mod names, and fetches
-// it first if it is not there.
+// downloadModule returns the directory of a module that go.mod requires, and downloads the
+// module first if it is missing.
 func downloadModule(ctx context.Context, dir, module string) (string, error) {
 	if err := (subprocess.Command{Args: []string{"go", "mod", "download", module}, Dir: dir}).Run(ctx); err != nil {
-		return "", fmt.Errorf("download %s: %w", module, err)
+		return "", fmt.Errorf("download the Go module %s: %w", module, err)
 	}
 	return subprocess.Command{Args: []string{"go", "list", "-m", "-f", "{{.Dir}}", module}, Dir: dir}.Output(ctx)
 }
 
-// writeFile makes path with its folders.
+// writeFile writes a file and creates its parent directories.
 func writeFile(path, content string, mode os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -238,11 +244,11 @@ func writeFile(path, content string, mode os.FileMode) error {
 	if err := os.WriteFile(path, []byte(content), mode); err != nil {
 		return err
 	}
-	return os.Chmod(path, mode) // whatever the umask
+	return os.Chmod(path, mode) // independent of the umask
 }
 
-// link makes to the same file as from: a hard link, or a copy across
-// filesystems.
+// link creates to as a hard link to the file from, or a copy if it is on another
+// filesystem.
 func link(from, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err

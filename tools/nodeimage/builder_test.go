@@ -18,8 +18,8 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// kindFiles is the folder of kind's own base image in this machine's module
-// cache: the real files, so that a new kind is adapted to or noticed.
+// kindFiles returns the directory of kind's base image in the module cache. The tests use
+// the real files, so that a change in a new version of kind makes them fail.
 func kindFiles(t *testing.T) string {
 	t.Helper()
 	dir, err := subprocess.Command{Args: []string{"go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kind"}}.Output(t.Context())
@@ -29,7 +29,7 @@ func kindFiles(t *testing.T) string {
 	return filepath.Join(dir, "images", "base", "files")
 }
 
-func TestWriteKindFiles(t *testing.T) {
+func TestWriteKindFilesKeepsModesAndAdaptsUnits(t *testing.T) {
 	to := t.TempDir()
 	if err := writeKindFiles(kindFiles(t), to); err != nil {
 		t.Fatal(err)
@@ -54,11 +54,11 @@ func TestWriteKindFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(unit), "OOMScoreAdjust") || !strings.Contains(string(unit), "ExecStart=/usr/local/bin/containerd") {
-		t.Errorf("containerd.service is not adapted:\n%s", unit)
+		t.Errorf("containerd.service differs from the expected unit:\n%s", unit)
 	}
 }
 
-func TestAdaptContainerd(t *testing.T) {
+func TestAdaptContainerdAddsOnlyTheSettings(t *testing.T) {
 	original, err := os.ReadFile(filepath.Join(kindFiles(t), "etc/containerd/config.toml"))
 	if err != nil {
 		t.Fatal(err)
@@ -83,27 +83,25 @@ func TestAdaptContainerd(t *testing.T) {
 	}
 }
 
-// What a node needs is what package kubernetes builds.
-func TestProgramsAreKnown(t *testing.T) {
+func TestNodeImageHasAllCompiledPrograms(t *testing.T) {
 	tests := []struct {
 		name     string
 		programs []program
 		known    map[string]string
 	}{
-		{"of every version", nodePrograms, kubebuild.NodePackages},
-		{"of one version", versionPrograms, kubebuild.Packages},
+		{"node", nodePrograms, kubebuild.NodePackages},
+		{"version", versionPrograms, kubebuild.Packages},
 	}
 	for _, tt := range tests {
 		want := slices.Sorted(maps.Keys(tt.known))
-		got := slices.Sorted(slices.Values(names(tt.programs)))
+		got := slices.Sorted(slices.Values(programNames(tt.programs)))
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("programs %s (-want +got):\n%s", tt.name, diff)
+			t.Errorf("%s programs (-want +got):\n%s", tt.name, diff)
 		}
 	}
 }
 
-// Each version has an image of its own, and all stand on one base.
-func TestNames(t *testing.T) {
+func TestVersionsHaveDifferentImagesAndOneBase(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	const root = "../.."
 	minors, err := kubebuild.Minors(root)
@@ -116,35 +114,34 @@ func TestNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &build{}
+		b := &builder{}
 		ref, err := b.prepare(t.Context(), root, version)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if want := "image-webhook.dev/node:v" + minor + "."; !strings.HasPrefix(ref, want) {
-			t.Errorf("the image of %s is %s, want %s…", minor, ref, want)
+			t.Errorf("image of Kubernetes %s is %s, want the prefix %s", minor, ref, want)
 		}
-		bases[b.base], refs[ref] = true, true
+		bases[b.baseRef], refs[ref] = true, true
 	}
 	if len(bases) != 1 || len(refs) != len(minors) {
-		t.Errorf("bases %v, images %v", bases, refs)
+		t.Errorf("want one base and one image per version, got bases %v, images %v", bases, refs)
 	}
 }
 
-// The base is made while Kubernetes is compiled, here by a compiler that never ends,
-// and what fails first stops the other.
-func TestBaseFails(t *testing.T) {
+// The compiler in this test never ends.
+func TestFailedBaseStopsTheCompiler(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	const root = "../.."
 	version, err := kubebuild.Find(root, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &build{engine: &engine.Engine{Name: "fake-engine"}, report: progress.New(io.Discard), work: t.TempDir()}
+	b := &builder{engine: &engine.Engine{Name: "fake-engine"}, report: progress.New(io.Discard), workDir: t.TempDir()}
 	if _, err := b.prepare(t.Context(), root, version); err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range append([]string{b.rootfs}, paths(b.node, nodePrograms)...) {
+	for _, file := range append([]string{b.rootfs}, programPaths(b.node, nodePrograms)...) {
 		if err := writeFile(file, "", 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -159,24 +156,24 @@ func TestBaseFails(t *testing.T) {
 		}
 	}
 	t.Setenv("PATH", fakes+":"+os.Getenv("PATH"))
-	var said strings.Builder
-	subprocess.Print(&said, "nodeimage", b.makeParts(t.Context()))
-	if want := "nodeimage: build the node base image: fake-engine build"; !strings.HasPrefix(said.String(), want) {
-		t.Errorf("it said %q, want %q first", said.String(), want)
+	var got strings.Builder
+	subprocess.Print(&got, "nodeimage", b.buildParts(t.Context()))
+	if want := "nodeimage: build the node base image: fake-engine build"; !strings.HasPrefix(got.String(), want) {
+		t.Errorf("got %q, want the prefix %q", got.String(), want)
 	}
 }
 
-func paths(built *kubebuild.Programs, programs []program) (paths []string) {
-	for _, name := range names(programs) {
+func programPaths(built *kubebuild.Programs, programs []program) (paths []string) {
+	for _, name := range programNames(programs) {
 		paths = append(paths, built.Path(name))
 	}
 	return paths
 }
 
-func TestNetfilter(t *testing.T) {
+func TestNetfilterFilesMatchesOnlyWhatKubeProxyNeeds(t *testing.T) {
 	tests := []struct {
-		path string // as tar lists it
-		want bool   // kube-proxy's image has it
+		path string // as in the tar file
+		want bool   // kube-proxy's image contains it
 	}{
 		{"./usr/sbin/iptables", true},
 		{"./usr/sbin/ip6tables-restore", true},
@@ -196,21 +193,21 @@ func TestNetfilter(t *testing.T) {
 		{"./usr/share/doc/iptables/copyright", false},
 	}
 	for _, test := range tests {
-		if got := netfilter.MatchString(test.path); got != test.want {
-			t.Errorf("netfilter matches %s: %t, want %t", test.path, got, test.want)
+		if got := netfilterFiles.MatchString(test.path); got != test.want {
+			t.Errorf("netfilterFiles matches %s: %t, want %t", test.path, got, test.want)
 		}
 	}
 }
 
-func TestDebianSources(t *testing.T) {
+func TestDebianSourcesReturnsRepositoriesOfTheRelease(t *testing.T) {
 	tests := []struct {
 		name   string
-		listed string // by apt-get indextargets: origin, URI, release, component
+		listed string // output of apt-get indextargets: origin, URI, release, component
 		want   []string
 	}{
 		{"no apt", "", nil},
 		{
-			"a machine of the release, with a mirror of its own",
+			"same release, with a mirror",
 			"Debian http://mirror.example/debian/ bookworm main\n" +
 				"Debian http://mirror.example/debian/ bookworm-updates main\n" +
 				"Debian http://mirror.example/security/ bookworm-security main\n",
@@ -221,14 +218,14 @@ func TestDebianSources(t *testing.T) {
 			},
 		},
 		{
-			"others' packages are left out",
+			"repositories of other vendors and other components",
 			"Debian http://mirror.example/debian/ bookworm main\nVendor http://vendor.example/ bookworm main\n" +
 				"Debian http://mirror.example/debian/ bookworm contrib\n",
 			[]string{"deb http://mirror.example/debian/ bookworm main"},
 		},
 		{"another release", "Debian http://mirror.example/debian/ trixie main\n", nil},
 		{"updates without the release", "Debian http://mirror.example/debian/ bookworm-updates main\n", nil},
-		{"lists that were never fetched have no origin", " http://mirror.example/debian/ bookworm main\n", nil},
+		{"no origin, because the lists were never downloaded", " http://mirror.example/debian/ bookworm main\n", nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

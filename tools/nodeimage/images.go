@@ -17,9 +17,9 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// writeImages writes one archive with every image of the control plane. Each is
-// one static program in a scratch image; only kube-proxy needs more beside it.
-func (b *build) writeImages(ctx context.Context, archive string) error {
+// writeImages writes one archive with all images of the control plane. Each image contains
+// one static program; only kube-proxy needs further files.
+func (b *builder) writeImages(ctx context.Context, archive string) error {
 	refs, err := b.controlPlaneRefs(ctx)
 	if err != nil {
 		return err
@@ -27,23 +27,23 @@ func (b *build) writeImages(ctx context.Context, archive string) error {
 	var images []ociimage.Tagged
 	for _, ref := range refs {
 		program, _, _ := strings.Cut(path.Base(ref), ":")
-		image, err := b.scratchImage(program)
+		image, err := b.programImage(program)
 		if err != nil {
-			return fmt.Errorf("make the image %s: %w", ref, err)
+			return fmt.Errorf("build the image %s: %w", ref, err)
 		}
 		images = append(images, ociimage.Tagged{Image: image, Refs: []string{ref}})
 	}
 	return ociimage.WriteArchive(archive, images...)
 }
 
-// controlPlaneRefs are the names under which kubeadm and containerd will ask
-// for the images.
-func (b *build) controlPlaneRefs(ctx context.Context) ([]string, error) {
+// controlPlaneRefs returns the references by which kubeadm and containerd request the
+// images.
+func (b *builder) controlPlaneRefs(ctx context.Context) ([]string, error) {
 	listed, err := subprocess.Command{Args: []string{
-		b.path("kubeadm"), "config", "images", "list", "--kubernetes-version", b.kubernetes.Release,
+		b.programPath("kubeadm"), "config", "images", "list", "--kubernetes-version", b.kubernetes.Release,
 	}}.Output(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("ask kubeadm for its images: %w", err)
+		return nil, fmt.Errorf("list the images with kubeadm: %w", err)
 	}
 	sandbox, err := b.sandboxRef()
 	if err != nil {
@@ -51,7 +51,7 @@ func (b *build) controlPlaneRefs(ctx context.Context) ([]string, error) {
 	}
 	refs := []string{sandbox}
 	for ref := range strings.FieldsSeq(listed) {
-		if !strings.Contains(ref, "/pause:") { // containerd's own name for it counts
+		if !strings.Contains(ref, "/pause:") { // containerd requests it by sandboxRef
 			refs = append(refs, ref)
 		}
 	}
@@ -60,42 +60,42 @@ func (b *build) controlPlaneRefs(ctx context.Context) ([]string, error) {
 
 var sandboxImage = regexp.MustCompile(`(?m)^\s*sandbox_image = "(.+)"`)
 
-// sandboxRef reads the name of the pause image from kind's containerd
-// configuration.
-func (b *build) sandboxRef() (string, error) {
-	path := filepath.Join(b.kind, "images", "base", "files", "etc", "containerd", "config.toml")
+// sandboxRef returns the reference of the pause image in kind's configuration of
+// containerd.
+func (b *builder) sandboxRef() (string, error) {
+	path := filepath.Join(b.kindDir, "images", "base", "files", "etc", "containerd", "config.toml")
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("read kind's containerd configuration: %w", err)
+		return "", fmt.Errorf("find the pause image: read kind's configuration of containerd: %w", err)
 	}
 	match := sandboxImage.FindSubmatch(content)
 	if match == nil {
-		return "", fmt.Errorf("%s names no sandbox_image", path)
+		return "", fmt.Errorf("find the pause image: %s has no sandbox_image: adapt tools/nodeimage to this version of kind", path)
 	}
 	return string(match[1]), nil
 }
 
-// scratchImage holds the program where the pod of kubeadm expects it: on the
-// PATH, and CoreDNS at the root.
-func (b *build) scratchImage(program string) (v1.Image, error) {
-	at := "/usr/local/bin/" + program
+// programImage returns an image with the program at the path where kubeadm's pods expect
+// it: CoreDNS and pause at the root, the others on the PATH.
+func (b *builder) programImage(program string) (v1.Image, error) {
+	target := "/usr/local/bin/" + program
 	if program == "coredns" || program == "pause" {
-		at = "/" + program
+		target = "/" + program
 	}
 	image := ociimage.Image{
-		Files:      []ociimage.File{{Path: at, Source: b.path(program)}},
-		Entrypoint: at,
+		Files:      []ociimage.File{{Path: target, Source: b.programPath(program)}},
+		Entrypoint: target,
 	}
 	if program == "kube-proxy" {
-		image.More = func(layer *tar.Writer) error { return addNetfilter(layer, b.rootfs) }
+		image.AddFiles = func(layer *tar.Writer) error { return addNetfilterFiles(layer, b.rootfs) }
 	}
-	return image.Build(filepath.Join(b.work, program+".tar"))
+	return image.Build(filepath.Join(b.workDir, program+".tar"))
 }
 
-// netfilter matches what iptables, nft and conntrack consist of in a merged-usr
-// Debian: the programs and their alternatives, the libraries and the links to
-// them. It is what kube-proxy calls.
-var netfilter = regexp.MustCompile(`^\./(` + strings.Join([]string{
+// netfilterFiles matches the files of iptables, nft and conntrack, which kube-proxy calls,
+// in a merged-usr Debian: the programs and their alternatives, the libraries and the links
+// to them.
+var netfilterFiles = regexp.MustCompile(`^\./(` + strings.Join([]string{
 	`usr/sbin/(ip6?tables|xtables|arptables|ebtables|nft$|conntrack$)`,
 	`etc/alternatives/(ip6?tables|arptables|ebtables)`,
 	`usr/lib/[^/]+-linux-gnu/(xtables/|[^/]+\.so(\.|$))`,
@@ -103,8 +103,8 @@ var netfilter = regexp.MustCompile(`^\./(` + strings.Join([]string{
 	`(bin|sbin|lib|lib64)$`,
 }, "|") + `)`)
 
-// addNetfilter copies kube-proxy's helpers out of the root filesystem.
-func addNetfilter(out *tar.Writer, rootfs string) error {
+// addNetfilterFiles copies the programs that kube-proxy calls from the root filesystem.
+func addNetfilterFiles(out *tar.Writer, rootfs string) error {
 	file, err := os.Open(rootfs)
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func addNetfilter(out *tar.Writer, rootfs string) error {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", rootfs, err)
 		}
-		if !netfilter.MatchString(strings.TrimSuffix(header.Name, "/")) {
+		if !netfilterFiles.MatchString(strings.TrimSuffix(header.Name, "/")) {
 			continue
 		}
 		if err := out.WriteHeader(header); err != nil {

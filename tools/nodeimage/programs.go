@@ -9,13 +9,13 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// program is one of package kubernetes.
+// program is a program that package kubebuild compiles.
 type program struct {
-	name string
-	node string // where it lies on the node; empty: only in a preloaded image
+	name     string
+	nodePath string // path on the node; empty: the program is only in a preloaded image
 }
 
-// nodePrograms are those of kubebuild.NodePackages.
+// nodePrograms are the programs of kubebuild.NodePackages.
 var nodePrograms = []program{
 	{"containerd", "/usr/local/bin/containerd"},
 	{"containerd-shim-runc-v2", "/usr/local/bin/containerd-shim-runc-v2"},
@@ -26,8 +26,8 @@ var nodePrograms = []program{
 	{"portmap", "/opt/cni/bin/portmap"},
 }
 
-// versionPrograms are those of kubebuild.Packages, what tests without a cluster need
-// first: a build that is stopped has got furthest with them.
+// versionPrograms are the programs of kubebuild.Packages. The programs that tests without a
+// cluster need are first, so that a stopped build has compiled them.
 var versionPrograms = []program{
 	{"kube-apiserver", ""},
 	{"etcd", ""},
@@ -39,31 +39,31 @@ var versionPrograms = []program{
 	{"kube-proxy", ""},
 }
 
-func names(programs []program) (names []string) {
+func programNames(programs []program) (names []string) {
 	for _, p := range programs {
 		names = append(names, p.name)
 	}
 	return names
 }
 
-// placePrograms links programs to where they lie on the node, below the folder to.
-func placePrograms(built *kubebuild.Programs, programs []program, to string) error {
+// linkPrograms links programs into dir, at their paths on the node.
+func linkPrograms(built *kubebuild.Programs, programs []program, dir string) error {
 	for _, p := range programs {
-		if p.node == "" {
+		if p.nodePath == "" {
 			continue
 		}
-		if err := link(built.Path(p.name), filepath.Join(to, p.node)); err != nil {
+		if err := link(built.Path(p.name), filepath.Join(dir, p.nodePath)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// path returns the file of any of the programs.
-func (b *build) path(name string) string {
+// programPath returns the file of a compiled program.
+func (b *builder) programPath(name string) string {
 	switch {
 	case name == "pause":
-		return filepath.Join(b.work, name)
+		return filepath.Join(b.workDir, name)
 	case name == kubebuild.CoreDNS:
 		return b.coredns.Path(name)
 	case kubebuild.NodePackages[name] != "":
@@ -72,6 +72,7 @@ func (b *build) path(name string) string {
 	return b.kubernetes.Path(name)
 }
 
-func (b *build) buildPause(ctx context.Context, step *progress.Step) error {
-	return gobuild.Build(ctx, gobuild.Module{Dir: b.pause}, gobuild.Program{Package: ".", Output: b.path("pause")}, step)
+func (b *builder) buildPause(ctx context.Context, step *progress.Step) error {
+	program := gobuild.Program{Package: "github.com/image-webhook/image-webhook/tools/images/pause", Output: b.programPath("pause")}
+	return gobuild.Build(ctx, gobuild.Module{Dir: b.pauseDir}, step, program)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/image-webhook/image-webhook/tools/apt"
@@ -11,42 +12,41 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// debianRelease is the newest whose systemd still runs on cgroup v1 hosts too.
+// debianRelease is the newest release whose systemd also runs on cgroup v1 hosts.
 const debianRelease = "bookworm"
 
-// rootfsPackages is what runs on a node, beside our own programs: systemd as
-// PID 1, what kube-proxy, the CNI plugins and the kubelet call, and runc.
+// rootfsPackages are the Debian packages of a node: systemd as PID 1, the programs that
+// kube-proxy, the CNI plugins and the kubelet call, and runc.
 const rootfsPackages = "systemd,conntrack,iptables,nftables,iproute2,ethtool,util-linux,mount,kmod," +
 	"libseccomp2,bash,ca-certificates,curl,jq,procps,runc,e2fsprogs,socat"
 
-// rootfsArgs is the command that makes the root filesystem, but for the file it
-// writes and the mirrors it reads.
+// rootfsArgs returns the command that builds the root filesystem, without the output file
+// and the Debian mirrors. It is the root filesystem's key: the same command gives an
+// equivalent filesystem.
 func rootfsArgs() []string {
 	return []string{"mmdebstrap", "--variant=minbase", "--include=" + rootfsPackages, debianRelease}
 }
 
-// ensureRootfsTool installs the program that makes the root filesystem.
+// ensureRootfsTool installs mmdebstrap if it is missing.
 func ensureRootfsTool(ctx context.Context, report *progress.Reporter) error {
-	return apt.Ensure(ctx, report, "to make the node's root filesystem", "mmdebstrap")
+	return apt.Ensure(ctx, report, "to build the node's root filesystem", "mmdebstrap")
 }
 
-// buildRootfs makes the root filesystem.
-func (b *build) buildRootfs(ctx context.Context, step *progress.Step) error {
-	args := append(rootfsArgs(), b.rootfs+".new")
-	args = append(args, mirrors(ctx)...)
-	// The format is named because it cannot be guessed from ".new".
-	err := subprocess.Command{Args: append(args, "--format=tar"), Progress: step}.Run(ctx)
+func (b *builder) buildRootfs(ctx context.Context, step *progress.Step) error {
+	output := filepath.Join(b.workDir, "rootfs.tar")
+	args := append(append(rootfsArgs(), output), debianMirrors(ctx)...)
+	err := subprocess.Command{Args: args, Progress: step}.Run(ctx)
 	if err != nil {
-		return fmt.Errorf("make the node's root filesystem with mmdebstrap "+
-			"(are Debian's packages reachable? DEBIAN_MIRROR names another mirror): %w", err)
+		return fmt.Errorf("build the node's root filesystem: %w: "+
+			"check that this machine can download Debian packages, or set DEBIAN_MIRROR to another mirror", err)
 	}
-	return os.Rename(b.rootfs+".new", b.rootfs)
+	return os.Rename(output, b.rootfs)
 }
 
-// mirrors is DEBIAN_MIRROR; else what this machine's own apt uses for the same
-// release, which may be all that a firewall lets through; else nothing, and so
-// mmdebstrap's own choice.
-func mirrors(ctx context.Context) []string {
+// debianMirrors returns DEBIAN_MIRROR if it is set. Otherwise it returns the sources that
+// this machine's apt uses for the same release, because a firewall may allow no others. If
+// there are none, it returns nil, and mmdebstrap uses its default.
+func debianMirrors(ctx context.Context) []string {
 	if mirror := os.Getenv("DEBIAN_MIRROR"); mirror != "" {
 		return []string{mirror}
 	}
@@ -59,11 +59,11 @@ func mirrors(ctx context.Context) []string {
 	return debianSources(listed)
 }
 
-// debianSources picks Debian's own repositories of the release from apt's list
-// of index targets, as lines of a sources.list.
+// debianSources returns the repositories of the release that are Debian's own, as lines of
+// a sources.list. listed is apt's list of index targets.
 func debianSources(listed string) []string {
 	var sources []string
-	complete := false
+	hasRelease := false
 	for line := range strings.Lines(listed) {
 		fields := strings.Fields(line)
 		if len(fields) != 4 || fields[0] != "Debian" || fields[3] != "main" {
@@ -72,11 +72,11 @@ func debianSources(listed string) []string {
 		uri, release := fields[1], fields[2]
 		switch release {
 		case debianRelease, debianRelease + "-updates", debianRelease + "-security":
-			complete = complete || release == debianRelease
+			hasRelease = hasRelease || release == debianRelease
 			sources = append(sources, "deb "+uri+" "+release+" main")
 		}
 	}
-	if !complete {
+	if !hasRelease {
 		return nil
 	}
 	return sources

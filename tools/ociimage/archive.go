@@ -7,51 +7,45 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/renameio/v2"
 )
 
-// Tagged is an image with the references that it gets.
+// Tagged is an image and its references in an archive.
 type Tagged struct {
 	Image v1.Image
 	Refs  []string
 }
 
-// WriteArchive writes images into one archive in the format of `docker save`.
-// The archive is whole or not there.
+// WriteArchive writes images to one archive in the format of `docker save`. It replaces the
+// file atomically. The same images give the same bytes.
 //
-// The tarball package reads such archives and could write them, but puts images
-// and references in random order, and an archive must have the same bytes each
-// time.
+// The tarball package can write such archives too, but orders images and references
+// randomly.
 func WriteArchive(path string, images ...Tagged) error {
 	if err := checkRefs(images); err != nil {
 		return err
 	}
-	// A name of its own, so that two runs at once do not write into one file.
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-")
+	file, err := renameio.NewPendingFile(path, renameio.WithStaticPermissions(0o644))
 	if err != nil {
 		return err
 	}
+	defer file.Cleanup()
 	archive := tar.NewWriter(file)
-	err = errors.Join(addImages(archive, images), archive.Close(), file.Chmod(0o644), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
+	if err := errors.Join(addImages(archive, images), archive.Close()); err != nil {
+		return err
 	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return nil
+	return file.CloseAtomicallyReplace()
 }
 
 func checkRefs(images []Tagged) error {
 	for _, image := range images {
 		for _, ref := range image.Refs {
 			if _, err := name.NewTag(ref, name.StrictValidation); err != nil {
-				return fmt.Errorf("image reference %q: %w", ref, err)
+				return fmt.Errorf("invalid image reference %q: %w", ref, err)
 			}
 		}
 	}
@@ -61,37 +55,37 @@ func checkRefs(images []Tagged) error {
 func addImages(archive *tar.Writer, images []Tagged) error {
 	var manifest tarball.Manifest
 	for _, image := range images {
-		described, err := addImage(archive, image)
+		descriptor, err := addImage(archive, image)
 		if err != nil {
 			return fmt.Errorf("write image %s: %w", image.Refs[0], err)
 		}
-		manifest = append(manifest, described)
+		manifest = append(manifest, descriptor)
 	}
 	content, err := json.Marshal(manifest)
 	if err != nil {
 		return err
 	}
-	return add(archive, "manifest.json", bytes.NewReader(content), int64(len(content)))
+	return addFile(archive, "manifest.json", bytes.NewReader(content), int64(len(content)))
 }
 
-func addImage(archive *tar.Writer, image Tagged) (described tarball.Descriptor, err error) {
+func addImage(archive *tar.Writer, image Tagged) (descriptor tarball.Descriptor, err error) {
 	config, err := image.Image.ConfigName()
 	if err != nil {
-		return described, err
+		return descriptor, err
 	}
 	content, err := image.Image.RawConfigFile()
 	if err != nil {
-		return described, err
+		return descriptor, err
 	}
 	layer, err := addLayer(archive, image.Image)
 	if err != nil {
-		return described, err
+		return descriptor, err
 	}
-	described = tarball.Descriptor{Config: config.String(), RepoTags: image.Refs, Layers: []string{layer}}
-	return described, add(archive, config.String(), bytes.NewReader(content), int64(len(content)))
+	descriptor = tarball.Descriptor{Config: config.String(), RepoTags: image.Refs, Layers: []string{layer}}
+	return descriptor, addFile(archive, config.String(), bytes.NewReader(content), int64(len(content)))
 }
 
-// addLayer returns the name under which the manifest finds the layer.
+// addLayer adds the image's only layer and returns the name of its file.
 func addLayer(archive *tar.Writer, image v1.Image) (string, error) {
 	layers, err := image.Layers()
 	if err != nil {
@@ -111,11 +105,11 @@ func addLayer(archive *tar.Writer, image v1.Image) (string, error) {
 	}
 	defer content.Close()
 	name := digest.Hex + ".tar.gz"
-	return name, add(archive, name, content, size)
+	return name, addFile(archive, name, content, size)
 }
 
-// add writes a file that has no time and belongs to nobody.
-func add(archive *tar.Writer, name string, content io.Reader, size int64) error {
+// addFile adds a file without a time and an owner, which would differ between runs.
+func addFile(archive *tar.Writer, name string, content io.Reader, size int64) error {
 	if err := archive.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: size, Typeflag: tar.TypeReg}); err != nil {
 		return err
 	}

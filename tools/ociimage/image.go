@@ -1,6 +1,6 @@
-// Package scratch makes container images from nothing: no daemon, no base image,
-// no registry. An image is one layer of files and a configuration; the same
-// files give the same bytes on every run, on every machine.
+// Package ociimage builds container images without a daemon, a base image or a registry. An
+// image has one layer of files and a configuration. The same files give the same bytes in
+// every run and on every machine.
 package ociimage
 
 import (
@@ -17,31 +17,31 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// File is a program of the image. It belongs to root and everyone may run it.
+// File is a program in the image. Root owns it, and all users may run it.
 type File struct {
-	Path   string // in the image, as "/certgen"
+	Path   string // in the image, such as "/certgen"
 	Source string // the file on this machine
 }
 
-// Image says what an image consists of.
+// Image describes an image to build.
 type Image struct {
-	Files []File // in the order in which the layer has them
-	// More adds files that are not programs to the layer; nil: none.
-	More       func(*tar.Writer) error
+	Files []File // in the order of the layer
+	// AddFiles adds other files to the layer; nil: none.
+	AddFiles   func(*tar.Writer) error
 	Arch       string // GOARCH; empty: this machine's
 	Entrypoint string
-	Args       []string // of the entrypoint, unless a pod gives others
+	Args       []string // arguments of the entrypoint; a pod can replace them
 	User       string   // "uid:gid"; empty: root
 	Labels     map[string]string
 }
 
-// Build returns the image. Its layer is the file layer, which must stay until
-// the image has been written.
+// Build returns the image. It writes the image's layer to the file layer, which must exist
+// until the image has been written.
 func (i Image) Build(layer string) (v1.Image, error) {
 	if err := i.writeLayer(layer); err != nil {
 		return nil, err
 	}
-	// What was compressed for the digest is kept, and not compressed again to be written.
+	// With caching, the layer is compressed once, for the digest and for the archive.
 	content, err := tarball.LayerFromFile(layer, tarball.WithCompressedCaching)
 	if err != nil {
 		return nil, err
@@ -76,8 +76,8 @@ func (i Image) writeLayer(file string) error {
 		return err
 	}
 	layer := tar.NewWriter(out)
-	if i.More != nil {
-		err = i.More(layer)
+	if i.AddFiles != nil {
+		err = i.AddFiles(layer)
 	}
 	for _, f := range i.Files {
 		err = errors.Join(err, f.addTo(layer))
@@ -85,7 +85,7 @@ func (i Image) writeLayer(file string) error {
 	return errors.Join(err, layer.Close(), out.Close())
 }
 
-// addTo writes the file without its times and owner, which differ by machine.
+// addTo adds the file without its times and owner, which differ between machines.
 func (f File) addTo(layer *tar.Writer) error {
 	in, err := os.Open(f.Source)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 
 const ref = "mirror.example/app:v1"
 
-// write makes an archive in dir with one program of the given content and times.
-func write(t *testing.T, dir, content string, modified time.Time) string {
+// writeArchive writes an archive in dir with one program of the given content and time.
+func writeArchive(t *testing.T, dir, content string, modified time.Time) string {
 	t.Helper()
 	program, archive := filepath.Join(dir, "program"), filepath.Join(dir, "archive.tar")
 	if err := os.WriteFile(program, []byte(content), 0o600); err != nil {
@@ -52,22 +52,22 @@ func TestArchiveIsReproducible(t *testing.T) {
 		return content
 	}
 	now := time.Now()
-	first := read(write(t, t.TempDir(), "program", now))
-	second := read(write(t, t.TempDir(), "program", now.Add(-time.Hour)))
+	first := read(writeArchive(t, t.TempDir(), "program", now))
+	second := read(writeArchive(t, t.TempDir(), "program", now.Add(-time.Hour)))
 	if !bytes.Equal(first, second) {
-		t.Error("the same program gave two different archives")
+		t.Error("archives of the same program differ")
 	}
-	if bytes.Equal(first, read(write(t, t.TempDir(), "another", now))) {
-		t.Error("two programs gave the same archive")
+	if bytes.Equal(first, read(writeArchive(t, t.TempDir(), "another", now))) {
+		t.Error("archives of different programs are equal")
 	}
 }
 
-func TestArchiveHoldsTheImage(t *testing.T) {
+func TestArchiveContainsTheImage(t *testing.T) {
 	tag, err := name.NewTag(ref)
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := tarball.ImageFromPath(write(t, t.TempDir(), "program", time.Now()), &tag)
+	image, err := tarball.ImageFromPath(writeArchive(t, t.TempDir(), "program", time.Now()), &tag)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,14 +109,14 @@ func onlyFile(t *testing.T, archive io.Reader) (*tar.Header, string) {
 		t.Fatal(err)
 	}
 	if _, err := in.Next(); err != io.EOF {
-		t.Errorf("the layer goes on after %s: %v", header.Name, err)
+		t.Errorf("the layer has another entry after %s: %v", header.Name, err)
 	}
 	return header, string(content)
 }
 
-func TestArchivesWrittenAtOnceAreWhole(t *testing.T) {
+func TestConcurrentWritesLeaveACompleteArchive(t *testing.T) {
 	dir := t.TempDir()
-	want, err := os.ReadFile(write(t, dir, "program", time.Now()))
+	want, err := os.ReadFile(writeArchive(t, dir, "program", time.Now()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,19 +136,19 @@ func TestArchivesWrittenAtOnceAreWhole(t *testing.T) {
 	writers.Wait()
 	left, err := filepath.Glob(filepath.Join(dir, "*.new*"))
 	if err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v %v", left, err)
+		t.Errorf("temporary files are left: %v, %v", left, err)
 	}
 	if got, err := os.Stat(path); err != nil || got.Size() == 0 || len(want) == 0 {
 		t.Errorf("the archive is missing: %v", err)
 	}
 }
 
-func TestWriteArchiveRefusesABadReference(t *testing.T) {
+func TestWriteArchiveRejectsAnInvalidReference(t *testing.T) {
 	archive := filepath.Join(t.TempDir(), "archive.tar")
 	if err := WriteArchive(archive, Tagged{Refs: []string{"Not A Reference"}}); err == nil {
-		t.Error("a reference with spaces was accepted")
+		t.Error("no error for a reference with spaces")
 	}
 	if _, err := os.Stat(archive); !os.IsNotExist(err) {
-		t.Errorf("an archive was left behind: %v", err)
+		t.Errorf("an archive exists: %v", err)
 	}
 }

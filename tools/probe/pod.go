@@ -1,4 +1,3 @@
-// Package podstate says why a pod is not ready, for a person.
 package probe
 
 import (
@@ -9,35 +8,72 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// NotReady is the reason why a pod is not ready; empty: it is, or has done its work, or
-// is on its way out.
+// NotReady returns the reason why a pod is not ready; empty if it is ready, has completed
+// or is terminating.
 func NotReady(pod corev1.Pod) string {
 	if pod.Status.Phase == corev1.PodSucceeded || pod.DeletionTimestamp != nil {
 		return ""
 	}
-	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-		if reason := stopped(status); reason != "" {
+	for _, status := range containers(pod) {
+		if reason := notRunning(status); reason != "" {
 			return reason
 		}
 	}
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodReady && condition.Status != corev1.ConditionTrue {
-			return join(string(pod.Status.Phase), condition.Reason, condition.Message)
+	for _, kind := range []corev1.PodConditionType{corev1.PodScheduled, corev1.PodReady} {
+		for _, condition := range pod.Status.Conditions {
+			if condition.Type == kind && condition.Status != corev1.ConditionTrue {
+				return join(string(pod.Status.Phase), condition.Reason, condition.Message)
+			}
 		}
 	}
 	return ""
 }
 
-// stopped is the reason why a container does not run; empty: it runs, has done its work,
-// or only waits for its turn.
-func stopped(status corev1.ContainerStatus) string {
+// HasFailed reports whether a container of the pod has ended with an error and has not been
+// restarted yet.
+func HasFailed(pod corev1.Pod) bool {
+	return slices.ContainsFunc(containers(pod), func(status corev1.ContainerStatus) bool { return failure(status) != nil })
+}
+
+// CrashLoops reports whether a container of the pod has failed repeatedly.
+func CrashLoops(pod corev1.Pod) bool {
+	return slices.ContainsFunc(containers(pod), func(status corev1.ContainerStatus) bool {
+		return status.State.Waiting != nil && status.State.Waiting.Reason == "CrashLoopBackOff"
+	})
+}
+
+func containers(pod corev1.Pod) []corev1.ContainerStatus {
+	return slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
+}
+
+// notRunning returns the reason why a container does not run; empty if it runs, has
+// completed, or waits only for the init containers.
+func notRunning(status corev1.ContainerStatus) string {
+	if failed := failure(status); failed != nil {
+		return join(fmt.Sprintf("container %s ended with exit code %d", status.Name, failed.ExitCode), failed.Reason, lastLine(failed.Message))
+	}
 	if waiting := status.State.Waiting; waiting != nil && waiting.Reason != "PodInitializing" {
 		return join("container "+status.Name+" is waiting", waiting.Reason, waiting.Message)
 	}
-	if ended := status.State.Terminated; ended != nil && ended.ExitCode != 0 {
-		return join(fmt.Sprintf("container %s ended with exit code %d", status.Name, ended.ExitCode), ended.Reason, ended.Message)
-	}
 	return ""
+}
+
+// failure returns how a container that does not run has failed, or nil.
+func failure(status corev1.ContainerStatus) *corev1.ContainerStateTerminated {
+	ended := status.State.Terminated
+	if status.State.Waiting != nil {
+		ended = status.LastTerminationState.Terminated
+	}
+	if ended == nil || ended.ExitCode == 0 {
+		return nil
+	}
+	return ended
+}
+
+// lastLine returns the line in which most programs name the cause.
+func lastLine(message string) string {
+	message = strings.TrimSpace(message)
+	return message[strings.LastIndexByte(message, '\n')+1:]
 }
 
 func join(parts ...string) string {

@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-func TestNotReady(t *testing.T) {
+func TestNotReadyReturnsReason(t *testing.T) {
 	waiting := func(reason, message string) corev1.ContainerState {
 		return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}
 	}
@@ -23,25 +23,28 @@ func TestNotReady(t *testing.T) {
 	for name, tt := range map[string]struct {
 		phase      corev1.PodPhase
 		init, main corev1.ContainerState
+		last       corev1.ContainerState // of main
 		conditions []corev1.PodCondition
 		deleted    bool
 		want       string
 	}{
-		"ready":                     {phase: "Running", main: running, conditions: ready("True", "")},
-		"done":                      {phase: "Succeeded", main: ended(0), conditions: ready("False", "done")},
-		"on its way out":            {phase: "Running", main: ended(1), deleted: true},
-		"no image":                  {phase: "Pending", main: waiting("ErrImagePull", "not found"), want: "container main is waiting: ErrImagePull: not found"},
-		"crashed":                   {phase: "Running", main: ended(2), want: "container main ended with exit code 2: Error"},
-		"an init container crashed": {phase: "Pending", init: ended(1), main: waiting("PodInitializing", ""), want: "container init ended with exit code 1: Error"},
-		"it waits for its turn":     {phase: "Pending", init: running, main: waiting("PodInitializing", ""), conditions: ready("False", "init"), want: "Pending: init"},
-		"a probe fails":             {phase: "Running", main: running, conditions: ready("False", "not ready"), want: "Running: not ready"},
+		"ready":                        {phase: "Running", main: running, conditions: ready("True", "")},
+		"completed":                    {phase: "Succeeded", main: ended(0), conditions: ready("False", "done")},
+		"terminating":                  {phase: "Running", main: ended(1), deleted: true},
+		"image missing":                {phase: "Pending", main: waiting("ErrImagePull", "not found"), want: "container main is waiting: ErrImagePull: not found"},
+		"crashed":                      {phase: "Running", main: ended(2), want: "container main ended with exit code 2: Error"},
+		"an init container crashed":    {phase: "Pending", init: ended(1), main: waiting("PodInitializing", ""), want: "container init ended with exit code 1: Error"},
+		"waits for the init container": {phase: "Pending", init: running, main: waiting("PodInitializing", ""), conditions: ready("False", "init"), want: "Pending: init"},
+		"crash loop":                   {phase: "Running", main: waiting("CrashLoopBackOff", "back-off"), last: ended(3), want: "container main ended with exit code 3: Error"},
+		"unschedulable":                {phase: "Pending", conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: "False", Reason: "Unschedulable", Message: "no node"}}, want: "Pending: Unschedulable: no node"},
+		"a probe fails":                {phase: "Running", main: running, conditions: ready("False", "not ready"), want: "Running: not ready"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := corev1.Pod{Status: corev1.PodStatus{
 				Phase:                 tt.phase,
 				Conditions:            tt.conditions,
 				InitContainerStatuses: []corev1.ContainerStatus{{Name: "init", State: tt.init}},
-				ContainerStatuses:     []corev1.ContainerStatus{{Name: "main", State: tt.main}},
+				ContainerStatuses:     []corev1.ContainerStatus{{Name: "main", State: tt.main, LastTerminationState: tt.last}},
 			}}
 			if tt.deleted {
 				pod.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}

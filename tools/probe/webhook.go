@@ -1,4 +1,6 @@
-// Package serving waits until an API server really asks the webhook.
+// Package probe tells whether a cluster works: whether its API server calls the webhook, and why
+// a pod is not ready. It changes nothing in the cluster, and does not know how the cluster was
+// created.
 package probe
 
 import (
@@ -18,17 +20,17 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// limit is how long the API server may take to call the webhook after the
-// installation: it learns of configurations by watching them.
-const limit = time.Minute
+// servingLimit is how long the API server may take to call the webhook after the installation:
+// it watches the webhook configurations.
+const servingLimit = time.Minute
 
-// interval is the pause between two tries.
+// interval is the time between two checks.
 const interval = 100 * time.Millisecond
 
-// WaitServing returns when the API server really calls both sides of the webhook: a
-// dry-run create of a pod comes back changed, and one of a latest image is denied.
-// An available Deployment alone does not prove that. What it still waits for goes
-// to step.
+// WaitServing waits until the API server calls both webhooks: one mirrors the image of a pod,
+// the other denies a pod with tag latest. The pods are created as a dry run. An available
+// Deployment does not prove that the API server calls the webhooks. The step shows what is
+// still missing.
 func WaitServing(ctx context.Context, config *rest.Config, step *progress.Step) error {
 	quiet := rest.CopyConfig(config)
 	quiet.WarningHandler = rest.NoWarnings{}
@@ -39,9 +41,9 @@ func WaitServing(ctx context.Context, config *rest.Config, step *progress.Step) 
 	}
 	started := time.Now()
 	var last error
-	err = wait.PollUntilContextTimeout(ctx, interval, limit, true, func(ctx context.Context) (bool, error) {
-		err := both(ctx, client)
-		if err != nil && ctx.Err() == nil { // the end of the wait says nothing of the webhook
+	err = wait.PollUntilContextTimeout(ctx, interval, servingLimit, true, func(ctx context.Context) (bool, error) {
+		err := checkBoth(ctx, client)
+		if err != nil && ctx.Err() == nil { // an error after the end of ctx is not the webhook's
 			last = err
 			step.SetDetail(err.Error())
 		}
@@ -53,30 +55,30 @@ func WaitServing(ctx context.Context, config *rest.Config, step *progress.Step) 
 	return fmt.Errorf("after %s: %w", time.Since(started).Round(time.Second), last)
 }
 
-func both(ctx context.Context, client kubernetes.Interface) error {
-	if err := mirrors(ctx, client); err != nil {
+func checkBoth(ctx context.Context, client kubernetes.Interface) error {
+	if err := checkMirrors(ctx, client); err != nil {
 		return err
 	}
-	return denies(ctx, client)
+	return checkDenies(ctx, client)
 }
 
-func mirrors(ctx context.Context, client kubernetes.Interface) error {
+func checkMirrors(ctx context.Context, client kubernetes.Interface) error {
 	const image = "nginx:1.25"
-	pod, err := dryRun(ctx, client, image)
+	pod, err := createDryRun(ctx, client, image)
 	if err != nil {
 		return err
 	}
 	if pod.Spec.Containers[0].Image == image {
-		return fmt.Errorf("a pod with %s is created without its mirror", image)
+		return fmt.Errorf("a pod with image %q is not mirrored", image)
 	}
 	return nil
 }
 
-func denies(ctx context.Context, client kubernetes.Interface) error {
+func checkDenies(ctx context.Context, client kubernetes.Interface) error {
 	const image = "nginx:latest"
-	_, err := dryRun(ctx, client, image)
+	_, err := createDryRun(ctx, client, image)
 	if err == nil {
-		return fmt.Errorf("a pod with %s is not denied", image)
+		return fmt.Errorf("a pod with image %q is not denied", image)
 	}
 	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "validating.image-webhook.dev") {
 		return err
@@ -84,7 +86,7 @@ func denies(ctx context.Context, client kubernetes.Interface) error {
 	return nil
 }
 
-func dryRun(ctx context.Context, client kubernetes.Interface, image string) (*corev1.Pod, error) {
+func createDryRun(ctx context.Context, client kubernetes.Interface, image string) (*corev1.Pod, error) {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "probe-"},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "probe", Image: image}}},

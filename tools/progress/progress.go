@@ -1,14 +1,14 @@
-// Package progress tells a person what a long task is doing.
+// Package progress shows users the steps of a long task. It does not know what the steps do.
 //
-// A task is a row of steps. Every step ends in one line with the time it took:
+// Each step ends with one line and its duration:
 //
 //	✓ kube-apiserver (4m12s)
 //	✗ kubelet (3s)
 //
-// While a step runs, a terminal shows a spinner with the last line of its
-// output; anything else (a CI log, a file) gets a line every few seconds, so
-// that nothing is ever silent for long. On a terminal the marks are in colour, unless
-// NO_COLOR is set (https://no-color.org). A dumb terminal is treated as none.
+// While a step runs, a terminal shows a spinner with the last line of the step's output.
+// A CI log or a file gets a line every few seconds instead, so that it is never silent for
+// long. On a terminal the marks are in colour, unless NO_COLOR is set
+// (https://no-color.org). A dumb terminal is treated like a file.
 package progress
 
 import (
@@ -23,18 +23,17 @@ import (
 )
 
 const (
-	// logInterval keeps a log that is not a terminal from being silent.
+	// logInterval is the time between two lines of a running step in a log.
 	logInterval = 10 * time.Second
 	// frameInterval is how often a terminal's spinner turns.
 	frameInterval = 150 * time.Millisecond
-	// detailWidth cuts a step's last line.
+	// detailWidth is the maximum length of a step's detail.
 	detailWidth = 60
-	// wideRunes is room for the symbols of kind's messages, which take two
-	// columns each.
+	// wideRunes is the space for symbols in kind's messages that are two columns wide.
 	wideRunes = 4
 )
 
-// What sets a terminal's colours.
+// Escape sequences that set a terminal's colour.
 const (
 	green = "\033[32m"
 	red   = "\033[31m"
@@ -43,16 +42,16 @@ const (
 
 var frames = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
 
-// Reporter writes the progress of steps to one writer, one step at a time.
+// Reporter writes the progress of steps, one step at a time.
 type Reporter struct {
 	w        io.Writer
-	columns  func() int // of the terminal; nil: w is none
+	columns  func() int // width of the terminal; nil: w is not a terminal
 	colour   bool
 	interval time.Duration
 }
 
-// New returns a Reporter that writes to w, with a spinner and in colour if w is a
-// terminal.
+// New returns a Reporter that writes to w. If w is a terminal, it shows a spinner and
+// colours.
 func New(w io.Writer) *Reporter {
 	f, ok := terminal(w)
 	if !ok {
@@ -68,59 +67,59 @@ func New(w io.Writer) *Reporter {
 	return &Reporter{w: w, columns: columns, colour: Coloured(w), interval: frameInterval}
 }
 
-// Coloured says whether what is written to w may be in colour.
+// Coloured reports whether output to w may have colours.
 func Coloured(w io.Writer) bool {
 	_, ok := terminal(w)
 	return ok && os.Getenv("NO_COLOR") == ""
 }
 
-// terminal returns w if it is a terminal that can do more than lines.
+// terminal returns w as a file, and whether it is a terminal that supports escape sequences.
 func terminal(w io.Writer) (f *os.File, ok bool) {
 	f, ok = w.(*os.File)
 	return f, ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
-// Note prints one line that belongs to no step.
+// Note prints a line outside of any step.
 func (r *Reporter) Note(format string, args ...any) {
 	fmt.Fprintf(r.w, format+"\n", args...)
 }
 
-// Step runs do and reports it under name. What do writes to the Step is the
-// detail shown while it runs. The error of do is returned as it is.
+// Step runs do, shows it under the name, and returns its error unchanged. While do runs, the
+// last line that it writes to the Step is shown as the detail.
 func (r *Reporter) Step(name string, do func(*Step) error) error {
 	step := &Step{}
 	started := time.Now()
-	stop := r.watch(name, step, started)
+	stop := r.showRunning(name, step, started)
 	err := do(step)
 	stop()
-	r.end(name, step, time.Since(started), err)
+	r.printEnd(name, step, time.Since(started), err)
 	return err
 }
 
-// Background starts do beside the steps that follow. It is shown, as a step, only
-// while the returned function waits for its end, and with the time that do took.
+// Background runs do concurrently with the steps that follow. The returned function waits
+// for it; only then the step is shown, with the duration of do.
 func (r *Reporter) Background(name string, do func(*Step) error) (wait func() error) {
 	step := &Step{}
 	started := time.Now()
 	var err error
-	var took time.Duration
+	var duration time.Duration
 	var running sync.WaitGroup
 	running.Go(func() {
 		err = do(step)
-		took = time.Since(started)
+		duration = time.Since(started)
 	})
 	return func() error {
-		stop := r.watch(name, step, started)
+		stop := r.showRunning(name, step, started)
 		running.Wait()
 		stop()
-		r.end(name, step, took, err)
+		r.printEnd(name, step, duration, err)
 		return err
 	}
 }
 
-// end is the line of a step that ended with err.
-func (r *Reporter) end(name string, step *Step, took time.Duration, err error) {
-	r.Note("%s %s%s (%s)", r.mark(err), name, step.suffix(), Elapsed(took))
+// printEnd prints the last line of a step.
+func (r *Reporter) printEnd(name string, step *Step, duration time.Duration, err error) {
+	r.Note("%s %s%s (%s)", r.mark(err), name, step.suffix(), Elapsed(duration))
 }
 
 func (r *Reporter) mark(err error) string {
@@ -134,8 +133,8 @@ func (r *Reporter) mark(err error) string {
 	return paint + mark + plain
 }
 
-// watch shows that the step is alive until the returned function is called.
-func (r *Reporter) watch(name string, step *Step, started time.Time) (stop func()) {
+// showRunning shows that the step is running until the returned function is called.
+func (r *Reporter) showRunning(name string, step *Step, started time.Time) (stop func()) {
 	done := make(chan struct{})
 	var finished sync.WaitGroup
 	finished.Go(func() {
@@ -144,10 +143,10 @@ func (r *Reporter) watch(name string, step *Step, started time.Time) (stop func(
 		for frame := 0; ; frame++ {
 			select {
 			case <-done:
-				r.clear()
+				r.clearLine()
 				return
 			case <-ticker.C:
-				r.tick(frame, name, step.shown(), time.Since(started))
+				r.showFrame(frame, name, step.currentDetail(), time.Since(started))
 			}
 		}
 	})
@@ -157,7 +156,7 @@ func (r *Reporter) watch(name string, step *Step, started time.Time) (stop func(
 	}
 }
 
-func (r *Reporter) tick(frame int, name, detail string, elapsed time.Duration) {
+func (r *Reporter) showFrame(frame int, name, detail string, elapsed time.Duration) {
 	if detail != "" {
 		detail = ": " + detail
 	}
@@ -169,21 +168,21 @@ func (r *Reporter) tick(frame int, name, detail string, elapsed time.Duration) {
 	r.Note("  … %s, %s so far%s", name, Elapsed(elapsed), detail)
 }
 
-func (r *Reporter) clear() {
+func (r *Reporter) clearLine() {
 	if r.columns != nil {
 		fmt.Fprint(r.w, "\r\033[K")
 	}
 }
 
-// Step is a running step. It is an io.Writer for the output of the programs
-// that the step runs; it may be written to from several goroutines.
+// Step is a running step. It is an io.Writer for the output of the programs that the step
+// runs. Several goroutines may use it.
 type Step struct {
 	mu     sync.Mutex
 	detail string
 	result string
 }
 
-// Write keeps the last line that is not blank as the step's detail.
+// Write sets the last non-blank line as the detail.
 func (s *Step) Write(p []byte) (int, error) {
 	lines := strings.FieldsFunc(string(p), func(r rune) bool { return r == '\n' || r == '\r' })
 	for i := len(lines) - 1; i >= 0; i-- {
@@ -195,15 +194,15 @@ func (s *Step) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// SetDetail sets what is shown beside the step while it runs.
+// SetDetail sets the text after the name of a running step.
 func (s *Step) SetDetail(detail string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.detail = shorten(detail, detailWidth)
 }
 
-// shorten cuts s to at most width characters: a line that wraps could not be
-// overwritten by the next.
+// shorten cuts s to at most width characters, because a line that wraps cannot be
+// overwritten.
 func shorten(s string, width int) string {
 	runes := []rune(s)
 	if len(runes) <= width || width < 1 {
@@ -212,14 +211,13 @@ func shorten(s string, width int) string {
 	return string(runes[:width-1]) + "…"
 }
 
-// shown returns what is shown beside the step while it runs.
-func (s *Step) shown() string {
+func (s *Step) currentDetail() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.detail
 }
 
-// SetResult adds what came out of the step to its last line.
+// SetResult adds a result to the last line of the step.
 func (s *Step) SetResult(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -235,7 +233,7 @@ func (s *Step) suffix() string {
 	return ": " + s.result
 }
 
-// Elapsed renders d as a person says it: 0.4s, 12s, 4m12s.
+// Elapsed formats a duration for users: 0.4s, 12s, 4m12s.
 func Elapsed(d time.Duration) string {
 	if d < 10*time.Second {
 		return fmt.Sprintf("%.1fs", d.Seconds())

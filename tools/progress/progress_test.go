@@ -15,13 +15,13 @@ import (
 	"github.com/image-webhook/image-webhook/tools/checks/terminaltest"
 )
 
-func TestStepEndsInOneLine(t *testing.T) {
+func TestStepEndsWithOneLine(t *testing.T) {
 	failure := errors.New("no space left")
 	tests := []struct {
 		name string
 		do   func(*Step) error
-		err  error  // what Step returns
-		line string // what is printed, times replaced by T
+		err  error  // returned by Step
+		line string // output, with T for the duration
 	}{
 		{
 			name: "success",
@@ -40,42 +40,40 @@ func TestStepEndsInOneLine(t *testing.T) {
 			line: "✓ build: 12 MB (T)\n",
 		},
 	}
-	times := regexp.MustCompile(`\([0-9.]+s\)`)
+	durations := regexp.MustCompile(`\([0-9.]+s\)`)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var out bytes.Buffer
 			if err := New(&out).Step("build", test.do); err != test.err {
 				t.Errorf("Step returned %v, want %v", err, test.err)
 			}
-			if diff := cmp.Diff(test.line, times.ReplaceAllString(out.String(), "(T)")); diff != "" {
+			if diff := cmp.Diff(test.line, durations.ReplaceAllString(out.String(), "(T)")); diff != "" {
 				t.Errorf("output differs (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// Colour is for a terminal that has it, and for who has not said no. What is no terminal
-// is tested above.
-func TestColour(t *testing.T) {
+func TestMarksAreColouredOnTerminals(t *testing.T) {
 	const green, red, plain = "\r\033[K\033[32m✓\033[0m ", "\r\033[K\033[31m✗\033[0m ", "\r\033[K"
 	tests := []struct {
 		name    string
 		term    string // TERM
 		noColor string // NO_COLOR
 		fails   bool
-		want    string // what comes before the name
+		want    string // printed before the name
 	}{
 		{"done", "xterm", "", false, green},
 		{"failed", "xterm", "", true, red},
 		{"no colour", "xterm", "1", false, plain + "✓ "},
-		{"no colour, by any value", "xterm", "0", true, plain + "✗ "},
+		{"no colour, any value", "xterm", "0", true, plain + "✗ "},
 		{"dumb", "dumb", "", true, "✗ "},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("TERM", test.term)
 			t.Setenv("NO_COLOR", test.noColor)
-			shown := terminaltest.Shown(t, func(terminal *os.File) {
+			screen := terminaltest.Capture(t, func(terminal *os.File) {
 				_ = New(terminal).Step("build", func(*Step) error {
 					if test.fails {
 						return errors.New("no space left")
@@ -83,25 +81,24 @@ func TestColour(t *testing.T) {
 					return nil
 				})
 			})
-			if want := test.want + "build ("; !strings.Contains(shown, want) {
-				t.Errorf("it shows %q, want %q", shown, want)
+			if want := test.want + "build ("; !strings.Contains(screen, want) {
+				t.Errorf("the terminal shows %q, want %q", screen, want)
 			}
-			if test.term == "dumb" && strings.Contains(shown, "\033") {
-				t.Errorf("it shows %q, which a dumb terminal does not understand", shown)
+			if test.term == "dumb" && strings.Contains(screen, "\033") {
+				t.Errorf("the terminal shows %q, want no escape sequence", screen)
 			}
 		})
 	}
 }
 
-// What runs in the background is not shown before somebody waits for it.
-func TestBackground(t *testing.T) {
+func TestBackgroundStepIsShownOnlyOnWait(t *testing.T) {
 	failure := errors.New("no space left")
 	var out bytes.Buffer
 	report := New(&out)
 	first := make(chan struct{})
 	wait := report.Background("base", func(s *Step) error {
 		<-first
-		s.SetResult("half of it")
+		s.SetResult("12 MB")
 		return failure
 	})
 	if err := report.Step("build", func(*Step) error { close(first); return nil }); err != nil {
@@ -111,13 +108,12 @@ func TestBackground(t *testing.T) {
 		t.Errorf("got %v, want %v", err, failure)
 	}
 	got := regexp.MustCompile(`\([0-9.]+s\)`).ReplaceAllString(out.String(), "(T)")
-	if diff := cmp.Diff("✓ build (T)\n✗ base: half of it (T)\n", got); diff != "" {
+	if diff := cmp.Diff("✓ build (T)\n✗ base: 12 MB (T)\n", got); diff != "" {
 		t.Errorf("output differs (-want +got):\n%s", diff)
 	}
 }
 
-// A log that is no terminal must show that a long step is alive.
-func TestLongStepIsNotSilent(t *testing.T) {
+func TestLogShowsRunningStep(t *testing.T) {
 	lines := make(chan string, 100)
 	report := &Reporter{w: lineWriter(lines), interval: time.Millisecond}
 	err := report.Step("build", func(s *Step) error {
@@ -132,12 +128,12 @@ func TestLongStepIsNotSilent(t *testing.T) {
 	}
 }
 
-// A line that is wider than the terminal wraps, and can no longer be cleared.
+// A line that is wider than the terminal wraps and cannot be cleared.
 func TestSpinnerStaysOnOneRow(t *testing.T) {
 	for _, columns := range []int{20, 80, 200} {
 		var out bytes.Buffer
 		report := &Reporter{w: &out, columns: func() int { return columns }}
-		report.tick(3, strings.Repeat("long name ", 8), strings.Repeat("detail ", 8), time.Minute)
+		report.showFrame(3, strings.Repeat("long name ", 8), strings.Repeat("detail ", 8), time.Minute)
 		if row := strings.TrimPrefix(out.String(), "\r\033[K"); len([]rune(row)) >= columns {
 			t.Errorf("%d characters in %d columns: %q", len([]rune(row)), columns, row)
 		}
@@ -149,12 +145,12 @@ type lineWriter chan string
 func (w lineWriter) Write(p []byte) (int, error) {
 	select {
 	case w <- string(p):
-	default: // the test has read what it needs
+	default: // the test no longer reads
 	}
 	return len(p), nil
 }
 
-func TestStepDetail(t *testing.T) {
+func TestDetailIsLastLine(t *testing.T) {
 	long := strings.Repeat("ä", detailWidth+1)
 	tests := []struct {
 		name    string
@@ -163,10 +159,10 @@ func TestStepDetail(t *testing.T) {
 	}{
 		{"nothing", nil, ""},
 		{"last line", []string{"one\ntwo\n"}, "two"},
-		{"blank lines are skipped", []string{"one\n\n  \n"}, "one"},
-		{"carriage returns of a progress bar", []string{"10%\r20%\r"}, "20%"},
+		{"blank lines", []string{"one\n\n  \n"}, "one"},
+		{"progress bar with carriage returns", []string{"10%\r20%\r"}, "20%"},
 		{"last write", []string{"one\n", "two\n"}, "two"},
-		{"long lines are cut between characters", []string{long}, strings.Repeat("ä", detailWidth-1) + "…"},
+		{"long line cut between characters", []string{long}, strings.Repeat("ä", detailWidth-1) + "…"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -174,14 +170,14 @@ func TestStepDetail(t *testing.T) {
 			for _, text := range test.written {
 				fmt.Fprint(&step, text)
 			}
-			if diff := cmp.Diff(test.detail, step.shown()); diff != "" {
+			if diff := cmp.Diff(test.detail, step.currentDetail()); diff != "" {
 				t.Errorf("detail differs (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestElapsed(t *testing.T) {
+func TestElapsedRoundsForUsers(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		40 * time.Millisecond:          "0.0s",
 		1240 * time.Millisecond:        "1.2s",

@@ -28,90 +28,86 @@ import (
 type target struct {
 	kubeconfig string
 	kubectl    string
-	ours       *devcluster.Cluster // nil: it is another one
-	created    bool                // by this run
+	kind       *devcluster.Cluster // nil: the cluster of Options.Kubeconfig
+	created    bool                // this run created the cluster
 }
 
-// env is how the suite is told.
+// env returns the variables that tell the suite its cluster.
 func (t target) env() []string {
 	env := []string{"E2E_KUBECONFIG=" + t.kubeconfig, "E2E_KUBECTL=" + t.kubectl, "E2E_CLUSTER="}
-	if t.ours != nil {
-		env[2] += t.ours.Name
+	if t.kind != nil {
+		env[2] += t.kind.Name
 	}
 	return env
 }
 
-// preparation is what is left to do once it is clear that there is, or can be, a
-// cluster: afterwards a webhook answers there.
-type preparation func(ctx context.Context) (target, error)
+// prepareTarget makes a cluster ready for the specs. When it returns, the webhook answers.
+type prepareTarget func(ctx context.Context) (target, error)
 
-// find refuses what cannot work before anything is changed.
-func (r *run) find(ctx context.Context) (preparation, error) {
+// findTarget finds the cluster, or checks that it can be created. It changes nothing yet.
+func (r *run) findTarget(ctx context.Context) (prepareTarget, error) {
 	if r.Kubeconfig != "" {
-		return r.another(ctx)
+		return r.findForeignCluster(ctx)
 	}
 	c, err := devcluster.OpenOrInstall(ctx, r.Name, r.report)
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) (target, error) { return r.ours(ctx, c) }, nil
+	return func(ctx context.Context) (target, error) { return r.startKindCluster(ctx, c) }, nil
 }
 
-// ours brings up our own cluster, with the mirror and the webhook of the checkout.
-func (r *run) ours(ctx context.Context, c *devcluster.Cluster) (t target, err error) {
-	t = target{kubeconfig: c.Kubeconfig(), kubectl: c.KubectlPath(), ours: c}
+// startKindCluster starts the kind cluster with the mirror and the webhook of the checkout.
+func (r *run) startKindCluster(ctx context.Context, c *devcluster.Cluster) (t target, err error) {
+	t = target{kubeconfig: c.Kubeconfig(), kubectl: c.KubectlPath(), kind: c}
 	if err := r.phases.Time("cluster", func() (err error) { t.created, err = c.Up(ctx); return err }); err != nil {
 		return t, err
 	}
-	mirrored, stop := r.beside(ctx, "start the mirror", r.installMirror)
+	waitForMirror, stop := r.background(ctx, "start the mirror", func(ctx context.Context, step *progress.Step) error { return r.installMirror(ctx, c, step) })
 	defer stop()
-	if err := r.install(ctx, c); err != nil {
+	if err := r.installWebhook(ctx, c); err != nil {
 		return t, err
 	}
-	return t, r.phases.Time("mirror", mirrored)
+	return t, r.phases.Time("mirror", waitForMirror)
 }
 
-// install has the webhook of the checkout answer in the cluster.
-func (r *run) install(ctx context.Context, c *devcluster.Cluster) error {
+// installWebhook installs the webhook of the checkout and waits until it answers.
+func (r *run) installWebhook(ctx context.Context, c *devcluster.Cluster) error {
 	var image webhookimage.Image
 	for _, phase := range []struct {
 		name string
-		do   func() error
+		run  func() error
 	}{
 		{"build", func() (err error) { image, err = c.BuildImage(ctx, webhookimage.Options{}); return err }},
 		{"load", func() error { return c.LoadArchive(ctx, image.Path) }},
 		{"install", func() error { return c.Refresh(ctx, image.ContentRef, reviewlog.Flags...) }},
 	} {
-		if err := r.phases.Time(phase.name, phase.do); err != nil {
+		if err := r.phases.Time(phase.name, phase.run); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// installMirror works beside all else, so what it says is the detail of a step.
-func (r *run) installMirror(ctx context.Context, step *progress.Step) error {
+// installMirror reports its progress as the detail of a step, because it runs in the
+// background.
+func (r *run) installMirror(ctx context.Context, c *devcluster.Cluster, step *progress.Step) error {
 	quiet := progress.New(step)
-	c, err := devcluster.Open(ctx, r.Name, quiet)
-	if err != nil {
-		return err
-	}
-	m, err := mirror.Open(c, quiet)
+	m, err := mirror.Open(c.WithReporter(quiet), quiet)
 	if err != nil {
 		return err
 	}
 	return m.Install(ctx)
 }
 
-// another takes a cluster as it is, once it is clear that it is meant.
-func (r *run) another(ctx context.Context) (preparation, error) {
+// findForeignCluster finds the cluster of Options.Kubeconfig. Its webhook is used unchanged.
+func (r *run) findForeignCluster(ctx context.Context) (prepareTarget, error) {
 	kubeconfig, err := filepath.Abs(r.Kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("find the kubeconfig %s: %w", r.Kubeconfig, err)
+		return nil, fmt.Errorf("find kubeconfig %q: %w", r.Kubeconfig, err)
 	}
 	kubectl, err := exec.LookPath("kubectl")
 	if err != nil {
-		return nil, errors.New("there is no kubectl on the PATH: eval \"$(bin/cluster env)\" brings the one of `make up`")
+		return nil, errors.New("kubectl is not on the PATH: run `make up`, then eval \"$(bin/cluster env)\"")
 	}
 	config, err := loadConfig(kubeconfig)
 	if err != nil {
@@ -119,65 +115,65 @@ func (r *run) another(ctx context.Context) (preparation, error) {
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("use the kubeconfig %s: %w", kubeconfig, err)
+		return nil, fmt.Errorf("use kubeconfig %q: %w", kubeconfig, err)
 	}
-	if err := r.meant(ctx, config.Host, client); err != nil {
+	if err := r.checkAllowed(ctx, config.Host, client); err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context) (target, error) {
-		return target{kubeconfig: kubeconfig, kubectl: kubectl}, r.answers(ctx, config)
+		return target{kubeconfig: kubeconfig, kubectl: kubectl}, r.checkWebhook(ctx, config)
 	}, nil
 }
 
-// loadConfig reads the current context of a kubeconfig.
+// loadConfig returns the configuration of the current context of a kubeconfig.
 func loadConfig(kubeconfig string) (*rest.Config, error) {
 	loaded, err := clientcmd.LoadFromFile(kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("read the kubeconfig %s: %w", kubeconfig, err)
+		return nil, fmt.Errorf("read kubeconfig %q: %w", kubeconfig, err)
 	}
 	config, err := clientcmd.NewDefaultClientConfig(*loaded, nil).ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("use the current context %q of %s: %w", loaded.CurrentContext, kubeconfig, err)
+		return nil, fmt.Errorf("use current context %q of kubeconfig %q: %w", loaded.CurrentContext, kubeconfig, err)
 	}
 	return config, nil
 }
 
-// meant refuses a cluster that may be in use by others, as scripts/ do, before
-// anything is changed in it.
-func (r *run) meant(ctx context.Context, host string, client kubernetes.Interface) error {
-	ctx, cancel := context.WithTimeout(ctx, reachLimit)
+// checkAllowed refuses a cluster that kind did not create, because others may use it. It has
+// the same rule and messages as scripts/demo-functions.sh.
+func (r *run) checkAllowed(ctx context.Context, host string, client kubernetes.Interface) error {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
 	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return fmt.Errorf("list the nodes of %s: %w", host, err)
+		return fmt.Errorf("list the nodes of cluster %q: %w", host, err)
 	}
-	if err := onlyKinds(nodes.Items); err != nil && os.Getenv("ANY_CLUSTER") != "1" {
-		return fmt.Errorf("the cluster at %s: %w: set ANY_CLUSTER=1 if you mean this cluster", host, err)
+	if err := checkKindNodes(host, nodes.Items); err != nil && os.Getenv("ANY_CLUSTER") != "1" {
+		return fmt.Errorf("%w: set ANY_CLUSTER=1 to use the cluster anyway", err)
 	}
-	r.report.Note("Using the cluster at %s, and the webhook that is installed there.", host)
+	r.report.Note("Using cluster %q and the webhook installed in it.", host)
 	return nil
 }
 
-func onlyKinds(nodes []corev1.Node) error {
+func checkKindNodes(host string, nodes []corev1.Node) error {
 	for _, node := range nodes {
 		if !strings.HasPrefix(node.Spec.ProviderID, "kind://") {
-			return fmt.Errorf("node %s is none of kind's", node.Name)
+			return fmt.Errorf("node %q of cluster %q was not created by kind", node.Name, host)
 		}
 	}
 	if len(nodes) == 0 {
-		return errors.New("it has no nodes, so it is none of kind's")
+		return fmt.Errorf("cluster %q has no nodes, so it was not created by kind", host)
 	}
 	return nil
 }
 
-// reachLimit is how long another cluster, and its webhook, may take to answer.
-const reachLimit = 15 * time.Second
+// answerLimit is how long a foreign cluster, and its webhook, may take to answer.
+const answerLimit = 15 * time.Second
 
-// answers makes sure that the cluster has a webhook to test.
-func (r *run) answers(ctx context.Context, config *rest.Config) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, reachLimit, errors.New("the webhook does not answer there: install it first, as README.md says"))
+// checkWebhook returns an error if the webhook does not answer.
+func (r *run) checkWebhook(ctx context.Context, config *rest.Config) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerLimit, errors.New("the webhook does not answer: install it first, as README.md describes"))
 	defer cancel()
-	return r.report.Step("the webhook denies and mirrors", func(step *progress.Step) error {
+	return r.report.Step("wait until the webhook denies and mirrors", func(step *progress.Step) error {
 		return probe.WaitServing(ctx, config, step)
 	})
 }

@@ -13,22 +13,22 @@ import (
 	"github.com/image-webhook/image-webhook/tools/specrunner/summary"
 )
 
-// conclude writes the summary, and leaves the cluster as the next person wants to find
-// it. It returns failed, or what is worse.
-func (r *run) conclude(ctx context.Context, on target, failed error) error {
+// conclude writes the summary, and deletes or keeps the cluster. It returns the error of the
+// specs, joined with its own.
+func (r *run) conclude(ctx context.Context, cluster target, failed error) error {
 	_ = os.RemoveAll(r.temporary())
 	s, err := r.summarize()
 	if err != nil {
-		r.report.Note("There is no summary: %v", err) // the suite was killed, or could not begin
+		r.report.Note("No summary: %v", err) // Ginkgo was killed, or could not start the suite
 	} else {
 		fmt.Fprintln(r.stdout)
 		s.Print(r.stdout)
 	}
 	if err == nil && s.Empty() {
-		failed = r.nothing(on)
+		failed = r.noMatch(cluster)
 	}
-	if on.ours != nil {
-		failed = errors.Join(failed, r.leave(ctx, s, on, failed))
+	if cluster.kind != nil {
+		failed = errors.Join(failed, r.deleteOrKeep(ctx, s, cluster, failed))
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -36,41 +36,41 @@ func (r *run) conclude(ctx context.Context, on target, failed error) error {
 	return failed
 }
 
-// errNothing ends a run in which no spec was to be run.
-var errNothing = errors.New("no spec matches")
+// errNoMatch ends a run in which no spec matched.
+var errNoMatch = errors.New("no spec matches")
 
-func (r *run) nothing(on target) error {
-	others := ""
-	if on.ours == nil {
-		others = ", of those without the label dev-cluster"
+func (r *run) noMatch(cluster target) error {
+	excluded := ""
+	if cluster.kind == nil {
+		excluded = " (specs with label dev-cluster do not run on this cluster)"
 	}
-	return fmt.Errorf("%w --focus=%q and --label-filter=%q%s", errNothing, r.Focus, r.Labels, others)
+	return fmt.Errorf("%w --focus=%q and --label-filter=%q%s", errNoMatch, r.Focus, r.Labels, excluded)
 }
 
-// leave deletes our own cluster if nobody wants it, or says how to get at it.
-func (r *run) leave(ctx context.Context, s summary.Summary, on target, failed error) error {
-	nothing := errors.Is(failed, errNothing)
+// deleteOrKeep deletes the kind cluster, or tells the user how to use it after a failure.
+func (r *run) deleteOrKeep(ctx context.Context, s summary.Summary, cluster target, failed error) error {
+	unused := errors.Is(failed, errNoMatch)
 	switch {
-	case failed != nil && !nothing && ctx.Err() == nil:
-		r.collectLogs(on)
-		r.wayIn(s)
-	case on.created && !r.Keep && (nothing || !r.Debug && ctx.Err() == nil):
-		return on.ours.Down(ctx)
-	case on.created:
-		r.report.Note("The cluster is kept: `%s` shows it, `%s` deletes it.", r.cluster("status"), r.cluster("down"))
+	case failed != nil && !unused && ctx.Err() == nil:
+		r.collectLogs(cluster)
+		r.printNextCommands(s)
+	case cluster.created && !r.Keep && (unused || !r.Debug && ctx.Err() == nil):
+		return cluster.kind.Down(ctx)
+	case cluster.created:
+		r.report.Note("The cluster is kept: `%s` shows its state, `%s` deletes it.", r.clusterCommand("status"), r.clusterCommand("down"))
 	}
 	return nil
 }
 
-// cluster is how a person types a verb of the command cluster.
-func (r *run) cluster(verb string) string {
+// clusterCommand returns the command line of a verb of bin/cluster.
+func (r *run) clusterCommand(verb string) string {
 	if r.Name == devcluster.DefaultName {
 		return "bin/cluster " + verb
 	}
 	return "bin/cluster " + verb + " --name=" + r.Name
 }
 
-// summarize reads Ginkgo's report and writes the page about it.
+// summarize reads Ginkgo's report and writes the summary page.
 func (r *run) summarize() (summary.Summary, error) {
 	s, err := summary.Read(r.artifacts("e2e.json"))
 	if err != nil {
@@ -84,36 +84,36 @@ func (r *run) summarize() (summary.Summary, error) {
 	return s, errors.Join(s.WriteMarkdown(page), page.Close())
 }
 
-// collectLogs keeps the logs of the nodes. It is best effort: the verdict stands, and a
-// node image may lack one of the tools that kind asks.
-func (r *run) collectLogs(on target) {
+// collectLogs writes the logs of the nodes to the artifacts. It is best effort: it does not
+// change the result, and a node image may lack one of the programs that kind calls.
+func (r *run) collectLogs(cluster target) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	err := on.ours.CollectLogs(ctx, r.artifacts("nodes"))
+	err := cluster.kind.CollectLogs(ctx, r.artifacts("nodes"))
 	if found, _ := os.ReadDir(r.artifacts("nodes")); err != nil && len(found) == 0 {
-		r.report.Note("The logs of the nodes could not be kept: %v", err)
+		r.report.Note("Cannot collect the logs of the nodes: %v", err)
 	}
 }
 
-// wayIn says how to get at the cluster of a failed run.
-func (r *run) wayIn(s summary.Summary) {
+// printNextCommands prints the commands to inspect the cluster after a failure.
+func (r *run) printNextCommands(s summary.Summary) {
 	var lines strings.Builder
 	table := tabwriter.NewWriter(&lines, 0, 0, 3, ' ', 0)
-	fmt.Fprintf(table, "    eval \"$(%s)\"\t# points kubectl at it\n", r.cluster("env"))
-	for _, namespace := range s.Kept() {
-		fmt.Fprintf(table, "    kubectl get pods,events -n %s\t# of the failed spec\n", namespace)
+	fmt.Fprintf(table, "    eval \"$(%s)\"\t# point kubectl at the cluster\n", r.clusterCommand("env"))
+	for _, namespace := range s.KeptNamespaces() {
+		fmt.Fprintf(table, "    kubectl get pods,events -n %s\t# pods of the failed spec\n", namespace)
 	}
 	fmt.Fprintf(table, "    kubectl get all -n image-webhook\t# the webhook\n")
 	if focus := s.Focus(); focus != "" {
-		fmt.Fprintf(table, "    %s\t# once more\n", r.again(focus))
+		fmt.Fprintf(table, "    %s\t# run the spec again\n", r.rerunCommand(focus))
 	}
-	fmt.Fprintf(table, "    %s\t# when done\n", r.cluster("down"))
+	fmt.Fprintf(table, "    %s\t# delete the cluster\n", r.clusterCommand("down"))
 	table.Flush()
-	r.report.Note("\nThe cluster is left as it is. To look at it:\n\n%s", lines.String())
+	r.report.Note("\nThe cluster is kept. To inspect it:\n\n%s", lines.String())
 }
 
-// again is how a person runs some specs again.
-func (r *run) again(focus string) string {
+// rerunCommand returns the command line that runs the specs of a focus again.
+func (r *run) rerunCommand(focus string) string {
 	if r.Name == devcluster.DefaultName {
 		return "make e2e FOCUS='" + focus + "'"
 	}

@@ -15,13 +15,12 @@ import (
 	"github.com/image-webhook/image-webhook/tools/specrunner/summary"
 )
 
-// lookout is how often there is looked for servers that are not followed yet.
-const lookout = time.Second
+// listInterval is the time between two lists of the webhook's servers.
+const listInterval = time.Second
 
-// follow keeps the logs of the webhook's servers until it is told to stop, in a file
-// for each: what a spec was answered is found there also when a later one has replaced
-// the server. It is best effort.
-func (r *run) follow(ctx context.Context, c *devcluster.Cluster) (stop func()) {
+// followLogs writes the log of each webhook server to a file until stop is called, so that the
+// answers to a spec remain when a later spec replaces the server. It is best effort.
+func (r *run) followLogs(ctx context.Context, c *devcluster.Cluster) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var streams sync.WaitGroup
 	followed := map[string]bool{}
@@ -30,10 +29,10 @@ func (r *run) follow(ctx context.Context, c *devcluster.Cluster) (stop func()) {
 			for _, name := range runningServers(ctx, c) {
 				if !followed[name] {
 					followed[name] = true
-					streams.Go(func() { r.keepLog(ctx, c, name) })
+					streams.Go(func() { r.writeLog(ctx, c, name) })
 				}
 			}
-		}, lookout)
+		}, listInterval)
 	})
 	return func() {
 		cancel()
@@ -54,16 +53,16 @@ func runningServers(ctx context.Context, c *devcluster.Cluster) (names []string)
 	return names
 }
 
-func (r *run) keepLog(ctx context.Context, c *devcluster.Cluster, pod string) {
+func (r *run) writeLog(ctx context.Context, c *devcluster.Cluster, pod string) {
 	client, err := c.Client()
 	if err != nil {
 		return
 	}
-	folder := r.artifacts(summary.ServerLogs)
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	dir := r.artifacts(summary.ServerLogs)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return
 	}
-	out, err := os.Create(filepath.Join(folder, pod+".log"))
+	out, err := os.Create(filepath.Join(dir, pod+".log"))
 	if err != nil {
 		return
 	}

@@ -1,12 +1,12 @@
-// Package specrunner runs the Ginkgo suite of the folder e2e on a real cluster, and
-// reports the result.
+// Package specrunner runs the Ginkgo suite of the directory e2e on a real cluster, and reports
+// the result. It does not know the specs.
 //
-// It creates the kind cluster of `make up` with the mirror in it and installs the webhook
-// of the checkout there; or it takes the cluster of a kubeconfig, and the webhook that is
-// installed there. A cluster that it created is deleted at the end, unless a spec failed.
+// It creates the kind cluster of `make up` with the mirror, and installs the webhook of the
+// checkout. Or it uses the cluster of a kubeconfig, and the webhook installed there. If it
+// created the cluster, it deletes it at the end, unless a spec failed.
 //
-// The folder artifacts of the checkout gets the summary, Ginkgo's reports and, for each
-// failed spec, what the cluster shows about it. An earlier run's files are removed first.
+// It writes the summary, Ginkgo's reports and the diagnosis of each failed spec to the directory
+// artifacts of the checkout. It removes the files of an earlier run first.
 package specrunner
 
 import (
@@ -25,20 +25,20 @@ import (
 // Options are the choices of one run.
 type Options struct {
 	Name       string // of the kind cluster
-	Kubeconfig string // of another cluster, where the webhook is installed; empty: the kind cluster
-	Focus      string // a regular expression; only specs whose text matches run
+	Kubeconfig string // of a cluster where the webhook is installed; empty: the kind cluster
+	Focus      string // a regular expression; only specs with a matching text run
 	Labels     string // a label filter of Ginkgo
-	Procs      int    // how many specs run at the same time
+	Procs      int    // number of specs that run at the same time
 	Keep       bool   // keep a cluster that was created for this run
 	Debug      bool   // stop at the first failure and keep everything
 	Record     bool   // record the golden reviews instead of running the specs
 }
 
-// Run runs the suite of the checkout in root. What Ginkgo prints goes to stdout, and to
-// the standard error of this process.
+// Run runs the suite of the checkout in root. The output of Ginkgo goes to stdout, and to the
+// standard error of this process.
 func Run(ctx context.Context, root string, o Options, stdout io.Writer, report *progress.Reporter) error {
 	r := &run{Options: o, root: root, stdout: stdout, report: report}
-	return r.do(ctx)
+	return r.runSuite(ctx)
 }
 
 // run is one run of the suite.
@@ -50,46 +50,47 @@ type run struct {
 	phases summary.Phases
 }
 
-// errFailed ends a run whose specs have not all passed; Ginkgo has said why.
-var errFailed = errors.New("the suite has failed")
+// errFailed ends a run in which a spec failed. Ginkgo has printed the reason.
+var errFailed = errors.New("the suite failed")
 
-// do prepares the cluster, runs the specs and concludes.
-func (r *run) do(ctx context.Context) error {
-	prepare, err := r.find(ctx)
+// runSuite prepares the cluster, runs the specs and writes the summary.
+func (r *run) runSuite(ctx context.Context) error {
+	prepare, err := r.findTarget(ctx)
 	if err != nil {
 		return err
 	}
 	if err := r.clearArtifacts(); err != nil {
 		return err
 	}
-	preparing, giveUp := context.WithCancelCause(ctx)
-	defer giveUp(nil)
-	compiled, stopCompiling := r.beside(ctx, "compile the suite", func(ctx context.Context, step *progress.Step) error {
+	preparing, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	waitForCompiler, stopCompiler := r.background(ctx, "compile the suite", func(ctx context.Context, step *progress.Step) error {
 		err := r.compile(ctx, step)
 		if err != nil {
-			giveUp(fmt.Errorf("compile the suite: %w", err))
+			cancel(fmt.Errorf("compile the suite: %w", err))
 		}
 		return err
 	})
-	defer stopCompiling()
-	on, err := prepare(preparing)
+	defer stopCompiler()
+	cluster, err := prepare(preparing)
 	if err != nil {
 		return err
 	}
-	if err := r.phases.Time("compile", compiled); err != nil {
+	if err := r.phases.Time("compile", waitForCompiler); err != nil {
 		return fmt.Errorf("compile the suite: %w", err)
 	}
-	return r.conclude(ctx, on, r.phases.Time("specs", func() error { return r.specs(ctx, on) }))
+	err = r.phases.Time("specs", func() error { return r.runSpecs(ctx, cluster) })
+	return r.conclude(ctx, cluster, err)
 }
 
-// beside starts do beside the steps that follow: wait is its end, and stop ends it
-// where nobody will want it any more.
-func (r *run) beside(ctx context.Context, name string, do func(context.Context, *progress.Step) error) (wait func() error, stop func()) {
+// background starts task concurrently with the steps that follow. wait waits for its end, and
+// stop ends it early.
+func (r *run) background(ctx context.Context, name string, task func(context.Context, *progress.Step) error) (wait func() error, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	wait = r.report.Background(name, func(step *progress.Step) error {
 		defer close(ended)
-		return do(ctx, step)
+		return task(ctx, step)
 	})
 	return wait, func() {
 		cancel()
@@ -97,13 +98,13 @@ func (r *run) beside(ctx context.Context, name string, do func(context.Context, 
 	}
 }
 
-// artifacts is where a run leaves what it found out.
+// artifacts returns a path in the directory for results.
 func (r *run) artifacts(parts ...string) string {
 	return filepath.Join(append([]string{r.root, "artifacts"}, parts...)...)
 }
 
-// temporary is for what the suite needs while it runs; a run that was killed leaves it
-// to the next one.
+// temporary returns the directory for temporary files of the suite. If a run is killed, the next
+// run removes it.
 func (r *run) temporary() string { return r.artifacts("tmp") }
 
 func (r *run) clearArtifacts() error {
@@ -113,11 +114,11 @@ func (r *run) clearArtifacts() error {
 	return os.MkdirAll(r.temporary(), 0o755)
 }
 
-// compile builds the suite and the Ginkgo that go.mod names.
+// compile builds the suite, and Ginkgo in the version of go.mod.
 func (r *run) compile(ctx context.Context, step *progress.Step) error {
 	for _, args := range [][]string{
-		{"go", "test", "-c", "-o", suite, "./e2e"},
-		{"go", "build", "-o", ginkgo, "github.com/onsi/ginkgo/v2/ginkgo"},
+		{"go", "test", "-c", "-o", suiteProgram, "./e2e"},
+		{"go", "build", "-o", ginkgoProgram, "github.com/onsi/ginkgo/v2/ginkgo"},
 	} {
 		if err := (subprocess.Command{Args: args, Dir: r.root, Progress: step}).Run(ctx); err != nil {
 			return err

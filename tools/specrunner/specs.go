@@ -15,19 +15,19 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// What compile builds, from the root of the checkout.
+// Programs that compile builds, relative to the top of the checkout.
 const (
-	suite  = "e2e/e2e.test"
-	ginkgo = "bin/ginkgo"
+	suiteProgram  = "e2e/e2e.test"
+	ginkgoProgram = "bin/ginkgo"
 )
 
-// specs runs Ginkgo until it has ended by itself. An interrupt is handed on to it: it
-// has the specs clean up first, and goes at once when it is interrupted again.
-func (r *run) specs(ctx context.Context, on target) error {
-	if on.ours != nil { // in the log of another one there may be secrets of others
-		defer r.follow(ctx, on.ours)()
+// runSpecs runs Ginkgo until it ends by itself. It forwards interrupts to Ginkgo, which lets the
+// specs clean up at the first one and ends immediately at the second.
+func (r *run) runSpecs(ctx context.Context, cluster target) error {
+	if cluster.kind != nil { // logs of a foreign cluster may contain secrets
+		defer r.followLogs(ctx, cluster.kind)()
 	}
-	cmd := r.ginkgo(on)
+	cmd := r.ginkgoCommand(cluster)
 	interrupts := make(chan os.Signal, 8)
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(interrupts)
@@ -44,24 +44,25 @@ func (r *run) specs(ctx context.Context, on target) error {
 		case <-interrupts:
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
 		case err := <-ended:
-			return verdict(err)
+			return explainExit(err)
 		}
 	}
 }
 
-// ginkgo is the command, in a group of processes of its own: interrupts come from specs
-// alone.
-func (r *run) ginkgo(on target) *exec.Cmd {
-	cmd := exec.Command(ginkgo, r.ginkgoArgs(on)...)
+// ginkgoCommand returns a command in its own process group, so that it gets an interrupt only
+// from runSpecs.
+func (r *run) ginkgoCommand(cluster target) *exec.Cmd {
+	cmd := exec.Command(ginkgoProgram, r.ginkgoArgs(cluster)...)
 	cmd.Dir = r.root
-	cmd.Env = slices.Concat(os.Environ(), on.env(), []string{"TMPDIR=" + r.temporary()}, r.env())
+	cmd.Env = slices.Concat(os.Environ(), cluster.env(), []string{"TMPDIR=" + r.temporary()}, r.debugEnv())
 	cmd.Stdout, cmd.Stderr = r.stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
 }
 
-// verdict leaves out how Ginkgo ended where it has told the reason itself.
-func verdict(err error) error {
+// explainExit returns errFailed for an exit code of Ginkgo, because Ginkgo has printed the
+// reason.
+func explainExit(err error) error {
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.Exited() {
 		return errFailed
 	}
@@ -71,11 +72,10 @@ func verdict(err error) error {
 	return nil
 }
 
-// ginkgoArgs are Ginkgo's arguments.
-func (r *run) ginkgoArgs(on target) []string {
+func (r *run) ginkgoArgs(cluster target) []string {
 	args := []string{
 		"run", "--procs=" + strconv.Itoa(r.Procs), "--fail-on-empty", "--randomize-all", "--timeout=60m", "--poll-progress-after=90s",
-		"--output-dir=artifacts", "--junit-report=e2e.xml", "--json-report=e2e.json", "--focus=" + r.Focus, "--label-filter=" + r.labelFilter(on),
+		"--output-dir=artifacts", "--junit-report=e2e.xml", "--json-report=e2e.json", "--focus=" + r.Focus, "--label-filter=" + r.labelFilter(cluster),
 	}
 	for flag, wanted := range map[string]bool{
 		"--no-color":      !progress.Coloured(r.stdout),
@@ -86,17 +86,17 @@ func (r *run) ginkgoArgs(on target) []string {
 			args = append(args, flag)
 		}
 	}
-	return append(args, suite)
+	return append(args, suiteProgram)
 }
 
-// labelFilter leaves out what the cluster has no means for, and the recorder, which
-// writes into the checkout.
-func (r *run) labelFilter(on target) string {
+// labelFilter excludes the specs that need the kind cluster, if the cluster is another one, and
+// the recorder, because it writes to the checkout.
+func (r *run) labelFilter(cluster target) string {
 	if r.Record {
 		return "record"
 	}
 	filters := []string{"!record"}
-	if on.ours == nil {
+	if cluster.kind == nil {
 		filters = append(filters, "!dev-cluster")
 	}
 	if r.Labels != "" {
@@ -105,8 +105,7 @@ func (r *run) labelFilter(on target) string {
 	return strings.Join(filters, " && ")
 }
 
-// env is what the suite has to know beside the cluster.
-func (r *run) env() (env []string) {
+func (r *run) debugEnv() (env []string) {
 	if r.Debug {
 		env = append(env, "E2E_DEBUG=1")
 	}

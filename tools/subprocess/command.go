@@ -1,5 +1,5 @@
-// Package subprocess runs other programs and keeps what they said, so that a
-// failure can be shown as one line of our own with the program's output below.
+// Package subprocess runs programs, captures their output, and prints a failure as one line
+// with the program's output below it. It knows no program in particular.
 package subprocess
 
 import (
@@ -13,41 +13,41 @@ import (
 	"time"
 )
 
-// killDelay is how long an interrupted program may take to stop by itself.
+// killDelay is how long an interrupted program may take to end before it is killed.
 const killDelay = 10 * time.Second
 
-// Command is a program to run. The zero value of every field but Args is usable.
+// Command is a program to run. Only Args is required.
 type Command struct {
 	Args  []string  // the program and its arguments
-	Dir   string    // where it runs; empty: here
-	Env   []string  // added to this process's environment
+	Dir   string    // working directory; empty: the one of this process
+	Env   []string  // added to the environment of this process
 	Stdin io.Reader // nil: no input
-	// Stdout receives standard output instead of the captured output.
+	// Stdout receives standard output, which is not captured then.
 	Stdout io.Writer
-	// Progress receives a copy of the captured output while it is written.
+	// Progress receives a copy of the captured output while the program runs.
 	Progress io.Writer
 }
 
-// Error is a program that failed, with everything it wrote.
+// Error is the failure of a program.
 type Error struct {
-	Args   []string // empty if Err names the program already
-	Err    error    // as os/exec returned it
-	Output string   // standard error, and standard output unless it was asked for
+	Args   []string // empty if Err names the program
+	Err    error    // the error of os/exec
+	Output string   // standard error, and standard output unless Command.Stdout was set
 }
 
-// Error names the program, its first arguments and how it ended, on one line.
+// Error returns the program, its first arguments and how it ended, on one line.
 func (e *Error) Error() string {
 	if len(e.Args) == 0 {
 		return e.Err.Error()
 	}
-	return fmt.Sprintf("%s: %v", Shorten(e.Args), e.Err)
+	return fmt.Sprintf("%s: %v", shorten(e.Args), e.Err)
 }
 
 // Unwrap returns the error of os/exec.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Shorten renders a command line for a message: at most six words.
-func Shorten(args []string) string {
+// shorten returns at most six words of a command line, for a message.
+func shorten(args []string) string {
 	const words = 6
 	if len(args) > words {
 		return strings.Join(args[:words], " ") + " …"
@@ -55,8 +55,8 @@ func Shorten(args []string) string {
 	return strings.Join(args, " ")
 }
 
-// Run runs the program and waits for it. When ctx ends, the program gets an
-// interrupt, and is killed only if that does not stop it.
+// Run runs the program and waits for it. If ctx ends, it interrupts the program, and kills
+// it if it does not end within killDelay.
 func (c Command) Run(ctx context.Context) error {
 	var captured bytes.Buffer
 	output := io.Writer(&captured)
@@ -83,8 +83,7 @@ func (c Command) Run(ctx context.Context) error {
 	return nil
 }
 
-// Output runs the program and returns its standard output without the newline
-// at the end.
+// Output runs the program and returns its standard output without the newline at the end.
 func (c Command) Output(ctx context.Context) (string, error) {
 	var out bytes.Buffer
 	c.Stdout = &out

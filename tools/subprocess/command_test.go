@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestOutput(t *testing.T) {
-	out, err := Command{Args: []string{"sh", "-c", "echo $GREETING; echo aside >&2"}, Env: []string{"GREETING=hello"}}.Output(t.Context())
+func TestOutputReturnsStandardOutputOnly(t *testing.T) {
+	out, err := Command{Args: []string{"sh", "-c", "echo $GREETING; echo warning >&2"}, Env: []string{"GREETING=hello"}}.Output(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,7 +21,7 @@ func TestOutput(t *testing.T) {
 	}
 }
 
-func TestRunKeepsTheOutputOfAFailure(t *testing.T) {
+func TestRunKeepsOutputOfFailure(t *testing.T) {
 	var progress bytes.Buffer
 	err := Command{Args: []string{"sh", "-c", "echo out; echo err >&2; exit 3"}, Progress: &progress}.Run(t.Context())
 	var failed *Error
@@ -36,11 +36,11 @@ func TestRunKeepsTheOutputOfAFailure(t *testing.T) {
 	}
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 3 {
-		t.Errorf("the exit code is lost: %v", err)
+		t.Errorf("no exit code 3 in %v", err)
 	}
 }
 
-func TestRunEndsWithItsContext(t *testing.T) {
+func TestRunEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	started := writerFunc(func() { cancel() })
 	err := Command{Args: []string{"sh", "-c", "echo started; exec tail -f /dev/null"}, Progress: started}.Run(ctx)
@@ -53,7 +53,7 @@ type writerFunc func()
 
 func (f writerFunc) Write(p []byte) (int, error) { f(); return len(p), nil }
 
-func TestPrint(t *testing.T) {
+func TestPrintShowsCauseRemedyAndOutput(t *testing.T) {
 	failed := func(output string) error {
 		return fmt.Errorf("create cluster: %w", &Error{
 			Args: []string{"podman", "run", "a", "b", "c", "d", "e"}, Err: errors.New("exit status 125"), Output: output,
@@ -66,41 +66,41 @@ func TestPrint(t *testing.T) {
 		exit int
 	}{
 		{
-			name: "an error of our own is one line",
+			name: "error without output",
 			err:  errors.New("no cluster: run `make up`"),
 			want: "cluster: no cluster: run `make up`\n",
 			exit: 1,
 		},
 		{
-			name: "a program's output is kept below the cause",
+			name: "output below the cause",
 			err:  failed("first\nsecond\n"),
 			want: "cluster: create cluster: podman run a b c d …: exit status 125\n  | first\n  | second\n",
 			exit: 1,
 		},
 		{
-			name: "a program without output",
+			name: "program without output",
 			err:  failed(""),
 			want: "cluster: create cluster: podman run a b c d …: exit status 125\n",
 			exit: 1,
 		},
 		{
-			name: "a known cause gets its remedy",
+			name: "known cause with its remedy",
 			err:  failed("Error: write /x: no space left on device\n"),
-			want: "cluster: create cluster: podman run a b c d …: exit status 125: the disk is full: free some gigabytes and run it again\n" +
+			want: "cluster: create cluster: podman run a b c d …: exit status 125: the disk is full: free a few gigabytes and try again\n" +
 				"  | Error: write /x: no space left on device\n",
 			exit: 1,
 		},
 		{
-			name: "a port in use",
+			name: "port in use",
 			err:  failed("rootlessport listen tcp 0.0.0.0:8080: bind: address already in use"),
-			want: "cluster: create cluster: podman run a b c d …: exit status 125: a port is in use: stop the program that listens there (`ss -ltnp` shows it) and run it again\n" +
+			want: "cluster: create cluster: podman run a b c d …: exit status 125: a port is in use: stop the program that listens there (`ss -ltnp` shows it) and try again\n" +
 				"  | rootlessport listen tcp 0.0.0.0:8080: bind: address already in use\n",
 			exit: 1,
 		},
 		{
-			name: "an interruption is no failure to explain",
+			name: "interrupted",
 			err:  fmt.Errorf("build kubelet: %w", context.Canceled),
-			want: "cluster: interrupted; the same command goes on from here\n",
+			want: "cluster: interrupted: run the same command again to continue\n",
 			exit: 130,
 		},
 	}

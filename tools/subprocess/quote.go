@@ -2,7 +2,7 @@ package subprocess
 
 import "strings"
 
-// ShellQuote returns s as one word of a POSIX shell, in which the shell expands nothing.
+// ShellQuote quotes s as one word of a POSIX shell, in which nothing is expanded.
 func ShellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

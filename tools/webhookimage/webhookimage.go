@@ -1,10 +1,11 @@
-// Package archive builds the image of image-webhook from the checkout: static
-// binaries for linux in one layer on nothing, owned by root, run by user 65532.
+// Package webhookimage builds the image of image-webhook from the checkout. The image has one
+// layer of static programs for Linux, without a base image. Root owns the programs, and user
+// 65532 runs them.
 //
-// The same sources give the same bytes, so an archive carries two references
-// to its one image: a static one, which is StaticRef unless the image is supervised,
-// and one made from the image's own digest. A Deployment that is given the latter
-// rolls out when the content changed, and only then.
+// The same sources give the same bytes. The archive has one image with two references: a
+// static one, which is StaticRef unless the image is supervised, and one that contains the
+// image's digest. A Deployment that uses the latter rolls out only when the content has
+// changed.
 package webhookimage
 
 import (
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 
 	"golang.org/x/mod/semver"
 
@@ -25,60 +27,61 @@ import (
 )
 
 const (
-	// Repository is the image's name. Nothing is ever pulled from it: no such
-	// host serves images, and the nodes have the image already.
-	Repository = "image-webhook.dev/image-webhook"
+	// repository is the image's name. Nothing pulls from it: the host serves no images, and
+	// the image is loaded into the nodes.
+	repository = "image-webhook.dev/image-webhook"
 
-	// StaticRef is the reference that the manifests of deploy/ use.
-	StaticRef = Repository + ":dev"
+	// StaticRef is the reference in the manifests of deploy/.
+	StaticRef = repository + ":dev"
 
-	// user is the customary "nonroot" of images without a user database.
+	// user is the usual ID of "nonroot" in images without a user database.
 	user = "65532:65532"
 
-	// digits of the digest in a content reference: unique enough for a cluster.
-	digits = 12
+	// digestDigits is the length of the digest in a content reference. It is enough to be
+	// unique in a cluster.
+	digestDigits = 12
 )
 
-// program is a file of the image and the package it is built from.
+// program is a file of the image and its Go package.
 type program struct{ path, pkg string }
 
-// programs are the image's files, in the order in which the layer has them.
+// programs are the image's files, in the order of the layer.
 var programs = []program{
 	{"/certgen", "./webhook/cmd/certgen"},
 	{"/image-webhook", "./webhook/cmd/image-webhook"},
 }
 
-// supervising is what the webhook can be replaced with while its container runs.
-var supervising = []program{
+// supervisePrograms let the webhook's program be replaced in a running container.
+var supervisePrograms = []program{
 	{"/supervise", "./tools/images/supervise"},
 	{"/bin/tar", "./tools/images/supervise"},
 }
 
-// Options say what to build. Only Root is required.
+// Options configure a build. Only Root is required.
 type Options struct {
-	Root   string // the folder of the module's go.mod
+	Root   string // the directory of this repository's module
 	Arch   string // GOARCH; empty: this machine's
-	Output string // the archive; empty: in the user's cache folder, named by architecture
+	Output string // the archive; empty: a file in the user's cache directory
 
-	// Version is what `image-webhook version` prints, and a label says; empty for
-	// what is not released, so that the bytes depend on the sources alone.
+	// Version is printed by `image-webhook version` and set as a label. It is empty for
+	// unreleased images, so that their bytes depend on the sources alone.
 	Version string
 
-	// Supervised adds the command supervise, for developing. Such an image goes by
-	// another name than StaticRef: what the manifests name is the one without.
+	// Supervised adds the program supervise, for development. Such an image is not named
+	// StaticRef, so that the manifests never use it.
 	Supervised bool
 }
 
 func (o Options) programs() []program {
 	if o.Supervised {
-		return slices.Concat(programs, supervising)
+		return slices.Concat(programs, supervisePrograms)
 	}
 	return programs
 }
 
 func (o Options) staticRef() string {
 	if o.Supervised {
-		return Repository + ":supervised"
+		return repository + ":supervised"
 	}
 	return StaticRef
 }
@@ -98,8 +101,8 @@ type Image struct {
 	ContentRef string
 }
 
-// Build writes the archive and returns what is in it. An archive of that name
-// is replaced in one step, so whoever reads it sees the old one or the new.
+// Build writes the archive and returns a description of it. It replaces an existing archive
+// atomically.
 func Build(ctx context.Context, o Options, report *progress.Reporter) (Image, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -107,11 +110,11 @@ func Build(ctx context.Context, o Options, report *progress.Reporter) (Image, er
 	}
 	dir, err := os.MkdirTemp("", "image-webhook-image-")
 	if err != nil {
-		return Image{}, fmt.Errorf("make a working folder: %w", err)
+		return Image{}, fmt.Errorf("create a working directory: %w", err)
 	}
 	defer os.RemoveAll(dir)
 	if err := o.compile(ctx, dir, report); err != nil {
-		return Image{}, fmt.Errorf("compile for linux/%s: %w", o.Arch, err)
+		return Image{}, fmt.Errorf("compile the webhook for linux/%s: %w", o.Arch, err)
 	}
 	var built Image
 	err = report.Step("write "+filepath.Base(o.Output), func(*progress.Step) (err error) {
@@ -129,19 +132,19 @@ func (o Options) withDefaults() (Options, error) {
 		o.Arch = runtime.GOARCH
 	}
 	if !slices.Contains(architectures, o.Arch) {
-		return o, fmt.Errorf("no such architecture %q: give one that Go builds for linux, such as amd64 or arm64", o.Arch)
+		return o, fmt.Errorf("invalid architecture %q: use one of %s", o.Arch, strings.Join(architectures, ", "))
 	}
 	if o.Version != "" && !semver.IsValid(o.Version) {
-		return o, fmt.Errorf("%q is no version: write one such as v1.2.3", o.Version)
+		return o, fmt.Errorf("invalid version %q: use one such as v1.2.3", o.Version)
 	}
 	if o.Output == "" {
-		dir, err := workspace.Make("image")
+		dir, err := workspace.CacheDir("image")
 		if err != nil {
 			return o, err
 		}
 		o.Output = filepath.Join(dir, o.fileName())
 	}
-	output, err := filepath.Abs(o.Output) // go build runs in another folder
+	output, err := filepath.Abs(o.Output) // go build runs in another directory
 	if err != nil {
 		return o, err
 	}
@@ -149,32 +152,32 @@ func (o Options) withDefaults() (Options, error) {
 	return o, os.MkdirAll(filepath.Dir(output), 0o755)
 }
 
-// architectures are those that Kubernetes has nodes of.
+// architectures are the architectures of Kubernetes nodes.
 var architectures = []string{"amd64", "arm", "arm64", "ppc64le", "riscv64", "s390x"}
 
-// compile builds all programs at once: one is linked while the next is compiled.
+// compile compiles all programs in one build, which links one while it compiles the next.
 func (o Options) compile(ctx context.Context, dir string, report *progress.Reporter) error {
 	var programs []gobuild.Program
 	for _, p := range o.programs() {
 		compiled := gobuild.Program{Package: p.pkg, Output: filepath.Join(dir, p.fileName())}
-		if !slices.Contains(programs, compiled) { // it is there under two names
+		if !slices.Contains(programs, compiled) { // one package can be two files of the image
 			programs = append(programs, compiled)
 		}
 	}
-	return report.Step("compile for linux/"+o.Arch, func(step *progress.Step) error {
-		return gobuild.BuildAll(ctx, gobuild.Module{Dir: o.Root, Arch: o.Arch, Flags: o.flags()}, programs, step)
+	return report.Step("compile the webhook for linux/"+o.Arch, func(step *progress.Step) error {
+		return gobuild.Build(ctx, gobuild.Module{Dir: o.Root, Arch: o.Arch, Flags: o.flags()}, step, programs...)
 	})
 }
 
-// flags of the compiler; nil: those that it takes by itself.
+// flags returns the flags of `go build`; nil: the default.
 func (o Options) flags() []string {
 	if o.Version == "" {
 		return nil
 	}
-	return gobuild.Versioned(o.Version)
+	return gobuild.VersionFlags(o.Version)
 }
 
-// fileName is that of the compiled program, before it goes into the layer.
+// fileName returns the name of the compiled program in the working directory.
 func (p program) fileName() string { return path.Base(p.pkg) }
 
 func (o Options) write(dir string) (Image, error) {
@@ -186,7 +189,7 @@ func (o Options) write(dir string) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	contentRef := Repository + ":sha256-" + config.Hex[:digits]
+	contentRef := repository + ":sha256-" + config.Hex[:digestDigits]
 	tagged := ociimage.Tagged{Image: image, Refs: []string{o.staticRef(), contentRef}}
 	if err := ociimage.WriteArchive(o.Output, tagged); err != nil {
 		return Image{}, err

@@ -19,9 +19,8 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// module writes a checkout whose programs do nothing, which builds in the
-// time of a link.
-func module(t *testing.T, files map[string]string) string {
+// newCheckout writes a checkout whose programs do nothing, so that they compile fast.
+func newCheckout(t *testing.T, files map[string]string) string {
 	t.Helper()
 	t.Setenv("GOFLAGS", "")
 	root := t.TempDir()
@@ -75,24 +74,24 @@ func open(t *testing.T, path, ref string) v1.Image {
 }
 
 func TestBuildIsReproducible(t *testing.T) {
-	// Two checkouts in different places, so that a path would show.
-	first := build(t, Options{Root: module(t, nil), Output: filepath.Join(t.TempDir(), "a.tar")})
-	second := build(t, Options{Root: module(t, nil), Output: filepath.Join(t.TempDir(), "b.tar")})
+	// The checkouts are in different directories, so that a path in the image would differ.
+	first := build(t, Options{Root: newCheckout(t, nil), Output: filepath.Join(t.TempDir(), "a.tar")})
+	second := build(t, Options{Root: newCheckout(t, nil), Output: filepath.Join(t.TempDir(), "b.tar")})
 	if digest(t, first.Path) != digest(t, second.Path) {
-		t.Error("the same sources gave other bytes")
+		t.Error("archives of the same sources differ")
 	}
 	if first.ContentRef != second.ContentRef {
-		t.Errorf("%s is not %s", first.ContentRef, second.ContentRef)
+		t.Errorf("references of the same sources differ: %s and %s", first.ContentRef, second.ContentRef)
 	}
-	changed := module(t, map[string]string{"webhook/main.go": "package main\n\nfunc main() { println(1) }\n"})
+	changed := newCheckout(t, map[string]string{"webhook/cmd/image-webhook/main.go": "package main\n\nfunc main() { println(1) }\n"})
 	third := build(t, Options{Root: changed, Output: filepath.Join(t.TempDir(), "c.tar")})
 	if third.ContentRef == first.ContentRef {
-		t.Error("other sources gave the same content reference")
+		t.Error("different sources have the same content reference")
 	}
 }
 
 func TestBuildWritesBothReferencesToOneImage(t *testing.T) {
-	built := build(t, Options{Root: module(t, nil), Arch: "arm64", Output: filepath.Join(t.TempDir(), "new", "a.tar")})
+	built := build(t, Options{Root: newCheckout(t, nil), Arch: "arm64", Output: filepath.Join(t.TempDir(), "new", "a.tar")})
 	image := open(t, built.Path, StaticRef)
 	config, err := image.ConfigName()
 	if err != nil {
@@ -103,25 +102,24 @@ func TestBuildWritesBothReferencesToOneImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if config != other || built.ContentRef != "image-webhook.dev/image-webhook:sha256-"+config.Hex[:12] {
-		t.Errorf("%s names %s, %s names %s", built.StaticRef, config, built.ContentRef, other)
+		t.Errorf("%s has image %s, %s has image %s", built.StaticRef, config, built.ContentRef, other)
 	}
 	checkConfig(t, image)
 	checkLayer(t, image, "certgen", "image-webhook")
 	checkVersion(t, image, "")
 	left, err := os.ReadDir(filepath.Dir(built.Path))
 	if err != nil || len(left) != 1 {
-		t.Errorf("left behind: %v, %v", left, err)
+		t.Errorf("files beside the archive: %v, %v", left, err)
 	}
 }
 
-// A version is written into the programs and onto the image.
-func TestBuildWithAVersion(t *testing.T) {
-	root := module(t, map[string]string{"webhook/main.go": "package main\n\nvar version string\n\nfunc main() { println(version) }\n"})
+func TestBuildWritesVersionToProgramsAndLabel(t *testing.T) {
+	root := newCheckout(t, map[string]string{"webhook/cmd/image-webhook/main.go": "package main\n\nvar version string\n\nfunc main() { println(version) }\n"})
 	unversioned := build(t, Options{Root: root, Output: filepath.Join(t.TempDir(), "a.tar")})
 	versioned := build(t, Options{Root: root, Output: filepath.Join(t.TempDir(), "b.tar"), Version: "v1.2.3-test"})
 	const text = "v1.2.3-test"
-	if holds(t, unversioned, text) || !holds(t, versioned, text) {
-		t.Errorf("the version must be in the programs that get one (%t), and in no other (%t)", holds(t, versioned, text), holds(t, unversioned, text))
+	if contains(t, unversioned, text) || !contains(t, versioned, text) {
+		t.Errorf("version in the versioned image: %t, want true; in the unversioned image: %t, want false", contains(t, versioned, text), contains(t, unversioned, text))
 	}
 	checkVersion(t, open(t, versioned.Path, StaticRef), text)
 }
@@ -133,12 +131,12 @@ func checkVersion(t *testing.T, image v1.Image, want string) {
 		t.Fatal(err)
 	}
 	if got := file.Config.Labels["org.opencontainers.image.version"]; got != want {
-		t.Errorf("the label says version %q, want %q", got, want)
+		t.Errorf("version label is %q, want %q", got, want)
 	}
 }
 
-// holds tells whether a text stands in the layer.
-func holds(t *testing.T, built Image, text string) bool {
+// contains reports whether the layer contains a text.
+func contains(t *testing.T, built Image, text string) bool {
 	t.Helper()
 	layers, err := open(t, built.Path, StaticRef).Layers()
 	if err != nil {
@@ -156,16 +154,15 @@ func holds(t *testing.T, built Image, text string) bool {
 	return strings.Contains(string(bytes), text)
 }
 
-// What is for developing must not get the name that the manifests have.
-func TestBuildSupervised(t *testing.T) {
-	built := build(t, Options{Root: module(t, nil), Arch: "arm64", Supervised: true, Output: filepath.Join(t.TempDir(), "a.tar")})
+func TestSupervisedImageIsNotNamedAsInTheManifests(t *testing.T) {
+	built := build(t, Options{Root: newCheckout(t, nil), Arch: "arm64", Supervised: true, Output: filepath.Join(t.TempDir(), "a.tar")})
 	checkLayer(t, open(t, built.Path, built.ContentRef), "certgen", "image-webhook", "supervise", "bin/tar")
 	static, err := name.NewTag(StaticRef)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := tarball.ImageFromPath(built.Path, &static); err == nil || built.StaticRef == StaticRef {
-		t.Errorf("the archive has an image called %s", StaticRef)
+		t.Errorf("the archive has the image %s", StaticRef)
 	}
 }
 
@@ -181,7 +178,7 @@ func checkConfig(t *testing.T, image v1.Image) {
 	}
 }
 
-// entry is what of a file could differ from machine to machine.
+// entry contains the properties of a file that could differ between machines.
 type entry struct {
 	Name  string
 	Mode  int64
@@ -218,18 +215,18 @@ func checkLayer(t *testing.T, image v1.Image, programs ...string) {
 	}
 }
 
-func TestBuildKeepsTheCompilersWords(t *testing.T) {
+func TestBuildErrorHasTheCompilersMessages(t *testing.T) {
 	output := filepath.Join(t.TempDir(), "a.tar")
-	root := module(t, map[string]string{"webhook/main.go": "package main\n\nfunc main() { undefinedThing() }\n"})
+	root := newCheckout(t, map[string]string{"webhook/cmd/image-webhook/main.go": "package main\n\nfunc main() { undefinedThing() }\n"})
 	_, err := Build(t.Context(), Options{Root: root, Arch: "amd64", Output: output}, progress.New(io.Discard))
-	if err == nil || !strings.HasPrefix(err.Error(), "compile for linux/amd64: go build") {
+	if err == nil || !strings.HasPrefix(err.Error(), "compile the webhook for linux/amd64: go build") {
 		t.Errorf("got %v", err)
 	}
 	var failed *subprocess.Error
-	if !errors.As(err, &failed) || !strings.Contains(failed.Output, "webhook/main.go:3:15: undefined: undefinedThing") {
-		t.Errorf("the compiler's output is lost: %v", err)
+	if !errors.As(err, &failed) || !strings.Contains(failed.Output, "webhook/cmd/image-webhook/main.go:3:15: undefined: undefinedThing") {
+		t.Errorf("the compiler's output is missing: %v", err)
 	}
 	if _, err := os.Stat(output); err == nil {
-		t.Error("an archive was written")
+		t.Error("a failed build wrote an archive")
 	}
 }

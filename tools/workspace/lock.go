@@ -9,27 +9,26 @@ import (
 	"time"
 )
 
-// Lock takes the lock of a file or folder; a file is made if it is not there. If
-// somebody else has it, waiting is called with what waits until it is free, to be
-// shown to a person. The kernel releases a lock when its process ends, however it
-// ends.
-func Lock(ctx context.Context, path string, waiting func(wait func() error) error) (unlock func(), err error) {
+// Lock locks a file or directory, and creates a missing file. If another process holds the
+// lock, Lock calls onWait, which must call wait and may show that it waits. The kernel
+// releases the lock when the process ends, even if it is killed.
+func Lock(ctx context.Context, path string, onWait func(wait func() error) error) (unlock func(), err error) {
 	unlock, err = TryLock(path)
 	if !errors.Is(err, ErrLocked) {
 		return unlock, err
 	}
-	err = waiting(func() error {
-		unlock, err = wait(ctx, path)
+	err = onWait(func() error {
+		unlock, err = waitForLock(ctx, path)
 		return err
 	})
 	return unlock, err
 }
 
-// ErrLocked says that somebody else has a lock.
-var ErrLocked = errors.New("it is locked by somebody else")
+// ErrLocked means that another process holds the lock.
+var ErrLocked = errors.New("another process holds the lock")
 
-// TryLock takes the lock of a file or folder; the error is ErrLocked if somebody else
-// has it.
+// TryLock locks a file or directory, and creates a missing file. It returns ErrLocked if
+// another process holds the lock.
 func TryLock(path string) (unlock func(), err error) {
 	file, err := openLock(path)
 	if err != nil {
@@ -37,7 +36,7 @@ func TryLock(path string) (unlock func(), err error) {
 	}
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
-		return func() { file.Close() }, nil // closing releases the lock
+		return func() { file.Close() }, nil // this releases the lock
 	}
 	file.Close()
 	if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -53,8 +52,8 @@ func openLock(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 }
 
-// wait takes the lock as soon as it is free, or ends with ctx.
-func wait(ctx context.Context, path string) (unlock func(), err error) {
+// waitForLock takes the lock as soon as it is free, or returns when ctx ends.
+func waitForLock(ctx context.Context, path string) (unlock func(), err error) {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	for {

@@ -8,20 +8,20 @@ import (
 	"testing"
 )
 
-func TestLock(t *testing.T) {
+func TestLockWaitsForHolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	unlock, err := Lock(t.Context(), path, func(func() error) error {
-		t.Error("waited for a lock that nobody has")
+		t.Error("Lock waits for a free lock")
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := TryLock(path); !errors.Is(err, ErrLocked) {
-		t.Error("two have the lock at once")
+		t.Error("locked twice at the same time")
 	}
 	waited := false
-	second, err := Lock(t.Context(), path, func(wait func() error) error {
+	unlockSecond, err := Lock(t.Context(), path, func(wait func() error) error {
 		waited = true
 		unlock()
 		return wait()
@@ -29,27 +29,27 @@ func TestLock(t *testing.T) {
 	if err != nil || !waited {
 		t.Fatalf("waited %v, %v", waited, err)
 	}
-	second()
+	unlockSecond()
 }
 
-func TestLockOfAFolder(t *testing.T) {
+func TestTryLockLocksDirectory(t *testing.T) {
 	dir := t.TempDir()
 	unlock, err := TryLock(dir)
 	if err != nil {
-		t.Fatal("the folder is not locked", err)
+		t.Fatal(err)
 	}
 	if _, err := TryLock(dir); !errors.Is(err, ErrLocked) {
-		t.Error("two have the lock at once")
+		t.Error("locked twice at the same time")
 	}
 	unlock()
-	again, err := TryLock(dir)
+	relock, err := TryLock(dir)
 	if err != nil {
-		t.Fatal("the lock was not released", err)
+		t.Fatal("not released:", err)
 	}
-	again()
+	relock()
 }
 
-func TestLockEndsWithTheContext(t *testing.T) {
+func TestLockEndsWithContext(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	unlock, err := TryLock(path)
 	if err != nil {
@@ -57,17 +57,17 @@ func TestLockEndsWithTheContext(t *testing.T) {
 	}
 	defer unlock()
 	ctx, cancel := context.WithCancelCause(t.Context())
-	gone := errors.New("gone")
+	cause := errors.New("stopped waiting")
 	_, err = Lock(ctx, path, func(wait func() error) error {
-		cancel(gone)
+		cancel(cause)
 		return wait()
 	})
-	if !errors.Is(err, gone) {
+	if !errors.Is(err, cause) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestTryLockSaysWhatIsWrong(t *testing.T) {
+func TestTryLockReturnsOtherErrors(t *testing.T) {
 	_, err := TryLock(filepath.Join(t.TempDir(), "nowhere", "lock"))
 	if !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrLocked) {
 		t.Errorf("got %v", err)

@@ -1,5 +1,10 @@
-// Package module finds this repository's Go module, from wherever in it a tool
-// or a test was started.
+// Package workspace knows where things are on this machine: the checkout (Root), and the
+// cache directory of the tools (CacheDir), os.UserCacheDir()/image-webhook. It does not know
+// what the tools keep there.
+//
+// The cache contains everything that is expensive to build, and the state of running clusters
+// and control planes. It can be deleted while no tool runs; the next run creates it again.
+// Locks of its files and directories keep two runs from writing the same one.
 package workspace
 
 import (
@@ -14,25 +19,25 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-const path = "github.com/image-webhook/image-webhook"
+const modulePath = "github.com/image-webhook/image-webhook"
 
-var errElsewhere = errors.New("not inside a checkout of image-webhook: run this in its folder")
+var errOutside = errors.New("not in a checkout of image-webhook: run the command in the directory of a checkout")
 
-// Root returns the folder of the module's go.mod.
+// Root returns the top directory of the checkout that contains the working directory.
 func Root(ctx context.Context) (string, error) {
 	file, err := subprocess.Command{Args: []string{"go", "env", "GOMOD"}}.Output(ctx)
 	if err != nil {
-		return "", fmt.Errorf("ask go for the module: %w", err)
+		return "", fmt.Errorf("find the module: %w", err)
 	}
 	if file == "" || file == os.DevNull {
-		return "", errElsewhere
+		return "", errOutside
 	}
 	content, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("read the module: %w", err)
+		return "", fmt.Errorf("read go.mod: %w", err)
 	}
-	if modfile.ModulePath(content) != path {
-		return "", errElsewhere
+	if modfile.ModulePath(content) != modulePath {
+		return "", errOutside
 	}
 	return filepath.Dir(file), nil
 }

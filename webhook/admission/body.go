@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// MaxBody bounds the body of a review, in bytes. The API server accepts objects of at most
+// maxBody bounds the body of a review, in bytes. The API server accepts objects of at most
 // 3 MiB, encodes some characters as six bytes and also sends the old object. It can make
 // more of an object that is written for that purpose, such as full statuses of empty ones;
 // those are not worth the memory.
-const MaxBody = 30 << 20
+const maxBody = 30 << 20
 
 const jsonType = "application/json"
 
@@ -57,11 +57,11 @@ func isJSON(contentType string) bool {
 	return err == nil && media == jsonType
 }
 
-// maxSize returns the largest possible size of the body: MaxBody if the client does not
+// maxSize returns the largest possible size of the body: maxBody if the client does not
 // announce the size.
 func maxSize(r *http.Request) int64 {
-	if r.ContentLength < 0 || r.ContentLength > MaxBody {
-		return MaxBody
+	if r.ContentLength < 0 || r.ContentLength > maxBody {
+		return maxBody
 	}
 	return r.ContentLength
 }
@@ -78,9 +78,9 @@ func readAll(w http.ResponseWriter, r *http.Request) ([]byte, *rejection) {
 	if r.ContentLength > 0 {
 		content.Grow(int(maxSize(r)) + bytes.MinRead) // growing step by step would take twice the memory
 	}
-	_, err := content.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBody))
+	_, err := content.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		return nil, &rejection{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d MiB", MaxBody>>20)}
+		return nil, &rejection{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d MiB", maxBody>>20)}
 	}
 	if err != nil {
 		return nil, &rejection{http.StatusBadRequest, "cannot read the body: " + err.Error()}

@@ -66,7 +66,7 @@ func TestEveryRecordedReviewHasItsGoldenAnswers(t *testing.T) {
 	policy := newPolicy(t, exampleRules)
 	for _, name := range reviews(t) {
 		t.Run(name, func(t *testing.T) {
-			req, err := Decode(review(t, name))
+			req, err := decodeRequest(review(t, name))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,7 +107,7 @@ func compare(t *testing.T, file string, got []byte) {
 }
 
 func TestDecodeKeepsTheFieldsThatVerdictsNeed(t *testing.T) {
-	req, err := Decode(review(t, "pod-update-set-image"))
+	req, err := decodeRequest(review(t, "pod-update-set-image"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestRecordedReviewsConverge(t *testing.T) {
 	patches := 0
 	for _, name := range reviews(t) {
 		body := review(t, name)
-		req, err := Decode(body)
+		req, err := decodeRequest(body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func TestPatchKeepsEverythingElse(t *testing.T) {
 	for _, known := range []string{`"spec":{`, `"image":{`, `"metadata":{`} {
 		body = bytes.ReplaceAll(body, []byte(known), []byte(known+`"futureField":{"a":[1.50,null,"\u00fc"]},`))
 	}
-	req, err := Decode(body)
+	req, err := decodeRequest(body)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,12 +12,12 @@
 // mirrors and sets their pull policy, UnknownMode warns about the label of a namespace.
 // Every rule about images walks the table of package podimages.
 //
-// A handler takes a POST of application/json of at most MaxBody bytes and answers with a
+// A handler takes a POST of application/json of at most maxBody bytes and answers with a
 // review, or with a sentence in plain text and the status
 //
 //	400  the body is not a review that the webhook is registered for
 //	405  the method is not POST
-//	413  the body is larger than MaxBody, or decodes to too many objects
+//	413  the body is larger than maxBody, or decodes to too many objects
 //	415  the content type is not application/json
 //	503  the memory for large reviews is in use
 //
@@ -39,7 +39,7 @@ type Verdict func(*Request) *admissionv1.AdmissionResponse
 // change an object.
 func Handler(log *slog.Logger, verdict Verdict) http.Handler {
 	return handler(log, func(body []byte) (any, error) {
-		req, err := Decode(body)
+		req, err := decodeRequest(body)
 		if err != nil {
 			return nil, err
 		}

@@ -112,7 +112,7 @@ func TestHandlerRefusesBodies(t *testing.T) {
 }
 
 func TestHandlerRefusesRequests(t *testing.T) {
-	full := strings.Repeat(" ", MaxBody-len(latestReview)) + latestReview
+	full := strings.Repeat(" ", maxBody-len(latestReview)) + latestReview
 	tests := []struct {
 		name        string
 		method      string
@@ -229,7 +229,7 @@ func TestHandlerDoesNotWaitForSlowBodies(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = client.Close() }()
-	if _, err := fmt.Fprintf(client, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", jsonType, MaxBody); err != nil {
+	if _, err := fmt.Fprintf(client, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", jsonType, maxBody); err != nil {
 		t.Fatal(err)
 	}
 	got, err := http.ReadResponse(bufio.NewReader(client), nil)
@@ -276,6 +276,31 @@ func TestHandlerBoundsLogLines(t *testing.T) {
 	}
 }
 
+// The debug log has the review and the answer in full: package reviewlog of the tools reads
+// them from it.
+func TestHandlerLogsReviewsAtLevelDebug(t *testing.T) {
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo} {
+		var logged bytes.Buffer
+		log := slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: level}))
+		body := join(uid, pod, create, anObject)
+		got := post(t, Handler(log, Deny(newPolicy(t, exampleRules))), body)
+		if level == slog.LevelInfo {
+			if logged.Len() > 0 {
+				t.Errorf("logged at level info: %s", &logged)
+			}
+			continue
+		}
+		var line struct{ Msg, Path, Review, Answer string }
+		if err := json.Unmarshal(logged.Bytes(), &line); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"answered", "/validating", body, got.Body}
+		if diff := cmp.Diff(want, []string{line.Msg, line.Path, line.Review, line.Answer}); diff != "" {
+			t.Errorf("debug line (-want +got):\n%s", diff)
+		}
+	}
+}
+
 func FuzzHandler(f *testing.F) {
 	for _, name := range reviews(f) {
 		f.Add(review(f, name))
@@ -312,7 +337,7 @@ func checkAnswer(t *testing.T, body []byte, w *httptest.ResponseRecorder) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); w.Code != http.StatusOK || err != nil {
 		t.Fatalf("status %d, %v: %q", w.Code, err, w.Body)
 	}
-	req, err := Decode(body)
+	req, err := decodeRequest(body)
 	if err != nil {
 		t.Fatalf("answered an invalid body: %v", err)
 	}
@@ -357,7 +382,7 @@ func checkPatch(t *testing.T, req *Request, patch []byte) {
 // the API server does: fuzzing produces duplicate keys, and keys in another case.
 func checkMutate(t *testing.T, body []byte, mutate Verdict) {
 	t.Helper()
-	req, err := Decode(body)
+	req, err := decodeRequest(body)
 	if err != nil || !req.isPod() || !req.creates() || req.OldObject != nil {
 		return
 	}

@@ -154,7 +154,7 @@ func TestImageReviewsHaveTheBoundsOfAdmissionReviews(t *testing.T) {
 	}{
 		{"GET", http.MethodGet, "", "", 405},
 		{"other type", http.MethodPost, "application/yaml", imageReviewOf("shop"), 415},
-		{"too large", http.MethodPost, jsonType, strings.Repeat(" ", MaxBody) + imageReviewOf("shop"), 413},
+		{"too large", http.MethodPost, jsonType, strings.Repeat(" ", maxBody) + imageReviewOf("shop"), 413},
 		{"too many objects", http.MethodPost, jsonType, large, 413},
 		{"another object", http.MethodPost, jsonType, "{}", 400},
 		{"an ImageReview", http.MethodPost, jsonType, imageReviewOf("shop"), 200},

@@ -55,14 +55,14 @@ func (r *Request) newImages() iter.Seq[podimages.Image] {
 	return podimages.New(r.Kind, r.Object, r.OldObject)
 }
 
-// Decode reads the request of an AdmissionReview in one pass over the body. It refuses
+// decodeRequest reads the request of an AdmissionReview in one pass over the body. It refuses
 // requests that the webhook is not registered for; the error is a sentence for the author
 // of the registration.
 //
 // encoding/json ignores the case of keys and merges duplicate keys. That is harmless here:
 // the API server decodes an object by its schema and encodes it again before it calls a
 // webhook.
-func Decode(body []byte) (*Request, error) {
+func decodeRequest(body []byte) (*Request, error) {
 	var review struct {
 		metav1.TypeMeta `json:",inline"`
 		Request         *Request `json:"request"`

@@ -22,7 +22,7 @@ const (
 
 func join(fields ...string) string { return reviewOf(strings.Join(fields, ",")) }
 
-// refused are bodies that Decode refuses, with its errors.
+// refused are bodies that decodeRequest refuses, with its errors.
 var refused = []struct{ name, body, want string }{
 	{"empty", "", "the body is empty: send an AdmissionReview"},
 	{"blank", " \n", "the body is not JSON: unexpected end of JSON input"},
@@ -60,7 +60,7 @@ var refused = []struct{ name, body, want string }{
 func TestDecodeRefuses(t *testing.T) {
 	for _, tt := range refused {
 		t.Run(tt.name, func(t *testing.T) {
-			r, err := Decode([]byte(tt.body))
+			r, err := decodeRequest([]byte(tt.body))
 			if err == nil {
 				t.Fatalf("accepted as %+v", r)
 			}
@@ -78,7 +78,7 @@ func TestDecodeBoundsItsErrors(t *testing.T) {
 		join(uid, fmt.Sprintf(`"kind":{"kind":%q}`, long)),
 		join(uid, pod, fmt.Sprintf(`"operation":%q`, long)),
 	} {
-		_, err := Decode([]byte(body))
+		_, err := decodeRequest([]byte(body))
 		if err == nil {
 			t.Fatal("accepted")
 		}

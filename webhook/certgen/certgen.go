@@ -1,12 +1,18 @@
-// Package jobs is the work of the two Jobs of deploy/: a Secret with a sound
-// certificate, and its CA in the webhook configurations, then their failure policy.
+// Package certgen gives an admission webhook a TLS certificate and registers its CA
+// with the API server. The Jobs in deploy/ run it: create writes a Secret with a
+// valid certificate; patch writes the Secret's CA, and then the failure policy, into
+// the webhook configurations.
 //
-// Both may be done again at any time, also two at once: what is as it should be is
-// left alone, and a write names the version that it was decided on.
+// Both commands can run again at any time, and at the same time. They change only
+// what is wrong, and every write names the version that it is based on.
 //
-// A failure policy of Fail is set last, and only once the server has answered
-// over TLS under exactly the CA that the API server is told to trust: a
-// webhook that does not answer must not be able to lock a cluster.
+// A webhook that does not answer must never block a cluster. So patch sets the
+// failure policy Fail last, and only after the server has answered over TLS under
+// exactly the CA that the API server will trust.
+//
+// The package must never store a CA's private key, publish anything except
+// certificates as a CA, or write to other objects than the Secret and the two
+// webhook configurations that a command names.
 package certgen
 
 import (
@@ -18,18 +24,19 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Dial connects to a webhook's server, as a net.Dialer does.
+// Dial connects to a webhook's server, like net.Dialer.DialContext.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Worker does a Job's work where that is to be done.
+// Worker runs the commands of the Jobs.
 type Worker struct {
-	Config *rest.Config // of the API server
-	Dial   Dial         // nil: over the network, as in a pod
-	Stdout io.Writer    // what was found and done
-	Stderr io.Writer    // what is being waited for
+	Config *rest.Config // for the API server
+	Dial   Dial         // if nil, connects over the network, as in a pod
+	Stdout io.Writer    // gets the results
+	Stderr io.Writer    // gets the progress
 }
 
-// Do carries out a Create or a Patch.
+// Do runs a Create or a Patch. It does nothing for nil, which Parse returns for a
+// request for help.
 func (w Worker) Do(ctx context.Context, command Command) error {
 	api, err := connect(w.Config)
 	if err != nil {
@@ -39,7 +46,7 @@ func (w Worker) Do(ctx context.Context, command Command) error {
 	case Create:
 		return create(ctx, api.secrets, c, time.Now, w.Stdout)
 	case Patch:
-		return patch(ctx, api, c, newSettler(w.Stderr), newProver(c.Timeout, w.Dial, w.Stderr), w.Stdout)
+		return patch(ctx, api, c, newSecretWaiter(w.Stderr), newProber(c.Timeout, w.Dial, w.Stderr), w.Stdout)
 	}
-	return nil // help was asked for and given
+	return nil
 }

@@ -11,39 +11,39 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// cluster is the part of the API that certgen speaks to. The two groups alone,
-// not the whole clientset, keep the binary at half its size.
-type cluster struct {
+// apiClients holds the clients for the API groups that certgen uses. Two groups
+// instead of the whole clientset halve the size of the binary.
+type apiClients struct {
 	secrets  coreclient.SecretsGetter
 	webhooks admissionclient.AdmissionregistrationV1Interface
 }
 
-func connect(config *rest.Config) (cluster, error) {
+func connect(config *rest.Config) (apiClients, error) {
 	secrets, err := coreclient.NewForConfig(config)
 	if err != nil {
-		return cluster{}, fmt.Errorf("cluster configuration: %w", err)
+		return apiClients{}, fmt.Errorf("invalid cluster configuration: %w: check the kubeconfig", err)
 	}
 	webhooks, err := admissionclient.NewForConfig(config)
 	if err != nil {
-		return cluster{}, fmt.Errorf("cluster configuration: %w", err)
+		return apiClients{}, fmt.Errorf("invalid cluster configuration: %w: check the kubeconfig", err)
 	}
-	return cluster{secrets, webhooks}, nil
+	return apiClients{secrets, webhooks}, nil
 }
 
-// patience is how often a write that somebody else got ahead of is decided anew:
-// for some five seconds, which sees several runs at once through.
-var patience = wait.Backoff{Steps: 9, Duration: 10 * time.Millisecond, Factor: 2, Jitter: 1}
+// conflictBackoff limits how often a write is repeated after a conflict. About five
+// seconds suffice for several runs at once.
+var conflictBackoff = wait.Backoff{Steps: 9, Duration: 10 * time.Millisecond, Factor: 2, Jitter: 1}
 
-// explain adds what to do about an answer of the API server where that is
-// known. What is named is the object that the call was about.
-func explain(err error, what, madeBy string) error {
+// explain adds to an error of the API server the object of the request and, for
+// known errors, what to do. manifest is the file that creates a missing object.
+func explain(err error, object, manifest string) error {
 	switch {
 	case err == nil:
 		return nil
 	case apierrors.IsNotFound(err):
-		return fmt.Errorf("%s: %w: apply %s, which makes it", what, err, madeBy)
+		return fmt.Errorf("%s: %w: apply %s, which creates it", object, err, manifest)
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("%s: %w: grant it, as deploy/02-rbac.yaml does", what, err)
+		return fmt.Errorf("%s: %w: grant this permission as in deploy/02-rbac.yaml", object, err)
 	}
-	return fmt.Errorf("%s: %w", what, err)
+	return fmt.Errorf("%s: %w", object, err)
 }

@@ -1,10 +1,7 @@
 package certgen
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,8 +9,8 @@ import (
 	admissionclient "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
 )
 
-// configuration is what certgen looks at in a webhook configuration of either
-// kind.
+// configuration holds the fields of a validating or mutating webhook configuration
+// that certgen reads.
 type configuration struct {
 	resourceVersion string
 	webhooks        []webhook
@@ -25,82 +22,16 @@ type webhook struct {
 	failurePolicy *admissionregistrationv1.FailurePolicyType
 }
 
-// want is what every webhook of a configuration shall have; an empty field is
-// left as it is.
-type want struct {
-	caBundle      []byte
-	failurePolicy admissionregistrationv1.FailurePolicyType
-}
-
-func (w want) String() string {
-	if w.failurePolicy == "" {
-		return "caBundle"
-	}
-	return "failurePolicy " + string(w.failurePolicy)
-}
-
-// change is what one webhook lacks of what is wanted.
-type change struct {
-	webhook webhook
-	want
-}
-
-// changesTo returns the webhooks that are not yet as wanted. A CA that a webhook
-// trusts already stays beside the wanted one: if the Secret was lost and made
-// anew, the servers go on serving under the old CA until the new Secret reaches
-// them, and must not be locked out meanwhile.
-func (w want) changesTo(c configuration, now time.Time) []change {
-	var changes []change
-	for _, hook := range c.webhooks {
-		lacking := change{webhook: hook}
-		if len(w.caBundle) > 0 {
-			if bundle := withEarlier(bytes.Clone(w.caBundle), hook.client.CABundle, now); !bytes.Equal(hook.client.CABundle, bundle) {
-				lacking.caBundle = bundle
-			}
-		}
-		if w.failurePolicy != "" && (hook.failurePolicy == nil || *hook.failurePolicy != w.failurePolicy) {
-			lacking.failurePolicy = w.failurePolicy
-		}
-		if lacking.caBundle != nil || lacking.failurePolicy != "" {
-			changes = append(changes, lacking)
-		}
-	}
-	return changes
-}
-
-// mergePatch is a strategic merge patch: the API server merges the list of
-// webhooks by name, so that fields this program has never heard of survive.
-// The resource version makes it fail if anybody wrote since it was read.
-func mergePatch(resourceVersion string, changes []change) []byte {
-	type object map[string]any
-	hooks := []object{}
-	for _, c := range changes {
-		hook := object{"name": c.webhook.name}
-		if c.caBundle != nil {
-			hook["clientConfig"] = object{"caBundle": c.caBundle}
-		}
-		if c.failurePolicy != "" {
-			hook["failurePolicy"] = c.failurePolicy
-		}
-		hooks = append(hooks, hook)
-	}
-	data, err := json.Marshal(object{"metadata": object{"resourceVersion": resourceVersion}, "webhooks": hooks})
-	if err != nil {
-		panic(err) // strings and bytes only: it cannot fail
-	}
-	return data
-}
-
-// store reads and patches the configurations of one kind.
-type store struct {
+// configurationClient reads and patches the configurations of one kind.
+type configurationClient struct {
 	kind  string
 	get   func(ctx context.Context, name string) (configuration, error)
 	patch func(ctx context.Context, name string, patch []byte) error
 }
 
-func validatingStore(api admissionclient.ValidatingWebhookConfigurationsGetter) store {
+func validatingClient(api admissionclient.ValidatingWebhookConfigurationsGetter) configurationClient {
 	type object = *admissionregistrationv1.ValidatingWebhookConfiguration
-	return newStore("ValidatingWebhookConfiguration", api.ValidatingWebhookConfigurations(), func(found object) (hooks []webhook) {
+	return newConfigurationClient("ValidatingWebhookConfiguration", api.ValidatingWebhookConfigurations(), func(found object) (hooks []webhook) {
 		for _, w := range found.Webhooks {
 			hooks = append(hooks, webhook{w.Name, w.ClientConfig, w.FailurePolicy})
 		}
@@ -108,9 +39,9 @@ func validatingStore(api admissionclient.ValidatingWebhookConfigurationsGetter) 
 	})
 }
 
-func mutatingStore(api admissionclient.MutatingWebhookConfigurationsGetter) store {
+func mutatingClient(api admissionclient.MutatingWebhookConfigurationsGetter) configurationClient {
 	type object = *admissionregistrationv1.MutatingWebhookConfiguration
-	return newStore("MutatingWebhookConfiguration", api.MutatingWebhookConfigurations(), func(found object) (hooks []webhook) {
+	return newConfigurationClient("MutatingWebhookConfiguration", api.MutatingWebhookConfigurations(), func(found object) (hooks []webhook) {
 		for _, w := range found.Webhooks {
 			hooks = append(hooks, webhook{w.Name, w.ClientConfig, w.FailurePolicy})
 		}
@@ -118,14 +49,14 @@ func mutatingStore(api admissionclient.MutatingWebhookConfigurationsGetter) stor
 	})
 }
 
-// client is what the generated clients of both kinds have in common.
-type client[T any] interface {
+// generatedClient has the methods that the generated clients of both kinds share.
+type generatedClient[T any] interface {
 	Get(ctx context.Context, name string, options metav1.GetOptions) (T, error)
-	Patch(ctx context.Context, name string, form types.PatchType, patch []byte, options metav1.PatchOptions, subresources ...string) (T, error)
+	Patch(ctx context.Context, name string, patchType types.PatchType, patch []byte, options metav1.PatchOptions, subresources ...string) (T, error)
 }
 
-func newStore[T metav1.Object](kind string, c client[T], webhooks func(T) []webhook) store {
-	return store{
+func newConfigurationClient[T metav1.Object](kind string, c generatedClient[T], webhooks func(T) []webhook) configurationClient {
+	return configurationClient{
 		kind: kind,
 		get: func(ctx context.Context, name string) (configuration, error) {
 			found, err := c.Get(ctx, name, metav1.GetOptions{})

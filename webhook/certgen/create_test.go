@@ -42,42 +42,42 @@ func readSecret(t *testing.T, api fakeAPI) *corev1.Secret {
 	return found
 }
 
-func TestCreateMakesTheSecret(t *testing.T) {
+func TestCreateCreatesTheSecret(t *testing.T) {
 	api := newFakeAPI(t)
 	var out strings.Builder
 	if err := create(t.Context(), api.secrets, createTLS, atNoon, &out); err != nil {
 		t.Fatal(err)
 	}
-	made := readSecret(t, api)
-	if made.Type != corev1.SecretTypeOpaque || len(made.Data) != 3 {
-		t.Errorf("type %s, %d keys", made.Type, len(made.Data))
+	created := readSecret(t, api)
+	if created.Type != corev1.SecretTypeOpaque || len(created.Data) != 3 {
+		t.Errorf("got type %s with %d keys, want Opaque with 3", created.Type, len(created.Data))
 	}
-	if err := assess(made.Data, hosts, noon); err != nil {
+	if err := validate(created.Data, hosts, noon); err != nil {
 		t.Error(err)
 	}
-	want := "Secret ns/tls was not there: created, for webhook, webhook.ns.svc, 10.0.0.1 until 2027-03-01\n"
+	want := "Secret ns/tls created: certificate for webhook, webhook.ns.svc, 10.0.0.1, valid until 2027-03-01\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestCreateLeavesASoundSecret(t *testing.T) {
+func TestCreateKeepsAValidSecret(t *testing.T) {
 	found := secret(data(mustIssue(t, hosts, noon)))
 	api := newFakeAPI(t, found)
 	var out strings.Builder
 	if err := create(t.Context(), api.secrets, createTLS, atNoon, &out); err != nil {
 		t.Fatal(err)
 	}
-	if api.writes() != 0 {
-		t.Errorf("wrote: %v", api.Actions())
+	if api.countWrites() != 0 {
+		t.Errorf("got writes: %v", api.Actions())
 	}
-	want := "Secret ns/tls is sound: left as it is, for webhook, webhook.ns.svc, 10.0.0.1 until 2027-03-01\n"
+	want := "Secret ns/tls unchanged: certificate for webhook, webhook.ns.svc, 10.0.0.1, valid until 2027-03-01\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestCreateRepairs(t *testing.T) {
+func TestCreateRepairsOnlyTheThreeKeys(t *testing.T) {
 	before := mustIssue(t, []string{"webhook"}, noon)
 	found := secret(data(before))
 	found.Data["mine"] = []byte("kept")
@@ -87,18 +87,18 @@ func TestCreateRepairs(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := readSecret(t, api)
-	if err := assess(got.Data, hosts, noon); err != nil {
+	if err := validate(got.Data, hosts, noon); err != nil {
 		t.Error(err)
 	}
 	if !bytes.HasSuffix(got.Data["ca"], before.ca) {
-		t.Error("the CA of Pods that still serve the old certificate is gone")
+		t.Error("the bundle has lost the old CA, which pods still use")
 	}
 	want := found.DeepCopy()
 	maps.Copy(want.Data, map[string][]byte{"ca": got.Data["ca"], "cert": got.Data["cert"], "key": got.Data["key"]})
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("more than the three keys changed:\n%s", diff)
+		t.Errorf("another part of the Secret changed (-want +got):\n%s", diff)
 	}
-	line := "Secret ns/tls is repaired (the certificate is not for host webhook.ns.svc): for webhook, webhook.ns.svc, 10.0.0.1 until 2027-03-01\n"
+	line := `Secret ns/tls repaired (the certificate is not valid for host "webhook.ns.svc"): certificate for webhook, webhook.ns.svc, 10.0.0.1, valid until 2027-03-01` + "\n"
 	if diff := cmp.Diff(line, out.String()); diff != "" {
 		t.Error(diff)
 	}
@@ -106,42 +106,42 @@ func TestCreateRepairs(t *testing.T) {
 
 var secrets = corev1.SchemeGroupVersion.WithResource("secrets")
 
-// Somebody else makes the Secret between certgen's look and its create.
-func TestCreateLosesTheRaceToCreate(t *testing.T) {
-	theirs := data(mustIssue(t, hosts, noon))
+// Another client creates the Secret between certgen's get and create.
+func TestCreateKeepsASecretCreatedConcurrently(t *testing.T) {
+	concurrent := data(mustIssue(t, hosts, noon))
 	api := newFakeAPI(t)
-	api.once("create", "secrets", func() error {
-		return errors.Join(api.objects.Create(secrets, secret(theirs), "ns"), apierrors.NewAlreadyExists(secrets.GroupResource(), "tls"))
+	api.failFirst("create", "secrets", func() error {
+		return errors.Join(api.objects.Create(secrets, secret(concurrent), "ns"), apierrors.NewAlreadyExists(secrets.GroupResource(), "tls"))
 	})
-	loses(t, api, theirs)
+	checkKeepsSecret(t, api, concurrent)
 }
 
-// Somebody else repairs the Secret between certgen's look and its update.
-func TestCreateLosesTheRaceToRepair(t *testing.T) {
-	theirs := data(mustIssue(t, hosts, noon))
+// Another client repairs the Secret between certgen's get and update.
+func TestCreateKeepsASecretRepairedConcurrently(t *testing.T) {
+	concurrent := data(mustIssue(t, hosts, noon))
 	api := newFakeAPI(t, secret(nil))
-	api.once("update", "secrets", func() error {
-		return errors.Join(api.objects.Update(secrets, secret(theirs), "ns"), apierrors.NewConflict(secrets.GroupResource(), "tls", nil))
+	api.failFirst("update", "secrets", func() error {
+		return errors.Join(api.objects.Update(secrets, secret(concurrent), "ns"), apierrors.NewConflict(secrets.GroupResource(), "tls", nil))
 	})
-	loses(t, api, theirs)
+	checkKeepsSecret(t, api, concurrent)
 }
 
-func loses(t *testing.T, api fakeAPI, theirs map[string][]byte) {
+func checkKeepsSecret(t *testing.T, api fakeAPI, concurrent map[string][]byte) {
 	t.Helper()
 	var out strings.Builder
 	if err := create(t.Context(), api.secrets, createTLS, atNoon, &out); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(theirs, readSecret(t, api).Data); diff != "" {
-		t.Errorf("their Secret was overwritten:\n%s", diff)
+	if diff := cmp.Diff(concurrent, readSecret(t, api).Data); diff != "" {
+		t.Errorf("certgen overwrote the Secret (-want +got):\n%s", diff)
 	}
-	if !strings.Contains(out.String(), "is sound") || strings.Count(out.String(), "\n") != 1 {
-		t.Errorf("it tells of what it did not do: %s", out.String())
+	if !strings.Contains(out.String(), "unchanged") || strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("got output %q, want one line with unchanged", out.String())
 	}
 }
 
-// An update must name the version it was decided on, or it cannot lose.
-func TestCreateUpdatesTheVersionItRead(t *testing.T) {
+// Without the resource version, an update would overwrite concurrent changes.
+func TestCreateUpdatesTheVersionThatItRead(t *testing.T) {
 	api := newFakeAPI(t, secret(nil))
 	if err := create(t.Context(), api.secrets, createTLS, atNoon, io.Discard); err != nil {
 		t.Fatal(err)
@@ -149,32 +149,32 @@ func TestCreateUpdatesTheVersionItRead(t *testing.T) {
 	for _, a := range api.Actions() {
 		if update, ok := a.(clienttesting.UpdateAction); ok {
 			if version := update.GetObject().(*corev1.Secret).ResourceVersion; version != "7" {
-				t.Errorf("resource version %q", version)
+				t.Errorf("got resource version %q, want 7", version)
 			}
 		}
 	}
 }
 
-func TestCreateExplains(t *testing.T) {
+func TestCreateErrorsSayWhatToDo(t *testing.T) {
 	for name, test := range map[string]struct {
 		err  error
 		want string
 	}{
 		"no namespace": {
 			apierrors.NewNotFound(corev1.Resource("namespaces"), "ns"),
-			`Secret ns/tls: namespaces "ns" not found: apply deploy/01-namespace.yaml, which makes it`,
+			`Secret ns/tls: namespaces "ns" not found: apply deploy/01-namespace.yaml, which creates it`,
 		},
-		"no right": {
+		"no permission": {
 			apierrors.NewForbidden(corev1.Resource("secrets"), "tls", errors.New("no")),
-			`Secret ns/tls: secrets "tls" is forbidden: no: grant it, as deploy/02-rbac.yaml does`,
+			`Secret ns/tls: secrets "tls" is forbidden: no: grant this permission as in deploy/02-rbac.yaml`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := newFakeAPI(t)
-			api.once("create", "secrets", func() error { return test.err })
+			api.failFirst("create", "secrets", func() error { return test.err })
 			err := create(t.Context(), api.secrets, createTLS, atNoon, io.Discard)
 			if err == nil {
-				t.Fatal("no error")
+				t.Fatal("got no error")
 			}
 			if diff := cmp.Diff(test.want, err.Error()); diff != "" {
 				t.Error(diff)
@@ -183,18 +183,18 @@ func TestCreateExplains(t *testing.T) {
 	}
 }
 
-func TestCreateCallsNothingElse(t *testing.T) {
-	var made []call
+func TestCreateMakesOnlyTheseCalls(t *testing.T) {
+	var calls []call
 	for _, objects := range [][]runtime.Object{nil, {secret(nil)}, {secret(data(mustIssue(t, hosts, noon)))}} {
 		api := newFakeAPI(t, objects...)
 		if err := create(t.Context(), api.secrets, createTLS, atNoon, io.Discard); err != nil {
 			t.Fatal(err)
 		}
-		made = append(made, api.recorded()...)
+		calls = append(calls, api.calls()...)
 	}
 	checkCalls(t, []call{
 		{"get", "", "secrets", "ns", "tls"},
 		{"create", "", "secrets", "ns", ""},
 		{"update", "", "secrets", "ns", "tls"},
-	}, made)
+	}, calls)
 }

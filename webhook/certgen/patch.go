@@ -12,103 +12,103 @@ import (
 	"k8s.io/client-go/util/retry"
 )
 
-// patch brings the selected configurations to what was asked, in the order
-// that never leaves a cluster worse off than before:
+// patch updates the selected configurations in an order that never makes a cluster
+// less available than before:
 //
-//  1. Ignore, where it was asked for. It needs nothing, not even the Secret:
-//     it is the way out for a cluster that a dead webhook holds.
-//  2. The CA, on every webhook, once it is the one that create leaves in the Secret.
-//  3. Fail, where it was asked for, once the server has answered under that CA.
-func patch(ctx context.Context, api cluster, p Patch, s settler, prove *prover, out io.Writer) error {
-	sides := selectedSides(api, p)
-	if err := apply(ctx, sides, admissionregistrationv1.Ignore, nil, nil, out); err != nil {
+//  1. Ignore, if requested. This step needs neither the Secret nor a server: it is
+//     the way out for a cluster that a dead webhook blocks.
+//  2. The CA, in every webhook, after create has finished with the Secret.
+//  3. Fail, if requested, after the server has answered under that CA.
+func patch(ctx context.Context, api apiClients, p Patch, waiter secretWaiter, prober *prober, out io.Writer) error {
+	selected := selectConfigurations(api, p)
+	if err := updateAll(ctx, selected, admissionregistrationv1.Ignore, nil, nil, out); err != nil {
 		return err
 	}
-	if err := s.settle(ctx, api.secrets, p.Namespace, p.SecretName); err != nil {
+	if err := waiter.waitUntilValid(ctx, api.secrets, p.Namespace, p.SecretName); err != nil {
 		return err
 	}
 	ca, err := readCA(ctx, api.secrets, p.Namespace, p.SecretName)
 	if err != nil {
 		return err
 	}
-	if err := apply(ctx, sides, "", ca, nil, out); err != nil {
+	if err := updateAll(ctx, selected, "", ca, nil, out); err != nil {
 		return err
 	}
-	return apply(ctx, sides, admissionregistrationv1.Fail, ca, prove, out)
+	return updateAll(ctx, selected, admissionregistrationv1.Fail, ca, prober, out)
 }
 
-// side is one of the two configurations and the policy asked for it.
-type side struct {
-	store
+// selectedConfiguration is a configuration and the failure policy requested for it.
+type selectedConfiguration struct {
+	configurationClient
 	name   string
 	policy admissionregistrationv1.FailurePolicyType
 }
 
-func (s side) String() string { return s.kind + " " + s.name }
+func (s selectedConfiguration) String() string { return s.kind + " " + s.name }
 
-func selectedSides(api cluster, p Patch) []side {
-	var sides []side
+func selectConfigurations(api apiClients, p Patch) []selectedConfiguration {
+	var selected []selectedConfiguration
 	if p.Validating.Selected {
-		sides = append(sides, side{validatingStore(api.webhooks), p.WebhookName, p.Validating.FailurePolicy})
+		selected = append(selected, selectedConfiguration{validatingClient(api.webhooks), p.WebhookName, p.Validating.FailurePolicy})
 	}
 	if p.Mutating.Selected {
-		sides = append(sides, side{mutatingStore(api.webhooks), p.WebhookName, p.Mutating.FailurePolicy})
+		selected = append(selected, selectedConfiguration{mutatingClient(api.webhooks), p.WebhookName, p.Mutating.FailurePolicy})
 	}
-	return sides
+	return selected
 }
 
-// apply sets the CA and the policy on the sides that asked for that policy; an
-// empty policy stands for all of them and is not set.
-func apply(ctx context.Context, sides []side, policy admissionregistrationv1.FailurePolicyType, ca []byte, prove *prover, out io.Writer) error {
-	for _, s := range sides {
+// updateAll sets the CA and the policy in the configurations for which this policy is
+// requested. With an empty policy, it sets only the CA, in all configurations.
+func updateAll(ctx context.Context, selected []selectedConfiguration, policy admissionregistrationv1.FailurePolicyType, ca []byte, prober *prober, out io.Writer) error {
+	for _, s := range selected {
 		if policy != "" && s.policy != policy {
 			continue
 		}
-		if err := s.change(ctx, want{caBundle: ca, failurePolicy: policy}, prove, out); err != nil {
+		if err := s.update(ctx, desiredState{caBundle: ca, failurePolicy: policy}, prober, out); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// change reads, decides and writes, and does so again if somebody else wrote
-// in between: what is proven of a configuration is proven of the very version
-// that the patch applies to.
-func (s side) change(ctx context.Context, w want, prove *prover, out io.Writer) error {
-	return retry.RetryOnConflict(patience, func() error {
+// update brings the configuration into the desired state. With a prober, it waits for
+// the servers first. After a conflict it starts again, so that it always probes the
+// servers of the version that it patches.
+func (s selectedConfiguration) update(ctx context.Context, desired desiredState, prober *prober, out io.Writer) error {
+	return retry.RetryOnConflict(conflictBackoff, func() error {
 		found, err := s.get(ctx, s.name)
 		if err != nil {
 			return explain(err, s.String(), "deploy/05-webhookconfigure.yaml")
 		}
-		changes := w.changesTo(found, time.Now())
-		if len(changes) == 0 {
-			fmt.Fprintf(out, "%s: %s set already, nothing to change\n", s, w)
+		updates := desired.updatesFor(found, time.Now())
+		if len(updates) == 0 {
+			fmt.Fprintf(out, "%s: %s already set\n", s, desired)
 			return nil
 		}
-		if prove != nil {
-			if err := prove.all(ctx, targets(changes), w.caBundle); err != nil {
-				return fmt.Errorf("%s keeps its failure policy: %w", s, err)
+		if prober != nil {
+			if err := prober.waitUntilReady(ctx, readyzURLs(updates), desired.caBundle); err != nil {
+				return fmt.Errorf("%s: %s not set: %w", s, desired, err)
 			}
 		}
-		if err := s.patch(ctx, s.name, mergePatch(found.resourceVersion, changes)); err != nil {
+		if err := s.patch(ctx, s.name, mergePatch(found.resourceVersion, updates)); err != nil {
 			return explain(err, s.String(), "deploy/05-webhookconfigure.yaml")
 		}
-		fmt.Fprintf(out, "%s: %s set\n", s, w)
+		fmt.Fprintf(out, "%s: %s set\n", s, desired)
 		return nil
 	})
 }
 
-// readCA returns the bundle as it stands in the Secret, once it is known to be
-// certificates and nothing else.
+// readCA returns the CA bundle of the Secret. It returns an error if the bundle
+// contains anything except certificates.
 func readCA(ctx context.Context, secrets coreclient.SecretsGetter, namespace, name string) ([]byte, error) {
-	what := fmt.Sprintf("Secret %s/%s", namespace, name)
+	object := fmt.Sprintf("Secret %s/%s", namespace, name)
 	secret, err := secrets.Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
-		return nil, explain(err, what, "deploy/03-certgen.yaml")
+		return nil, explain(err, object, "deploy/03-certgen.yaml")
 	}
 	ca := secret.Data[caKey]
 	if _, err := parseCertificates(ca); err != nil {
-		return nil, fmt.Errorf("%s: key %q is no CA bundle: %w: run certgen create, which repairs it", what, caKey, err)
+		return nil, fmt.Errorf("%s: key %q is not a CA bundle: %w: run certgen create, which repairs it", object, caKey, err)
 	}
 	return ca, nil
 }

@@ -18,16 +18,16 @@ import (
 
 var patchBoth = Patch{
 	WebhookName: "hooks", Namespace: "ns", SecretName: "tls",
-	Validating: Side{Selected: true}, Mutating: Side{Selected: true},
+	Validating: ConfigurationPatch{Selected: true}, Mutating: ConfigurationPatch{Selected: true},
 }
 
-func asking(validating, mutating admissionregistrationv1.FailurePolicyType) Patch {
+func patchWithPolicies(validating, mutating admissionregistrationv1.FailurePolicyType) Patch {
 	p := patchBoth
 	p.Validating.FailurePolicy, p.Mutating.FailurePolicy = validating, mutating
 	return p
 }
 
-func inServiceConfig() admissionregistrationv1.WebhookClientConfig {
+func serviceClientConfig() admissionregistrationv1.WebhookClientConfig {
 	return admissionregistrationv1.WebhookClientConfig{
 		Service: &admissionregistrationv1.ServiceReference{Name: "webhook", Namespace: "ns"},
 	}
@@ -36,18 +36,18 @@ func inServiceConfig() admissionregistrationv1.WebhookClientConfig {
 func validatingConfig(policy admissionregistrationv1.FailurePolicyType) *admissionregistrationv1.ValidatingWebhookConfiguration {
 	return &admissionregistrationv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: "hooks", ResourceVersion: "7"},
-		Webhooks:   []admissionregistrationv1.ValidatingWebhook{{Name: "v.dev", ClientConfig: inServiceConfig(), FailurePolicy: &policy}},
+		Webhooks:   []admissionregistrationv1.ValidatingWebhook{{Name: "v.dev", ClientConfig: serviceClientConfig(), FailurePolicy: &policy}},
 	}
 }
 
 func mutatingConfig(policy admissionregistrationv1.FailurePolicyType) *admissionregistrationv1.MutatingWebhookConfiguration {
 	return &admissionregistrationv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: "hooks", ResourceVersion: "8"},
-		Webhooks:   []admissionregistrationv1.MutatingWebhook{{Name: "m.dev", ClientConfig: inServiceConfig(), FailurePolicy: &policy}},
+		Webhooks:   []admissionregistrationv1.MutatingWebhook{{Name: "m.dev", ClientConfig: serviceClientConfig(), FailurePolicy: &policy}},
 	}
 }
 
-// state is what a patch leaves behind on both sides.
+// state holds the result of a patch in both configurations.
 type state struct {
 	ValidatingCA, MutatingCA         bool
 	ValidatingPolicy, MutatingPolicy admissionregistrationv1.FailurePolicyType
@@ -55,11 +55,11 @@ type state struct {
 
 func (api fakeAPI) state(t *testing.T, ca []byte) state {
 	t.Helper()
-	v, err := validatingStore(api.webhooks).get(t.Context(), "hooks")
+	v, err := validatingClient(api.webhooks).get(t.Context(), "hooks")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := mutatingStore(api.webhooks).get(t.Context(), "hooks")
+	m, err := mutatingClient(api.webhooks).get(t.Context(), "hooks")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,65 +67,65 @@ func (api fakeAPI) state(t *testing.T, ca []byte) state {
 	return state{hasCA(v), hasCA(m), *v.webhooks[0].failurePolicy, *m.webhooks[0].failurePolicy}
 }
 
-func TestPatch(t *testing.T) {
+func TestPatchSetsCAAndPolicies(t *testing.T) {
 	fresh := mustIssue(t, hosts, time.Now())
-	alive := serve(t, fresh, ready)
-	dead := serve(t, fresh, http.NotFound).within(20 * time.Millisecond)
+	alive := serve(t, fresh, serveReadyz)
+	dead := serve(t, fresh, http.NotFound).withTimeout(20 * time.Millisecond)
 	tls := secret(data(fresh))
 	for name, test := range map[string]struct {
 		secret  []runtime.Object
-		policy  admissionregistrationv1.FailurePolicyType // before, of both
+		policy  admissionregistrationv1.FailurePolicyType // of both configurations before
 		patch   Patch
-		prover  *prover
+		prober  *prober
 		want    state
-		wantErr string
+		wantErr string // start of the error; empty: none
 	}{
-		"the CA alone": {
-			secret: []runtime.Object{tls}, policy: "Ignore", patch: patchBoth, prover: dead,
+		"CA only": {
+			secret: []runtime.Object{tls}, policy: "Ignore", patch: patchBoth, prober: dead,
 			want: state{true, true, "Ignore", "Ignore"},
 		},
-		"one side alone": {
-			secret: []runtime.Object{tls}, policy: "Ignore", prover: alive,
-			patch: Patch{WebhookName: "hooks", Namespace: "ns", SecretName: "tls", Validating: Side{Selected: true, FailurePolicy: "Fail"}},
+		"one configuration only": {
+			secret: []runtime.Object{tls}, policy: "Ignore", prober: alive,
+			patch: Patch{WebhookName: "hooks", Namespace: "ns", SecretName: "tls", Validating: ConfigurationPatch{Selected: true, FailurePolicy: "Fail"}},
 			want:  state{true, false, "Fail", "Ignore"},
 		},
-		"each side its own policy": {
-			secret: []runtime.Object{tls}, policy: "Ignore", patch: asking("Fail", "Ignore"), prover: alive,
+		"different policies": {
+			secret: []runtime.Object{tls}, policy: "Ignore", patch: patchWithPolicies("Fail", "Ignore"), prober: alive,
 			want: state{true, true, "Fail", "Ignore"},
 		},
-		"Ignore is set and needs no server": {
-			secret: []runtime.Object{tls}, policy: "Fail", patch: asking("Ignore", "Ignore"), prover: dead,
+		"Ignore without a server": {
+			secret: []runtime.Object{tls}, policy: "Fail", patch: patchWithPolicies("Ignore", "Ignore"), prober: dead,
 			want: state{true, true, "Ignore", "Ignore"},
 		},
-		"Ignore is set even where the Secret is gone": {
-			policy: "Fail", patch: asking("Ignore", "Ignore"), prover: dead,
+		"Ignore without a Secret": {
+			policy: "Fail", patch: patchWithPolicies("Ignore", "Ignore"), prober: dead,
 			want:    state{false, false, "Ignore", "Ignore"},
-			wantErr: `Secret ns/tls: secrets "tls" not found: apply deploy/03-certgen.yaml, which makes it`,
+			wantErr: `Secret ns/tls: secrets "tls" not found: apply deploy/03-certgen.yaml, which creates it`,
 		},
-		"no Fail for a server that does not answer": {
-			secret: []runtime.Object{tls}, policy: "Ignore", patch: asking("Fail", "Fail"), prover: dead,
+		"no Fail without a server": {
+			secret: []runtime.Object{tls}, policy: "Ignore", patch: patchWithPolicies("Fail", "Fail"), prober: dead,
 			want:    state{true, true, "Ignore", "Ignore"},
-			wantErr: "ValidatingWebhookConfiguration hooks keeps its failure policy: the server did not answer within 20ms",
+			wantErr: "ValidatingWebhookConfiguration hooks: failurePolicy Fail not set: the server did not answer within 20ms",
 		},
-		"a policy of Fail that was there is kept": {
-			secret: []runtime.Object{tls}, policy: "Fail", patch: asking("Fail", "Fail"), prover: dead,
+		"existing Fail stays without a server": {
+			secret: []runtime.Object{tls}, policy: "Fail", patch: patchWithPolicies("Fail", "Fail"), prober: dead,
 			want: state{true, true, "Fail", "Fail"},
 		},
-		"a ca with a private key in it is not published": {
+		"ca with a private key is not published": {
 			secret: []runtime.Object{secret(map[string][]byte{"ca": append(append([]byte{}, fresh.ca...), fresh.key...)})},
-			policy: "Ignore", patch: patchBoth, prover: dead,
+			policy: "Ignore", patch: patchBoth, prober: dead,
 			want:    state{false, false, "Ignore", "Ignore"},
-			wantErr: `Secret ns/tls: key "ca" is no CA bundle: a PEM block "PRIVATE KEY" where only certificates may be: run certgen create, which repairs it`,
+			wantErr: `Secret ns/tls: key "ca" is not a CA bundle: unexpected PEM block "PRIVATE KEY": only certificates are allowed: run certgen create, which repairs it`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := newFakeAPI(t, append(test.secret, validatingConfig(test.policy), mutatingConfig(test.policy))...)
-			err := patch(t.Context(), api.cluster, test.patch, hasty, test.prover, io.Discard)
+			err := patch(t.Context(), api.apiClients, test.patch, noWait, test.prober, io.Discard)
 			if test.wantErr == "" && err != nil {
 				t.Fatal(err)
 			}
 			if test.wantErr != "" && (err == nil || !strings.HasPrefix(err.Error(), test.wantErr)) {
-				t.Errorf("got %v, want %s", err, test.wantErr)
+				t.Errorf("got error %v, want %s", err, test.wantErr)
 			}
 			if diff := cmp.Diff(test.want, api.state(t, fresh.ca)); diff != "" {
 				t.Error(diff)
@@ -134,138 +134,138 @@ func TestPatch(t *testing.T) {
 	}
 }
 
-func TestPatchAgainWritesNothing(t *testing.T) {
+func TestPatchTwiceWritesOnce(t *testing.T) {
 	fresh := mustIssue(t, hosts, time.Now())
 	api := newFakeAPI(t, secret(data(fresh)), validatingConfig("Ignore"), mutatingConfig("Ignore"))
-	prove := serve(t, fresh, ready)
+	prober := serve(t, fresh, serveReadyz)
 	var first, second strings.Builder
-	if err := patch(t.Context(), api.cluster, asking("Fail", ""), hasty, prove, &first); err != nil {
+	if err := patch(t.Context(), api.apiClients, patchWithPolicies("Fail", ""), noWait, prober, &first); err != nil {
 		t.Fatal(err)
 	}
-	before := api.writes()
-	if err := patch(t.Context(), api.cluster, asking("Fail", ""), hasty, prove, &second); err != nil {
+	before := api.countWrites()
+	if err := patch(t.Context(), api.apiClients, patchWithPolicies("Fail", ""), noWait, prober, &second); err != nil {
 		t.Fatal(err)
 	}
-	if api.writes() != before {
-		t.Errorf("wrote again: %v", api.Actions())
+	if api.countWrites() != before {
+		t.Errorf("the second run wrote: %v", api.Actions())
 	}
 	const v, m = "ValidatingWebhookConfiguration hooks: ", "MutatingWebhookConfiguration hooks: "
 	want := []string{
 		v + "caBundle set\n" + m + "caBundle set\n" + v + "failurePolicy Fail set\n",
-		v + "caBundle set already, nothing to change\n" + m + "caBundle set already, nothing to change\n" + v + "failurePolicy Fail set already, nothing to change\n",
+		v + "caBundle already set\n" + m + "caBundle already set\n" + v + "failurePolicy Fail already set\n",
 	}
 	if diff := cmp.Diff(want, []string{first.String(), second.String()}); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// Somebody else writes the configuration between certgen's look and its patch:
-// what they wrote is read, and the patch names their version.
-func TestPatchLosesARace(t *testing.T) {
+// Another client writes the configuration between certgen's get and patch: certgen
+// reads the new version and patches that.
+func TestPatchRetriesAfterAConflict(t *testing.T) {
 	fresh := mustIssue(t, hosts, time.Now())
 	api := newFakeAPI(t, secret(data(fresh)), validatingConfig("Ignore"), mutatingConfig("Ignore"))
 	resource := admissionregistrationv1.SchemeGroupVersion.WithResource("mutatingwebhookconfigurations")
-	theirs := mutatingConfig("Ignore")
-	theirs.ResourceVersion = "9"
-	theirs.Webhooks = append(theirs.Webhooks, admissionregistrationv1.MutatingWebhook{Name: "new.dev", ClientConfig: inServiceConfig()})
-	api.once("patch", resource.Resource, func() error {
-		return errors.Join(api.objects.Update(resource, theirs, ""), apierrors.NewConflict(resource.GroupResource(), "hooks", nil))
+	concurrent := mutatingConfig("Ignore")
+	concurrent.ResourceVersion = "9"
+	concurrent.Webhooks = append(concurrent.Webhooks, admissionregistrationv1.MutatingWebhook{Name: "new.dev", ClientConfig: serviceClientConfig()})
+	api.failFirst("patch", resource.Resource, func() error {
+		return errors.Join(api.objects.Update(resource, concurrent, ""), apierrors.NewConflict(resource.GroupResource(), "hooks", nil))
 	})
-	if err := patch(t.Context(), api.cluster, patchBoth, hasty, nil, io.Discard); err != nil {
+	if err := patch(t.Context(), api.apiClients, patchBoth, noWait, nil, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	m, err := mutatingStore(api.webhooks).get(t.Context(), "hooks")
+	m, err := mutatingClient(api.webhooks).get(t.Context(), "hooks")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, w := range m.webhooks {
 		if string(w.client.CABundle) != string(fresh.ca) {
-			t.Errorf("%s has no CA", w.name)
+			t.Errorf("webhook %s has no CA", w.name)
 		}
 	}
-	if diff := cmp.Diff([]string{"8", "9"}, versions(t, api, resource.Resource)); diff != "" {
+	if diff := cmp.Diff([]string{"8", "9"}, patchedVersions(t, api, resource.Resource)); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// hasty looks once, and goes on.
-var hasty = settler{interval: time.Millisecond, progress: io.Discard}
+// noWait reads the Secret once and does not wait.
+var noWait = secretWaiter{interval: time.Millisecond, progress: io.Discard}
 
-// Both Jobs run at once, and the one of patch is the faster: it must not hand over what
-// the other one is about to replace.
-func TestPatchWaitsForARenewal(t *testing.T) {
-	due, fresh := mustIssue(t, hosts, time.Now().Add(renewBefore-leafLifetime)), mustIssue(t, hosts, time.Now())
+// Both Jobs run at the same time and patch is faster: it must not publish a CA that
+// create is about to replace.
+func TestPatchWaitsForCreate(t *testing.T) {
+	expiring, fresh := mustIssue(t, hosts, time.Now().Add(renewBefore-leafLifetime)), mustIssue(t, hosts, time.Now())
 	for name, test := range map[string]struct {
-		before  []runtime.Object // the Secret, until patch has looked once
-		limit   time.Duration
-		inVain  bool
-		want    state  // whether the fresh CA is handed over
-		waiting string // what is said
+		before   []runtime.Object // the Secret in the first read
+		timeout  time.Duration
+		noCreate bool   // the Secret never changes
+		want     state  // whether the fresh CA is published
+		progress string // start of the only line
 	}{
-		"a certificate that is renewed": {
-			before: []runtime.Object{secret(data(due))}, limit: time.Minute,
-			want: state{true, true, "Ignore", "Ignore"}, waiting: "Secret ns/tls: the certificate expires soon, on ",
+		"create renews the certificate": {
+			before: []runtime.Object{secret(data(expiring))}, timeout: time.Minute,
+			want: state{true, true, "Ignore", "Ignore"}, progress: "Secret ns/tls: the certificate expires soon, on ",
 		},
-		"a Secret that is made": {
-			limit: time.Minute,
-			want:  state{true, true, "Ignore", "Ignore"}, waiting: `Secret ns/tls: secrets "tls" not found: waiting up to 1m0s for certgen create, which may be at it` + "\n",
+		"create creates the Secret": {
+			timeout: time.Minute,
+			want:    state{true, true, "Ignore", "Ignore"}, progress: `Secret ns/tls: secrets "tls" not found: waiting up to 1m0s for certgen create to fix it` + "\n",
 		},
-		"a certificate that nobody renews": {
-			before: []runtime.Object{secret(data(due))}, limit: 20 * time.Millisecond, inVain: true,
-			want: state{false, false, "Ignore", "Ignore"}, waiting: "Secret ns/tls: the certificate expires soon, on ",
+		"create does not run": {
+			before: []runtime.Object{secret(data(expiring))}, timeout: 20 * time.Millisecond, noCreate: true,
+			want: state{false, false, "Ignore", "Ignore"}, progress: "Secret ns/tls: the certificate expires soon, on ",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := newFakeAPI(t, append(test.before, validatingConfig("Ignore"), mutatingConfig("Ignore"))...)
-			looks := 0
+			reads := 0
 			api.PrependReactor("get", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) {
-				looks++
-				return looks > 1 && !test.inVain, secret(data(fresh)), nil
+				reads++
+				return reads > 1 && !test.noCreate, secret(data(fresh)), nil
 			})
-			var said strings.Builder
-			if err := patch(t.Context(), api.cluster, patchBoth, settler{test.limit, time.Millisecond, &said}, nil, io.Discard); err != nil {
+			var progress strings.Builder
+			if err := patch(t.Context(), api.apiClients, patchBoth, secretWaiter{test.timeout, time.Millisecond, &progress}, nil, io.Discard); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(test.want, api.state(t, fresh.ca)); diff != "" {
 				t.Error(diff)
 			}
-			if !strings.HasPrefix(said.String(), test.waiting) || strings.Count(said.String(), "\n") != 1 {
-				t.Errorf("it says %q", said.String())
+			if !strings.HasPrefix(progress.String(), test.progress) || strings.Count(progress.String(), "\n") != 1 {
+				t.Errorf("got progress %q, want one line that starts with %q", progress.String(), test.progress)
 			}
 		})
 	}
 }
 
-// versions are the resource versions that the patches named, in order.
-func versions(t *testing.T, api fakeAPI, resource string) (named []string) {
+// patchedVersions returns the resource versions in the patches, in order.
+func patchedVersions(t *testing.T, api fakeAPI, resource string) (versions []string) {
 	for _, a := range api.Actions() {
 		if p, ok := a.(clienttesting.PatchAction); ok && a.GetResource().Resource == resource {
 			metadata, _ := decode(t, p.GetPatch())["metadata"].(map[string]any)
 			version, _ := metadata["resourceVersion"].(string)
-			named = append(named, version)
+			versions = append(versions, version)
 		}
 	}
-	return named
+	return versions
 }
 
-func TestPatchNamesTheMissingConfiguration(t *testing.T) {
+func TestPatchNamesAMissingConfiguration(t *testing.T) {
 	api := newFakeAPI(t, secret(data(mustIssue(t, hosts, noon))))
-	err := patch(t.Context(), api.cluster, patchBoth, hasty, nil, io.Discard)
+	err := patch(t.Context(), api.apiClients, patchBoth, noWait, nil, io.Discard)
 	if err == nil {
-		t.Fatal("no error")
+		t.Fatal("got no error")
 	}
-	want := `ValidatingWebhookConfiguration hooks: validatingwebhookconfigurations.admissionregistration.k8s.io "hooks" not found: apply deploy/05-webhookconfigure.yaml, which makes it`
+	want := `ValidatingWebhookConfiguration hooks: validatingwebhookconfigurations.admissionregistration.k8s.io "hooks" not found: apply deploy/05-webhookconfigure.yaml, which creates it`
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestPatchCallsNothingElse(t *testing.T) {
+func TestPatchMakesOnlyTheseCalls(t *testing.T) {
 	const group, validating, mutating = "admissionregistration.k8s.io", "validatingwebhookconfigurations", "mutatingwebhookconfigurations"
 	fresh := mustIssue(t, hosts, time.Now())
-	validatingOnly := asking("Fail", "")
+	validatingOnly := patchWithPolicies("Fail", "")
 	validatingOnly.Mutating.Selected = false
-	mutatingOnly := asking("", "Ignore")
+	mutatingOnly := patchWithPolicies("", "Ignore")
 	mutatingOnly.Validating.Selected = false
 	for _, test := range []struct {
 		patch     Patch
@@ -273,16 +273,16 @@ func TestPatchCallsNothingElse(t *testing.T) {
 	}{
 		{validatingOnly, []string{validating}},
 		{mutatingOnly, []string{mutating}},
-		{asking("Fail", "Ignore"), []string{validating, mutating}},
+		{patchWithPolicies("Fail", "Ignore"), []string{validating, mutating}},
 	} {
 		api := newFakeAPI(t, secret(data(fresh)), validatingConfig("Ignore"), mutatingConfig("Ignore"))
-		if err := patch(t.Context(), api.cluster, test.patch, hasty, serve(t, fresh, ready), io.Discard); err != nil {
+		if err := patch(t.Context(), api.apiClients, test.patch, noWait, serve(t, fresh, serveReadyz), io.Discard); err != nil {
 			t.Fatal(err)
 		}
 		want := []call{{"get", "", "secrets", "ns", "tls"}}
 		for _, resource := range test.resources {
 			want = append(want, call{"get", group, resource, "", "hooks"}, call{"patch", group, resource, "", "hooks"})
 		}
-		checkCalls(t, want, api.recorded())
+		checkCalls(t, want, api.calls())
 	}
 }

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// The keys of the Secret, as the retired tool named them.
+// The keys of the Secret have the names that kube-webhook-certgen uses.
 const (
 	caKey   = "ca"
 	certKey = "cert"
 	keyKey  = "key"
 )
 
-// assess says what is wrong with the data of a Secret for these hosts at this
-// time; nil means sound. A certificate that ends within renewBefore is wrong
-// already: that is what makes running create again now and then worth while.
-func assess(data map[string][]byte, hosts []string, now time.Time) error {
+// validate returns the first problem of a Secret's data, or nil if the data is valid
+// for the hosts at this time. A certificate that expires within renewBefore is a
+// problem, so that running create regularly renews it in time.
+func validate(data map[string][]byte, hosts []string, now time.Time) error {
 	for _, key := range []string{caKey, certKey, keyKey} {
 		if len(data[key]) == 0 {
 			return fmt.Errorf("key %q is missing", key)
@@ -25,59 +25,52 @@ func assess(data map[string][]byte, hosts []string, now time.Time) error {
 	}
 	roots, err := parseCertificates(data[caKey])
 	if err != nil {
-		return fmt.Errorf("key %q is unreadable: %w", caKey, err)
+		return fmt.Errorf("key %q is invalid: %w", caKey, err)
 	}
 	chain, err := parseCertificates(data[certKey])
 	if err != nil {
-		return fmt.Errorf("key %q is unreadable: %w", certKey, err)
+		return fmt.Errorf("key %q is invalid: %w", certKey, err)
 	}
 	if _, err := tls.X509KeyPair(data[certKey], data[keyKey]); err != nil {
-		return fmt.Errorf("keys %q and %q are no pair: %w", certKey, keyKey, err)
+		return fmt.Errorf("keys %q and %q are not a valid pair: %w", certKey, keyKey, err)
 	}
-	return assessChain(chain, roots, hosts, now)
+	return validateChain(chain, roots, hosts, now)
 }
 
-func assessChain(chain, roots []*x509.Certificate, hosts []string, now time.Time) error {
+func validateChain(chain, roots []*x509.Certificate, hosts []string, now time.Time) error {
 	leaf := chain[0]
 	switch {
 	case now.Before(leaf.NotBefore):
-		return fmt.Errorf("the certificate is not valid before %s", day(leaf.NotBefore))
+		return fmt.Errorf("the certificate is not valid before %s", date(leaf.NotBefore))
 	case now.After(leaf.NotAfter):
-		return fmt.Errorf("the certificate expired on %s", day(leaf.NotAfter))
+		return fmt.Errorf("the certificate expired on %s", date(leaf.NotAfter))
 	case now.Add(renewBefore).After(leaf.NotAfter):
-		return fmt.Errorf("the certificate expires soon, on %s", day(leaf.NotAfter))
+		return fmt.Errorf("the certificate expires soon, on %s", date(leaf.NotAfter))
 	}
-	// At the end of the time of grace, so that a CA about to expire counts too.
-	options := x509.VerifyOptions{Roots: pool(roots), Intermediates: pool(chain[1:]), CurrentTime: now.Add(renewBefore)}
+	// Verify for the end of renewBefore, to detect a CA that expires soon too.
+	options := x509.VerifyOptions{Roots: newPool(roots), Intermediates: newPool(chain[1:]), CurrentTime: now.Add(renewBefore)}
 	if _, err := leaf.Verify(options); err != nil {
-		return fmt.Errorf("the certificate does not verify under key %q: %w", caKey, err)
+		return fmt.Errorf("the certificate cannot be verified with the CAs in key %q: %w", caKey, err)
 	}
 	for _, host := range hosts {
 		if leaf.VerifyHostname(host) != nil {
-			return fmt.Errorf("the certificate is not for host %s", host)
+			return fmt.Errorf("the certificate is not valid for host %q", host)
 		}
 	}
 	return nil
 }
 
-func pool(certificates []*x509.Certificate) *x509.CertPool {
-	p := x509.NewCertPool()
-	for _, c := range certificates {
-		p.AddCert(c)
-	}
-	return p
-}
-
-// repaired returns the data with ca, cert and key replaced; other keys stay.
-func repaired(data map[string][]byte, fresh issued, now time.Time) map[string][]byte {
+// repairedData returns the data with new values for ca, cert and key. It keeps all
+// other keys.
+func repairedData(data map[string][]byte, fresh issuedCertificate, now time.Time) map[string][]byte {
 	result := map[string][]byte{}
 	for key, value := range data {
 		result[key] = value
 	}
-	result[caKey] = withEarlier(fresh.ca, data[caKey], now)
+	result[caKey] = appendEarlierCAs(fresh.ca, data[caKey], now)
 	result[certKey] = fresh.cert
 	result[keyKey] = fresh.key
 	return result
 }
 
-func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }

@@ -30,7 +30,7 @@ func (e *TagError) Error() string {
 // Check returns the reason why an image must not run, or nil. A digest is always allowed:
 // it pins the image whatever the tag says.
 func (p Policy) Check(ref Reference) *TagError {
-	tag := ref.FloatingTag()
+	tag := ref.floatingTag()
 	if tag == "" || !slices.Contains(p.Disallowed.tags, tag) || p.exempts(ref) {
 		return nil
 	}

@@ -121,10 +121,10 @@ func TestParseLists(t *testing.T) {
 	tags := func(s string) (string, error) { l, err := ParseTags(s); return l.String(), err }
 	patterns := func(s string) (string, error) { l, err := ParsePatterns(s); return l.String(), err }
 	const (
-		use   = ": use the tag alone, such as latest: at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or a dash"
-		form  = "use REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox; "
-		host  = form + "a registry is HOST[:PORT] with a dot or a port, or localhost"
-		path  = form + "a path is lower-case components separated by single slashes, without tag and digest"
+		use  = ": use the tag alone, such as latest: at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or a dash"
+		form = "use REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox; "
+		host = form + "a registry is HOST[:PORT] with a dot or a port, or localhost"
+		path = form + "a path is lower-case components separated by single slashes, without tag and digest"
 	)
 	tests := []struct {
 		parse func(string) (string, error)

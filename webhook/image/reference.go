@@ -61,9 +61,9 @@ const (
 	maxLength = 1024
 )
 
-// ErrInvalid is wrapped by every error of Parse; the parser's reason follows it in the
+// errInvalid is wrapped by every error of Parse; the parser's reason follows it in the
 // error's text.
-var ErrInvalid = errors.New("invalid reference format")
+var errInvalid = errors.New("invalid reference format")
 
 // Reference is a parsed image reference. The zero value is not a reference.
 type Reference struct {
@@ -78,7 +78,7 @@ type Reference struct {
 // than 1024 bytes is invalid.
 func Parse(s string) (Reference, error) {
 	if len(s) > maxLength {
-		return Reference{}, fmt.Errorf("%w: longer than %d bytes", ErrInvalid, maxLength)
+		return Reference{}, fmt.Errorf("%w: longer than %d bytes", errInvalid, maxLength)
 	}
 	named, err := reference.ParseNormalizedNamed(s)
 	if err != nil {
@@ -99,19 +99,19 @@ func Parse(s string) (Reference, error) {
 	return ref, nil
 }
 
-// invalid puts ErrInvalid before the parser's reason, which begins with the same words in
+// invalid puts errInvalid before the parser's reason, which begins with the same words in
 // some cases.
 func invalid(err error) error {
-	reason := strings.TrimPrefix(err.Error(), ErrInvalid.Error())
+	reason := strings.TrimPrefix(err.Error(), errInvalid.Error())
 	if reason = strings.TrimPrefix(reason, ": "); reason == "" {
-		return ErrInvalid
+		return errInvalid
 	}
-	return fmt.Errorf("%w: %s", ErrInvalid, reason)
+	return fmt.Errorf("%w: %s", errInvalid, reason)
 }
 
-// FloatingTag returns the tag that decides which image is pulled: latest if there is no
+// floatingTag returns the tag that decides which image is pulled: latest if there is no
 // tag, and the empty string if a digest pins the image.
-func (r Reference) FloatingTag() string {
+func (r Reference) floatingTag() string {
 	switch {
 	case r.Digest != "":
 		return ""
@@ -121,8 +121,8 @@ func (r Reference) FloatingTag() string {
 	return r.Tag
 }
 
-// Suffix returns the tag and the digest as they were written, with their separators.
-func (r Reference) Suffix() string {
+// suffix returns the tag and the digest as they were written, with their separators.
+func (r Reference) suffix() string {
 	var s string
 	if r.Tag != "" {
 		s = ":" + r.Tag
@@ -135,7 +135,7 @@ func (r Reference) Suffix() string {
 
 // String returns the complete reference: registry, path, tag and digest.
 func (r Reference) String() string {
-	return r.Registry + "/" + r.Path + r.Suffix()
+	return r.Registry + "/" + r.Path + r.suffix()
 }
 
 // familiar returns the short form that users write, without the parts that Docker adds
@@ -148,10 +148,10 @@ func (r Reference) familiar() string {
 	short := strings.TrimPrefix(r.Path, "library/")
 	first, _, nested := strings.Cut(short, "/")
 	ambiguous := nested && (short != r.Path || isRegistry(first)) // library/a/b, or a.b/c
-	if ambiguous || r.Suffix() == "" && isHexID(short) {
+	if ambiguous || r.suffix() == "" && isHexID(short) {
 		return r.String()
 	}
-	return short + r.Suffix()
+	return short + r.suffix()
 }
 
 // isRegistry reports whether Docker takes the first of several components of a lower-case

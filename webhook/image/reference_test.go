@@ -90,11 +90,11 @@ func TestParse(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("Parse (-want +got):\n%s", diff)
 			}
-			if got.FloatingTag() != tt.floating {
-				t.Errorf("FloatingTag is %q, want %q", got.FloatingTag(), tt.floating)
+			if got.floatingTag() != tt.floating {
+				t.Errorf("floatingTag is %q, want %q", got.floatingTag(), tt.floating)
 			}
-			if !strings.HasSuffix(tt.in, got.Suffix()) {
-				t.Errorf("%q does not end with its suffix %q", tt.in, got.Suffix())
+			if !strings.HasSuffix(tt.in, got.suffix()) {
+				t.Errorf("%q does not end with its suffix %q", tt.in, got.suffix())
 			}
 			checkRewrite(t, exampleRules, tt.in, tt.mirrored)
 		})
@@ -125,8 +125,8 @@ func TestParseRefusesInvalidReferences(t *testing.T) {
 	for _, tt := range invalidReferences {
 		t.Run(tt.in, func(t *testing.T) {
 			got, err := Parse(tt.in)
-			if !errors.Is(err, ErrInvalid) {
-				t.Fatalf("Parse is %v, %v, want an ErrInvalid", got, err)
+			if !errors.Is(err, errInvalid) {
+				t.Fatalf("Parse is %v, %v, want an errInvalid", got, err)
 			}
 			if diff := cmp.Diff(tt.want, err.Error()); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
@@ -166,11 +166,11 @@ func FuzzParse(f *testing.F) {
 		if got.String() != want.String() {
 			t.Errorf("Parse reads %q, the parser %q", got, want)
 		}
-		if !strings.HasSuffix(s, got.Suffix()) {
-			t.Errorf("%q does not end with its suffix %q", s, got.Suffix())
+		if !strings.HasSuffix(s, got.suffix()) {
+			t.Errorf("%q does not end with its suffix %q", s, got.suffix())
 		}
-		if want := floatingTag(t, s); got.FloatingTag() != want {
-			t.Errorf("FloatingTag of %q is %q, want %q", s, got.FloatingTag(), want)
+		if want := floatingTag(t, s); got.floatingTag() != want {
+			t.Errorf("floatingTag of %q is %q, want %q", s, got.floatingTag(), want)
 		}
 	})
 }

@@ -198,7 +198,7 @@ func (m Mirrors) rewriteByParsing(ref Reference) (string, bool) {
 	if r.from.path == "" {
 		rest = "/" + rest
 	}
-	mirrored := r.to.String() + rest + ref.Suffix()
+	mirrored := r.to.String() + rest + ref.suffix()
 	if again, err := Parse(mirrored); err != nil || again.String() != mirrored {
 		return ref.Written, false
 	}
@@ -212,8 +212,8 @@ func checkRewritten(t *testing.T, before, after Reference) {
 	if diff := cmp.Diff(mustParse(t, after.Written), after); diff != "" {
 		t.Errorf("%q (-parsed +rewritten):\n%s", after.Written, diff)
 	}
-	if after.Suffix() != before.Suffix() || !strings.HasSuffix(after.Written, before.Suffix()) {
-		t.Errorf("tag and digest %q became %q", before.Suffix(), after.Suffix())
+	if after.suffix() != before.suffix() || !strings.HasSuffix(after.Written, before.suffix()) {
+		t.Errorf("tag and digest %q became %q", before.suffix(), after.suffix())
 	}
 }
 

@@ -5,16 +5,17 @@ import (
 	"encoding/json"
 )
 
-// Object is an object of any kind of the table, reduced to what is judged. One
-// type for all kinds, so that a body is decoded in one pass, whatever the order
-// of its keys: no two kinds have something different at the same path.
+// Object is an object of any kind in the table, reduced to the fields that the
+// rules read. All kinds share one type, so that a body is decoded in one pass in
+// any order of its keys. This works because no two kinds have different fields at
+// the same path.
 type Object struct {
 	Metadata Metadata  `json:"metadata"`
 	Spec     Spec      `json:"spec"`
 	Template *Template `json:"template"` // of a PodTemplate
 }
 
-// Metadata is what tells one object from another.
+// Metadata holds the name, the labels and the annotations of an object.
 type Metadata struct {
 	Name         string `json:"name"`
 	GenerateName string `json:"generateName"`
@@ -22,13 +23,13 @@ type Metadata struct {
 	Annotations  Pairs  `json:"annotations"`
 }
 
-// Pairs are labels or annotations, as JSON: a pod can have many, and they are
-// rarely looked at.
+// Pairs are labels or annotations in JSON. They stay encoded because a pod can
+// have many of them and they are rarely read.
 type Pairs = json.RawMessage
 
-// lookUp returns the value of a key, which must stand in the JSON as it is. They
-// are decoded into a map, not into a struct with the key as a field: that would
-// take the key in any case of letters.
+// lookUp returns the value of a key, which must not be escaped in the JSON. It
+// decodes into a map, because a struct field would match the key in any letter
+// case.
 func lookUp(pairs Pairs, key string) (value string, ok bool) {
 	if !bytes.Contains(pairs, []byte(key)) {
 		return "", false
@@ -46,8 +47,8 @@ func (o *Object) Label(key string) (value string, ok bool) {
 	return lookUp(o.Metadata.Labels, key)
 }
 
-// Spec is the part of a pod's spec that names images, or the spec of what makes
-// pods from a template.
+// Spec is the part of a pod spec that names images, or the spec of a workload,
+// which has a template.
 type Spec struct {
 	Containers          []Container `json:"containers"`
 	InitContainers      []Container `json:"initContainers"`
@@ -71,22 +72,22 @@ func (t *Template) spec() *Spec {
 	return &t.Spec
 }
 
-// template returns the spec of the template within a template, or nil.
-func (t *Template) template() *Spec {
+// innerSpec returns the spec of the template inside the template, or nil.
+func (t *Template) innerSpec() *Spec {
 	if t == nil {
 		return nil
 	}
 	return t.Spec.Template.spec()
 }
 
-// Container is a container of any of the pod's lists.
+// Container is an entry of any list of containers in a pod spec.
 type Container struct {
 	Name            string     `json:"name"`
 	Image           string     `json:"image"`
 	ImagePullPolicy PullPolicy `json:"imagePullPolicy"`
 }
 
-// Volume is a volume. Only one that is an image has a reference.
+// Volume is a volume of a pod. Only image volumes have a reference.
 type Volume struct {
 	Name  string `json:"name"`
 	Image struct {
@@ -95,14 +96,14 @@ type Volume struct {
 	} `json:"image"`
 }
 
-// configMirror is the annotation of the mirror pods of static pods: the API
-// server's copies of pods that the kubelet reads from files.
+// configMirror is the annotation of mirror pods: the API server's copies of
+// static pods, which the kubelet reads from files.
 const configMirror = "kubernetes.io/config.mirror"
 
 // IsStatic reports whether the object is the mirror pod of a static pod. The
-// kubelet runs what its file says, whatever becomes of the mirror pod. Nobody
-// can run another pod under this annotation: it cannot be removed later, and
-// the kubelet deletes what has it without a file.
+// kubelet runs the static pod as its file describes it, regardless of the mirror
+// pod. Users cannot run other pods under this annotation: it cannot be removed
+// later, and the kubelet deletes a mirror pod that has no file.
 func (o *Object) IsStatic() bool {
 	_, ok := lookUp(o.Metadata.Annotations, configMirror)
 	return ok

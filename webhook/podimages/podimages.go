@@ -1,12 +1,13 @@
 // Package podimages is the one table of the places where objects name images:
-// which kinds of objects have a pod spec and where, which fields of a pod spec
-// are images, and which field beside an image says when it is pulled. Whatever
-// judges or changes images walks this table, so that no rule can know a place
-// that another has forgotten.
+// which kinds have a pod spec and at which path, which fields of a pod spec are
+// images, and which field holds the pull policy of an image. All rules walk this
+// table, so that no rule can miss a place that another rule knows.
 //
-// An Object holds only what is judged. Fields that are not here are not lost:
-// an object is never encoded again, it is changed by patching the places that
-// this table yields.
+// The package never parses, judges or changes a reference.
+//
+// An Object holds only the fields that the rules read. The other fields are not
+// lost: objects are never encoded again, but patched at the places that this
+// table yields.
 package podimages
 
 import (
@@ -17,23 +18,23 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Pod is the kind of the objects that are run.
+// Pod is the kind of pods.
 var Pod = metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}
 
 // place is where the objects of a kind keep a pod spec.
 type place struct {
-	path string
-	of   func(*Object) *Spec // nil if the object has none
+	path    string
+	podSpec func(*Object) *Spec // returns nil if the object has no pod spec
 }
 
 var (
 	inSpec        = place{"spec", func(o *Object) *Spec { return &o.Spec }}
 	inTemplate    = place{"spec.template.spec", func(o *Object) *Spec { return o.Spec.Template.spec() }}
 	inPodTemplate = place{"template.spec", func(o *Object) *Spec { return o.Template.spec() }}
-	inJobTemplate = place{"spec.jobTemplate.spec.template.spec", func(o *Object) *Spec { return o.Spec.JobTemplate.template() }}
+	inJobTemplate = place{"spec.jobTemplate.spec.template.spec", func(o *Object) *Spec { return o.Spec.JobTemplate.innerSpec() }}
 )
 
-// places is the table of kinds.
+// places is the table of the kinds that have a pod spec.
 var places = map[metav1.GroupVersionKind]place{
 	Pod: inSpec,
 
@@ -53,15 +54,15 @@ func Has(kind metav1.GroupVersionKind) bool {
 	return ok
 }
 
-// field is a list of a pod spec whose entries name images.
+// field is a list in a pod spec whose entries name images.
 type field struct {
 	list       string
-	holder     string // what an entry is
-	leaf       string // the image below an entry
-	pullPolicy string // when it is pulled, below an entry
-	optional   bool   // an entry may have no image
-	len        func(*Spec) int
-	at         func(*Spec, int) (name, reference string, pull PullPolicy)
+	holder     string // what an entry is: "container" or "volume"
+	reference  string // path of the image reference in an entry
+	pullPolicy string // path of the pull policy in an entry
+	optional   bool   // whether an entry may have no image
+	count      func(*Spec) int
+	entry      func(*Spec, int) (name, reference string, policy PullPolicy)
 }
 
 // fields is the table of image fields.
@@ -70,85 +71,85 @@ var fields = []field{
 	containers("initContainers", func(s *Spec) []Container { return s.InitContainers }),
 	containers("ephemeralContainers", func(s *Spec) []Container { return s.EphemeralContainers }),
 	{
-		list: "volumes", holder: "volume", leaf: "image.reference", pullPolicy: "image.pullPolicy", optional: true,
-		len: func(s *Spec) int { return len(s.Volumes) },
-		at: func(s *Spec, i int) (string, string, PullPolicy) {
+		list: "volumes", holder: "volume", reference: "image.reference", pullPolicy: "image.pullPolicy", optional: true,
+		count: func(s *Spec) int { return len(s.Volumes) },
+		entry: func(s *Spec, i int) (string, string, PullPolicy) {
 			v := &s.Volumes[i]
 			return v.Name, v.Image.Reference, v.Image.PullPolicy
 		},
 	},
 }
 
-// containers is the field of a list of containers.
-func containers(list string, of func(*Spec) []Container) field {
+// containers returns the field of a list of containers.
+func containers(list string, entries func(*Spec) []Container) field {
 	return field{
-		list: list, holder: "container", leaf: "image", pullPolicy: "imagePullPolicy",
-		len: func(s *Spec) int { return len(of(s)) },
-		at: func(s *Spec, i int) (string, string, PullPolicy) {
-			c := &of(s)[i]
+		list: list, holder: "container", reference: "image", pullPolicy: "imagePullPolicy",
+		count: func(s *Spec) int { return len(entries(s)) },
+		entry: func(s *Spec, i int) (string, string, PullPolicy) {
+			c := &entries(s)[i]
 			return c.Name, c.Image, c.ImagePullPolicy
 		},
 	}
 }
 
-// Image is one place of an object and the image that it names.
+// Image is a place in an object and the image that it names.
 type Image struct {
 	Holder     string     // what uses the image: "container" or "volume"
 	Name       string     // the holder's name
 	Reference  string     // as written, perhaps invalid
 	PullPolicy PullPolicy // as written, perhaps invalid, or empty
 
-	spec  string // the path of the pod spec
-	field *field
-	index int
+	specPath string // of the pod spec
+	field    *field
+	index    int
 }
 
-// Images yields every place of an object that names an image. An empty
-// reference is yielded for a container, which needs an image, and not for a
-// volume, which is then of another kind. Of kinds without a pod spec, and of
-// no object, there are none.
-func Images(kind metav1.GroupVersionKind, o *Object) iter.Seq[Image] {
+// allImages yields every place of an object that names an image. It yields an
+// empty reference for a container without an image, which is invalid, and
+// nothing for a volume without an image, which is another type of volume. It
+// yields nothing for a kind without a pod spec or a nil object.
+func allImages(kind metav1.GroupVersionKind, o *Object) iter.Seq[Image] {
 	return func(yield func(Image) bool) {
 		place, ok := places[kind]
 		if !ok || o == nil {
 			return
 		}
-		spec := place.of(o)
+		spec := place.podSpec(o)
 		for i := range fields {
-			if spec == nil || !fields[i].each(spec, place.path, yield) {
+			if spec == nil || !fields[i].yieldImages(spec, place.path, yield) {
 				return
 			}
 		}
 	}
 }
 
-// each yields the images of one field, and reports whether to go on.
-func (f *field) each(spec *Spec, path string, yield func(Image) bool) bool {
-	for i := range f.len(spec) {
-		name, reference, pull := f.at(spec, i)
+// yieldImages yields the images of one field and reports whether to continue.
+func (f *field) yieldImages(spec *Spec, specPath string, yield func(Image) bool) bool {
+	for i := range f.count(spec) {
+		name, reference, policy := f.entry(spec, i)
 		if reference == "" && f.optional {
 			continue
 		}
-		if !yield(Image{Holder: f.holder, Name: name, Reference: reference, PullPolicy: pull, spec: path, field: f, index: i}) {
+		if !yield(Image{Holder: f.holder, Name: name, Reference: reference, PullPolicy: policy, specPath: specPath, field: f, index: i}) {
 			return false
 		}
 	}
 	return true
 }
 
-// New yields the images of an object that its old version does not have in the
-// same list under the same name; without an old version, all of them.
+// New yields the images that the old version of the object does not have in the
+// same list under the same name. Without an old version it yields all images.
 func New(kind metav1.GroupVersionKind, o, old *Object) iter.Seq[Image] {
 	if old == nil {
-		return Images(kind, o) // most requests create: they need no map
+		return allImages(kind, o) // most requests are creations: they need no map
 	}
 	return func(yield func(Image) bool) {
-		before := map[slot]string{}
-		for i := range Images(kind, old) {
-			before[i.slot()] = i.Reference
+		before := map[entryID]string{}
+		for i := range allImages(kind, old) {
+			before[i.entryID()] = i.Reference
 		}
-		for i := range Images(kind, o) {
-			if reference, ok := before[i.slot()]; ok && reference == i.Reference {
+		for i := range allImages(kind, o) {
+			if reference, ok := before[i.entryID()]; ok && reference == i.Reference {
 				continue
 			}
 			if !yield(i) {
@@ -158,37 +159,38 @@ func New(kind metav1.GroupVersionKind, o, old *Object) iter.Seq[Image] {
 	}
 }
 
-// slot is what an image keeps when its list grows or is put in another order.
-type slot struct{ list, name string }
+// entryID identifies a list entry, also after the list has grown or changed its
+// order.
+type entryID struct{ list, name string }
 
-func (i Image) slot() slot { return slot{i.field.list, i.Name} }
+func (i Image) entryID() entryID { return entryID{i.field.list, i.Name} }
 
-// Field returns the path of the image as Kubernetes shows it to people.
+// Field returns the path of the image as Kubernetes writes it in messages.
 func (i Image) Field() string {
-	return i.spec + "." + i.field.list + "[" + strconv.Itoa(i.index) + "]." + i.field.leaf
+	return i.specPath + "." + i.field.list + "[" + strconv.Itoa(i.index) + "]." + i.field.reference
 }
 
-// Key returns the path of the image as a key of audit annotations, which may
-// have neither slashes nor brackets.
-func (i Image) Key() string { return i.key(i.field.leaf) }
+// Key returns the path of the image as a key of audit annotations, which must
+// not contain slashes or brackets.
+func (i Image) Key() string { return i.key(i.field.reference) }
 
-// PullPolicyKey is the Key of the image's pull policy.
+// PullPolicyKey returns the Key of the image's pull policy.
 func (i Image) PullPolicyKey() string { return i.key(i.field.pullPolicy) }
 
-func (i Image) key(leaf string) string {
-	return i.spec + "." + i.field.list + "." + strconv.Itoa(i.index) + "." + leaf
+func (i Image) key(entryPath string) string {
+	return i.specPath + "." + i.field.list + "." + strconv.Itoa(i.index) + "." + entryPath
 }
 
 // Pointer returns the JSON pointer (RFC 6901) of the image.
-func (i Image) Pointer() string { return i.pointer(i.field.leaf) }
+func (i Image) Pointer() string { return i.pointer(i.field.reference) }
 
-// PullPolicyPointer is the Pointer of the image's pull policy, which may not be
-// there. Where there is an image, there is what it stands in.
+// PullPolicyPointer returns the Pointer of the image's pull policy. The policy may
+// be absent; its parent exists, because it also contains the image.
 func (i Image) PullPolicyPointer() string { return i.pointer(i.field.pullPolicy) }
 
-func (i Image) pointer(leaf string) string {
-	return "/" + slashed(i.spec) + "/" + i.field.list + "/" + strconv.Itoa(i.index) + "/" + slashed(leaf)
+func (i Image) pointer(entryPath string) string {
+	return "/" + slashed(i.specPath) + "/" + i.field.list + "/" + strconv.Itoa(i.index) + "/" + slashed(entryPath)
 }
 
-// slashed returns a path with dots as a part of a JSON pointer.
+// slashed returns a dotted path in the form of a JSON pointer.
 func slashed(path string) string { return strings.ReplaceAll(path, ".", "/") }

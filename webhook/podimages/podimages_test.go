@@ -8,26 +8,26 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// seen is what an Image says.
-type seen struct{ Holder, Name, Reference, Pointer, Field, Key string }
+// imageData holds the exported data of an Image, except its pull policy.
+type imageData struct{ Holder, Name, Reference, Pointer, Field, Key string }
 
-func see(i Image) seen {
-	return seen{i.Holder, i.Name, i.Reference, i.Pointer(), i.Field(), i.Key()}
+func dataOf(i Image) imageData {
+	return imageData{i.Holder, i.Name, i.Reference, i.Pointer(), i.Field(), i.Key()}
 }
 
-// seenPolicy is what an Image says of its pull policy.
-type seenPolicy struct {
+// policyData holds the data of an Image's pull policy.
+type policyData struct {
 	PullPolicy   PullPolicy
 	Pointer, Key string
 }
 
-func TestPullPolicies(t *testing.T) {
+func TestImagesHavePullPolicies(t *testing.T) {
 	pod := decode(t, `{"spec":{
 		"containers":[{"image":"a:1","imagePullPolicy":"Always"},{"image":"a:1","imagePullPolicy":"IfNotPresent"},{"image":"a:1","imagePullPolicy":"Never"}],
 		"initContainers":[{"image":"a:1"},{"image":"a:1","imagePullPolicy":null},{"image":"a:1","imagePullPolicy":""}],
 		"ephemeralContainers":[{"image":"a:1","imagePullPolicy":"always"}],
 		"volumes":[{"image":{"reference":"a:1","pullPolicy":"Never"}},{"image":{"reference":"a:1"}}]}}`)
-	want := []seenPolicy{
+	want := []policyData{
 		{PullAlways, "/spec/containers/0/imagePullPolicy", "spec.containers.0.imagePullPolicy"},
 		{"IfNotPresent", "/spec/containers/1/imagePullPolicy", "spec.containers.1.imagePullPolicy"},
 		{"Never", "/spec/containers/2/imagePullPolicy", "spec.containers.2.imagePullPolicy"},
@@ -38,31 +38,31 @@ func TestPullPolicies(t *testing.T) {
 		{"Never", "/spec/volumes/0/image/pullPolicy", "spec.volumes.0.image.pullPolicy"},
 		{"", "/spec/volumes/1/image/pullPolicy", "spec.volumes.1.image.pullPolicy"},
 	}
-	var got []seenPolicy
-	for i := range Images(Pod, pod) {
-		got = append(got, seenPolicy{i.PullPolicy, i.PullPolicyPointer(), i.PullPolicyKey()})
+	var got []policyData
+	for i := range allImages(Pod, pod) {
+		got = append(got, policyData{i.PullPolicy, i.PullPolicyPointer(), i.PullPolicyKey()})
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("pull policies (-want +got):\n%s", diff)
 	}
 }
 
-// The places of all kinds can be pointed at, though only pods are changed.
-func TestPointersIntoTemplates(t *testing.T) {
+// Templates have pointers too, although only pods are mutated.
+func TestPointersReachIntoTemplates(t *testing.T) {
 	cronJob := decode(t, `{"spec":{"jobTemplate":{"spec":{"template":{"spec":{"containers":[{"image":"a:1"}]}}}}}}`)
 	const container = "/spec/jobTemplate/spec/template/spec/containers/0/"
-	for i := range Images(metav1.GroupVersionKind{Group: "batch", Version: "v1", Kind: "CronJob"}, cronJob) {
-		if image, pull := i.Pointer(), i.PullPolicyPointer(); image != container+"image" || pull != container+"imagePullPolicy" {
-			t.Errorf("pointers %s and %s", image, pull)
+	for i := range allImages(metav1.GroupVersionKind{Group: "batch", Version: "v1", Kind: "CronJob"}, cronJob) {
+		if image, policy := i.Pointer(), i.PullPolicyPointer(); image != container+"image" || policy != container+"imagePullPolicy" {
+			t.Errorf("pointers %s and %s, want them below %s", image, policy, container)
 		}
 	}
 }
 
-func TestImagesOfAPod(t *testing.T) {
+func TestImagesYieldsAllListsOfAPod(t *testing.T) {
 	tests := []struct {
 		name string
 		pod  string
-		want []seen
+		want []imageData
 	}{
 		{"no spec", `{}`, nil},
 		{"null lists", `{"spec":{"containers":null,"initContainers":null,"ephemeralContainers":null,"volumes":null}}`, nil},
@@ -73,7 +73,7 @@ func TestImagesOfAPod(t *testing.T) {
 				"ephemeralContainers":[{"name":"debug","image":"e:1"}],
 				"initContainers":[{"name":"init","image":"i:1"}],
 				"containers":[{"name":"app","image":"a:1"},{"name":"side","image":"s:1"}]}}`,
-			[]seen{
+			[]imageData{
 				{"container", "app", "a:1", "/spec/containers/0/image", "spec.containers[0].image", "spec.containers.0.image"},
 				{"container", "side", "s:1", "/spec/containers/1/image", "spec.containers[1].image", "spec.containers.1.image"},
 				{"container", "init", "i:1", "/spec/initContainers/0/image", "spec.initContainers[0].image", "spec.initContainers.0.image"},
@@ -82,22 +82,22 @@ func TestImagesOfAPod(t *testing.T) {
 			},
 		},
 		{
-			"a container without an image, which it needs",
+			"a container without an image",
 			`{"spec":{"containers":[{"name":"app"}]}}`,
-			[]seen{{"container", "app", "", "/spec/containers/0/image", "spec.containers[0].image", "spec.containers.0.image"}},
+			[]imageData{{"container", "app", "", "/spec/containers/0/image", "spec.containers[0].image", "spec.containers.0.image"}},
 		},
 		{
-			"volumes that are no images",
+			"volumes that are not images",
 			`{"spec":{"volumes":[{"name":"a","image":null},{"name":"b","image":{}},{"name":"c","image":{"reference":""}}]}}`,
 			nil,
 		},
-		{"a template, which pods do not have", `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"a:1"}]}}}}`, nil},
+		{"a template, which a pod cannot have", `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"a:1"}]}}}}`, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var got []seen
-			for i := range Images(Pod, decode(t, tt.pod)) {
-				got = append(got, see(i))
+			var got []imageData
+			for i := range allImages(Pod, decode(t, tt.pod)) {
+				got = append(got, dataOf(i))
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("images (-want +got):\n%s", diff)
@@ -106,7 +106,7 @@ func TestImagesOfAPod(t *testing.T) {
 	}
 }
 
-func TestImagesOfEveryKind(t *testing.T) {
+func TestImagesKnowsEveryKindWithAPodSpec(t *testing.T) {
 	kind := func(group, name string) metav1.GroupVersionKind {
 		return metav1.GroupVersionKind{Group: group, Version: "v1", Kind: name}
 	}
@@ -115,7 +115,7 @@ func TestImagesOfEveryKind(t *testing.T) {
 	tests := []struct {
 		kind   metav1.GroupVersionKind
 		object string
-		want   string // the field of the one image; empty: none
+		want   string // the field of the only image; empty: no image
 	}{
 		{kind("", "Pod"), `{"spec":` + spec + `}`, "spec.containers[0].image"},
 		{kind("", "PodTemplate"), `{"template":{"spec":` + spec + `}}`, "template.spec.containers[0].image"},
@@ -126,7 +126,7 @@ func TestImagesOfEveryKind(t *testing.T) {
 		{kind("apps", "ReplicaSet"), inTemplate, "spec.template.spec.containers[0].image"},
 		{kind("batch", "Job"), inTemplate, "spec.template.spec.containers[0].image"},
 		{kind("batch", "CronJob"), `{"spec":{"jobTemplate":{"spec":{"template":{"spec":` + spec + `}}}}}`, "spec.jobTemplate.spec.template.spec.containers[0].image"},
-		// Kinds that have no pod spec, or not under this group.
+		// Kinds without a pod spec, and kinds in a wrong group or version.
 		{kind("", "Namespace"), `{"spec":` + spec + `}`, ""},
 		{kind("", "Deployment"), inTemplate, ""},
 		{kind("metrics.k8s.io", "Pod"), `{"spec":` + spec + `}`, ""},
@@ -135,26 +135,26 @@ func TestImagesOfEveryKind(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.kind.String(), func(t *testing.T) {
 			got := ""
-			for i := range Images(tt.kind, decode(t, tt.object)) {
+			for i := range allImages(tt.kind, decode(t, tt.object)) {
 				got += i.Field()
 			}
 			if got != tt.want {
-				t.Errorf("image at %q, want %q", got, tt.want)
+				t.Errorf("got image field %q, want %q", got, tt.want)
 			}
-			for i := range Images(tt.kind, decode(t, `{}`)) {
-				t.Errorf("an image at %q of an empty object", i.Field())
+			for i := range allImages(tt.kind, decode(t, `{}`)) {
+				t.Errorf("got image field %q in an empty object", i.Field())
 			}
-			for i := range Images(tt.kind, decode(t, `{"spec":{"jobTemplate":{}}}`)) {
-				t.Errorf("an image at %q without a template", i.Field())
+			for i := range allImages(tt.kind, decode(t, `{"spec":{"jobTemplate":{}}}`)) {
+				t.Errorf("got image field %q in an object without a template", i.Field())
 			}
 			if Has(tt.kind) != (tt.want != "") {
-				t.Errorf("the table has the kind: %v", Has(tt.kind))
+				t.Errorf("Has returns %v", Has(tt.kind))
 			}
 		})
 	}
 }
 
-func TestNew(t *testing.T) {
+func TestNewYieldsOnlyChangedImages(t *testing.T) {
 	const before = `{"spec":{
 		"containers":[{"name":"app","image":"a:1"},{"name":"side","image":"s:1"}],
 		"initContainers":[{"name":"init","image":"i:1"}],
@@ -175,12 +175,12 @@ func TestNew(t *testing.T) {
 				"volumes":[{"name":"model","image":{"reference":"v:2"}}]}}`,
 			[]string{"spec.containers[1].image", "spec.initContainers[0].image", "spec.ephemeralContainers[2].image", "spec.volumes[0].image.reference"},
 		},
-		{"another order", `{"spec":{"ephemeralContainers":[{"name":"second","image":"e:2"},{"name":"first","image":"e:1"}]}}`, nil},
-		{"exchanged", `{"spec":{"containers":[{"name":"app","image":"s:1"},{"name":"side","image":"a:1"}]}}`, []string{"spec.containers[0].image", "spec.containers[1].image"}},
-		{"an image of another list is new", `{"spec":{"initContainers":[{"name":"app","image":"a:1"}]}}`, []string{"spec.initContainers[0].image"}},
-		{"another name is new", `{"spec":{"containers":[{"name":"renamed","image":"a:1"}]}}`, []string{"spec.containers[0].image"}},
-		{"an image that went away", `{"spec":{"containers":[{"name":"app"}]}}`, []string{"spec.containers[0].image"}},
-		{"less than before", `{"spec":{"containers":[{"name":"side","image":"s:1"}]}}`, nil},
+		{"reordered list", `{"spec":{"ephemeralContainers":[{"name":"second","image":"e:2"},{"name":"first","image":"e:1"}]}}`, nil},
+		{"swapped images", `{"spec":{"containers":[{"name":"app","image":"s:1"},{"name":"side","image":"a:1"}]}}`, []string{"spec.containers[0].image", "spec.containers[1].image"}},
+		{"same name in another list", `{"spec":{"initContainers":[{"name":"app","image":"a:1"}]}}`, []string{"spec.initContainers[0].image"}},
+		{"renamed container", `{"spec":{"containers":[{"name":"renamed","image":"a:1"}]}}`, []string{"spec.containers[0].image"}},
+		{"removed image", `{"spec":{"containers":[{"name":"app"}]}}`, []string{"spec.containers[0].image"}},
+		{"removed container", `{"spec":{"containers":[{"name":"side","image":"s:1"}]}}`, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -195,7 +195,7 @@ func TestNew(t *testing.T) {
 	}
 }
 
-func TestNewWithoutAnOldObject(t *testing.T) {
+func TestNewYieldsAllImagesWithoutAnOldObject(t *testing.T) {
 	var got []string
 	for i := range New(Pod, decode(t, `{"spec":{"containers":[{"name":"app","image":"a:1"}]}}`), nil) {
 		got = append(got, i.Field())
@@ -205,23 +205,23 @@ func TestNewWithoutAnOldObject(t *testing.T) {
 	}
 }
 
-// A walk ends where its reader ends it; the runtime panics if it goes on.
-func TestWalksStop(t *testing.T) {
+// The runtime panics if an iterator continues after its loop has ended.
+func TestIteratorsStopWithTheLoop(t *testing.T) {
 	pod := decode(t, `{"spec":{"containers":[{"name":"a","image":"a"},{"name":"b"}],"initContainers":[{"name":"c"}]}}`)
-	for name, walk := range map[string]func(func(Image) bool){
-		"Images": Images(Pod, pod),
+	for name, images := range map[string]func(func(Image) bool){
+		"Images": allImages(Pod, pod),
 		"New":    New(Pod, pod, &Object{}),
 	} {
-		for i := range walk {
+		for i := range images {
 			if i.Name != "a" {
-				t.Errorf("%s still yields %s", name, i.Name)
+				t.Errorf("%s first yields %s, want a", name, i.Name)
 			}
 			break
 		}
 	}
 }
 
-func TestMetadata(t *testing.T) {
+func TestDisplayNameAndIsStatic(t *testing.T) {
 	tests := []struct {
 		name        string
 		object      string
@@ -230,34 +230,34 @@ func TestMetadata(t *testing.T) {
 	}{
 		{"empty", `{}`, "", false},
 		{"named", `{"metadata":{"name":"web","generateName":"we"}}`, "web", false},
-		{"to be named", `{"metadata":{"generateName":"web-"}}`, "web-", false},
+		{"generated name", `{"metadata":{"generateName":"web-"}}`, "web-", false},
 		{"other annotations", `{"metadata":{"annotations":{"kubernetes.io/config.source":"file"}}}`, "", false},
 		{"static", `{"metadata":{"annotations":{"kubernetes.io/config.mirror":"4f2a"}}}`, "", true},
-		{"not static: annotation keys have a case", `{"metadata":{"annotations":{"Kubernetes.io/Config.Mirror":"4f2a"}}}`, "", false},
+		{"not static: key in another case", `{"metadata":{"annotations":{"Kubernetes.io/Config.Mirror":"4f2a"}}}`, "", false},
 		{"not static: the key is part of a value", `{"metadata":{"annotations":{"note":"kubernetes.io/config.mirror"}}}`, "", false},
-		{"not static: no annotations", `{"metadata":{"annotations":["kubernetes.io/config.mirror"]}}`, "", false},
+		{"not static: annotations are a list", `{"metadata":{"annotations":["kubernetes.io/config.mirror"]}}`, "", false},
 		{"static, empty value", `{"metadata":{"annotations":{"kubernetes.io/config.mirror":""}}}`, "", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			object := decode(t, tt.object)
 			if got := object.DisplayName(); got != tt.displayName {
-				t.Errorf("name %q, want %q", got, tt.displayName)
+				t.Errorf("got name %q, want %q", got, tt.displayName)
 			}
 			if got := object.IsStatic(); got != tt.static {
-				t.Errorf("static %v, want %v", got, tt.static)
+				t.Errorf("got static %v, want %v", got, tt.static)
 			}
 		})
 	}
 }
 
-func TestLabel(t *testing.T) {
+func TestLabelMatchesTheExactKey(t *testing.T) {
 	object := decode(t, `{"metadata":{"labels":{"mode":"off","other":"x"}}}`)
 	if value, ok := object.Label("mode"); value != "off" || !ok {
-		t.Errorf("mode is %q, %v", value, ok)
+		t.Errorf("label mode is %q, %v, want off", value, ok)
 	}
 	if value, ok := object.Label("Mode"); ok {
-		t.Errorf("Mode is %q: keys have a case", value)
+		t.Errorf("label Mode is %q, want none: keys are case-sensitive", value)
 	}
 }
 

@@ -1,15 +1,14 @@
 package podimages
 
-// PullPolicy says when a node asks the registry for an image. The API server
-// fills in one that is not written, and checks it only after the webhooks that
-// change pods.
+// PullPolicy says when a node pulls an image from the registry. The API server
+// sets a default and validates the value only after the mutating webhooks.
 type PullPolicy string
 
-// PullAlways makes a node ask each time a container starts.
+// PullAlways makes a node ask the registry each time a container starts.
 const PullAlways PullPolicy = "Always"
 
-// UnmarshalText keeps the usual policies without an allocation for each
-// container of each review: most reviews have no use for them.
+// UnmarshalText decodes the known policies without an allocation for each
+// container of each review, because most reviews do not need them.
 func (p *PullPolicy) UnmarshalText(text []byte) error {
 	switch string(text) {
 	case "Always":

@@ -7,25 +7,25 @@ import (
 	"time"
 )
 
-// Certificate is the key pair of the server in two PEM files, read again when
-// they change.
+// Certificate is the server's certificate and private key in two PEM files. It is
+// reloaded when the files change.
 type Certificate struct {
-	pair *reloaded[*tls.Certificate]
+	pair *reloader[*tls.Certificate]
 }
 
-// LoadCertificate reads the pair that is served first.
+// LoadCertificate loads the certificate and its key.
 func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, error) {
-	pair, err := reload(source[*tls.Certificate]{
+	pair, err := newReloader(source[*tls.Certificate]{
 		name:  "certificate",
 		files: []string{certFile, keyFile},
 		parse: func(contents []string) (*tls.Certificate, error) {
 			pair, err := tls.X509KeyPair([]byte(contents[0]), []byte(contents[1]))
 			if err != nil {
-				return nil, fmt.Errorf("%s with %s: %w", certFile, keyFile, err)
+				return nil, fmt.Errorf("%s and %s: %w", certFile, keyFile, err)
 			}
 			return &pair, nil
 		},
-		about: expiry,
+		logAttr: expiryDate,
 	}, log)
 	if err != nil {
 		return nil, err
@@ -33,12 +33,13 @@ func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, 
 	return &Certificate{pair}, nil
 }
 
-// expiry is the day on which a certificate ends.
-func expiry(pair *tls.Certificate) slog.Attr {
+// expiryDate returns the last day of a certificate as a log attribute.
+func expiryDate(pair *tls.Certificate) slog.Attr {
 	return slog.String("expires", pair.Leaf.NotAfter.Format(time.DateOnly))
 }
 
-// tlsConfig shows the certificate as it is now to everybody.
+// tlsConfig returns a configuration that uses the current certificate in each
+// handshake.
 func (c *Certificate) tlsConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,

@@ -9,26 +9,26 @@ import (
 	"slices"
 )
 
-// Clients are the callers that may ask the handlers: those that show a
-// certificate, made for clients, of a CA in a PEM file, which is read again when
-// it changes. Without Clients (nil), everybody may ask.
+// Clients decides which callers may use the handlers: those that present a client
+// certificate of a CA in a PEM file. The file is reloaded when it changes. A nil
+// Clients admits all callers.
 type Clients struct {
-	cas *reloaded[bundle]
+	cas *reloader[caBundle]
 }
 
-// LoadClients reads the CAs that are trusted first.
+// LoadClients loads the CAs.
 func LoadClients(caFile string, log *slog.Logger) (*Clients, error) {
-	cas, err := reload(source[bundle]{
+	cas, err := newReloader(source[caBundle]{
 		name:  "client CAs",
 		files: []string{caFile},
-		parse: func(contents []string) (bundle, error) {
-			b, err := parseBundle(contents[0])
+		parse: func(contents []string) (caBundle, error) {
+			bundle, err := parseCABundle(contents[0])
 			if err != nil {
-				return bundle{}, fmt.Errorf("%s %w", caFile, err)
+				return caBundle{}, fmt.Errorf("%s: %w", caFile, err)
 			}
-			return b, nil
+			return bundle, nil
 		},
-		about: bundle.size,
+		logAttr: caBundle.logAttr,
 	}, log)
 	if err != nil {
 		return nil, err
@@ -36,42 +36,44 @@ func LoadClients(caFile string, log *slog.Logger) (*Clients, error) {
 	return &Clients{cas}, nil
 }
 
-// tlsConfig asks callers for a certificate of the CAs as they are now. A probe
-// shows none; whoever shows one that does not hold ends the handshake.
+// tlsConfig returns base with client authentication: the handshake requests a
+// client certificate and verifies it with the current CAs. It succeeds without a
+// certificate, because probes present none, and fails with an invalid one.
 func (c *Clients) tlsConfig(base *tls.Config) *tls.Config {
 	if c == nil {
 		return base
 	}
 	config := base.Clone()
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		now := base.Clone()
-		now.ClientAuth, now.ClientCAs = tls.VerifyClientCertIfGiven, c.cas.get().pool
-		return now, nil
+		current := base.Clone()
+		current.ClientAuth, current.ClientCAs = tls.VerifyClientCertIfGiven, c.cas.get().pool
+		return current, nil
 	}
 	return config
 }
 
-// only lets a handler answer the clients, and answers all others with 401.
-func (c *Clients) only(h http.Handler) http.Handler {
+// requireCertificate wraps a handler: callers without a trusted certificate get 401.
+func (c *Clients) requireCertificate(h http.Handler) http.Handler {
 	if c == nil {
 		return h
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c.know(r.TLS) {
+		if c.trusts(r.TLS) {
 			h.ServeHTTP(w, r)
 			return
 		}
-		const reason = "only callers that show a client certificate of a trusted CA are answered"
+		const reason = "client certificate required: present one that a trusted CA has signed"
 		c.cas.log.Warn("refused a request", "path", r.URL.Path, "status", http.StatusUnauthorized, "reason", reason, "from", r.RemoteAddr)
 		http.Error(w, reason, http.StatusUnauthorized)
 	})
 }
 
-// know reports whether a caller's certificate holds still: API servers keep their
-// connections, perhaps for longer than a CA is trusted.
-func (c *Clients) know(connection *tls.ConnectionState) bool {
+// trusts reports whether the certificate of a connection is still valid. The
+// handshake does not suffice: API servers keep their connections, possibly longer
+// than a CA is trusted.
+func (c *Clients) trusts(connection *tls.ConnectionState) bool {
 	cas, now := c.cas.get(), c.cas.now()
 	return slices.ContainsFunc(connection.VerifiedChains, func(chain []*x509.Certificate) bool {
-		return cas.holds(chain, now)
+		return cas.trusts(chain, now)
 	})
 }

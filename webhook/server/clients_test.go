@@ -28,9 +28,9 @@ func loadClients(t *testing.T, ca servertest.CA, log *slog.Logger) *Clients {
 	return clients
 }
 
-// outcome is the status of an answer to a client, 0 if there was no handshake,
-// and the answer.
-func outcome(t *testing.T, client *http.Client, url string) (int, string) {
+// fetchStatus returns the status and the body of a response. The status is 0 if the
+// handshake failed.
+func fetchStatus(t *testing.T, client *http.Client, url string) (int, string) {
 	t.Helper()
 	resp, err := client.Get(url)
 	if err != nil {
@@ -44,7 +44,7 @@ func outcome(t *testing.T, client *http.Client, url string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-func TestClients(t *testing.T) {
+func TestClientsNeedATrustedCertificate(t *testing.T) {
 	ca, other := servertest.NewCA(t, t.TempDir()), servertest.NewCA(t, t.TempDir())
 	stranger := servertest.New(t, t.TempDir())
 	selfSigned, err := tls.LoadX509KeyPair(stranger.CertFile, stranger.KeyFile)
@@ -54,150 +54,150 @@ func TestClients(t *testing.T) {
 	const client, server = x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth
 	tests := []struct {
 		name           string
-		shown          []tls.Certificate
-		review, probes int // status; 0: no handshake
+		certificates   []tls.Certificate // that the client presents
+		review, probes int               // expected status; 0: the handshake fails
 	}{
 		{"no certificate", nil, 401, 200},
 		{"for clients", []tls.Certificate{ca.Issue(t, client)}, 200, 200},
 		{"for clients and servers", []tls.Certificate{ca.Issue(t, server, client)}, 200, 200},
 		{"for any use", []tls.Certificate{ca.Issue(t)}, 200, 200},
-		{"for servers alone", []tls.Certificate{ca.Issue(t, server)}, 0, 0},
-		{"of another CA", []tls.Certificate{other.Issue(t, client)}, 0, 0},
-		{"of no CA", []tls.Certificate{selfSigned}, 0, 0},
+		{"for servers only", []tls.Certificate{ca.Issue(t, server)}, 0, 0},
+		{"from another CA", []tls.Certificate{other.Issue(t, client)}, 0, 0},
+		{"self-signed", []tls.Certificate{selfSigned}, 0, 0},
 	}
 	discard := slog.New(slog.DiscardHandler)
-	r := startFor(t, loadClients(t, ca, discard), map[string]http.Handler{"/hello": http.HandlerFunc(hello)}, discard)
+	r := startForClients(t, loadClients(t, ca, discard), map[string]http.Handler{"/hello": http.HandlerFunc(hello)}, discard)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for path, want := range map[string]int{"/hello": tt.review, "/healthz": tt.probes, "/readyz": tt.probes} {
-				if got, body := outcome(t, r.pair.Client(t, tt.shown...), r.url+path); got != want {
-					t.Errorf("GET %s: status %d, want %d: %s", path, got, want, body)
+				if got, body := fetchStatus(t, r.pair.Client(t, tt.certificates...), r.url+path); got != want {
+					t.Errorf("GET %s: got status %d, want %d: %s", path, got, want, body)
 				}
 			}
 		})
 	}
 }
 
-func TestClientsAreToldAndLogged(t *testing.T) {
-	var logged buffer
+func TestClientsGetAReasonThatIsLogged(t *testing.T) {
+	var logged servertest.LockedBuffer
 	log := slog.New(slog.NewTextHandler(&logged, nil))
-	r := startFor(t, loadClients(t, servertest.NewCA(t, t.TempDir()), log), map[string]http.Handler{"/hello": http.HandlerFunc(hello)}, slog.New(slog.DiscardHandler))
-	const want = "only callers that show a client certificate of a trusted CA are answered"
-	if status, body := outcome(t, r.client, r.url+"/hello"); status != http.StatusUnauthorized || body != want+"\n" {
-		t.Errorf("status %d, %q", status, body)
+	r := startForClients(t, loadClients(t, servertest.NewCA(t, t.TempDir()), log), map[string]http.Handler{"/hello": http.HandlerFunc(hello)}, slog.New(slog.DiscardHandler))
+	const want = "client certificate required: present one that a trusted CA has signed"
+	if status, body := fetchStatus(t, r.client, r.url+"/hello"); status != http.StatusUnauthorized || body != want+"\n" {
+		t.Errorf("got status %d, body %q, want 401 %q", status, body, want)
 	}
 	if line := logged.String(); !strings.Contains(line, `level=WARN msg="refused a request" path=/hello status=401 reason="`+want+`" from=127.0.0.1:`) {
-		t.Errorf("log %s", line)
+		t.Errorf("got log line %s", line)
 	}
 }
 
-func TestClientsAreReloaded(t *testing.T) {
+func TestClientsAreReloadedWhenTheFileChanges(t *testing.T) {
 	dir := t.TempDir()
 	old := servertest.NewCA(t, dir)
-	var logged buffer
+	var logged servertest.LockedBuffer
 	clients := loadClients(t, old, slog.New(slog.NewTextHandler(&logged, nil)))
 	var now clock
 	clients.cas.now = now.get
-	r := startFor(t, clients, map[string]http.Handler{"/hello": http.HandlerFunc(hello)}, slog.New(slog.DiscardHandler))
-	expect := func(when string, client *http.Client, want int) {
+	r := startForClients(t, clients, map[string]http.Handler{"/hello": http.HandlerFunc(hello)}, slog.New(slog.DiscardHandler))
+	checkStatus := func(when string, client *http.Client, want int) {
 		t.Helper()
-		if got, _ := outcome(t, client, r.url+"/hello"); got != want {
-			t.Errorf("%s: status %d, want %d", when, got, want)
+		if got, _ := fetchStatus(t, client, r.url+"/hello"); got != want {
+			t.Errorf("%s: got status %d, want %d", when, got, want)
 		}
 	}
 
-	ofOld := r.pair.Client(t, old.Issue(t, x509.ExtKeyUsageClientAuth))
+	oldClient := r.pair.Client(t, old.Issue(t, x509.ExtKeyUsageClientAuth))
 	resuming := r.pair.Client(t, old.Issue(t, x509.ExtKeyUsageClientAuth))
 	resuming.Transport.(*http.Transport).TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-	now.add(t, recheck)
-	expect("unchanged file", ofOld, 200)
-	expect("unchanged file, to be resumed", resuming, 200)
+	now.add(t, checkInterval)
+	checkStatus("unchanged file", oldClient, 200)
+	checkStatus("unchanged file, first session", resuming, 200)
 	resuming.CloseIdleConnections()
-	expect("unchanged file, resumed", resuming, 200)
+	checkStatus("unchanged file, resumed session", resuming, 200)
 
 	renewed := servertest.NewCA(t, dir)
-	ofNew := func() *http.Client { return r.pair.Client(t, renewed.Issue(t, x509.ExtKeyUsageClientAuth)) }
-	expect("within the second", ofNew(), 0)
-	expect("within the second, of the old CA", ofOld, 200)
-	now.add(t, recheck)
-	expect("changed file", ofNew(), 200)
-	expect("changed file, on a kept connection of the old CA", ofOld, 401)
-	ofOld.CloseIdleConnections()
-	expect("changed file, of the old CA", ofOld, 0)
+	newClient := func() *http.Client { return r.pair.Client(t, renewed.Issue(t, x509.ExtKeyUsageClientAuth)) }
+	checkStatus("changed file, before the next check", newClient(), 0)
+	checkStatus("changed file, before the next check, old CA", oldClient, 200)
+	now.add(t, checkInterval)
+	checkStatus("changed file", newClient(), 200)
+	checkStatus("changed file, old CA, kept connection", oldClient, 401)
+	oldClient.CloseIdleConnections()
+	checkStatus("changed file, old CA, new connection", oldClient, 0)
 	resuming.CloseIdleConnections()
-	expect("changed file, resumed of the old CA", resuming, 0)
+	checkStatus("changed file, old CA, resumed session", resuming, 0)
 
 	truncate(t, renewed.File)
 	for range 3 {
-		now.add(t, recheck)
-		expect("a broken file", ofNew(), 200)
+		now.add(t, checkInterval)
+		checkStatus("truncated file", newClient(), 200)
 	}
 	remove(t, renewed.File)
-	now.add(t, recheck)
-	expect("no file", ofNew(), 200)
+	now.add(t, checkInterval)
+	checkStatus("missing file", newClient(), 200)
 	renewed = servertest.NewCA(t, dir)
-	now.add(t, recheck)
-	expect("a good file again", ofNew(), 200)
+	now.add(t, checkInterval)
+	checkStatus("valid file again", newClient(), 200)
 
 	want := []string{"reloaded the client CAs", "keeping the old client CAs", "keeping the old client CAs", "reloaded the client CAs"}
-	if diff := cmp.Diff(want, changesOf(logged.messages())); diff != "" {
+	if diff := cmp.Diff(want, withoutRefusals(logMessages(&logged))); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
 	}
 }
 
-// changesOf leaves out the requests that were refused.
-func changesOf(messages []string) (changes []string) {
+// withoutRefusals removes the messages about refused requests.
+func withoutRefusals(messages []string) (others []string) {
 	for _, m := range messages {
 		if m != "refused a request" {
-			changes = append(changes, m)
+			others = append(others, m)
 		}
 	}
-	return changes
+	return others
 }
 
-// A certificate that ends while its connection is kept is no longer good.
-func TestClientsEnd(t *testing.T) {
+// A certificate that expires is rejected on a kept connection too.
+func TestClientsExpireOnKeptConnections(t *testing.T) {
 	ca := servertest.NewCA(t, t.TempDir())
 	discard := slog.New(slog.DiscardHandler)
 	clients := loadClients(t, ca, discard)
 	var now clock
 	clients.cas.now = now.get
-	r := startFor(t, clients, map[string]http.Handler{"/hello": http.HandlerFunc(hello)}, discard)
+	r := startForClients(t, clients, map[string]http.Handler{"/hello": http.HandlerFunc(hello)}, discard)
 	client := r.pair.Client(t, ca.Issue(t, x509.ExtKeyUsageClientAuth))
 	now.add(t, 0)
-	if got, _ := outcome(t, client, r.url+"/hello"); got != 200 {
-		t.Errorf("status %d, want 200", got)
+	if got, _ := fetchStatus(t, client, r.url+"/hello"); got != 200 {
+		t.Errorf("valid certificate: got status %d, want 200", got)
 	}
 	now.add(t, 2*time.Hour)
-	if got, _ := outcome(t, client, r.url+"/hello"); got != 401 {
-		t.Errorf("status %d, want 401", got)
+	if got, _ := fetchStatus(t, client, r.url+"/hello"); got != 401 {
+		t.Errorf("expired certificate: got status %d, want 401", got)
 	}
 }
 
-func TestLoadClients(t *testing.T) {
-	good := servertest.NewCA(t, t.TempDir())
+func TestLoadClientsNamesFileAndCause(t *testing.T) {
+	valid := servertest.NewCA(t, t.TempDir())
 	pair := servertest.New(t, t.TempDir())
-	block := read(t, good.File)
+	block := read(t, valid.File)
 	garbage := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("garbage")})
-	folder := t.TempDir()
+	directory := t.TempDir()
 	tests := []struct {
 		name    string
 		content []byte
-		want    string // after the name of the file; empty: good
+		want    string // the error after the file name; empty: no error
 	}{
-		{"one", block, ""},
-		{"two, with words between them", append(append(bytes.Clone(block), "and\n"...), block...), ""},
-		{"empty", []byte{}, " has no certificate"},
-		{"text", []byte("no PEM"), " has no certificate"},
-		{"a key", read(t, pair.KeyFile), " has no certificate"},
-		{"garbage in PEM", garbage, " has a certificate that cannot be read: x509: malformed certificate"},
-		{"one is garbage", append(bytes.Clone(block), garbage...), " has a certificate that cannot be read: x509: malformed certificate"},
-		{"one is cut off", append(bytes.Clone(block), block[:len(block)/2]...), " has a certificate that is not whole"},
-		{"larger than a Secret", bytes.Repeat(block, maxFile/len(block)+1), " is no file of at most 1 MiB"},
+		{"one certificate", block, ""},
+		{"two certificates with text between them", append(append(bytes.Clone(block), "and\n"...), block...), ""},
+		{"empty file", []byte{}, ": no PEM certificate"},
+		{"text", []byte("no PEM"), ": no PEM certificate"},
+		{"a key", read(t, pair.KeyFile), ": no PEM certificate"},
+		{"invalid certificate", garbage, ": invalid certificate: x509: malformed certificate"},
+		{"second certificate invalid", append(bytes.Clone(block), garbage...), ": invalid certificate: x509: malformed certificate"},
+		{"second certificate truncated", append(bytes.Clone(block), block[:len(block)/2]...), ": truncated certificate"},
+		{"larger than a Secret", bytes.Repeat(block, maxFileSize/len(block)+1), ": not a regular file of at most 1 MiB"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			file := filepath.Join(folder, "ca")
+			file := filepath.Join(directory, "ca")
 			if err := os.WriteFile(file, tt.content, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -206,13 +206,13 @@ func TestLoadClients(t *testing.T) {
 				got = strings.TrimPrefix(err.Error(), file)
 			}
 			if got != tt.want {
-				t.Errorf("error %q, want %q", got, tt.want)
+				t.Errorf("got error %q, want %q", got, tt.want)
 			}
 		})
 	}
-	missing := filepath.Join(folder, "none")
+	missing := filepath.Join(directory, "none")
 	if _, err := LoadClients(missing, slog.New(slog.DiscardHandler)); err == nil || err.Error() != "stat "+missing+": no such file or directory" {
-		t.Errorf("a missing file: %v", err)
+		t.Errorf("missing file: got error %v", err)
 	}
 }
 

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// errorWriter logs each line of net/http as a warning, except for handshakes
-// that the client gave up: those are probes of load balancers and port scans,
-// and there is nothing to be done about them. A client that rejects the
-// certificate says so, and stays a warning.
+// errorWriter logs each line of net/http's error log as a warning. Handshakes that
+// the client aborts are logged as debug: they come from load balancer probes and
+// port scans and need no action. A client that rejects the certificate sends a TLS
+// alert, which stays a warning.
 type errorWriter struct {
 	log *slog.Logger
 }
@@ -18,14 +18,14 @@ type errorWriter struct {
 func (w errorWriter) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
 	level := slog.LevelWarn
-	if gaveUp(text) {
+	if isAbortedHandshake(text) {
 		level = slog.LevelDebug
 	}
 	w.log.Log(context.Background(), level, text)
 	return len(line), nil
 }
 
-func gaveUp(text string) bool {
+func isAbortedHandshake(text string) bool {
 	return strings.HasPrefix(text, "http: TLS handshake error") &&
 		(strings.HasSuffix(text, "EOF") || strings.HasSuffix(text, "connection reset by peer"))
 }

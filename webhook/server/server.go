@@ -1,11 +1,12 @@
-// Package server serves handlers over HTTPS to the API server: the listener,
-// the certificate and its renewal, who may ask, the probes, the time limits and
-// the orderly end. What the handlers decide is none of its business.
+// Package server serves HTTP handlers over TLS to the API server. It owns the
+// certificate and its renewal, client authentication, probes, limits, logs of
+// connection errors and the graceful shutdown. It must never depend on what the
+// handlers decide.
 //
-// If there are Clients, all others that ask a handler are answered with 401.
-// Beside the handlers there are /healthz, which answers as long as the
-// process can, and /readyz, which answers 503 from the moment the server is
-// told to stop; everybody may ask these. Every other path is 404.
+// With Clients, a caller without a trusted client certificate gets 401 from every
+// handler. The server adds two paths without authentication: /healthz returns 200
+// while the process runs, and /readyz returns 503 as soon as the server starts to
+// shut down. All other paths return 404.
 package server
 
 import (
@@ -24,47 +25,47 @@ import (
 )
 
 const (
-	// The API server waits at most 30 seconds for a webhook; nobody is left to
-	// read an answer that takes longer.
+	// The API server waits at most 30 seconds for a webhook, so a slower response
+	// is useless.
 	readTimeout  = 15 * time.Second
 	writeTimeout = 15 * time.Second
-	// The API server keeps idle connections for 90 seconds. Whoever closes
-	// first loses the requests that are under way: let it be the client.
+	// The API server closes idle connections after 90 seconds. The side that closes
+	// first can lose requests in flight, so the server waits longer than the client.
 	idleTimeout = 120 * time.Second
-	// What the API server sends has a few hundred bytes, and perhaps a token.
+	// The headers of the API server have a few hundred bytes, and perhaps a token.
 	maxHeaderBytes = 16 << 10
-	// FarewellTime is how long a server that is told to stop waits for its clients to
-	// close their connections, and DrainTimeout how long it then waits for requests
-	// under way. Together they are shorter than what a pod has left of its 30 seconds
-	// after the pause of deploy/04-webhook.yaml.
-	FarewellTime = 2 * time.Second
-	DrainTimeout = 10 * time.Second
+	// During a shutdown the server waits for clients to close their connections
+	// (closeTimeout), then for requests in flight (drainTimeout). The sum must be
+	// less than the pod's 30 seconds of termination minus the preStop pause in
+	// deploy/04-webhook.yaml.
+	closeTimeout = 2 * time.Second
+	drainTimeout = 10 * time.Second
 )
 
-// Server serves handlers until it is told to stop.
+// Server serves handlers over TLS.
 type Server struct {
-	http     *http.Server
-	farewell time.Duration
-	drain    time.Duration
-	draining atomic.Bool
-	open     atomic.Int64 // connections
+	http            *http.Server
+	closeTimeout    time.Duration
+	drainTimeout    time.Duration
+	draining        atomic.Bool
+	openConnections atomic.Int64
 }
 
-// New makes a server of handlers by path, for some clients or, if they are nil,
-// for everybody.
+// New returns a server for handlers by path. If clients is nil, all callers may use
+// the handlers.
 func New(handlers map[string]http.Handler, cert *Certificate, clients *Clients, logger *slog.Logger) *Server {
-	s := &Server{farewell: FarewellTime, drain: DrainTimeout}
+	s := &Server{closeTimeout: closeTimeout, drainTimeout: drainTimeout}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	for path, h := range handlers {
-		mux.Handle(path, clients.only(h))
+		mux.Handle(path, clients.requireCertificate(h))
 	}
 	s.http = &http.Server{
-		Handler:           s.partWhenDraining(mux),
+		Handler:           s.closeWhenDraining(mux),
 		ConnState:         s.countConnections,
 		TLSConfig:         clients.tlsConfig(cert.tlsConfig()),
-		Protocols:         onlyHTTP1(),
+		Protocols:         http1Only(),
 		ReadTimeout:       readTimeout,
 		ReadHeaderTimeout: readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -75,17 +76,16 @@ func New(handlers map[string]http.Handler, cert *Certificate, clients *Clients, 
 	return s
 }
 
-// onlyHTTP1 leaves HTTP/2 out: to webhooks behind a Service the API server
-// speaks HTTP/1.1.
-func onlyHTTP1() *http.Protocols {
+// http1Only disables HTTP/2: the API server calls webhooks behind a Service with
+// HTTP/1.1.
+func http1Only() *http.Protocols {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
 	return p
 }
 
-// Serve answers on the listener until the context ends. It then has the clients close
-// their connections, for up to FarewellTime, takes no new requests, waits up to
-// DrainTimeout for those under way and returns nil if all of them were answered.
+// Serve serves on the listener until the context ends, then shuts down. It returns
+// nil if all requests in flight were answered.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -96,41 +96,44 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	})
 	g.Go(func() error {
 		<-ctx.Done()
-		return s.stop()
+		return s.shutDown()
 	})
 	return g.Wait()
 }
 
-// stop ends the server in order, or at once when that takes too long.
-func (s *Server) stop() error {
+// shutDown waits for clients and requests up to the timeouts, then closes all
+// connections.
+func (s *Server) shutDown() error {
 	s.draining.Store(true)
-	s.part()
-	ctx, cancel := context.WithTimeout(context.Background(), s.drain)
+	s.waitForClientsToClose()
+	ctx, cancel := context.WithTimeout(context.Background(), s.drainTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("cut off the requests that took longer than %s to end", s.drain), s.http.Close())
+		return errors.Join(fmt.Errorf("shutdown: aborted the requests that were not answered within %s", s.drainTimeout), s.http.Close())
 	}
 	return nil
 }
 
-// part goes on answering until the clients have closed all connections, which each
-// answer asks them for, or the time for it is over. A connection that the server closes
-// by itself may carry a request already: the API server would not send it again, and
-// refuse the pod.
-func (s *Server) part() {
-	over := time.After(s.farewell)
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
-	for s.open.Load() > 0 {
+// waitForClientsToClose continues to serve until the clients have closed all
+// connections, which every response asks them to do, or until closeTimeout. A
+// connection that the server closes itself may already carry a new request, which
+// the API server would not retry: it would reject the request.
+func (s *Server) waitForClientsToClose() {
+	timeout := time.After(s.closeTimeout)
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	for s.openConnections.Load() > 0 {
 		select {
-		case <-over:
+		case <-timeout:
 			return
-		case <-look.C:
+		case <-poll.C:
 		}
 	}
 }
 
-func (s *Server) partWhenDraining(next http.Handler) http.Handler {
+// closeWhenDraining wraps a handler: during a shutdown its responses ask the client
+// to close the connection.
+func (s *Server) closeWhenDraining(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.draining.Load() {
 			w.Header().Set("Connection", "close")
@@ -142,9 +145,9 @@ func (s *Server) partWhenDraining(next http.Handler) http.Handler {
 func (s *Server) countConnections(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		s.open.Add(1)
+		s.openConnections.Add(1)
 	case http.StateClosed:
-		s.open.Add(-1)
+		s.openConnections.Add(-1)
 	}
 }
 

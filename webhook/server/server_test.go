@@ -22,42 +22,42 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/server/servertest"
 )
 
-// running is a server at work.
-type running struct {
+// runningServer is a server that serves until stop is called.
+type runningServer struct {
 	*Server
 	url    string
 	pair   servertest.KeyPair
 	client *http.Client
 	stop   context.CancelFunc
-	ended  chan error
+	ended  chan error // receives the result of Serve
 }
 
-// start serves the handlers to everybody, with a new key pair until the test ends.
-func start(t *testing.T, handlers map[string]http.Handler, log *slog.Logger, change ...func(*Server)) *running {
+// start serves the handlers to all callers, with a new key pair.
+func start(t *testing.T, handlers map[string]http.Handler, log *slog.Logger, options ...func(*Server)) *runningServer {
 	t.Helper()
-	return startFor(t, nil, handlers, log, change...)
+	return startForClients(t, nil, handlers, log, options...)
 }
 
-// startFor serves the handlers to some clients.
-func startFor(t *testing.T, clients *Clients, handlers map[string]http.Handler, log *slog.Logger, change ...func(*Server)) *running {
+// startForClients serves the handlers to the clients.
+func startForClients(t *testing.T, clients *Clients, handlers map[string]http.Handler, log *slog.Logger, options ...func(*Server)) *runningServer {
 	t.Helper()
 	pair := servertest.New(t, t.TempDir())
-	s := New(handlers, load(t, pair, log), clients, log)
-	for _, c := range change {
-		c(s)
+	s := New(handlers, loadCertificate(t, pair, log), clients, log)
+	for _, apply := range options {
+		apply(s)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	r := &running{s, "https://" + l.Addr().String(), pair, pair.Client(t), stop, make(chan error, 1)}
+	r := &runningServer{s, "https://" + l.Addr().String(), pair, pair.Client(t), stop, make(chan error, 1)}
 	go func() { r.ended <- s.Serve(ctx, l) }()
 	t.Cleanup(stop)
 	return r
 }
 
-func load(t *testing.T, pair servertest.KeyPair, log *slog.Logger) *Certificate {
+func loadCertificate(t *testing.T, pair servertest.KeyPair, log *slog.Logger) *Certificate {
 	t.Helper()
 	cert, err := LoadCertificate(pair.CertFile, pair.KeyFile, log)
 	if err != nil {
@@ -66,8 +66,8 @@ func load(t *testing.T, pair servertest.KeyPair, log *slog.Logger) *Certificate 
 	return cert
 }
 
-// get returns the status and the body of an answer.
-func (r *running) get(t *testing.T, path string) (int, string) {
+// get returns the status and the body of a response.
+func (r *runningServer) get(t *testing.T, path string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+path, nil)
 	if err != nil {
@@ -79,7 +79,7 @@ func (r *running) get(t *testing.T, path string) (int, string) {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.Proto != "HTTP/1.1" {
-		t.Errorf("answered with %s", resp.Proto)
+		t.Errorf("got protocol %s, want HTTP/1.1", resp.Proto)
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -88,9 +88,9 @@ func (r *running) get(t *testing.T, path string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// fetch returns the body of an answer, or the error in its place. Unlike get
-// it may be called by any goroutine.
-func (r *running) fetch(path string) string {
+// fetch returns the body of a response, or the error text. Unlike get, any goroutine
+// may call it.
+func (r *runningServer) fetch(path string) string {
 	resp, err := r.client.Get(r.url + path)
 	if err != nil {
 		return err.Error()
@@ -105,7 +105,7 @@ func (r *running) fetch(path string) string {
 
 func hello(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello\n") }
 
-func TestPaths(t *testing.T) {
+func TestServerServesHandlersAndProbes(t *testing.T) {
 	r := start(t, map[string]http.Handler{"/hello": http.HandlerFunc(hello)}, slog.New(slog.DiscardHandler))
 	tests := []struct {
 		path   string
@@ -121,16 +121,16 @@ func TestPaths(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if status, body := r.get(t, tt.path); status != tt.status || body != tt.body {
-			t.Errorf("GET %s: %d %q, want %d %q", tt.path, status, body, tt.status, tt.body)
+			t.Errorf("GET %s: got %d %q, want %d %q", tt.path, status, body, tt.status, tt.body)
 		}
 	}
 }
 
-// A connection that the server closes may carry a request already, which the API server
-// would not send again: so the server leaves it to the client.
-func TestServeLeavesItToClientsToClose(t *testing.T) {
+// A connection that the server closes may already carry a new request, which the API
+// server would not retry.
+func TestServeLetsClientsCloseConnections(t *testing.T) {
 	r := start(t, map[string]http.Handler{"/hello": http.HandlerFunc(hello)}, slog.New(slog.DiscardHandler),
-		func(s *Server) { s.farewell = time.Minute })
+		func(s *Server) { s.closeTimeout = time.Minute })
 	if body := r.fetch("/hello"); body != "hello\n" {
 		t.Fatal(body)
 	}
@@ -146,19 +146,19 @@ func TestServeLeavesItToClientsToClose(t *testing.T) {
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
-		t.Fatalf("on a connection from before: %v", err)
+		t.Fatalf("request on the kept connection: %v", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if body, err := io.ReadAll(resp.Body); !reused || !resp.Close || string(body) != "hello\n" || err != nil {
-		t.Errorf("connection reused: %t, to be closed: %t, body %q, %v", reused, resp.Close, body, err)
+		t.Errorf("got connection reused: %t, close requested: %t, body %q, error %v", reused, resp.Close, body, err)
 	}
-	// Nobody is left to wait for.
+	// Serve now ends before closeTimeout, because no connection is open.
 	if err := <-r.ended; err != nil {
-		t.Errorf("Serve ended with %v", err)
+		t.Errorf("Serve returned %v", err)
 	}
 }
 
-func TestServeStops(t *testing.T) {
+func TestServeAnswersRequestsInFlight(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(arrived)
@@ -166,7 +166,7 @@ func TestServeStops(t *testing.T) {
 		hello(w, r)
 	})
 	r := start(t, map[string]http.Handler{"/slow": slow}, slog.New(slog.DiscardHandler),
-		func(s *Server) { s.farewell = time.Millisecond })
+		func(s *Server) { s.closeTimeout = time.Millisecond })
 	answered := make(chan string, 1)
 	go func() { answered <- r.fetch("/slow") }()
 	<-arrived
@@ -178,54 +178,54 @@ func TestServeStops(t *testing.T) {
 	w := httptest.NewRecorder()
 	r.http.Handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
 	if w.Code != http.StatusServiceUnavailable || w.Body.String() != "draining\n" {
-		t.Errorf("while draining /readyz is %d %q", w.Code, w.Body)
+		t.Errorf("GET /readyz during the shutdown: got %d %q, want 503 draining", w.Code, w.Body)
 	}
 
 	close(release)
 	if body := <-answered; body != "hello\n" {
-		t.Errorf("the request under way was answered %q", body)
+		t.Errorf("request in flight: got %q, want hello", body)
 	}
 	if err := <-r.ended; err != nil {
-		t.Errorf("Serve ended with %v", err)
+		t.Errorf("Serve returned %v", err)
 	}
 }
 
-func TestServeCutsOff(t *testing.T) {
+func TestServeAbortsSlowRequests(t *testing.T) {
 	arrived := make(chan struct{})
 	endless := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		close(arrived)
 		<-r.Context().Done()
 	})
 	r := start(t, map[string]http.Handler{"/endless": endless}, slog.New(slog.DiscardHandler),
-		func(s *Server) { s.farewell, s.drain = time.Millisecond, time.Millisecond })
+		func(s *Server) { s.closeTimeout, s.drainTimeout = time.Millisecond, time.Millisecond })
 	answered := make(chan string, 1)
 	go func() { answered <- r.fetch("/endless") }()
 	<-arrived
 	r.stop()
-	if err := <-r.ended; err == nil || err.Error() != "cut off the requests that took longer than 1ms to end" {
-		t.Errorf("Serve ended with %v", err)
+	if err := <-r.ended; err == nil || err.Error() != "shutdown: aborted the requests that were not answered within 1ms" {
+		t.Errorf("Serve returned %v", err)
 	}
 	if body := <-answered; !strings.HasSuffix(body, "EOF") {
-		t.Errorf("the request was answered %q", body)
+		t.Errorf("aborted request: got %q, want EOF", body)
 	}
 }
 
-func TestServeFails(t *testing.T) {
+func TestServeFailsOnAClosedListener(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = l.Close()
 	log := slog.New(slog.DiscardHandler)
-	s := New(nil, load(t, servertest.New(t, t.TempDir()), log), nil, log)
+	s := New(nil, loadCertificate(t, servertest.New(t, t.TempDir()), log), nil, log)
 	if err := s.Serve(t.Context(), l); err == nil || !strings.HasPrefix(err.Error(), "serve on 127.0.0.1:") {
-		t.Errorf("Serve ended with %v", err)
+		t.Errorf("Serve returned %v", err)
 	}
 }
 
-// dial returns the serial number of the certificate that a new connection is
-// shown.
-func (r *running) dial(t *testing.T) string {
+// servedSerial returns the serial number of the certificate that a new connection
+// gets.
+func (r *runningServer) servedSerial(t *testing.T) string {
 	t.Helper()
 	conn, err := tls.Dial("tcp", strings.TrimPrefix(r.url, "https://"), &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
@@ -235,14 +235,14 @@ func (r *running) dial(t *testing.T) string {
 	return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
 }
 
-func TestCertificateIsReloaded(t *testing.T) {
+func TestCertificateIsReloadedWhenItChanges(t *testing.T) {
 	dir := t.TempDir()
 	first := servertest.New(t, dir)
-	var logged buffer
-	cert := load(t, first, slog.New(slog.NewTextHandler(&logged, nil)))
+	var logged servertest.LockedBuffer
+	cert := loadCertificate(t, first, slog.New(slog.NewTextHandler(&logged, nil)))
 	var now clock
 	cert.pair.now = now.get
-	r := &running{Server: New(nil, cert, nil, slog.New(slog.DiscardHandler)), ended: make(chan error, 1)}
+	r := &runningServer{Server: New(nil, cert, nil, slog.New(slog.DiscardHandler)), ended: make(chan error, 1)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -251,39 +251,39 @@ func TestCertificateIsReloaded(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	go func() { r.ended <- r.Serve(ctx, l) }()
 
-	now.add(t, recheck)
-	expect(t, "unchanged files", r.dial(t), first)
+	now.add(t, checkInterval)
+	checkSerial(t, "unchanged files", r.servedSerial(t), first)
 	second := servertest.New(t, dir)
-	expect(t, "within the second", r.dial(t), first)
-	now.add(t, recheck)
-	expect(t, "changed files", r.dial(t), second)
+	checkSerial(t, "changed files, before the next check", r.servedSerial(t), first)
+	now.add(t, checkInterval)
+	checkSerial(t, "changed files", r.servedSerial(t), second)
 
 	truncate(t, second.KeyFile)
 	for range 3 {
-		now.add(t, recheck)
-		expect(t, "a broken key", r.dial(t), second)
+		now.add(t, checkInterval)
+		checkSerial(t, "truncated key", r.servedSerial(t), second)
 	}
 	remove(t, second.CertFile)
-	now.add(t, recheck)
-	expect(t, "no certificate", r.dial(t), second)
+	now.add(t, checkInterval)
+	checkSerial(t, "missing certificate", r.servedSerial(t), second)
 	third := servertest.New(t, dir)
-	now.add(t, recheck)
-	expect(t, "good files again", r.dial(t), third)
+	now.add(t, checkInterval)
+	checkSerial(t, "valid files again", r.servedSerial(t), third)
 
 	stop()
 	if err := <-r.ended; err != nil {
 		t.Error(err)
 	}
 	want := []string{"reloaded the certificate", "keeping the old certificate", "keeping the old certificate", "reloaded the certificate"}
-	if diff := cmp.Diff(want, logged.messages()); diff != "" {
+	if diff := cmp.Diff(want, logMessages(&logged)); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
 	}
 }
 
-func expect(t *testing.T, when, serial string, want servertest.KeyPair) {
+func checkSerial(t *testing.T, when, serial string, want servertest.KeyPair) {
 	t.Helper()
 	if serial != want.Leaf.SerialNumber.String() {
-		t.Errorf("%s: served %s, want %s", when, serial, want.Leaf.SerialNumber)
+		t.Errorf("%s: got serial number %s, want %s", when, serial, want.Leaf.SerialNumber)
 	}
 }
 
@@ -301,22 +301,22 @@ func remove(t *testing.T, file string) {
 	}
 }
 
-func TestLoadCertificate(t *testing.T) {
-	good, other := servertest.New(t, t.TempDir()), servertest.New(t, t.TempDir())
+func TestLoadCertificateNamesFileAndCause(t *testing.T) {
+	valid, other := servertest.New(t, t.TempDir()), servertest.New(t, t.TempDir())
 	missing := t.TempDir() + "/none"
 	empty := t.TempDir() + "/empty"
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir()
+	directory := t.TempDir()
 	tests := []struct{ name, cert, key, want string }{
-		{"good", good.CertFile, good.KeyFile, ""},
-		{"no certificate", missing, good.KeyFile, "stat " + missing + ": no such file or directory"},
-		{"no key", good.CertFile, missing, "stat " + missing + ": no such file or directory"},
-		{"not a pair", good.CertFile, other.KeyFile, good.CertFile + " with " + other.KeyFile + ": tls: private key does not match public key"},
-		{"empty files", empty, empty, empty + " with " + empty + ": tls: failed to find any PEM data in certificate input"},
-		{"a device", "/dev/zero", good.KeyFile, "/dev/zero is no file of at most 1 MiB"},
-		{"a folder", folder, good.KeyFile, folder + " is no file of at most 1 MiB"},
+		{"valid files", valid.CertFile, valid.KeyFile, ""},
+		{"no certificate", missing, valid.KeyFile, "stat " + missing + ": no such file or directory"},
+		{"no key", valid.CertFile, missing, "stat " + missing + ": no such file or directory"},
+		{"not a pair", valid.CertFile, other.KeyFile, valid.CertFile + " and " + other.KeyFile + ": tls: private key does not match public key"},
+		{"empty files", empty, empty, empty + " and " + empty + ": tls: failed to find any PEM data in certificate input"},
+		{"a device", "/dev/zero", valid.KeyFile, "/dev/zero: not a regular file of at most 1 MiB"},
+		{"a directory", directory, valid.KeyFile, directory + ": not a regular file of at most 1 MiB"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -326,28 +326,28 @@ func TestLoadCertificate(t *testing.T) {
 				got = err.Error()
 			}
 			if got != tt.want {
-				t.Errorf("error %q, want %q", got, tt.want)
+				t.Errorf("got error %q, want %q", got, tt.want)
 			}
 		})
 	}
 }
 
-// The limits cannot be waited for in a test; that they are there can be seen.
-func TestLimits(t *testing.T) {
+// A test cannot wait for the limits to take effect, so it checks that they are set.
+func TestServerHasLimits(t *testing.T) {
 	pair := servertest.New(t, t.TempDir())
-	h := New(nil, load(t, pair, slog.New(slog.DiscardHandler)), nil, slog.New(slog.DiscardHandler)).http
-	if h.ReadTimeout <= 0 || h.ReadHeaderTimeout <= 0 || h.WriteTimeout <= 0 || h.MaxHeaderBytes <= 0 {
-		t.Errorf("a limit is missing: %+v", h)
+	s := New(nil, loadCertificate(t, pair, slog.New(slog.DiscardHandler)), nil, slog.New(slog.DiscardHandler)).http
+	if s.ReadTimeout <= 0 || s.ReadHeaderTimeout <= 0 || s.WriteTimeout <= 0 || s.MaxHeaderBytes <= 0 {
+		t.Errorf("a limit is not set: %+v", s)
 	}
-	if h.IdleTimeout <= 90*time.Second {
-		t.Errorf("idle connections end after %s, before the API server gives them up", h.IdleTimeout)
+	if s.IdleTimeout <= 90*time.Second {
+		t.Errorf("got idle timeout %s, want more than the 90s of the API server", s.IdleTimeout)
 	}
-	if h.Protocols.HTTP2() || !h.Protocols.HTTP1() {
-		t.Errorf("protocols %v, want HTTP/1 alone", h.Protocols)
+	if s.Protocols.HTTP2() || !s.Protocols.HTTP1() {
+		t.Errorf("got protocols %v, want HTTP/1 only", s.Protocols)
 	}
 }
 
-func TestErrorLog(t *testing.T) {
+func TestErrorWriterLogsAbortedHandshakesAsDebug(t *testing.T) {
 	tests := []struct {
 		line  string
 		level string
@@ -361,15 +361,15 @@ func TestErrorLog(t *testing.T) {
 		var logged bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		if n, err := (errorWriter{log}).Write([]byte(tt.line + "\n")); n != len(tt.line)+1 || err != nil {
-			t.Errorf("wrote %d bytes, %v", n, err)
+			t.Errorf("Write returned %d, %v, want %d", n, err, len(tt.line)+1)
 		}
 		if !strings.Contains(logged.String(), "level="+tt.level+" ") {
-			t.Errorf("%q is logged as %s", tt.line, &logged)
+			t.Errorf("%q: got log line %s, want level %s", tt.line, &logged, tt.level)
 		}
 	}
 }
 
-// clock is a time that only the test moves.
+// clock is a clock that only the test advances.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -391,31 +391,12 @@ func (c *clock) add(t *testing.T, d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// buffer can be written and read at the same time.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-// messages returns the msg attribute of every line.
-func (b *buffer) messages() []string {
-	var found []string
-	for line := range strings.Lines(b.String()) {
+// logMessages returns the msg attribute of every log line.
+func logMessages(log *servertest.LockedBuffer) (messages []string) {
+	for line := range strings.Lines(log.String()) {
 		_, rest, _ := strings.Cut(line, `msg="`)
-		msg, _, _ := strings.Cut(rest, `"`)
-		found = append(found, msg)
+		message, _, _ := strings.Cut(rest, `"`)
+		messages = append(messages, message)
 	}
-	return found
+	return messages
 }

@@ -1,5 +1,5 @@
-// Package clitest runs a program's command line, and checks what its help says: that each
-// of its commands has examples, and that each example is a command line that it takes.
+// Package clitest tests command lines. It checks that each command has examples in its help,
+// and that the program accepts each example. It does not know the programs.
 package clitest
 
 import (
@@ -14,23 +14,23 @@ import (
 	"github.com/image-webhook/image-webhook/tools/cli"
 )
 
-// Said is what a run printed, and its exit code.
-type Said struct {
+// Result is the exit code and the output of a run.
+type Result struct {
 	Code           int
 	Stdout, Stderr string
 }
 
-// Run runs a command line. NewRoot makes the program's command.
-func Run(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Command, args ...string) Said {
+// Run runs a command line of the program whose command newRoot returns.
+func Run(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Command, args ...string) Result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	code := cli.Run(t.Context(), newRoot(&stdout, &stderr), args, &stderr)
-	return Said{code, stdout.String(), stderr.String()}
+	return Result{code, stdout.String(), stderr.String()}
 }
 
-// Examples checks the examples of all commands of a program, and returns the arguments
-// of each, for tests of what their values say. NewRoot makes the program's command;
-// call is how the examples call it, as in "bin/cluster".
+// Examples checks the examples of all commands of a program, and returns the arguments of each
+// example, for tests of their values. newRoot returns the program's command; call is how the
+// examples call it, such as "bin/cluster".
 func Examples(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Command, call string) (all [][]string) {
 	t.Helper()
 	walk(newRoot(io.Discard, io.Discard), func(c *cobra.Command) {
@@ -43,16 +43,16 @@ func Examples(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Comman
 			}
 			all = append(all, args)
 			root := newRoot(io.Discard, io.Discard)
-			found = check(t, root, args) == c.CommandPath() || found || c.HasSubCommands()
+			found = parse(t, root, args) == c.CommandPath() || found || c.HasSubCommands()
 		}
 		if !found {
-			t.Errorf("%s: none of its examples is one of `%s`", c.CommandPath(), c.UseLine())
+			t.Errorf("%s: no example of `%s`", c.CommandPath(), c.UseLine())
 		}
 	})
 	return all
 }
 
-// walk visits the commands that help shows.
+// walk visits the commands that the help shows.
 func walk(c *cobra.Command, visit func(*cobra.Command)) {
 	visit(c)
 	for _, verb := range c.Commands() {
@@ -62,7 +62,7 @@ func walk(c *cobra.Command, visit func(*cobra.Command)) {
 	}
 }
 
-// checkHelp runs a command with --help.
+// checkHelp checks the output of a command with --help.
 func checkHelp(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Command, c *cobra.Command) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -74,19 +74,19 @@ func checkHelp(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Comma
 		t.Errorf("%s --help: %v: %s", c.CommandPath(), err, stderr.String())
 	}
 	if !strings.Contains(stdout.String(), "\nExamples:\n  # ") {
-		t.Errorf("%s --help shows no examples, with what each is for:\n%s", c.CommandPath(), stdout.String())
+		t.Errorf("%s --help shows no examples with comments:\n%s", c.CommandPath(), stdout.String())
 	}
 }
 
-// arguments returns those of an example's line that calls the program: what comes last
-// in it, as a namespace may have the program's name.
+// arguments returns the arguments if the line of an example calls the program. The last
+// occurrence of call counts, because a namespace may have the program's name.
 func arguments(t *testing.T, line, call string) ([]string, bool) {
 	t.Helper()
-	at := strings.LastIndex(line, call)
-	if at < 0 || strings.HasPrefix(strings.TrimSpace(line), "#") {
+	start := strings.LastIndex(line, call)
+	if start < 0 || strings.HasPrefix(strings.TrimSpace(line), "#") {
 		return nil, false
 	}
-	rest := line[at+len(call):]
+	rest := line[start+len(call):]
 	if end := strings.IndexAny(rest, ")|>;&#\n"); end >= 0 {
 		rest = rest[:end]
 	}
@@ -97,8 +97,9 @@ func arguments(t *testing.T, line, call string) ([]string, bool) {
 	return strings.FieldsFunc(string(split), func(r rune) bool { return r == '\n' }), true
 }
 
-// check reads a command line and runs nothing. It returns the command that would run.
-func check(t *testing.T, root *cobra.Command, args []string) string {
+// parse parses a command line without running it. It returns the path of the command that
+// would run.
+func parse(t *testing.T, root *cobra.Command, args []string) string {
 	t.Helper()
 	root.InitDefaultCompletionCmd(args...)
 	c, rest, err := root.Find(args)

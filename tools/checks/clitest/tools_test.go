@@ -11,17 +11,16 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// forNobody are the programs of images, which no person types.
-var forNobody = []string{"tools/images/pause", "tools/images/sample", "tools/images/supervise"}
+// imagePrograms only run inside images. Users do not call them.
+var imagePrograms = []string{"tools/images/pause", "tools/images/sample", "tools/images/supervise"}
 
-// commandLines are the packages that define the command line of a program, where that is
-// not the program's own package.
+// commandLines are the packages that define the command line of a program, if it is not the
+// program's own package.
 var commandLines = map[string]string{"webhook/cmd/certgen": "webhook/certgen"}
 
-// A program for people has its help tested.
-func TestEveryProgramIsTested(t *testing.T) {
+func TestHelpOfEveryProgramIsTested(t *testing.T) {
 	const root = "../../.."
-	listed, err := subprocess.Command{Dir: root, Args: []string{"go", "list", "-f", `{{if eq .Name "main"}}{{.Dir}}{{end}}`, "./..."}}.Output(t.Context())
+	list, err := subprocess.Command{Dir: root, Args: []string{"go", "list", "-f", `{{if eq .Name "main"}}{{.Dir}}{{end}}`, "./..."}}.Output(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +28,7 @@ func TestEveryProgramIsTested(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range strings.Fields(listed) {
+	for _, dir := range strings.Fields(list) {
 		name, err := filepath.Rel(top, dir)
 		if err != nil {
 			t.Fatal(err)
@@ -37,13 +36,13 @@ func TestEveryProgramIsTested(t *testing.T) {
 		if library, ok := commandLines[name]; ok {
 			dir = filepath.Join(root, library)
 		}
-		if !slices.Contains(forNobody, name) && !tested(t, dir) {
+		if !slices.Contains(imagePrograms, name) && !callsExamples(t, dir) {
 			t.Errorf("%s: no test calls clitest.Examples", name)
 		}
 	}
 }
 
-func tested(t *testing.T, dir string) (found bool) {
+func callsExamples(t *testing.T, dir string) (found bool) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {

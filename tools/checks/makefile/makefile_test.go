@@ -1,4 +1,5 @@
-// Package makefile tests that `make help` is complete and true.
+// Package makefile tests that `make help` lists all targets and variables of the Makefile, and
+// nothing else. It does not run the targets.
 package makefile
 
 import (
@@ -18,8 +19,8 @@ import (
 
 const root = "../../.."
 
-// run runs make, whatever this test was itself started by.
-func run(t *testing.T, args ...string) string {
+// runMake runs make, also if make runs this test.
+func runMake(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := subprocess.Command{
 		Dir:  root,
@@ -32,7 +33,7 @@ func run(t *testing.T, args ...string) string {
 	return out
 }
 
-func read(t *testing.T, path ...string) string {
+func readFile(t *testing.T, path ...string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(append([]string{root}, path...)...))
 	if err != nil {
@@ -41,8 +42,8 @@ func read(t *testing.T, path ...string) string {
 	return string(content)
 }
 
-// all returns what the first group of a pattern matches, sorted, each once.
-func all(pattern, text string) (found []string) {
+// findAll returns the matches of the first group of a pattern, sorted and without duplicates.
+func findAll(pattern, text string) (found []string) {
 	for _, match := range regexp.MustCompile("(?m)"+pattern).FindAllStringSubmatch(text, -1) {
 		found = append(found, match[1])
 	}
@@ -50,70 +51,69 @@ func all(pattern, text string) (found []string) {
 	return slices.Compact(found)
 }
 
-// Every target is listed, but for those that serve another one; and what is listed is
-// one, which make can run.
-func TestHelpListsTheTargets(t *testing.T) {
-	makefile, help := read(t, "Makefile"), run(t, "help")
+// Targets that only serve other targets are not listed. make can run every listed target.
+func TestHelpListsEveryTarget(t *testing.T) {
+	makefile, help := readFile(t, "Makefile"), runMake(t, "help")
 	var want []string
-	for _, target := range all(`^\.PHONY: (\S+)$`, makefile) {
+	for _, target := range findAll(`^\.PHONY: (\S+)$`, makefile) {
 		switch {
-		case len(all(`^(`+target+`):.*## \S`, makefile)) > 0:
+		case len(findAll(`^(`+target+`):.*## \S`, makefile)) > 0:
 			want = append(want, target)
-		case len(all(`^([a-z0-9-]+):[^#\n]* `+target+`\b`, makefile)) == 0 && len(all(`\$\(MAKE\) [^\n]*\b(`+target+`)\b`, makefile)) == 0:
-			t.Errorf("make %s serves no other target: write behind ## what it is for", target)
+		case len(findAll(`^([a-z0-9-]+):[^#\n]* `+target+`\b`, makefile)) == 0 && len(findAll(`\$\(MAKE\) [^\n]*\b(`+target+`)\b`, makefile)) == 0:
+			t.Errorf("make %s has no help text, and no other target uses it: add a text after ##", target)
 		}
 	}
-	listed := all(`^  make ([a-z0-9-]+) +\S`, help)
+	listed := findAll(`^  make ([a-z0-9-]+) +\S`, help)
 	if diff := cmp.Diff(want, listed); diff != "" {
 		t.Errorf("targets (-Makefile +help):\n%s", diff)
 	}
 	for _, target := range listed {
-		run(t, "--dry-run", target, "CLUSTER=true", "CONTROLPLANE=true") // make runs what calls make, even so
+		runMake(t, "--dry-run", target, "CLUSTER=true", "CONTROLPLANE=true") // make runs lines that call make even in a dry run
 	}
 }
 
-func TestHelpIsTheDefault(t *testing.T) {
-	if diff := cmp.Diff(run(t, "help"), run(t)); diff != "" {
+func TestDefaultTargetIsHelp(t *testing.T) {
+	if diff := cmp.Diff(runMake(t, "help"), runMake(t)); diff != "" {
 		t.Errorf("(-make help +make):\n%s", diff)
 	}
 }
 
-func TestHelpFitsATerminal(t *testing.T) {
-	for line := range strings.Lines(run(t, "help")) {
+func TestHelpFitsTerminal(t *testing.T) {
+	for line := range strings.Lines(runMake(t, "help")) {
 		if width := utf8.RuneCountInString(strings.TrimRight(line, "\n")); width > 100 {
-			t.Errorf("%d columns: %s", width, line)
+			t.Errorf("%d columns, more than 100: %s", width, line)
 		}
 	}
 }
 
-// ofMake are the variables that make itself has.
-var ofMake = []string{"MAKE", "MAKEFILE_LIST"}
+// builtin are variables that make itself sets.
+var builtin = []string{"MAKE", "MAKEFILE_LIST"}
 
-// What a person can set is what help names: each variable does something, and there is
-// no other.
-func TestHelpListsTheVariables(t *testing.T) {
-	makefile := read(t, "Makefile")
-	listed := all(`^  ([A-Z0-9_]+)=\S+ +\S`, run(t, "help"))
+// Something reads each variable that the help lists, and the help lists each variable that a
+// user can set.
+func TestHelpListsEveryVariable(t *testing.T) {
+	makefile := readFile(t, "Makefile")
+	listed := findAll(`^  ([A-Z0-9_]+)=\S+ +\S`, runMake(t, "help"))
 	if len(listed) == 0 {
-		t.Fatal("help lists no variable")
+		t.Fatal("the help lists no variable")
 	}
-	code := makefile + programs(t)
+	code := makefile + readPrograms(t)
 	for _, name := range listed {
-		read := func(as string) bool { return strings.Contains(code, strings.ReplaceAll(as, "NAME", name)) }
-		if !slices.ContainsFunc([]string{"$(NAME)", `"$$NAME"`, "${NAME", `Getenv("NAME")`, `LookupEnv("NAME")`}, read) {
+		isRead := func(form string) bool { return strings.Contains(code, strings.ReplaceAll(form, "NAME", name)) }
+		if !slices.ContainsFunc([]string{"$(NAME)", `"$$NAME"`, "${NAME", `Getenv("NAME")`, `LookupEnv("NAME")`}, isRead) {
 			t.Errorf("%s=: nothing reads it", name)
 		}
 	}
-	set := slices.Concat(listed, ofMake, all(`^([A-Z0-9_]+)\s*:?=`, makefile))
-	for _, name := range all(`\$\(([A-Z0-9_]+)\)`, makefile) {
-		if !slices.Contains(set, name) {
-			t.Errorf("$(%s): help does not say what it is", name)
+	known := slices.Concat(listed, builtin, findAll(`^([A-Z0-9_]+)\s*:?=`, makefile))
+	for _, name := range findAll(`\$\(([A-Z0-9_]+)\)`, makefile) {
+		if !slices.Contains(known, name) {
+			t.Errorf("$(%s) is not in the help", name)
 		}
 	}
 }
 
-// programs is all code that the targets run.
-func programs(t *testing.T) string {
+// readPrograms returns the source of all programs that the targets run.
+func readPrograms(t *testing.T) string {
 	t.Helper()
 	var code strings.Builder
 	for _, dir := range []string{"tools", "e2e", "scripts"} {
@@ -132,16 +132,16 @@ func programs(t *testing.T) string {
 	return code.String()
 }
 
-// In the environment, KUBECONFIG may name a cluster that no test must touch.
-func TestOnlyAnArgumentNamesAnotherCluster(t *testing.T) {
+// KUBECONFIG in the environment may name a production cluster.
+func TestKubeconfigOfEnvironmentIsIgnored(t *testing.T) {
 	t.Setenv("KUBECONFIG", "/production")
 	const flag = `--kubeconfig="$KUBECONFIG"`
 	for _, target := range []string{"e2e", "e2e-debug"} {
-		if recipe := run(t, "--dry-run", target); strings.Contains(recipe, "kubeconfig") {
-			t.Errorf("make %s:\n%s", target, recipe)
+		if recipe := runMake(t, "--dry-run", target); strings.Contains(recipe, "kubeconfig") {
+			t.Errorf("make %s uses the environment:\n%s", target, recipe)
 		}
-		if recipe := run(t, "--dry-run", target, "KUBECONFIG=/staging"); !strings.Contains(recipe, flag) {
-			t.Errorf("make %s KUBECONFIG=/staging:\n%s", target, recipe)
+		if recipe := runMake(t, "--dry-run", target, "KUBECONFIG=/staging"); !strings.Contains(recipe, flag) {
+			t.Errorf("make %s KUBECONFIG=/staging does not use it:\n%s", target, recipe)
 		}
 	}
 }

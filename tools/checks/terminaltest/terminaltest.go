@@ -1,5 +1,5 @@
-// Package terminaltest shows what a program writes to a terminal: to a test's pipe it may
-// write something else.
+// Package terminaltest gives tests a real terminal, because programs may write something
+// else to a pipe. It does not know the programs.
 package terminaltest
 
 import (
@@ -14,42 +14,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Shown returns what do writes to a real terminal.
-func Shown(t *testing.T, do func(terminal *os.File)) string {
+// Capture returns everything that do writes to a new terminal.
+func Capture(t *testing.T, do func(terminal *os.File)) string {
 	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = screen.Close() }()
-	terminal, err := other(screen)
+	terminal, err := openTerminal(screen)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := make(chan string)
+	output := make(chan string)
 	go func() {
 		all, err := io.ReadAll(screen)
-		if !errors.Is(err, syscall.EIO) { // which is how the last writer's leaving shows
+		if !errors.Is(err, syscall.EIO) { // EIO means that the last writer closed the terminal
 			t.Errorf("read the terminal: %v", err)
 		}
-		shown <- strings.ReplaceAll(string(all), "\r\n", "\n")
+		output <- strings.ReplaceAll(string(all), "\r\n", "\n")
 	}()
 	do(terminal)
 	if err := terminal.Close(); err != nil {
 		t.Error(err)
 	}
-	return <-shown
+	return <-output
 }
 
-// other opens the side of a pseudo-terminal that programs write to.
-func other(screen *os.File) (*os.File, error) {
+// openTerminal opens the side of a pseudo-terminal that programs use.
+func openTerminal(screen *os.File) (*os.File, error) {
 	fd := int(screen.Fd())
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
 		return nil, fmt.Errorf("unlock the terminal: %w", err)
 	}
 	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
 	if err != nil {
-		return nil, fmt.Errorf("number of the terminal: %w", err)
+		return nil, fmt.Errorf("get the number of the terminal: %w", err)
 	}
 	return os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
 }

@@ -1,336 +1,192 @@
-// Package tiltfile tests the Tiltfile without Tilt: what it would start and apply, in
-// which order, and on which cluster only. See type tilt for what stands in for Tilt.
+// Package tiltfile tests the Tiltfile without Tilt: it changes only the cluster it is
+// meant for, it applies the manifests in the order of deploy/, and a rollout never has
+// fewer pods. See type tilt for what replaces Tilt.
 package tiltfile
 
 import (
-	"fmt"
-	"maps"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.starlark.net/starlark"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/image-webhook/image-webhook/deploy"
-	"github.com/image-webhook/image-webhook/tools/gobuild"
 )
 
-const (
-	devContext   = "kind-image-webhook"
-	certgenImage = "image-webhook.dev/certgen"
-	webhookImage = "image-webhook.dev/image-webhook"
-)
+// modes are the options of the two ways to roll out a change.
+var modes = map[string]map[string]any{"rollout": {}, "sync": {"sync": true}}
 
-// modes are what a person can choose from.
-var modes = []struct {
-	name    string
-	options map[string]string
-}{
-	{"rollout", nil},
-	{"sync", map[string]string{"sync": "true"}},
-}
-
-func evaluated(t *testing.T, options map[string]string) *tilt {
+func evaluated(t *testing.T, mode string) *tilt {
 	t.Helper()
-	made := &tilt{context: devContext, options: options}
+	made := &tilt{context: "kind-image-webhook", options: modes[mode]}
 	if err := made.evaluate(); err != nil {
 		t.Fatal(err)
 	}
 	return made
 }
 
-// quoted are arguments for a shell.
-func quoted(args []string) string {
-	words := slices.Clone(args)
-	for i, arg := range words {
-		if strings.Contains(arg, " ") {
-			words[i] = `"` + arg + `"`
-		}
-	}
-	return strings.Join(words, " ")
-}
-
 func TestRefusesBeforeAnythingElse(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		tilt tilt
-		want string
-	}{
-		{
-			"a cluster that people rely on", tilt{context: "production"},
-			`this is for the context "kind-image-webhook" alone, and the current one is "production": run ` + "`make tilt`" + `, or eval "$(bin/cluster env --name=image-webhook)" first`,
-		},
-		{
-			"another kind cluster", tilt{context: "kind-kind"},
-			`this is for the context "kind-image-webhook" alone, and the current one is "kind-kind": run ` + "`make tilt`" + `, or eval "$(bin/cluster env --name=image-webhook)" first`,
-		},
-		{
-			"another cluster than the one that is named", tilt{context: devContext, options: map[string]string{"cluster": "other"}},
-			`this is for the context "kind-other" alone, and the current one is "kind-image-webhook": run ` + "`make tilt`" + `, or eval "$(bin/cluster env --name=other)" first`,
-		},
-		{
-			"a checkout without tools", tilt{context: devContext, missing: []string{"bin/cluster"}},
-			"there is no bin/cluster to load images with: run `make tilt`, which compiles it",
-		},
+	harmless := []string{"define_string", "define_bool", "parse", "k8s_context", "allow_k8s_contexts", "exists", "fail"}
+	for name, tt := range map[string]struct{ context, cluster, missing, want string }{
+		"production cluster":           {"production", "image-webhook", "", `context "production" is not "kind-image-webhook": run ` + "`make tilt`" + `, or eval "$(bin/cluster env --name=image-webhook)" first`},
+		"other kind cluster":           {"kind-kind", "image-webhook", "", `context "kind-kind" is not "kind-image-webhook": run ` + "`make tilt`" + `, or eval "$(bin/cluster env --name=image-webhook)" first`},
+		"other cluster than --cluster": {"kind-image-webhook", "other", "", `context "kind-image-webhook" is not "kind-other": run ` + "`make tilt`" + `, or eval "$(bin/cluster env --name=other)" first`},
+		"no bin/cluster":               {"kind-image-webhook", "image-webhook", "bin/cluster", "bin/cluster does not exist: run `make tilt`, which compiles it"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			err := test.tilt.evaluate()
-			if err == nil || !strings.HasSuffix(err.Error(), test.want) {
-				t.Errorf("got %v, want %s", err, test.want)
+		t.Run(name, func(t *testing.T) {
+			refusing := &tilt{context: tt.context, options: map[string]any{"cluster": tt.cluster}, missing: tt.missing}
+			if err := refusing.evaluate(); err == nil || err.Error() != tt.want {
+				t.Errorf("got error %v, want %s", err, tt.want)
 			}
-			called := slices.DeleteFunc(test.tilt.called, func(name string) bool { return name == "allow_k8s_contexts" })
-			if len(called) > 0 {
-				t.Errorf("%v was called before", called)
+			for _, call := range refusing.calls {
+				if !slices.Contains(harmless, call.builtin) {
+					t.Errorf("%s was called", call.builtin)
+				}
 			}
 		})
 	}
 }
 
-func TestContexts(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		tilt tilt
-	}{
-		{"the cluster of make up", tilt{context: devContext}},
-		{"one that is named", tilt{context: "kind-other", options: map[string]string{"cluster": "other"}}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			if err := test.tilt.evaluate(); err != nil {
-				t.Fatal(err)
+// Without allow_k8s_contexts, Tilt accepts the context of every kind cluster.
+func TestAllowsOnlyTheContextOfItsCluster(t *testing.T) {
+	for context, options := range map[string]map[string]any{"kind-image-webhook": {}, "kind-other": {"cluster": "other"}} {
+		made := &tilt{context: context, options: options}
+		if err := made.evaluate(); err != nil {
+			t.Fatal(err)
+		}
+		if allowed := made.called("allow_k8s_contexts"); len(allowed) != 1 || allowed[0].argument != starlark.String(context) {
+			t.Errorf("the context %s: calls %v", context, allowed)
+		}
+	}
+}
+
+// Every object belongs to a resource, because Tilt applies the others at once. Each
+// resource waits for those of the manifest before.
+func TestResourcesFollowTheOrder(t *testing.T) {
+	for mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			made := evaluated(t, mode)
+			waitsFor, owner := made.resources()
+			var applied, earlier []string
+			for _, object := range made.objects {
+				applied = append(applied, objectName(object))
 			}
-			if test.tilt.allowed != test.tilt.context {
-				t.Errorf("allowed is %q, want %q alone", test.tilt.allowed, test.tilt.context)
+			for _, file := range deploy.Files() {
+				var resources []string
+				for _, name := range objectNames(t, file) {
+					resource := owner[name]
+					if resource == "" || !slices.Contains(applied, name) {
+						t.Errorf("%s: %s belongs to the resource %q, applied are %v", file.Name, name, resource, applied)
+					}
+					for _, before := range earlier {
+						if before != resource && !slices.Contains(waitsFor[resource], before) {
+							t.Errorf("%s: the resource %s does not wait for %s", file.Name, resource, before)
+						}
+					}
+					resources = append(resources, resource)
+				}
+				earlier = resources
 			}
 		})
 	}
 }
 
-func TestResources(t *testing.T) {
-	sources := []string{"webhook", "go.mod", "go.sum"}
-	installed := []string{"patch-webhookconfigure"}
-	want := map[string]resource{
-		"rights": {Label: "webhook", Objects: []string{
-			"image-webhook:namespace",
-			"webhook:serviceaccount", "certgen:serviceaccount", "certgen:role", "certgen:rolebinding",
-			"patch-webhookconfigure:serviceaccount", "patch-webhookconfigure:role", "patch-webhookconfigure:rolebinding",
-			"image-webhook-patch-webhookconfigure:clusterrole", "image-webhook-patch-webhookconfigure:clusterrolebinding",
-		}},
-		"certgen": {Label: "webhook", After: []string{"rights"}, Objects: []string{"certgen:job"}},
-		"webhook": {
-			Label: "webhook", After: []string{"certgen"}, Forward: []string{"8443:8443"},
-			Objects: []string{"webhook:poddisruptionbudget", "webhook:deployment", "webhook:service"},
-		},
-		"registration": {Label: "webhook", After: []string{"webhook"}, Objects: []string{
-			"image-webhook:validatingwebhookconfiguration", "image-webhook-warnings:validatingwebhookconfiguration",
-			"image-webhook:mutatingwebhookconfiguration",
-		}},
-		"patch-webhookconfigure": {Label: "webhook", After: []string{"registration"}, Objects: []string{"patch-webhookconfigure:job"}},
-		"unit-tests":             {Label: "tests", Command: "nice go test ./webhook/...", Deps: sources, Beside: true},
-		"deny":                   {Label: "demos", Command: "scripts/deny.sh", After: installed, Manual: true},
-		"rewrite":                {Label: "demos", Command: "scripts/rewrite.sh", After: installed, Manual: true},
-		"outage":                   {Label: "demos", Command: "scripts/outage.sh", After: installed, Manual: true},
-		"mirror":                 {Label: "demos", Command: "scripts/mirror.sh", After: installed, Manual: true},
-		"e2e":                    {Label: "tests", Command: "make e2e", After: installed, Manual: true},
+// resources returns the resources that each resource waits for, and the resource of each
+// object. Tilt adds a workload and its Service, which have the same name here.
+func (t *tilt) resources() (waitsFor map[string][]string, owner map[string]string) {
+	waitsFor, owner = map[string][]string{}, map[string]string{}
+	for _, c := range t.called("k8s_resource") {
+		name, isNew := c.named["new_name"]
+		objects := c.list("objects")
+		if !isNew {
+			name = c.argument
+			objects = append(objects, text(name)+":deployment", text(name)+":job", text(name)+":service")
+		}
+		waitsFor[text(name)] = c.list("resource_deps")
+		for _, object := range objects {
+			owner[object] = text(name)
+		}
 	}
-	if diff := cmp.Diff(want, evaluated(t, nil).resources); diff != "" {
-		t.Errorf("rollout (-want +got):\n%s", diff)
-	}
+	return waitsFor, owner
+}
 
-	synced := maps.Clone(want)
-	webhook := want["webhook"]
-	webhook.After = []string{"certgen", "compile"}
-	synced["webhook"] = webhook
-	synced["compile"] = resource{Label: "webhook", Deps: sources, Beside: true, Command: "mkdir -p bin/tilt && " +
-		"CGO_ENABLED=0 GOOS=linux go build " + quoted(gobuild.Small) + " -o bin/tilt/image-webhook.new ./webhook/cmd/image-webhook && " +
-		"(cmp -s bin/tilt/image-webhook.new bin/tilt/image-webhook || mv bin/tilt/image-webhook.new bin/tilt/image-webhook)"}
-	if diff := cmp.Diff(synced, evaluated(t, map[string]string{"sync": "true"}).resources); diff != "" {
-		t.Errorf("sync (-want +got):\n%s", diff)
-	}
+// objectName returns the name that k8s_resource uses for an object.
+func objectName(object *unstructured.Unstructured) string {
+	return object.GetName() + ":" + strings.ToLower(object.GetKind())
+}
 
-	elsewhere := &tilt{context: "kind-other", options: map[string]string{"cluster": "other"}}
-	if err := elsewhere.evaluate(); err != nil {
-		t.Fatal(err)
+func objectNames(t *testing.T, file deploy.File) (names []string) {
+	t.Helper()
+	manifest := &tilt{}
+	if _, err := manifest.apply(starlark.NewList([]starlark.Value{starlark.String("deploy/" + file.Name)})); err != nil {
+		t.Fatalf("%s: %v", file.Name, err)
 	}
-	delete(want, "e2e") // which is for the cluster of make up
-	if diff := cmp.Diff(want, elsewhere.resources); diff != "" {
-		t.Errorf("another cluster (-want +got):\n%s", diff)
+	for _, object := range manifest.objects {
+		names = append(names, objectName(object))
+	}
+	return names
+}
+
+func TestRolloutKeepsAllPods(t *testing.T) {
+	for mode := range modes {
+		made := evaluated(t, mode)
+		at := slices.IndexFunc(made.objects, func(object *unstructured.Unstructured) bool { return object.GetKind() == "Deployment" })
+		got, _, err := unstructured.NestedMap(made.objects[at].Object, "spec", "strategy", "rollingUpdate")
+		if diff := cmp.Diff(map[string]any{"maxUnavailable": int64(0), "maxSurge": "100%"}, got); diff != "" || err != nil {
+			t.Errorf("%s: error %v, rolling update (-want +got):\n%s", mode, err, diff)
+		}
 	}
 }
 
-func TestImages(t *testing.T) {
-	const load = "mkdir -p bin/tilt && bin/cluster load --name=image-webhook"
-	certgen := image{
-		Command: load + " >bin/tilt/certgen.ref", Ref: "bin/tilt/certgen.ref",
-		Deps: []string{"webhook/cmd/certgen", "webhook/certgen", "go.mod", "go.sum"}, Remote: true,
-	}
-	webhook := image{
-		Command: load + " >bin/tilt/image-webhook.ref", Ref: "bin/tilt/image-webhook.ref",
-		Deps: []string{"webhook", "go.mod", "go.sum"}, Remote: true,
-	}
-	if diff := cmp.Diff(map[string]image{certgenImage: certgen, webhookImage: webhook}, evaluated(t, nil).images); diff != "" {
-		t.Errorf("rollout (-want +got):\n%s", diff)
-	}
-
-	webhook.Command = load + " --supervised >bin/tilt/image-webhook.ref"
-	webhook.Deps = []string{"bin/tilt/image-webhook", "tools/images/supervise", "go.mod", "go.sum"}
-	webhook.Update = []string{"bin/tilt/image-webhook /live/image-webhook", "/supervise --restart"}
-	synced := evaluated(t, map[string]string{"sync": "true"})
-	if diff := cmp.Diff(map[string]image{certgenImage: certgen, webhookImage: webhook}, synced.images); diff != "" {
-		t.Errorf("sync (-want +got):\n%s", diff)
+// The demos and the suite change the cluster, so they run only when the user starts them.
+func TestDemosWaitForTheUser(t *testing.T) {
+	for _, c := range evaluated(t, "rollout").called("local_resource") {
+		manual := c.named["trigger_mode"] == starlark.String("manual") && c.named["auto_init"] == starlark.False
+		if name := text(c.argument); manual == (name == "unit-tests") {
+			t.Errorf("%s: manual is %t", name, manual)
+		}
 	}
 }
 
-// A save that nothing watches would leave the old program running.
+// If a source is not watched, the old program keeps running after a save.
 func TestEverySourceIsWatched(t *testing.T) {
-	for _, test := range []struct {
-		pkg     string
-		watched []string
-	}{
-		{"./webhook/cmd/certgen", evaluated(t, nil).images[certgenImage].Deps},
-		{"./webhook/cmd/image-webhook", evaluated(t, nil).images[webhookImage].Deps},
-		{"./webhook/cmd/image-webhook", evaluated(t, modes[1].options).resources["compile"].Deps},
-		{"./tools/images/supervise", evaluated(t, modes[1].options).images[webhookImage].Deps},
+	for _, tt := range []struct{ program, mode, builtin, name string }{
+		{"./webhook/cmd/certgen", "rollout", "custom_build", "image-webhook.dev/certgen"},
+		{"./webhook/cmd/image-webhook", "rollout", "custom_build", "image-webhook.dev/image-webhook"},
+		{"./webhook/cmd/image-webhook", "sync", "local_resource", "compile"},
+		{"./tools/images/supervise", "sync", "custom_build", "image-webhook.dev/image-webhook"},
 	} {
-		for _, folder := range folders(t, test.pkg) {
-			if !slices.ContainsFunc(test.watched, func(path string) bool { return strings.HasPrefix(folder+"/", path+"/") }) {
-				t.Errorf("%s is built from %s, and watched are only %v", test.pkg, folder, test.watched)
+		var watched []string
+		for _, c := range evaluated(t, tt.mode).called(tt.builtin) {
+			if text(c.argument) == tt.name {
+				watched = c.list("deps")
+			}
+		}
+		for _, source := range append(sources(t, tt.program), "go.mod", "go.sum") {
+			if !slices.ContainsFunc(watched, func(path string) bool { return strings.HasPrefix(source+"/", path+"/") }) {
+				t.Errorf("%s is built from %s, but %s watches only %v", tt.program, source, tt.name, watched)
 			}
 		}
 	}
 }
 
-// folders are those of this module that a program is built from.
-func folders(t *testing.T, pkg string) (found []string) {
+// sources returns the directories of this module that a program is built from.
+func sources(t *testing.T, program string) (found []string) {
 	t.Helper()
-	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{if .Module.Main}}{{.Dir}}{{end}}{{end}}", pkg)
+	const module = "github.com/image-webhook/image-webhook"
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", program)
 	list.Dir = root
 	out, err := list.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	top, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for dir := range strings.FieldsSeq(string(out)) {
-		folder, err := filepath.Rel(top, dir)
-		if err != nil {
-			t.Fatal(err)
+	for pkg := range strings.FieldsSeq(string(out)) {
+		if dir, ours := strings.CutPrefix(pkg, module+"/"); ours {
+			found = append(found, dir)
 		}
-		found = append(found, folder)
 	}
 	return found
-}
-
-// Tilt applies the objects of no resource at once, and so before what they need.
-func TestEveryObjectHasItsResource(t *testing.T) {
-	for _, mode := range modes {
-		t.Run(mode.name, func(t *testing.T) {
-			made := evaluated(t, mode.options)
-			var applied, manifests []string
-			for _, r := range made.resources {
-				applied = append(applied, r.Objects...)
-			}
-			for _, object := range written(t) {
-				manifests = append(manifests, identity(object))
-			}
-			if diff := cmp.Diff(manifests, applied, cmpopts.SortSlices(strings.Compare)); diff != "" {
-				t.Errorf("objects of deploy/ and of the resources differ (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func written(t *testing.T) (objects []*unstructured.Unstructured) {
-	t.Helper()
-	for _, file := range deploy.Files() {
-		decoded, err := decode([]byte(file.Content))
-		if err != nil {
-			t.Fatalf("deploy/%s: %v", file.Name, err)
-		}
-		objects = append(objects, decoded...)
-	}
-	return objects
-}
-
-// What is applied is what the manifests say, but for the lines that are listed.
-func TestChangesOfTheManifests(t *testing.T) {
-	always := []string{
-		"webhook:deployment maxSurge: 100%",
-		"webhook:deployment 1",
-		"certgen:job image: image-webhook.dev/certgen",
-		"patch-webhookconfigure:job image: image-webhook.dev/certgen",
-		"patch-webhookconfigure:job map[image-webhook.dev/applied:output of date +%s]",
-	}
-	for _, test := range []struct {
-		mode string
-		want []string
-	}{
-		{"rollout", always},
-		{"sync", append([]string{
-			"webhook:deployment [/supervise /image-webhook]",
-			"webhook:deployment lacks livenessProbe",
-			"webhook:deployment map[mountPath:/live name:live]",
-			"webhook:deployment map[emptyDir:map[] name:live]",
-		}, always...)},
-	} {
-		t.Run(test.mode, func(t *testing.T) {
-			made := evaluated(t, modes[slices.Index([]string{"rollout", "sync"}, test.mode)].options)
-			before := map[string]*unstructured.Unstructured{}
-			for _, object := range written(t) {
-				before[identity(object)] = object
-			}
-			var got []string
-			for _, object := range made.objects {
-				got = append(got, changes(identity(object), before[identity(object)].Object, object.Object)...)
-			}
-			if diff := cmp.Diff(test.want, got, cmpopts.SortSlices(strings.Compare)); diff != "" {
-				t.Errorf("changes differ (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// changes are the values that became others, or are new, each with its object's name.
-func changes(name string, before, after any) (found []string) {
-	switch after := after.(type) {
-	case map[string]any:
-		before, _ := before.(map[string]any)
-		for key := range before {
-			if _, kept := after[key]; !kept {
-				found = append(found, name+" lacks "+key)
-			}
-		}
-		for key, value := range after {
-			if old, had := before[key]; had {
-				found = append(found, changes(name, old, value)...)
-				if text, ok := value.(string); ok && !cmp.Equal(old, value) {
-					found[len(found)-1] = name + " " + key + ": " + text
-				}
-			} else {
-				found = append(found, fmt.Sprint(name, " ", value))
-			}
-		}
-		return slices.Compact(found)
-	case []any:
-		before, _ := before.([]any)
-		if _, words := after[0].(string); words || len(after) < len(before) {
-			break // told as a whole
-		}
-		for i, value := range after[:len(before)] {
-			found = append(found, changes(name, before[i], value)...)
-		}
-		for _, value := range after[len(before):] {
-			found = append(found, fmt.Sprint(name, " ", value))
-		}
-		return found
-	}
-	if cmp.Equal(before, after) {
-		return nil
-	}
-	return []string{fmt.Sprint(name, " ", after)}
 }

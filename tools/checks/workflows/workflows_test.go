@@ -1,5 +1,6 @@
-// Package workflows_test checks what actionlint does not know of the workflows: that
-// they run what is there, and nothing that can change under its name.
+// Package workflows_test checks the GitHub workflows for errors that actionlint cannot find:
+// targets and scripts that do not exist, and actions that are not pinned. It does not run the
+// workflows.
 package workflows_test
 
 import (
@@ -21,8 +22,8 @@ import (
 
 const root = "../../.."
 
-// read returns the workflows and actions of this repository by path.
-func read(t *testing.T) map[string]string {
+// readWorkflows returns the workflows and actions of this repository by path.
+func readWorkflows(t *testing.T) map[string]string {
 	t.Helper()
 	workflows, err := filepath.Glob(root + "/.github/workflows/*.yaml")
 	actions, err2 := filepath.Glob(root + "/.github/actions/*/action.yaml")
@@ -38,36 +39,36 @@ func read(t *testing.T) map[string]string {
 		contents[file] = string(content)
 	}
 	if len(workflows) == 0 || len(actions) == 0 {
-		t.Fatalf("%d workflows and %d actions below %s", len(workflows), len(actions), root)
+		t.Fatalf("found %d workflows and %d actions below %s", len(workflows), len(actions), root)
 	}
 	return contents
 }
 
 var (
-	target = regexp.MustCompile(`\bmake ((?:[a-z0-9-]+ ?)+)`)
-	script = regexp.MustCompile(`\bscripts/[a-z-]+\.sh\b`)
-	used   = regexp.MustCompile(`uses: (.*)`)
-	pinned = regexp.MustCompile(`^[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
+	makeCall   = regexp.MustCompile(`\bmake ((?:[a-z0-9-]+ ?)+)`)
+	scriptPath = regexp.MustCompile(`\bscripts/[a-z-]+\.sh\b`)
+	usedAction = regexp.MustCompile(`uses: (.*)`)
+	pinned     = regexp.MustCompile(`^[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
 )
 
-func TestWhatWorkflowsRunIsThere(t *testing.T) {
+func TestWorkflowsRunExistingTargetsAndScripts(t *testing.T) {
 	makefile, err := os.ReadFile(root + "/Makefile")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var ran []string
-	for file, content := range read(t) {
-		for _, match := range target.FindAllStringSubmatch(steps(content), -1) {
+	for file, content := range readWorkflows(t) {
+		for _, match := range makeCall.FindAllStringSubmatch(withoutComments(content), -1) {
 			for _, name := range strings.Fields(match[1]) {
 				ran = append(ran, name)
 				if !regexp.MustCompile(`(?m)^` + name + `:`).Match(makefile) {
-					t.Errorf("%s runs make %s, which is no target", file, name)
+					t.Errorf("%s runs make %s: the target does not exist", file, name)
 				}
 			}
 		}
-		for _, name := range script.FindAllString(content, -1) {
+		for _, name := range scriptPath.FindAllString(content, -1) {
 			if _, err := os.Stat(filepath.Join(root, name)); err != nil {
-				t.Errorf("%s runs %s, which is not there", file, name)
+				t.Errorf("%s runs %s: the script does not exist", file, name)
 			}
 		}
 	}
@@ -78,30 +79,29 @@ func TestWhatWorkflowsRunIsThere(t *testing.T) {
 	}
 }
 
-// steps is a workflow without its comments.
-func steps(content string) string {
+func withoutComments(content string) string {
 	return regexp.MustCompile(`(?m)(^|\s)#.*$`).ReplaceAllString(content, "")
 }
 
-func TestActionsArePinned(t *testing.T) {
-	for file, content := range read(t) {
-		for _, match := range used.FindAllStringSubmatch(content, -1) {
+func TestActionsArePinnedToCommits(t *testing.T) {
+	for file, content := range readWorkflows(t) {
+		for _, match := range usedAction.FindAllStringSubmatch(content, -1) {
 			if !strings.HasPrefix(match[1], "./") && !pinned.MatchString(match[1]) {
-				t.Errorf("%s uses %s: write the commit, and the version after it as a comment, as # v1.2.3", file, match[1])
+				t.Errorf("%s uses %s: use a commit, followed by the version in a comment such as # v1.2.3", file, match[1])
 			}
 		}
 	}
 }
 
-func TestReleaseNotes(t *testing.T) {
+func TestReleaseNotesPrintsOneVersion(t *testing.T) {
 	for _, test := range []struct {
 		version string
 		code    int
-		want    string // in what is printed
-		not     string // in it
+		want    string // part of the output
+		not     string // not part of the output
 	}{
 		{"Unreleased", 0, "### Added", "[Unreleased]"},
-		{"v999.0.0", 1, `CHANGELOG.md has nothing below a heading "## [999.0.0]": say there what is new`, "###"},
+		{"v999.0.0", 1, `CHANGELOG.md has no entries under "## [999.0.0]": describe the changes there`, "###"},
 	} {
 		command := exec.CommandContext(t.Context(), root+"/scripts/release-notes.sh", test.version)
 		printed, _ := command.CombinedOutput()
@@ -109,13 +109,12 @@ func TestReleaseNotes(t *testing.T) {
 			t.Errorf("%s: exit code %d, want %d", test.version, code, test.code)
 		}
 		if got := string(printed); !strings.Contains(got, test.want) || strings.Contains(got, test.not) {
-			t.Errorf("%s: it says:\n%s", test.version, got)
+			t.Errorf("%s prints:\n%s", test.version, got)
 		}
 	}
 }
 
-// Each night has all that is pinned.
-func TestNightlyRunsEveryKubernetes(t *testing.T) {
+func TestNightlyRunsEveryPinnedKubernetes(t *testing.T) {
 	content, err := os.ReadFile(root + "/.github/workflows/nightly.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -139,9 +138,9 @@ func TestNightlyRunsEveryKubernetes(t *testing.T) {
 	}
 }
 
-// The programs of a release are bit for bit those of its image only if both are
-// compiled with the same flags.
-func TestGoReleaserCompilesAsTheImageIs(t *testing.T) {
+// The programs of a release are identical to those in its image only if both are compiled with
+// the same flags.
+func TestGoReleaserUsesFlagsOfImage(t *testing.T) {
 	content, err := os.ReadFile(root + "/.goreleaser.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +157,7 @@ func TestGoReleaserCompilesAsTheImageIs(t *testing.T) {
 	var got []string
 	for _, b := range configuration.Builds {
 		flags := append(b.Flags, "-ldflags="+strings.Join(b.Ldflags, " "))
-		if diff := cmp.Diff(gobuild.Versioned("{{ .Tag }}"), flags); diff != "" {
+		if diff := cmp.Diff(gobuild.VersionFlags("{{ .Tag }}"), flags); diff != "" {
 			t.Errorf("%s: flags (-want +got):\n%s", b.ID, diff)
 		}
 		got = append(got, b.Main+" as /"+b.Binary+" for "+strings.Join(b.Goos, " ")+" with "+strings.Join(b.Env, " "))

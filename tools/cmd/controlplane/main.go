@@ -1,14 +1,14 @@
-// Command controlplane runs a real kube-apiserver, its etcd and the webhook of the
-// working tree as processes on this machine: no container engine, no nodes. Pods are
-// admitted and stored, and run nowhere.
+// Command controlplane runs a kube-apiserver, its etcd and the webhook of the checkout as
+// processes on this machine, without a container engine and without nodes. Pods are
+// admitted and stored, and do not run.
 //
-//	controlplane up       start them, or the webhook anew if they run
-//	controlplane status   whether they run, and whether the webhook answers
-//	controlplane env      shell commands that point kubectl at the API server
-//	controlplane down     end them
-//	controlplane build    only build etcd, kube-apiserver and kubectl, as the tests need them
+//	controlplane up       start them; restart only the webhook if they run
+//	controlplane status   show whether the API server and the webhook answer
+//	controlplane env      print shell commands that point kubectl at the API server
+//	controlplane down     stop them
+//	controlplane build    only build etcd, kube-apiserver and kubectl, for the tests
 //
-// The variable K8S chooses the version of Kubernetes, as 1.36.
+// The variable K8S chooses the Kubernetes version, such as 1.36.
 package main
 
 import (
@@ -28,66 +28,75 @@ import (
 
 func main() { cli.Main(newRoot) }
 
-// action is a verb: what it does to the control plane, which may not run.
-type action func(ctx context.Context, p *controlplane.Plane) error
-
-const examples = `  # An API server that asks the webhook of this checkout, and kubectl pointed at it
+const examples = `  # An API server that calls the webhook of this checkout, and kubectl pointed at it
   bin/controlplane up
   eval "$(bin/controlplane env)"
 
-  # Bash completes verbs and flags in this shell
+  # Completion of verbs and flags in this shell
   source <(bin/controlplane completion bash)`
 
-func newRoot(stdout, stderr io.Writer) *cobra.Command {
-	name := controlplane.DefaultName
-	report := progress.New(stderr)
-	root := cli.NewRoot(cli.Text{
-		Use:     "controlplane",
-		Short:   "A real API server with the webhook in front, without containers; K8S=1.36 chooses its version",
-		Example: examples,
-	}, stdout, stderr)
-	root.PersistentFlags().StringVar(&name, "name", name, "which one, to have several")
-	verb := func(use, short, example string, do action) *cobra.Command {
-		return cli.AddVerb(root, cli.Text{Use: use, Short: short, Example: example}, func(c *cobra.Command) error {
-			if err := cli.CheckName(c, name); err != nil {
-				return err
-			}
-			p, err := controlplane.Open(name)
-			if err != nil {
-				return err
-			}
-			return do(c.Context(), p)
-		})
-	}
-	verb("up", "Start etcd, the API server and the webhook, or the webhook anew if they run", `  # For the first time, and after a change in webhook/
-  bin/controlplane up
-
-  # Another one, of an older Kubernetes
-  K8S=1.36 bin/controlplane up --name=older`, func(ctx context.Context, p *controlplane.Plane) error {
-		return up(ctx, p, name, report)
-	})
-	verb("status", "Show whether the API server and the webhook answer", `  # Of another one than the default
-  bin/controlplane status --name=older`, func(ctx context.Context, p *controlplane.Plane) error {
-		return p.PrintStatus(ctx, stdout)
-	})
-	verb("env", "Print shell commands that point kubectl at the API server", `  # In this shell
-  eval "$(bin/controlplane env)"`, func(_ context.Context, p *controlplane.Plane) error {
-		if _, err := p.Ready(); err != nil {
-			return err
-		}
-		return cli.PrintShellEnv(stdout, p.Kubeconfig(), filepath.Dir(p.KubectlPath()))
-	})
-	verb("down", "End etcd, the API server and the webhook", `  # With all that is stored
-  bin/controlplane down`, func(ctx context.Context, p *controlplane.Plane) error { return p.Down(ctx, report) })
-	verb("hold", "Hold etcd, the API server and the webhook: what `up` leaves running", "", hold).Hidden = true
-	cli.AddVerb(root, cli.Text{Use: "build", Short: "Build etcd, kube-apiserver and kubectl, and start nothing", Example: `  # What the tests need of another Kubernetes
-  K8S=1.36 bin/controlplane build`}, func(c *cobra.Command) error {
-		return build(c.Context(), report)
-	})
-	return root
+// tool is what the verbs share.
+type tool struct {
+	stdout io.Writer
+	report *progress.Reporter
 }
 
-func hold(ctx context.Context, p *controlplane.Plane) error {
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
+	t := tool{stdout, progress.New(stderr)}
+	c := cli.NewNamed(cli.Text{
+		Use:     "controlplane",
+		Short:   "Run an API server with the webhook, without containers; K8S=1.36 chooses its version",
+		Example: examples,
+	}, controlplane.DefaultName, "name of the control plane", stdout, stderr)
+	c.AddVerb(cli.Text{Use: "up", Short: "Start etcd, the API server and the webhook; restart only the webhook if they run", Example: `  # The first time, and after a change in webhook/
+  bin/controlplane up
+
+  # Another one, with an older Kubernetes version
+  K8S=1.36 bin/controlplane up --name=older`}, t.up)
+	c.AddVerb(cli.Text{Use: "status", Short: "Show whether the API server and the webhook answer", Example: `  # Of another control plane than the default
+  bin/controlplane status --name=older`}, t.status)
+	c.AddVerb(cli.Text{Use: "env", Short: "Print shell commands that point kubectl at the API server", Example: `  # In this shell
+  eval "$(bin/controlplane env)"`}, t.env)
+	c.AddVerb(cli.Text{Use: "down", Short: "Stop etcd, the API server and the webhook", Example: `  # With all stored objects
+  bin/controlplane down`}, t.down)
+	c.AddVerb(cli.Text{Use: "hold", Short: "Run etcd, the API server and the webhook: the process that `up` starts"}, t.hold).Hidden = true
+	cli.AddVerb(c.Root, cli.Text{Use: "build", Short: "Build etcd, kube-apiserver and kubectl, and start nothing", Example: `  # Programs of another Kubernetes version, for the tests
+  K8S=1.36 bin/controlplane build`}, func(c *cobra.Command) error { return t.build(c.Context()) })
+	return c.Root
+}
+
+func (t tool) status(ctx context.Context, name string) error {
+	p, err := controlplane.Open(name)
+	if err != nil {
+		return err
+	}
+	return p.PrintStatus(ctx, t.stdout)
+}
+
+func (t tool) env(_ context.Context, name string) error {
+	p, err := controlplane.Open(name)
+	if err != nil {
+		return err
+	}
+	if _, err := p.Ready(); err != nil {
+		return err
+	}
+	return cli.PrintShellEnv(t.stdout, p.Kubeconfig(), filepath.Dir(p.KubectlPath()))
+}
+
+func (t tool) down(ctx context.Context, name string) error {
+	p, err := controlplane.Open(name)
+	if err != nil {
+		return err
+	}
+	return p.Down(ctx, t.report)
+}
+
+func (t tool) hold(ctx context.Context, name string) error {
+	p, err := controlplane.Open(name)
+	if err != nil {
+		return err
+	}
 	programs, root, err := pinned(ctx)
 	if err != nil {
 		return err
@@ -95,16 +104,16 @@ func hold(ctx context.Context, p *controlplane.Plane) error {
 	return p.Hold(ctx, programs, root)
 }
 
-func build(ctx context.Context, report *progress.Reporter) error {
+func (t tool) build(ctx context.Context) error {
 	programs, _, err := pinned(ctx)
 	if err != nil {
 		return err
 	}
-	return programs.Build(ctx, report, controlplane.Needs...)
+	return programs.Build(ctx, t.report, controlplane.Programs...)
 }
 
-// pinned is the version of Kubernetes that is asked for, and the folder of this
-// repository's module.
+// pinned returns the programs of the Kubernetes version that the variable K8S names, and
+// the root of this checkout.
 func pinned(ctx context.Context) (*kubebuild.Programs, string, error) {
 	root, err := workspace.Root(ctx)
 	if err != nil {
@@ -114,7 +123,11 @@ func pinned(ctx context.Context) (*kubebuild.Programs, string, error) {
 	return programs, root, err
 }
 
-func up(ctx context.Context, p *controlplane.Plane, name string, report *progress.Reporter) error {
+func (t tool) up(ctx context.Context, name string) error {
+	p, err := controlplane.Open(name)
+	if err != nil {
+		return err
+	}
 	programs, root, err := pinned(ctx)
 	if err != nil {
 		return err
@@ -123,7 +136,7 @@ func up(ctx context.Context, p *controlplane.Plane, name string, report *progres
 	if err != nil {
 		return err
 	}
-	if err := p.Up(ctx, programs, root, []string{self, "hold", "--name", name}, report); err != nil {
+	if err := p.Up(ctx, programs, root, []string{self, "hold", "--name", name}, t.report); err != nil {
 		return err
 	}
 	flag, version := "", ""
@@ -133,13 +146,13 @@ func up(ctx context.Context, p *controlplane.Plane, name string, report *progres
 	if chosen := os.Getenv("K8S"); chosen != "" {
 		version = "K8S=" + chosen + " "
 	}
-	report.Note(`
-A real API server, %s, with the webhook of this checkout. There are no nodes
-and no controllers: pods are admitted and stored, and run nowhere.
+	t.report.Note(`
+An API server, Kubernetes %s, with the webhook of this checkout. There are no nodes and
+no controllers: pods are admitted and stored, and do not run.
 
   eval "$(bin/controlplane env%[2]s)"   # points kubectl at it
-  %[4]sbin/controlplane up%[2]s              # after a change in webhook/: starts it anew
-  bin/controlplane down%[2]s            # ends it all
-  %[3]s   # what the webhook says`, programs.Release, flag, p.Log(), version)
+  %[4]sbin/controlplane up%[2]s              # after a change in webhook/: restarts the webhook
+  bin/controlplane down%[2]s            # stops everything
+  %[3]s   # the log of the webhook`, programs.Release, flag, p.Log(), version)
 	return nil
 }

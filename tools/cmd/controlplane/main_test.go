@@ -23,8 +23,8 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// TestMain is also what `up` starts to hold the control plane: this program. It ends
-// with the tests, however those end.
+// TestMain also runs the holder, because `up` starts the test binary as one. The holder ends when
+// the tests end, even if they are killed.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "hold" {
 		parent := os.Getppid()
@@ -40,15 +40,15 @@ func TestExamples(t *testing.T) {
 	clitest.Examples(t, newRoot, "bin/controlplane")
 }
 
-// planeName is a name that no other run of the tests uses.
-func planeName(of string) string { return of + "-" + strconv.Itoa(os.Getpid()) }
+// uniqueName returns a name that no other run of the tests uses.
+func uniqueName(prefix string) string { return prefix + "-" + strconv.Itoa(os.Getpid()) }
 
-func program(t *testing.T, args ...string) clitest.Said {
+func run(t *testing.T, args ...string) clitest.Result {
 	t.Helper()
 	return clitest.Run(t, newRoot, args...)
 }
 
-func TestRefuses(t *testing.T) {
+func TestRefusesInvalidCommandLines(t *testing.T) {
 	tests := []struct {
 		name   string
 		args   []string
@@ -57,57 +57,57 @@ func TestRefuses(t *testing.T) {
 		stderr string
 	}{
 		{"unknown verb", []string{"start"}, "", 2, "controlplane: unknown command \"start\" for \"controlplane\" (see `controlplane --help`)\n"},
-		{"argument", []string{"up", "x"}, "", 2, "controlplane: unknown command \"x\" for \"controlplane up\" (see `controlplane --help`)\n"},
-		{"flag", []string{"up", "--x"}, "", 2, "controlplane: unknown flag: --x (see `controlplane --help`)\n"},
-		{"name", []string{"up", "--name=../x"}, "", 2, "controlplane: --name \"../x\" is no name: write at most 40 lower-case letters, digits and dashes (see `controlplane --help`)\n"},
-		{"version", []string{"up"}, "1.30", 1, "controlplane: K8S: no Kubernetes 1.30 is pinned here: write one of 1.35, 1.36, 1.37\n"},
-		{"env of none", []string{"env", "--name=none"}, "", 1, "controlplane: it is not up: `bin/controlplane up` starts it\n"},
-		{"down of none", []string{"down", "--name=none"}, "", 0, ""},
+		{"unexpected argument", []string{"up", "x"}, "", 2, "controlplane: unknown command \"x\" for \"controlplane up\" (see `controlplane --help`)\n"},
+		{"unknown flag", []string{"up", "--x"}, "", 2, "controlplane: unknown flag: --x (see `controlplane --help`)\n"},
+		{"invalid name", []string{"up", "--name=../x"}, "", 2, "controlplane: invalid name \"../x\": use at most 40 lower-case letters, digits and dashes (see `controlplane --help`)\n"},
+		{"unknown version", []string{"up"}, "1.30", 1, "controlplane: K8S: unknown Kubernetes version \"1.30\": use 1.35, 1.36, 1.37\n"},
+		{"env while not running", []string{"env", "--name=none"}, "", 1, "controlplane: the control plane is not running: run `bin/controlplane up`\n"},
+		{"down while not running", []string{"down", "--name=none"}, "", 0, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("XDG_CACHE_HOME", t.TempDir())
 			t.Setenv("K8S", tt.k8s)
-			if diff := cmp.Diff(clitest.Said{Code: tt.code, Stderr: tt.stderr}, program(t, tt.args...)); diff != "" {
-				t.Errorf("it says (-want +got):\n%s", diff)
+			if diff := cmp.Diff(clitest.Result{Code: tt.code, Stderr: tt.stderr}, run(t, tt.args...)); diff != "" {
+				t.Errorf("result (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestUpAndDown(t *testing.T) {
-	plane := planeName("test")
+func TestUpRestartsWebhookAndKeepsObjects(t *testing.T) {
+	plane := uniqueName("test")
 	name := "--name=" + plane
 	t.Cleanup(func() { remove(t, plane) })
-	if got := program(t, "up", name); got.Code != 0 {
+	if got := run(t, "up", name); got.Code != 0 {
 		t.Fatalf("up: %+v", got)
 	}
-	if got := program(t, "status", name); got.Code != 0 || !strings.Contains(got.Stdout, "denies and mirrors") {
+	if got := run(t, "status", name); got.Code != 0 || !strings.Contains(got.Stdout, "denies and mirrors") {
 		t.Errorf("status: %+v", got)
 	}
-	env := program(t, "env", name)
+	env := run(t, "env", name)
 	if got := shell(t, env.Stdout, "kubectl create namespace shop"); got != "namespace/shop created\n" {
 		t.Errorf("kubectl: %s", got)
 	}
-	got := program(t, "up", name)
-	if got.Code != 0 || !strings.Contains(got.Stderr, "✓ start the webhook anew") {
+	got := run(t, "up", name)
+	if got.Code != 0 || !strings.Contains(got.Stderr, "✓ restart the webhook") {
 		t.Errorf("up again: %+v", got)
 	}
 	if got := shell(t, env.Stdout, "kubectl get namespace shop -o name"); got != "namespace/shop\n" {
 		t.Errorf("after the second up: %s", got)
 	}
 	if starts := strings.Count(readLog(t, plane), "msg=serving"); starts != 2 {
-		t.Errorf("the webhook was started %d times:\n%s", starts, readLog(t, plane))
+		t.Errorf("the webhook was started %d times, want 2:\n%s", starts, readLog(t, plane))
 	}
-	if got := program(t, "down", name); got.Code != 0 {
+	if got := run(t, "down", name); got.Code != 0 {
 		t.Errorf("down: %+v", got)
 	}
-	if got := program(t, "status", name); got.Code != 1 || got.Stdout != "control plane   not up\n" {
+	if got := run(t, "status", name); got.Code != 1 || got.Stdout != "control plane   not running\n" {
 		t.Errorf("status after down: %+v", got)
 	}
 }
 
-// remove ends a control plane and removes its folder.
+// remove stops a control plane and removes its directory.
 func remove(t *testing.T, name string) {
 	p, err := controlplane.Open(name)
 	if err == nil {
@@ -118,10 +118,10 @@ func remove(t *testing.T, name string) {
 	}
 }
 
-// shell returns what a command line says in an environment.
-func shell(t *testing.T, environment, line string) string {
+// shell returns the output of a command line after the lines of `env`.
+func shell(t *testing.T, env, line string) string {
 	t.Helper()
-	output, err := exec.CommandContext(t.Context(), "sh", "-c", environment+line).CombinedOutput()
+	output, err := exec.CommandContext(t.Context(), "sh", "-c", env+line).CombinedOutput()
 	if err != nil {
 		t.Errorf("%s: %v", line, err)
 	}
@@ -134,23 +134,22 @@ func readLog(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, err := os.ReadFile(p.Log())
+	log, err := os.ReadFile(p.Log())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(said)
+	return string(log)
 }
 
-// Ctrl-C while everything starts leaves nothing running.
-func TestInterruptedUp(t *testing.T) {
-	name := planeName("interrupted")
+func TestInterruptedUpLeavesNothingRunning(t *testing.T) {
+	name := uniqueName("interrupted")
 	t.Cleanup(func() { remove(t, name) })
 	p, err := controlplane.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, interrupt := context.WithCancel(t.Context())
-	go func() { // as soon as there is a process that starts things
+	go func() { // as soon as the holder runs
 		_ = wait.PollUntilContextCancel(ctx, time.Millisecond, true, func(context.Context) (bool, error) {
 			_, err := p.State()
 			return err == nil, nil
@@ -159,50 +158,49 @@ func TestInterruptedUp(t *testing.T) {
 	}()
 	var stderr bytes.Buffer
 	code := cli.Run(ctx, newRoot(os.Stdout, &stderr), []string{"up", "--name", name}, &stderr)
-	if code != 130 || !strings.HasSuffix(stderr.String(), "controlplane: interrupted; the same command goes on from here\n") {
+	if code != 130 || !strings.HasSuffix(stderr.String(), "controlplane: interrupted: run the same command again to continue\n") {
 		t.Errorf("exit code %d: %s", code, stderr.String())
 	}
 	if _, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); !errors.Is(err, unix.ECHILD) {
-		t.Errorf("a process is left: %v", err)
+		t.Errorf("a process still runs: %v", err)
 	}
 	if _, err := p.State(); !errors.Is(err, controlplane.ErrDown) {
-		t.Errorf("the state is %v", err)
+		t.Errorf("state: %v, want ErrDown", err)
 	}
 	if _, err := os.Stat(p.Kubeconfig()); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a kubeconfig is left: %v", err)
+		t.Errorf("the kubeconfig still exists: %v", err)
 	}
 }
 
-// What has crashed, the next `up` starts anew.
-func TestUpAfterACrash(t *testing.T) {
-	plane := planeName("crash")
+func TestUpRestartsCrashedPrograms(t *testing.T) {
+	plane := uniqueName("crash")
 	t.Cleanup(func() { remove(t, plane) })
 	name := "--name=" + plane
-	if got := program(t, "up", name); got.Code != 0 {
+	if got := run(t, "up", name); got.Code != 0 {
 		t.Fatalf("up: %+v", got)
 	}
 	for _, tt := range []struct {
-		crashed string
-		status  string // says this
-		up      string // says this
+		program string // that crashes
+		status  string // part of the output of `status`
+		up      string // part of the output of `up`
 	}{
-		{"image-webhook", "does not answer", "✓ start the webhook anew"},
-		{"kube-apiserver", "API server      does not answer", "The API server does not answer any more.\n"},
+		{"image-webhook", "does not answer", "✓ restart the webhook"},
+		{"kube-apiserver", "API server      does not answer", "The API server no longer answers: everything is restarted.\n"},
 	} {
-		killChild(t, plane, tt.crashed)
-		if got := program(t, "status", name); got.Code != 1 || !strings.Contains(got.Stdout, tt.status) {
-			t.Errorf("status without %s: %+v", tt.crashed, got)
+		killChild(t, plane, tt.program)
+		if got := run(t, "status", name); got.Code != 1 || !strings.Contains(got.Stdout, tt.status) {
+			t.Errorf("status without %s: %+v", tt.program, got)
 		}
-		if got := program(t, "up", name); got.Code != 0 || !strings.Contains(got.Stderr, tt.up) {
-			t.Errorf("up without %s: %+v", tt.crashed, got)
+		if got := run(t, "up", name); got.Code != 0 || !strings.Contains(got.Stderr, tt.up) {
+			t.Errorf("up without %s: %+v", tt.program, got)
 		}
-		if got := program(t, "status", name); got.Code != 0 {
+		if got := run(t, "status", name); got.Code != 0 {
 			t.Errorf("status after the next up: %+v", got)
 		}
 	}
 }
 
-// killChild kills a program that a control plane consists of.
+// killChild kills a program of a control plane.
 func killChild(t *testing.T, plane, program string) {
 	t.Helper()
 	p, err := controlplane.Open(plane)
@@ -219,7 +217,7 @@ func killChild(t *testing.T, plane, program string) {
 	}
 	killed := 0
 	for _, stat := range stats {
-		content, _ := os.ReadFile(stat) // it may have ended
+		content, _ := os.ReadFile(stat) // the process may have ended
 		var pid, parent int
 		var name, status string
 		_, _ = fmt.Sscanf(string(content), "%d %s %s %d", &pid, &name, &status, &parent)
@@ -228,6 +226,6 @@ func killChild(t *testing.T, plane, program string) {
 		}
 	}
 	if killed != 1 {
-		t.Fatalf("%d processes of %s killed", killed, program)
+		t.Fatalf("%d processes of %s killed, want 1", killed, program)
 	}
 }

@@ -1,16 +1,13 @@
-// Command e2e runs the suite of folder e2e, and says what came of it.
+// Command e2e runs the suite of directory e2e on a real cluster, in parallel and in random order.
+// See package specrunner.
 //
-// It brings up the kind cluster of `make up` with the mirror in it, and installs the
-// webhook of this checkout there; or it takes any cluster, by --kubeconfig, and the
-// webhook that is installed there. Then the specs run, in parallel and in random order.
-// A cluster that it had to create is deleted at the end, unless a spec failed.
+// It uses the kind cluster of `make up`, or the cluster of --kubeconfig. If it created the
+// cluster, it deletes it at the end, unless a spec failed. The directory artifacts gets the
+// summary (summary.md), the JUnit report (e2e.xml), Ginkgo's report (e2e.json), and a diagnosis
+// of each failed spec.
 //
-// The folder artifacts has the summary (summary.md), JUnit's report (e2e.xml), Ginkgo's
-// (e2e.json), and for each spec that failed what the cluster said about it. What it has
-// of an earlier run is removed first.
-//
-// It ends with 0 when every spec has passed, with 2 for a mistake in the command line,
-// with 130 when it is interrupted, and with 1 for any other failure.
+// It exits with 0 if all specs passed, with 2 for a mistake in the command line, with 130 if it is
+// interrupted, and with 1 for any other failure.
 package main
 
 import (
@@ -28,74 +25,74 @@ import (
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-// A terminal that is closed ends a run too: Ginkgo is in a group of processes of its own,
-// and would not hear of it.
+// SIGHUP ends a run too: Ginkgo is in its own process group, and does not get the signal when the
+// terminal is closed.
 func main() { cli.Main(newRoot, syscall.SIGHUP) }
 
 var help = cli.Text{
 	Use:   "e2e",
-	Short: "Run the suite on a real cluster",
-	Example: `  # On the cluster of "make up", or on one that goes afterwards
+	Short: "Run the suite on a real cluster and summarize the result",
+	Example: `  # On the cluster of "make up", or on a new one, deleted afterwards
   bin/e2e
 
   # Some specs only
   bin/e2e --focus="mirror.*digest"
   bin/e2e --label-filter="!dev-cluster"
 
-  # Stop at the first failure, and keep what it left
+  # Stop at the first failure, and keep the cluster and its objects
   bin/e2e --debug
 
-  # On another cluster, where the webhook is installed; ANY_CLUSTER=1 for one that is
-  # not made by kind
+  # On another cluster, where the webhook is installed; ANY_CLUSTER=1 if kind did not
+  # create it
   ANY_CLUSTER=1 bin/e2e --kubeconfig=staging.kubeconfig`,
 }
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	var o specrunner.Options
-	root := cli.New(help, stdout, stderr, func(c *cobra.Command) error {
-		if err := check(c, o); err != nil {
+	command := cli.New(help, stdout, stderr, func(c *cobra.Command) error {
+		if err := checkFlags(c, o); err != nil {
 			return err
 		}
-		folder, err := workspace.Root(c.Context())
+		root, err := workspace.Root(c.Context())
 		if err != nil {
 			return err
 		}
-		return specrunner.Run(c.Context(), folder, o, stdout, progress.New(stderr))
+		return specrunner.Run(c.Context(), root, o, stdout, progress.New(stderr))
 	})
-	f := root.Flags()
+	f := command.Flags()
 	f.StringVar(&o.Name, "name", devcluster.DefaultName, "name of the kind cluster")
-	f.StringVar(&o.Kubeconfig, "kubeconfig", "", "`file` of another cluster, where the webhook is installed")
+	f.StringVar(&o.Kubeconfig, "kubeconfig", "", "use the cluster of this kubeconfig `file`, where the webhook is installed")
 	f.StringVar(&o.Focus, "focus", "", "run only the specs whose text matches the regular `expression`")
-	f.StringVar(&o.Labels, "label-filter", "", "run only the specs whose labels fit Ginkgo's `filter`, such as '!dev-cluster'")
+	f.StringVar(&o.Labels, "label-filter", "", "run only the specs whose labels match Ginkgo's `filter`, such as '!dev-cluster'")
 	f.IntVar(&o.Procs, "procs", defaultProcs, "`number` of specs that run at the same time")
 	f.BoolVar(&o.Keep, "keep", false, "keep a cluster that was created for this run")
-	f.BoolVar(&o.Debug, "debug", false, "stop at the first failure, keep all that it left, and say how to look at it")
-	f.BoolVar(&o.Record, "record", false, "record the golden reviews, instead of running the specs")
-	return root
+	f.BoolVar(&o.Debug, "debug", false, "stop at the first failure, keep the cluster and its objects, and print how to inspect them")
+	f.BoolVar(&o.Record, "record", false, "record the golden reviews instead of running the specs")
+	return command
 }
 
-// defaultProcs is more than a small machine has cores: specs mostly wait for a kubelet.
+// defaultProcs is more than the cores of a small machine, because specs mostly wait for a kubelet.
 const defaultProcs = 4
 
-// check refuses what makes no sense before anything is started.
-func check(c *cobra.Command, o specrunner.Options) error {
+// checkFlags returns a Mistake for invalid flags.
+func checkFlags(c *cobra.Command, o specrunner.Options) error {
 	if err := cli.CheckName(c, o.Name); err != nil {
 		return err
 	}
 	if o.Procs < 1 {
-		return cli.Mistake(c, "--procs %d is too few: give 1 or more", o.Procs)
+		return cli.Mistake(c, "invalid --procs %d: use 1 or more", o.Procs)
 	}
 	if c.Flags().Changed("kubeconfig") && o.Kubeconfig == "" {
-		return cli.Mistake(c, "--kubeconfig is empty: name a file, or leave it out for the cluster of `make up`")
+		return cli.Mistake(c, "invalid --kubeconfig \"\": use a file, or omit the flag for the cluster of `make up`")
 	}
 	if _, err := regexp.Compile(o.Focus); err != nil {
-		return cli.Mistake(c, "--focus: %w", err)
+		return cli.Mistake(c, "invalid --focus: %w", err)
 	}
 	if _, err := types.ParseLabelFilter(o.Labels); err != nil {
-		return cli.Mistake(c, "--label-filter %q cannot be read: write one such as '!dev-cluster' or '(a || b) && c'", o.Labels)
+		return cli.Mistake(c, "invalid --label-filter %q: use a filter such as '!dev-cluster' or '(a || b) && c'", o.Labels)
 	}
 	if o.Record && o.Kubeconfig != "" {
-		return cli.Mistake(c, "--record needs the cluster of `make up`: leave --kubeconfig out")
+		return cli.Mistake(c, "--record needs the cluster of `make up`: omit --kubeconfig")
 	}
 	return nil
 }

@@ -12,23 +12,23 @@ func TestExamples(t *testing.T) {
 	clitest.Examples(t, newRoot, "go run ./tools/cmd/fuzz")
 }
 
-func TestWhatIsTypedWrongly(t *testing.T) {
+func TestRefusesInvalidCommandLines(t *testing.T) {
 	tests := []struct {
 		name string
 		args []string
-		want string // the line, without where help is
+		want string // the line without the hint to --help
 	}{
-		{"no duration", []string{"--time", "abc"}, `invalid argument "abc" for "--time" flag: time: invalid duration "abc"`},
+		{"not a duration", []string{"--time", "abc"}, `invalid argument "abc" for "--time" flag: time: invalid duration "abc"`},
 		{"no unit", []string{"--time=30"}, `invalid argument "30" for "--time" flag: time: missing unit in duration "30"`},
-		{"no time", []string{"--time=0s"}, "--time=0s is no time to fuzz for: write a duration such as 30s or 10m"},
-		{"less than none", []string{"--time=-1s"}, "--time=-1s is no time to fuzz for: write a duration such as 30s or 10m"},
-		{"an argument", []string{"FuzzParse"}, `unknown command "FuzzParse" for "fuzz"`},
+		{"zero", []string{"--time=0s"}, "invalid --time=0s: use a duration above zero, such as 30s or 10m"},
+		{"negative", []string{"--time=-1s"}, "invalid --time=-1s: use a duration above zero, such as 30s or 10m"},
+		{"unexpected argument", []string{"FuzzParse"}, `unknown command "FuzzParse" for "fuzz"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			want := clitest.Said{Code: 2, Stderr: "fuzz: " + test.want + " (see `fuzz --help`)\n"}
+			want := clitest.Result{Code: 2, Stderr: "fuzz: " + test.want + " (see `fuzz --help`)\n"}
 			if diff := cmp.Diff(want, clitest.Run(t, newRoot, test.args...)); diff != "" {
-				t.Errorf("it says (-want +got):\n%s", diff)
+				t.Errorf("result (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -8,18 +8,17 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// progressPrefix starts the lines in which `go test -fuzz` says how far it is.
+// progressPrefix starts the progress lines of `go test -fuzz`.
 const progressPrefix = "fuzz: "
 
-// deadline is all that `go test -fuzz` says, its progress aside, when its own
-// time limit reaches its workers before it reaches itself: no input has failed,
-// the time was up. It happens in about one run of fifty, up to Go 1.26.
-// Source: go.dev/issue/75804, mended in Go 1.27.
+// deadline matches the output of `go test -fuzz`, without progress, if its time limit ends the
+// workers first. No input has failed then. This happens in about one of fifty runs, until
+// Go 1.26. Source: go.dev/issue/75804, fixed in Go 1.27.
 var deadline = regexp.MustCompile(`^--- FAIL: \w+ \([0-9.]+s\)\n    context deadline exceeded\nFAIL\nexit status 1\nFAIL\t\S+\t[0-9.]+s\n$`)
 
-// verdict returns what is wrong with the target when `go test -fuzz` returned err:
-// nothing, or err without the lines that tell progress.
-func verdict(err error) error {
+// explainFailure returns the failure of `go test -fuzz` without progress lines, or nil if only the
+// time limit was reached.
+func explainFailure(err error) error {
 	failed, ok := errors.AsType[*subprocess.Error](err)
 	if !ok {
 		return err
@@ -31,7 +30,6 @@ func verdict(err error) error {
 	return failed
 }
 
-// withoutProgress returns the lines of output that tell no progress.
 func withoutProgress(output string) string {
 	var kept strings.Builder
 	for line := range strings.Lines(output) {
@@ -42,17 +40,16 @@ func withoutProgress(output string) string {
 	return kept.String()
 }
 
-// executed finds the counts in a line of progress: all inputs run, and those that
-// reached new code.
-var executed = regexp.MustCompile(`(?m)^` + progressPrefix + `elapsed: \S+, execs: (\d+) .*new interesting: (\d+)`)
+// progressLine matches a progress line. Its groups are the numbers of inputs that ran, and of inputs
+// that reached new code.
+var progressLine = regexp.MustCompile(`(?m)^` + progressPrefix + `elapsed: \S+, execs: (\d+) .*new interesting: (\d+)`)
 
-// reached says how many inputs the target was run with, by the last line of
-// progress.
-func reached(output string) string {
-	lines := executed.FindAllStringSubmatch(output, -1)
+// inputCounts returns the numbers of inputs of the last progress line, as text.
+func inputCounts(output string) string {
+	lines := progressLine.FindAllStringSubmatch(output, -1)
 	if len(lines) == 0 {
 		return "only the known inputs"
 	}
 	last := lines[len(lines)-1]
-	return last[1] + " inputs run, " + last[2] + " of them kept as new"
+	return last[1] + " inputs run, " + last[2] + " reached new code"
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// What `go test -fuzz` of Go 1.26.8 says, as recorded.
+// Recorded output of `go test -fuzz` of Go 1.26.8.
 const (
 	running = `fuzz: elapsed: 0s, gathering baseline coverage: 0/355 completed
 fuzz: elapsed: 0s, gathering baseline coverage: 355/355 completed, now fuzzing with 2 workers
@@ -41,56 +41,56 @@ FAIL	github.com/image-webhook/image-webhook/webhook/image [build failed]
 `
 )
 
-func TestVerdict(t *testing.T) {
+func TestExplainFailureDropsProgress(t *testing.T) {
 	tests := []struct {
 		name   string
 		output string
-		err    bool   // go test failed
-		said   string // what is printed of the output; empty: nothing is wrong
+		fails  bool   // go test fails
+		want   string // output in the error; empty: no error
 	}{
 		{name: "passed", output: running + "PASS\n"},
-		{name: "Go's own time limit", output: running + timeIsUp, err: true},
-		{name: "an input fails", output: running + inputFails, err: true, said: inputFails},
-		{name: "an input fails as the time is up", output: running + inputFails + timeIsUp, err: true, said: inputFails + timeIsUp},
-		{name: "does not compile", output: doesNotCompile, err: true, said: doesNotCompile},
+		{name: "Go's own time limit", output: running + timeIsUp, fails: true},
+		{name: "input fails", output: running + inputFails, fails: true, want: inputFails},
+		{name: "input fails and time is up", output: running + inputFails + timeIsUp, fails: true, want: inputFails + timeIsUp},
+		{name: "does not compile", output: doesNotCompile, fails: true, want: doesNotCompile},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var err error
-			if test.err {
+			if test.fails {
 				err = &subprocess.Error{Args: []string{"go", "test"}, Err: errors.New("exit status 1"), Output: test.output}
 			}
-			var said string
-			if failed, ok := errors.AsType[*subprocess.Error](verdict(err)); ok {
-				said = failed.Output
+			var got string
+			if failed, ok := errors.AsType[*subprocess.Error](explainFailure(err)); ok {
+				got = failed.Output
 			}
-			if diff := cmp.Diff(test.said, said); diff != "" {
-				t.Errorf("the failure differs (-want +got):\n%s", diff)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("output (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestVerdictKeepsAnInterruption(t *testing.T) {
-	if err := verdict(context.Canceled); !errors.Is(err, context.Canceled) {
-		t.Errorf("verdict returned %v, want context.Canceled", err)
+func TestExplainFailureKeepsInterruption(t *testing.T) {
+	if err := explainFailure(context.Canceled); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
 	}
 }
 
-func TestReached(t *testing.T) {
+func TestInputCountsComeFromLastProgressLine(t *testing.T) {
 	tests := []struct {
 		name   string
 		output string
 		want   string
 	}{
-		{"the last line counts", running + "PASS\n", "39275 inputs run, 3 of them kept as new"},
-		{"too short a time", "PASS\n", "only the known inputs"},
+		{"several progress lines", running + "PASS\n", "39275 inputs run, 3 reached new code"},
+		{"no progress line", "PASS\n", "only the known inputs"},
 		{"does not compile", doesNotCompile, "only the known inputs"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, reached(test.output)); diff != "" {
-				t.Errorf("differs (-want +got):\n%s", diff)
+			if diff := cmp.Diff(test.want, inputCounts(test.output)); diff != "" {
+				t.Errorf("counts (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -12,15 +12,15 @@ import (
 
 // target is one fuzz target.
 type target struct {
-	pkg  string // as `go test` takes it: ./webhook/image
-	name string // of the function: FuzzParse
+	pkg  string // argument of `go test`, such as ./webhook/image
+	name string // of the function, such as FuzzParse
 }
 
 var declaration = regexp.MustCompile(`(?m)^func (Fuzz\w*)\(`)
 
-// targets finds the fuzz targets of the packages below the working directory,
-// ordered by path.
-func targets() ([]target, error) {
+// findTargets returns the fuzz targets of the packages below the working directory, ordered by
+// path.
+func findTargets() ([]target, error) {
 	var found []target
 	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
@@ -33,10 +33,10 @@ func targets() ([]target, error) {
 		return err
 	})
 	if err == nil && len(found) == 0 {
-		err = errors.New("none below this directory: run it at the top of the module")
+		err = errors.New("no fuzz target in this directory: run the command at the top of the checkout")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look for fuzz targets: %w", err)
+		return nil, fmt.Errorf("find fuzz targets: %w", err)
 	}
 	return found, nil
 }

@@ -1,13 +1,11 @@
-// Image builds the container image of image-webhook, without a daemon and
-// without a base image, into an archive that kind, docker and podman load.
+// Command image writes the container image of image-webhook to an archive that kind, docker and
+// podman can load. It needs no container engine and no base image.
 //
-// The image holds two static programs, /image-webhook and /certgen. Its
-// entrypoint is /certgen: the Jobs of deploy/ give arguments only, so that the
-// retired kube-webhook-certgen and this image are exchangeable there. The
-// Deployment says `command: ["/image-webhook"]`.
+// The image contains two static programs, /image-webhook and /certgen. Its entrypoint is /certgen,
+// because the Jobs in deploy/ have only arguments, so that they can also use the retired
+// kube-webhook-certgen. The Deployment has `command: ["/image-webhook"]`.
 //
-// The path, the two references and the size go to standard output, one a line;
-// progress goes to standard error.
+// It prints the path, the two references and the size on one line each.
 package main
 
 import (
@@ -29,17 +27,17 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	var options webhookimage.Options
 	root := cli.New(cli.Text{
 		Use:   "image",
-		Short: "Write the webhook's container image into an archive, without a daemon and a base image",
-		Example: `  # For this machine's architecture, into the cache folder
+		Short: "Write the webhook's container image to an archive, without a container engine",
+		Example: `  # For this machine's architecture, to the cache directory
   go run ./tools/cmd/image
 
-  # For another one, to be pushed to a registry
+  # For another architecture, and load it to push it to a registry
   go run ./tools/cmd/image --arch=arm64 --output=image-webhook.tar
   podman load -i image-webhook.tar`,
 	}, stdout, stderr, func(c *cobra.Command) error { return build(c.Context(), options, stdout, stderr) })
-	root.Flags().StringVar(&options.Arch, "arch", "", "`architecture` as Go names it: amd64, arm64 (default: this machine's)")
-	root.Flags().StringVar(&options.Output, "output", "", "the archive, a `file` (default: in the user's cache folder)")
-	root.Flags().StringVar(&options.Version, "version", "", "the `version` of a release, such as v1.2.3 (default: none)")
+	root.Flags().StringVar(&options.Arch, "arch", "", "build for this `architecture` of Go, such as amd64 or arm64 (default: this machine's)")
+	root.Flags().StringVar(&options.Output, "output", "", "write the archive to this `file` (default: in the user's cache directory)")
+	root.Flags().StringVar(&options.Version, "version", "", "set the `version` of a release, such as v1.2.3 (default: none)")
 	return root
 }
 

@@ -13,7 +13,7 @@ func TestExamples(t *testing.T) {
 	clitest.Examples(t, newRoot, "go run ./tools/cmd/image")
 }
 
-func TestRunRefuses(t *testing.T) {
+func TestRefusesInvalidCommandLines(t *testing.T) {
 	for _, test := range []struct {
 		args   []string
 		code   int
@@ -22,8 +22,8 @@ func TestRunRefuses(t *testing.T) {
 		{[]string{"--help"}, 0, ""},
 		{[]string{"--tag=x"}, 2, "image: unknown flag: --tag (see `image --help`)\n"},
 		{[]string{"x"}, 2, "image: unknown command \"x\" for \"image\" (see `image --help`)\n"},
-		{[]string{"--version=1.2.3"}, 1, "image: \"1.2.3\" is no version: write one such as v1.2.3\n"},
-		{[]string{"--arch=pdp11"}, 1, "image: no such architecture \"pdp11\": give one that Go builds for linux, such as amd64 or arm64\n"},
+		{[]string{"--version=1.2.3"}, 1, "image: invalid version \"1.2.3\": use one such as v1.2.3\n"},
+		{[]string{"--arch=pdp11"}, 1, "image: invalid architecture \"pdp11\": use one of amd64, arm, arm64, ppc64le, riscv64, s390x\n"},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			got := clitest.Run(t, newRoot, test.args...)

@@ -24,14 +24,14 @@ func push(t *testing.T, args ...string) (stdout, stderr string) {
 	command := exec.CommandContext(t.Context(), "../../../scripts/push-image.sh", args...)
 	var out, err strings.Builder
 	command.Stdout, command.Stderr = &out, &err
-	if failed := command.Run(); failed != nil {
-		err.WriteString(failed.Error())
+	if exit := command.Run(); exit != nil {
+		err.WriteString(exit.Error())
 	}
 	return out.String(), err.String()
 }
 
-// write makes an archive of an image for the architecture.
-func write(t *testing.T, dir, architecture string) string {
+// writeArchive writes the archive of an image for an architecture.
+func writeArchive(t *testing.T, dir, architecture string) string {
 	t.Helper()
 	image, err := ociimage.Image{
 		Files: []ociimage.File{{Path: "/program", Source: "main.go"}},
@@ -47,20 +47,20 @@ func write(t *testing.T, dir, architecture string) string {
 	return archive
 }
 
-func TestPushImage(t *testing.T) {
+func TestPushImageWritesIndexOfArchives(t *testing.T) {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	reference := strings.TrimPrefix(server.URL, "http://") + "/team/image-webhook:v1.2.3"
 	dir := t.TempDir()
-	stdout, stderr := push(t, reference, write(t, dir, "amd64"), write(t, dir, "arm64"))
+	stdout, stderr := push(t, reference, writeArchive(t, dir, "amd64"), writeArchive(t, dir, "arm64"))
 
-	index := pushed(t, reference)
+	index := pullIndex(t, reference)
 	digest, err := index.Digest()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := reference + "@" + digest.String() + "\n"; stdout != want {
-		t.Errorf("it says %q and %q, want %q", stdout, stderr, want)
+		t.Errorf("stdout %q, want %q; stderr %q", stdout, want, stderr)
 	}
 	manifest, err := index.IndexManifest()
 	if err != nil {
@@ -84,7 +84,7 @@ func TestPushImage(t *testing.T) {
 	}
 }
 
-func pushed(t *testing.T, reference string) v1.ImageIndex {
+func pullIndex(t *testing.T, reference string) v1.ImageIndex {
 	t.Helper()
 	tag, err := name.ParseReference(reference)
 	if err != nil {
@@ -97,7 +97,7 @@ func pushed(t *testing.T, reference string) v1.ImageIndex {
 	return index
 }
 
-func TestPushImageRefuses(t *testing.T) {
+func TestPushImageRefusesInvalidArguments(t *testing.T) {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	reference := strings.TrimPrefix(server.URL, "http://") + "/image:v1"
@@ -107,12 +107,12 @@ func TestPushImageRefuses(t *testing.T) {
 		want string
 	}{
 		{"no archive", []string{reference}, "expected REFERENCE ARCHIVE..."},
-		{"a missing archive", []string{reference, "none.tar"}, "none.tar"},
+		{"missing archive", []string{reference, "none.tar"}, "none.tar"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			stdout, stderr := push(t, test.args...)
 			if stdout != "" || !strings.Contains(stderr, test.want) || !strings.Contains(stderr, "exit status") {
-				t.Errorf("it says %q and %q", stdout, stderr)
+				t.Errorf("stdout %q, stderr %q; want an error with %q", stdout, stderr, test.want)
 			}
 		})
 	}

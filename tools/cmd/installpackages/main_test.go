@@ -12,23 +12,23 @@ func TestExamples(t *testing.T) {
 	clitest.Examples(t, newRoot, "go run ./tools/cmd/installpackages")
 }
 
-func TestRun(t *testing.T) {
-	const usage = "installpackages: write installpackages PURPOSE PROGRAM=PACKAGE[,PACKAGE]... (see `installpackages --help`)\n"
+func TestChecksRequirements(t *testing.T) {
+	const usage = "installpackages: missing arguments: use installpackages PURPOSE PROGRAM=PACKAGE[,PACKAGE]... (see `installpackages --help`)\n"
 	tests := []struct {
 		name string
 		args []string
-		want clitest.Said
+		want clitest.Result
 	}{
-		{"nothing", nil, clitest.Said{Code: 2, Stderr: usage}},
-		{"no program", []string{"to test"}, clitest.Said{Code: 2, Stderr: usage}},
-		{"no package", []string{"to test", "sh"}, clitest.Said{Code: 2, Stderr: "installpackages: \"sh\" is not a requirement: write PROGRAM=PACKAGE[,PACKAGE] (see `installpackages --help`)\n"}},
-		{"flag", []string{"--all", "to test", "sh=dash"}, clitest.Said{Code: 2, Stderr: "installpackages: unknown flag: --all (see `installpackages --help`)\n"}},
-		{"there", []string{"to test", "sh=dash"}, clitest.Said{}},
+		{"no arguments", nil, clitest.Result{Code: 2, Stderr: usage}},
+		{"no program", []string{"to test"}, clitest.Result{Code: 2, Stderr: usage}},
+		{"no package", []string{"to test", "sh"}, clitest.Result{Code: 2, Stderr: "installpackages: invalid requirement \"sh\": use PROGRAM=PACKAGE[,PACKAGE]... (see `installpackages --help`)\n"}},
+		{"unknown flag", []string{"--all", "to test", "sh=dash"}, clitest.Result{Code: 2, Stderr: "installpackages: unknown flag: --all (see `installpackages --help`)\n"}},
+		{"program exists", []string{"to test", "sh=dash"}, clitest.Result{}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, clitest.Run(t, newRoot, test.args...)); diff != "" {
-				t.Errorf("it says (-want +got):\n%s", diff)
+				t.Errorf("result (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -4,15 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/image-webhook/image-webhook/tools/markdown"
 )
 
-// unwritten are folders that hold nothing that was written for readers: what the
-// targets of the Makefile make, and git's own.
-var unwritten = []string{".git", "artifacts", "bin", "dist"}
+// generated are the directories that the Makefile's targets and git write. They have no
+// pages.
+var generated = []string{".git", "artifacts", "bin", "dist"}
 
 // check returns a line for each dead link of the tree's Markdown files.
 func check(tree fs.FS) (dead []string, err error) {
@@ -20,10 +23,10 @@ func check(tree fs.FS) (dead []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range sorted(documents) {
-		for _, l := range documents[name].links {
-			if why := follow(tree, documents, name, l.to); why != "" {
-				dead = append(dead, fmt.Sprintf("%s:%d: %s: %s", name, l.line, l.to, why))
+	for _, name := range slices.Sorted(maps.Keys(documents)) {
+		for _, link := range documents[name].Links {
+			if problem := follow(tree, documents, name, link.Destination); problem != "" {
+				dead = append(dead, fmt.Sprintf("%s:%d: %s: %s", name, link.Line, link.Destination, problem))
 			}
 		}
 	}
@@ -31,57 +34,53 @@ func check(tree fs.FS) (dead []string, err error) {
 }
 
 // read parses every Markdown file of the tree.
-func read(tree fs.FS) (map[string]document, error) {
-	documents := map[string]document{}
+func read(tree fs.FS) (map[string]markdown.Document, error) {
+	documents := map[string]markdown.Document{}
 	err := fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if entry.IsDir() && slices.Contains(unwritten, name) {
+		if entry.IsDir() && slices.Contains(generated, name) {
 			return fs.SkipDir
 		}
 		if path.Ext(name) != ".md" {
 			return nil
 		}
 		source, err := fs.ReadFile(tree, name)
-		documents[name] = parse(source)
+		documents[name] = markdown.Parse(source)
 		return err
 	})
 	if err == nil && len(documents) == 0 {
-		err = errors.New("no Markdown file here: run it at the top of the checkout")
+		err = errors.New("no Markdown file found: run it at the top of the checkout")
 	}
 	return documents, err
 }
 
-func sorted(documents map[string]document) (names []string) {
-	for name := range documents {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
-
-// follow says why a link of the file from leads nowhere, or nothing.
-func follow(tree fs.FS, documents map[string]document, from, link string) string {
+// follow returns the reason why a link of the file from is dead, or an empty string.
+func follow(tree fs.FS, documents map[string]markdown.Document, from, link string) string {
 	to, err := url.Parse(link)
 	switch {
 	case err != nil:
-		return "is no URL"
+		return "invalid URL"
 	case to.Scheme != "" || to.Host != "":
-		return "" // elsewhere
+		return "" // another site
 	}
 	target := resolve(from, to.Path)
 	if _, err := fs.Stat(tree, target); err != nil {
-		return "no such file or folder"
+		return "no such file or directory"
 	}
-	if document, ok := documents[target]; ok && to.Fragment != "" && !slices.Contains(document.anchors, to.Fragment) {
+	if document, ok := documents[target]; ok && to.Fragment != "" && !hasAnchor(document, to.Fragment) {
 		return "no such heading in " + target
 	}
 	return ""
 }
 
-// resolve returns what a path in a link means, as a name in the tree: what begins
-// with a slash begins at the top, and no path means the file itself.
+func hasAnchor(document markdown.Document, anchor string) bool {
+	return slices.ContainsFunc(document.Headings, func(h markdown.Heading) bool { return h.Anchor == anchor })
+}
+
+// resolve returns the path of a link as a name in the tree. A path that begins with a slash
+// begins at the top; an empty path means the file itself.
 func resolve(from, to string) string {
 	switch {
 	case to == "":

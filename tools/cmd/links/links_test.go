@@ -16,24 +16,7 @@ func TestExamples(t *testing.T) {
 	clitest.Examples(t, newRoot, "go run ./tools/cmd/links")
 }
 
-func TestAnchor(t *testing.T) {
-	for _, test := range []struct{ heading, want string }{
-		{"Quick start", "quick-start"},
-		{"A real API server, without a cluster", "a-real-api-server-without-a-cluster"},
-		{"What's `make up` for?", "whats-make-up-for"},
-		{"*Two* **kinds** of [link](x)", "two-kinds-of-link"},
-		{"snake_case and kebab-case", "snake_case-and-kebab-case"},
-		{"a & b", "a--b"}, // the spaces stay
-		{"快速开始", "快速开始"},
-		{"配置：镜像", "配置镜像"},
-	} {
-		if got := parse([]byte("# " + test.heading)).anchors; !cmp.Equal(got, []string{test.want}) {
-			t.Errorf("%q is found as %q, want %q", test.heading, got, test.want)
-		}
-	}
-}
-
-func TestRun(t *testing.T) {
+func TestReportsDeadLinks(t *testing.T) {
 	tests := []struct {
 		name   string
 		readme string
@@ -41,25 +24,25 @@ func TestRun(t *testing.T) {
 		want   string
 	}{
 		{"file", "[a](docs/a.md)", false, ""},
-		{"folder", "[a](docs/)", false, ""},
-		{"from the top", "[a](/docs/a.md)", false, ""},
+		{"directory", "[a](docs/)", false, ""},
+		{"absolute path", "[a](/docs/a.md)", false, ""},
 		{"escaped", "[a](docs/with%20space.md)", false, ""},
 		{"own heading", "# Here\n[a](#here)", false, ""},
 		{"second heading of a name", "# Here\n# Here\n[a](#here-1)", false, ""},
 		{"heading of another file", "[a](docs/a.md#one)", false, ""},
 		{"lines of a program", "[a](main.go#L7)", false, ""},
-		{"elsewhere", "[a](https://example.com/none#x) <mailto:a@example.com> [b](//example.com/none)", false, ""},
+		{"another site", "[a](https://example.com/none#x) <mailto:a@example.com> [b](//example.com/none)", false, ""},
 		{"in code", "`[a](none.md)`\n\n```sh\n[a](none.md)\n```", false, ""},
-		{"missing file", "text\n\n[a\nb](none.md)", true, "README.md:4: none.md: no such file or folder\n"},
-		{"missing image", "![a](none.png)", true, "README.md:1: none.png: no such file or folder\n"},
-		{"in a table", "| a |\n| --- |\n| [a](none.md) |", true, "README.md:3: none.md: no such file or folder\n"},
-		{"by reference", "[a][x]\n\n[x]: none.md", true, "README.md:3: none.md: no such file or folder\n"},
+		{"missing file", "text\n\n[a\nb](none.md)", true, "README.md:4: none.md: no such file or directory\n"},
+		{"missing image", "![a](none.png)", true, "README.md:1: none.png: no such file or directory\n"},
+		{"in a table", "| a |\n| --- |\n| [a](none.md) |", true, "README.md:3: none.md: no such file or directory\n"},
+		{"by reference", "[a][x]\n\n[x]: none.md", true, "README.md:3: none.md: no such file or directory\n"},
 		{"missing heading here", "# Here\n[a](#there)", true, "README.md:2: #there: no such heading in README.md\n"},
 		{"missing second heading", "# Here\n[a](#here-1)", true, "README.md:2: #here-1: no such heading in README.md\n"},
-		{"missing heading there", "[a](docs/a.md#two)", true, "README.md:1: docs/a.md#two: no such heading in docs/a.md\n"},
-		{"out of the checkout", "[a](../a.md)", true, "README.md:1: ../a.md: no such file or folder\n"},
-		{"into what the Makefile makes", "[a](bin/a.md)", false, ""},
-		{"all of them", "[a](none.md)\n[b](none.md#x)", true, "README.md:1: none.md: no such file or folder\nREADME.md:2: none.md#x: no such file or folder\n"},
+		{"missing heading of another file", "[a](docs/a.md#two)", true, "README.md:1: docs/a.md#two: no such heading in docs/a.md\n"},
+		{"out of the checkout", "[a](../a.md)", true, "README.md:1: ../a.md: no such file or directory\n"},
+		{"into a generated directory", "[a](bin/a.md)", false, ""},
+		{"several", "[a](none.md)\n[b](none.md#x)", true, "README.md:1: none.md: no such file or directory\nREADME.md:2: none.md#x: no such file or directory\n"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -68,7 +51,7 @@ func TestRun(t *testing.T) {
 				"docs/a.md":          {Data: []byte("# One\n\n[back](../README.md)")},
 				"docs/with space.md": {},
 				"main.go":            {},
-				"bin/a.md":           {Data: []byte("[a](not-looked-at.md)")},
+				"bin/a.md":           {Data: []byte("[a](not-checked.md)")},
 			}
 			var stdout strings.Builder
 			if err := run(tree, &stdout); errors.Is(err, errDead) != test.dead || err != nil && !test.dead {
@@ -81,8 +64,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// A check that looked at nothing must not look like one that found nothing.
-func TestRunOfAnEmptyFolder(t *testing.T) {
+// A check of no file must not look like a check without findings.
+func TestFailsWithoutMarkdownFiles(t *testing.T) {
 	if err := run(fstest.MapFS{}, io.Discard); err == nil || !strings.Contains(err.Error(), "no Markdown file") {
 		t.Errorf("got %v", err)
 	}

@@ -1,9 +1,9 @@
-// Links checks that the links of the Markdown files of this checkout lead somewhere:
-// relative ones to a file or folder that is there, those with a fragment to a heading
-// of that name, by GitHub's rule. Links to elsewhere are not asked for, so it needs no
-// network. What is written in HTML is not looked at.
+// Command links checks the links between the Markdown files of this checkout: a relative
+// link must lead to an existing file or directory, and a fragment to a heading of that name,
+// by GitHub's rule. Links to other sites are not followed, so it needs no network. Links in
+// HTML are not checked.
 //
-// It prints a line for each link that leads nowhere, and ends with 1 if there is one.
+// It prints a line for each dead link, and exits with 1 if there is one.
 package main
 
 import (
@@ -23,14 +23,14 @@ func main() { cli.Main(newRoot) }
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	return cli.New(cli.Text{
 		Use:   "links",
-		Short: "Check that the links of the Markdown files here lead somewhere in this folder",
+		Short: "Check the links between the Markdown files of this checkout",
 		Example: `  # As "make verify" does
   go run ./tools/cmd/links`,
 	}, stdout, stderr, func(*cobra.Command) error { return run(os.DirFS("."), stdout) })
 }
 
-// errDead ends a run that found links that lead nowhere.
-var errDead = errors.New("there are links that lead nowhere")
+// errDead ends a run that found dead links.
+var errDead = errors.New("there are dead links")
 
 func run(tree fs.FS, stdout io.Writer) error {
 	dead, err := check(tree)

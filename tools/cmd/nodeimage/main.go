@@ -1,6 +1,6 @@
-// Command nodeimage builds the kind node image of this project, where no image
-// registry can be reached, and prints its reference. The variable K8S chooses the
-// version of Kubernetes, as 1.36. See package builder.
+// Command nodeimage builds this project's kind node image, for machines that cannot reach an image
+// registry, and prints its reference. The variable K8S chooses the Kubernetes version, such as
+// 1.36. See package nodeimage.
 package main
 
 import (
@@ -23,11 +23,11 @@ func main() { cli.Main(newRoot) }
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	return cli.New(cli.Text{
 		Use:   "nodeimage",
-		Short: "Build the kind node image, unless the container engine has it, and print its reference",
-		Example: `  # As make up does where no registry can be reached
+		Short: "Build the kind node image, unless it exists, and print its reference",
+		Example: `  # Like "make up" on a machine that cannot reach a registry
   go run ./tools/cmd/nodeimage
 
-  # With Debian packages of another mirror
+  # With packages of another Debian mirror
   DEBIAN_MIRROR=https://debian.example.com/debian go run ./tools/cmd/nodeimage`,
 	}, stdout, stderr, func(c *cobra.Command) error {
 		ref, err := build(c.Context(), stderr)

@@ -1,17 +1,15 @@
-// Package apiserver runs a real kube-apiserver and its etcd as two processes on this
-// machine, and nothing else: no nodes, no controllers, no containers. Pods are
-// admitted and stored, and run nowhere.
+// Package apiserver runs a real kube-apiserver and etcd as two processes on this machine, without
+// nodes, controllers and containers. Pods are admitted and stored, and do not run. The package
+// does not know the webhook.
 //
-// Start returns when the API server answers; Stop ends both processes and removes
-// what they wrote. Should this process be killed, the kernel ends them too, and the
-// next Start removes what they wrote.
+// Start returns when the API server answers. Stop ends both processes and removes their files.
+// If this process is killed, the kernel ends them too, and the next Start removes their files.
 package apiserver
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -26,47 +24,47 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// startLimit bounds the start of each process: three seconds on an idle machine.
+// startLimit is how long each process may take to start. An idle machine needs three seconds.
 const startLimit = time.Minute
 
-// Needs are the programs that Start runs.
-var Needs = []string{"etcd", "kube-apiserver"}
+// Programs are the programs that Start runs.
+var Programs = []string{"etcd", "kube-apiserver"}
 
-// Options say what to start.
+// Options are the programs and flags of a server.
 type Options struct {
 	Programs *kubebuild.Programs
-	// Flags returns further flags of kube-apiserver by name, and writes the files that
-	// they name into dir, the server's own folder. It may be nil.
+	// Flags returns additional flags of kube-apiserver by name, and writes the files that they
+	// name to dir, the server's directory. It may be nil.
 	Flags func(dir string) (map[string][]string, error)
 }
 
 // Server is a running API server.
 type Server struct {
 	Config   *rest.Config // of a member of system:masters, without client-side limits
-	Dir      string       // a folder of this server alone, removed by Stop
-	Services *serviceproxy.Network
+	Dir      string       // directory of this server, which Stop removes
+	Services *serviceproxy.Proxy
 
-	user  *envtest.AuthenticatedUser
-	plane envtest.ControlPlane
-	logs  []*os.File
-	free  func() // gives the folder up
-	once  sync.Once
-	ended error
+	user       *envtest.AuthenticatedUser
+	plane      envtest.ControlPlane
+	logs       []*os.File
+	releaseDir func()
+	stopOnce   sync.Once
+	stopErr    error
 }
 
 // Start builds the programs if they are missing, and starts them.
 func Start(ctx context.Context, o Options, report *progress.Reporter) (*Server, error) {
-	if err := o.Programs.Build(ctx, report, Needs...); err != nil {
+	if err := o.Programs.Build(ctx, report, Programs...); err != nil {
 		return nil, err
 	}
 	s := &Server{}
 	var err error
-	if s.Dir, s.free, err = NewFolder(ctx); err != nil {
+	if s.Dir, s.releaseDir, err = NewRunDir(ctx); err != nil {
 		return nil, err
 	}
 	err = report.Step("start etcd and kube-apiserver "+o.Programs.Release, func(*progress.Step) error { return s.start(o) })
 	if err == nil {
-		err = context.Cause(ctx) // envtest waits for no context
+		err = context.Cause(ctx) // envtest takes no context
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Stop())
@@ -82,34 +80,34 @@ func (s *Server) start(o Options) (err error) {
 		return err
 	}
 	if err := s.plane.Start(); err != nil {
-		return s.explain(err)
+		return s.withLog(err)
 	}
 	s.user, err = s.plane.AddUser(envtest.User{Name: "kubernetes-admin", Groups: []string{"system:masters"}}, &rest.Config{QPS: -1})
 	if err != nil {
-		return fmt.Errorf("make a user of the API server: %w", err)
+		return fmt.Errorf("create a user of the API server: %w", err)
 	}
 	s.Config = s.user.Config()
 	return nil
 }
 
-// configure prepares both processes: their programs, their folders, their flags.
+// configure prepares the programs, directories and flags of both processes.
 func (s *Server) configure(o Options) error {
-	programs, err := s.mortal(o.Programs)
+	programs, err := s.wrapPrograms(o.Programs)
 	if err != nil {
 		return err
 	}
 	etcd, api := &envtest.Etcd{StartTimeout: startLimit}, &envtest.APIServer{StartTimeout: startLimit}
 	etcd.Path, api.Path = programs["etcd"], programs["kube-apiserver"]
-	if etcd.DataDir, err = s.folder("etcd"); err != nil {
+	if etcd.DataDir, err = s.mkdir("etcd"); err != nil {
 		return err
 	}
-	if api.CertDir, err = s.folder("certs"); err != nil {
+	if api.CertDir, err = s.mkdir("certs"); err != nil {
 		return err
 	}
-	if etcd.Err, err = s.log("etcd"); err != nil {
+	if etcd.Err, err = s.createLog("etcd"); err != nil {
 		return err
 	}
-	if api.Err, err = s.log("kube-apiserver"); err != nil {
+	if api.Err, err = s.createLog("kube-apiserver"); err != nil {
 		return err
 	}
 	etcd.Out, api.Out = etcd.Err, api.Err
@@ -119,28 +117,27 @@ func (s *Server) configure(o Options) error {
 	}
 	flags := api.Configure().
 		Append("egress-selector-config-file", egress).
-		// Without a network of its own it would have no address to advertise.
+		// A machine without a network has no other address to advertise.
 		Append("advertise-address", "127.0.0.1").
 		Append("endpoint-reconciler-type", "none")
 	s.plane = envtest.ControlPlane{APIServer: api, Etcd: etcd}
 	if o.Flags == nil {
 		return nil
 	}
-	further, err := o.Flags(s.Dir)
-	for name, values := range further {
+	additional, err := o.Flags(s.Dir)
+	for name, values := range additional {
 		flags.Append(name, values...)
 	}
 	return err
 }
 
-// folder makes a folder below the server's.
-func (s *Server) folder(name string) (string, error) {
+// mkdir creates a directory below the server's.
+func (s *Server) mkdir(name string) (string, error) {
 	path := filepath.Join(s.Dir, name)
 	return path, os.MkdirAll(path, 0o700)
 }
 
-// log makes the file that a process writes its log to.
-func (s *Server) log(name string) (*os.File, error) {
+func (s *Server) createLog(name string) (*os.File, error) {
 	file, err := os.Create(filepath.Join(s.Dir, name+".log"))
 	if err == nil {
 		s.logs = append(s.logs, file)
@@ -148,20 +145,20 @@ func (s *Server) log(name string) (*os.File, error) {
 	return file, err
 }
 
-// explain adds the last words of the process that did not come up.
-func (s *Server) explain(err error) error {
+// withLog adds the end of the log of the process that did not start.
+func (s *Server) withLog(err error) error {
 	name := "etcd"
-	if words := tail(filepath.Join(s.Dir, "kube-apiserver.log")); words != "" {
+	if tail(filepath.Join(s.Dir, "kube-apiserver.log")) != "" { // it starts after etcd
 		name = "kube-apiserver"
 	}
 	return &subprocess.Error{Err: fmt.Errorf("start %s: %w", name, err), Output: tail(filepath.Join(s.Dir, name+".log"))}
 }
 
-// Stop ends the processes and removes the folder. Further calls return what the
-// first one did.
+// Stop ends the processes and removes the directory. Further calls return the result of the
+// first call.
 func (s *Server) Stop() error {
-	s.once.Do(func() { s.ended = s.stop() })
-	return s.ended
+	s.stopOnce.Do(func() { s.stopErr = s.stop() })
+	return s.stopErr
 }
 
 func (s *Server) stop() error {
@@ -173,23 +170,20 @@ func (s *Server) stop() error {
 		log.Close()
 	}
 	err = errors.Join(err, os.RemoveAll(s.Dir))
-	s.free()
+	s.releaseDir()
 	if err != nil {
 		return fmt.Errorf("stop the API server: %w", err)
 	}
 	return nil
 }
 
-// Kubeconfig is the configuration of kubectl for the user of Config.
+// Kubeconfig returns a kubeconfig for the user of Config.
 func (s *Server) Kubeconfig() ([]byte, error) { return s.user.KubeConfig() }
 
-// As is the configuration of another user: what that one may not do is refused. A
-// service account's groups are added by the API server.
+// As returns a configuration with the permissions of another user. The API server adds the
+// groups of a service account.
 func (s *Server) As(user string, groups ...string) *rest.Config {
 	config := rest.CopyConfig(s.Config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: groups}
 	return config
 }
-
-// URL is where the API server answers.
-func (s *Server) URL() *url.URL { return s.plane.APIServer.SecureServing.URL("https", "/") }

@@ -25,8 +25,8 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// programs are those of the version that K8S names.
-func programs(t *testing.T) *kubebuild.Programs {
+// openPrograms returns the programs of the version that K8S chooses.
+func openPrograms(t *testing.T) *kubebuild.Programs {
 	t.Helper()
 	p, err := kubebuild.FromEnvironment(t.Context(), "../../..")
 	if err != nil {
@@ -35,8 +35,10 @@ func programs(t *testing.T) *kubebuild.Programs {
 	return p
 }
 
-func TestStartAndStop(t *testing.T) {
-	p := programs(t)
+func hostPort(s *Server) string { return s.plane.APIServer.SecureServing.URL("https", "/").Host }
+
+func TestStopRemovesProcessesAndFiles(t *testing.T) {
+	p := openPrograms(t)
 	s, err := Start(t.Context(), Options{Programs: p}, progress.New(os.Stderr))
 	if err != nil {
 		t.Fatal(err)
@@ -48,35 +50,35 @@ func TestStartAndStop(t *testing.T) {
 	}
 	version, err := client.Discovery().ServerVersion()
 	if err != nil || version.GitVersion != p.Release {
-		t.Errorf("it says %v, %v, not %s", version, err, p.Release)
+		t.Errorf("version %v, %v, want %s", version, err, p.Release)
 	}
-	anybody, err := clientset.NewForConfig(s.As("system:serviceaccount:default:default"))
+	unprivileged, err := clientset.NewForConfig(s.As("system:serviceaccount:default:default"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := anybody.CoreV1().Secrets("default").List(t.Context(), metav1.ListOptions{}); err == nil {
-		t.Error("a service account without rights may list Secrets")
+	if _, err := unprivileged.CoreV1().Secrets("default").List(t.Context(), metav1.ListOptions{}); err == nil {
+		t.Error("a service account without permissions can list Secrets")
 	}
-	if kubeconfig, err := s.Kubeconfig(); err != nil || !strings.Contains(string(kubeconfig), s.URL().Host) {
-		t.Errorf("the kubeconfig does not lead to %s: %v", s.URL(), err)
+	if kubeconfig, err := s.Kubeconfig(); err != nil || !strings.Contains(string(kubeconfig), hostPort(s)) {
+		t.Errorf("the kubeconfig does not name %s: %v", hostPort(s), err)
 	}
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(s.Dir); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s was left: %v", s.Dir, err)
+		t.Errorf("%s still exists: %v", s.Dir, err)
 	}
-	if c, err := net.Dial("tcp", s.URL().Host); err == nil {
+	if c, err := net.Dial("tcp", hostPort(s)); err == nil {
 		c.Close()
-		t.Error("the API server goes on")
+		t.Error("the API server still runs")
 	}
 }
 
-// hold has the test binary start a server, say where, and wait.
-const hold = "APISERVER_TEST_HOLD"
+// starterVariable makes the test binary start a server, print its address and wait.
+const starterVariable = "APISERVER_TEST_HOLD"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(hold) == "" {
+	if os.Getenv(starterVariable) == "" {
 		os.Exit(m.Run())
 	}
 	p, err := kubebuild.FromEnvironment(context.Background(), "../../..")
@@ -87,34 +89,33 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(s.URL().Host)
+	fmt.Println(hostPort(s))
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// Nothing outlives the process that started it, even if that is killed.
-func TestKilled(t *testing.T) {
-	// What it leaves becomes a child of this process, which can then wait for it.
+func TestProcessesEndWhenStarterIsKilled(t *testing.T) {
+	// The orphans become children of this process, which can then wait for them.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}
-	holder := exec.Command(os.Args[0])
-	holder.Env = append(os.Environ(), hold+"=1")
-	holder.Stderr = os.Stderr
-	stdout, err := holder.StdoutPipe()
+	starter := exec.Command(os.Args[0])
+	starter.Env = append(os.Environ(), starterVariable+"=1")
+	starter.Stderr = os.Stderr
+	stdout, err := starter.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := holder.StdinPipe(); err != nil {
+	if _, err := starter.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
-	if err := holder.Start(); err != nil {
+	if err := starter.Start(); err != nil {
 		t.Fatal(err)
 	}
 	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if killed := holder.Process.Kill(); err != nil || killed != nil {
+	if killed := starter.Process.Kill(); err != nil || killed != nil {
 		t.Fatal(err, killed)
 	}
-	_ = holder.Wait() // it was killed
+	_ = starter.Wait() // it was killed, which is an error
 	t.Cleanup(func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) })
 	ended := 0
 	err = wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
@@ -124,12 +125,12 @@ func TestKilled(t *testing.T) {
 		}
 		return errors.Is(err, unix.ECHILD), nil
 	})
-	if err != nil || ended != len(Needs) {
-		t.Errorf("%d processes ended, not etcd and kube-apiserver: %v", ended, err)
+	if err != nil || ended != len(Programs) {
+		t.Errorf("%d processes ended, want etcd and kube-apiserver: %v", ended, err)
 	}
 	if c, err := net.Dial("tcp", strings.TrimSpace(line)); err == nil {
 		c.Close()
-		t.Error("the API server goes on")
+		t.Error("the API server still runs")
 	}
 }
 
@@ -137,50 +138,49 @@ func unknownFlag(string) (map[string][]string, error) {
 	return map[string][]string{"no-such-flag": {"x"}}, nil
 }
 
-// What does not come up says why, and leaves nothing.
-func TestStartFails(t *testing.T) {
-	p := programs(t)
+func TestFailedStartShowsLogAndLeavesNoFiles(t *testing.T) {
+	p := openPrograms(t)
 	cache := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache)
 	_, err := Start(t.Context(), Options{Programs: p, Flags: unknownFlag}, progress.New(io.Discard))
-	var said strings.Builder
-	subprocess.Print(&said, "tool", err)
+	var output strings.Builder
+	subprocess.Print(&output, "tool", err)
 	for _, want := range []string{"tool: start kube-apiserver: ", "unknown flag: --no-such-flag"} {
-		if !strings.Contains(said.String(), want) {
-			t.Errorf("it does not say %q:\n%s", want, said.String())
+		if !strings.Contains(output.String(), want) {
+			t.Errorf("no %q in the output:\n%s", want, output.String())
 		}
 	}
-	if left, err := os.ReadDir(filepath.Join(cache, "image-webhook", "controlplane", "runs")); err != nil || len(left) > 0 {
-		t.Errorf("it leaves %v, %v", left, err)
+	if files, err := os.ReadDir(filepath.Join(cache, "image-webhook", "controlplane", "runs")); err != nil || len(files) > 0 {
+		t.Errorf("files left: %v, %v", files, err)
 	}
 }
 
-func TestFoldersOfTheDeadAreRemoved(t *testing.T) {
+func TestNewRunDirRemovesUnlockedDirectories(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	left, freeLeft, err := NewFolder(t.Context())
+	leftover, release, err := NewRunDir(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	freeLeft() // as the kernel does when a process ends
-	owned, free, err := NewFolder(t.Context())
+	release() // the kernel does this when a process ends
+	used, releaseUsed, err := NewRunDir(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer free()
-	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s was left: %v", left, err)
+	defer releaseUsed()
+	if _, err := os.Stat(leftover); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s still exists: %v", leftover, err)
 	}
-	_, freeThird, err := NewFolder(t.Context())
+	_, releaseThird, err := NewRunDir(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer freeThird()
-	if _, err := os.Stat(owned); err != nil {
-		t.Errorf("somebody's folder is gone: %v", err)
+	defer releaseThird()
+	if _, err := os.Stat(used); err != nil {
+		t.Errorf("a locked directory was removed: %v", err)
 	}
 }
 
-func TestTail(t *testing.T) {
+func TestTailReturnsLastLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	if err := os.WriteFile(path, []byte(strings.Repeat("a line\n", 1000)), 0o600); err != nil {
 		t.Fatal(err)
@@ -190,6 +190,6 @@ func TestTail(t *testing.T) {
 		t.Errorf("%d bytes, %q…", len(got), got[:20])
 	}
 	if got := tail(path + "s"); got != "" {
-		t.Errorf("of no log: %q", got)
+		t.Errorf("got %q for a missing log", got)
 	}
 }

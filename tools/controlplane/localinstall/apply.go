@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/restmapper"
 )
 
-// applier applies manifests, as `kubectl apply --server-side` does.
+// applier applies manifests like `kubectl apply --server-side`.
 type applier struct {
 	client dynamic.Interface
 	mapper meta.RESTMapper
@@ -34,12 +34,12 @@ func newApplier(config *rest.Config) (*applier, error) {
 	}
 	resources, err := restmapper.GetAPIGroupResources(api)
 	if err != nil {
-		return nil, fmt.Errorf("ask the API server for its resources: %w", err)
+		return nil, fmt.Errorf("list the resources of the API server: %w", err)
 	}
 	return &applier{client: client, mapper: restmapper.NewDiscoveryRESTMapper(resources)}, nil
 }
 
-// apply returns the objects of a manifest as the API server has stored them.
+// apply applies a manifest and returns the stored objects.
 func (a *applier) apply(ctx context.Context, manifest string) (stored []*unstructured.Unstructured, err error) {
 	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(manifest), 4096)
 	for {

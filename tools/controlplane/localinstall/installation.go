@@ -1,11 +1,10 @@
-// Package installation installs the webhook of the working tree on an API server
-// that has no nodes.
+// Package localinstall installs the webhook of the checkout on an API server without nodes. It
+// applies the numbered manifests unchanged: it knows kinds of objects, but not their names.
 //
-// The numbered manifests are applied as they are. What a cluster's controllers and
-// kubelets would do then is done here: a Job's containers are carried out by
-// certgen's own code, under the Job's service account; the Deployment's container is
-// a process on this machine, with the Deployment's own arguments, and with its Secret
-// as files; the Service leads to it.
+// It replaces the controllers and kubelets of a cluster: it runs the containers of a Job with
+// the code of certgen, as the Job's service account. It runs the container of the Deployment as
+// a process on this machine, with the Deployment's arguments and with its Secret as files. It
+// connects the Service to that process.
 package localinstall
 
 import (
@@ -26,28 +25,28 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// Options say what to install where.
+// Options are the parts of an installation.
 type Options struct {
 	Server  *apiserver.Server
-	Program string // the webhook, as Build makes it
-	// Manifests are those of deploy/; nil: as they were when this program was built.
+	Program string // path of the webhook program, which Build writes
+	// Manifests are the numbered manifests; nil: those that are compiled into this program.
 	Manifests []deploy.File
-	Args      []string  // of the webhook, after the Deployment's
-	Log       io.Writer // what the Jobs and the webhook say
+	Args      []string  // of the webhook, after those of the Deployment
+	Log       io.Writer // for the output of the Jobs and the webhook
 }
 
-// Installation is an installed webhook. It ends with Stop; the objects stay.
+// Installation is an installed webhook. Stop ends it, and keeps the objects.
 type Installation struct {
 	Options
 	client  kubernetes.Interface
 	applier *applier
 
-	args      []string // of the webhook, as the Deployment has them
+	args      []string // of the Deployment
 	addresses []string // of the Service
 	process   *Process
 }
 
-// Install applies the manifests and returns when the API server asks the webhook.
+// Install applies the manifests and returns when the API server calls the webhook.
 func Install(ctx context.Context, o Options, report *progress.Reporter) (*Installation, error) {
 	client, err := kubernetes.NewForConfig(o.Server.Config)
 	if err != nil {
@@ -58,7 +57,7 @@ func Install(ctx context.Context, o Options, report *progress.Reporter) (*Instal
 		return nil, err
 	}
 	i := &Installation{Options: o, client: client, applier: applier}
-	err = report.Step("install the webhook by deploy/", func(step *progress.Step) error { return i.install(ctx, step) })
+	err = report.Step("install the webhook with the manifests of deploy/", func(step *progress.Step) error { return i.install(ctx, step) })
 	if err != nil {
 		return nil, errors.Join(err, i.Stop())
 	}
@@ -71,45 +70,45 @@ func (i *Installation) install(ctx context.Context, step *progress.Step) error {
 	}
 	for _, file := range i.Manifests {
 		step.SetDetail(file.Name)
-		if err := i.installOne(ctx, file); err != nil {
+		if err := i.installFile(ctx, file); err != nil {
 			return fmt.Errorf("deploy/%s: %w", file.Name, err)
 		}
 	}
 	return probe.WaitServing(ctx, i.Server.Config, step)
 }
 
-func (i *Installation) installOne(ctx context.Context, file deploy.File) error {
+func (i *Installation) installFile(ctx context.Context, file deploy.File) error {
 	objects, err := i.applier.apply(ctx, file.Content)
 	if err != nil {
 		return err
 	}
 	for _, object := range objects {
-		if err := i.bringAbout(ctx, object); err != nil {
+		if err := i.applyEffect(ctx, object); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// bringAbout does what a cluster does about an object.
-func (i *Installation) bringAbout(ctx context.Context, object *unstructured.Unstructured) error {
+// applyEffect does what a cluster does for an object.
+func (i *Installation) applyEffect(ctx context.Context, object *unstructured.Unstructured) error {
 	switch object.GetKind() {
 	case "Job":
-		return with(object, func(job *batchv1.Job) error { return i.carryOut(ctx, job) })
+		return withTyped(object, func(job *batchv1.Job) error { return i.runJob(ctx, job) })
 	case "Deployment":
-		return with(object, func(d *appsv1.Deployment) error { return i.run(ctx, d) })
+		return withTyped(object, func(d *appsv1.Deployment) error { return i.runDeployment(ctx, d) })
 	case "Service":
-		return with(object, i.route)
+		return withTyped(object, i.routeService)
 	}
 	return nil
 }
 
-// with calls do with the object as its own type.
-func with[T any](object *unstructured.Unstructured, do func(*T) error) error {
+// withTyped calls use with the object converted to its type.
+func withTyped[T any](object *unstructured.Unstructured, use func(*T) error) error {
 	typed := new(T)
 	err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, typed)
 	if err == nil {
-		err = do(typed)
+		err = use(typed)
 	}
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
@@ -117,14 +116,14 @@ func with[T any](object *unstructured.Unstructured, do func(*T) error) error {
 	return nil
 }
 
-// Restart runs the program anew, which may have been built anew: the Service leads
-// to the new process as soon as that serves, and then the old one is killed.
+// Restart starts the program again, which may have been rebuilt. When the new process serves,
+// the Service uses it, and the old process is killed.
 func (i *Installation) Restart(ctx context.Context) error {
 	old := i.process
-	if err := i.start(ctx); err != nil {
+	if err := i.startProcess(ctx); err != nil {
 		return err
 	}
-	old.kill() // or the API server would go on asking it, over its open connections
+	old.kill() // otherwise the API server keeps calling it over open connections
 	return nil
 }
 

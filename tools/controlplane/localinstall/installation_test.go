@@ -1,12 +1,10 @@
 package localinstall
 
 import (
-	"bytes"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,12 +15,13 @@ import (
 	"github.com/image-webhook/image-webhook/tools/probe"
 	"github.com/image-webhook/image-webhook/tools/progress"
 	"github.com/image-webhook/image-webhook/tools/subprocess"
+	"github.com/image-webhook/image-webhook/webhook/server/servertest"
 )
 
 const root = "../../.."
 
-// server is a running API server of the version that K8S names.
-func server(t *testing.T) *apiserver.Server {
+// startServer starts an API server of the version that K8S chooses.
+func startServer(t *testing.T) *apiserver.Server {
 	t.Helper()
 	programs, err := kubebuild.FromEnvironment(t.Context(), root)
 	if err != nil {
@@ -40,13 +39,13 @@ func server(t *testing.T) *apiserver.Server {
 	return s
 }
 
-func TestInstallRestartAndStop(t *testing.T) {
-	s := server(t)
+func TestRestartKeepsInstallationServing(t *testing.T) {
+	s := startServer(t)
 	program := filepath.Join(t.TempDir(), "image-webhook")
 	if err := Build(t.Context(), root, program, progress.New(io.Discard)); err != nil {
 		t.Fatal(err)
 	}
-	log := &safeBuffer{}
+	log := &servertest.LockedBuffer{}
 	i, err := Install(t.Context(), Options{Server: s, Program: program, Log: log}, progress.New(os.Stderr))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log)
@@ -54,7 +53,7 @@ func TestInstallRestartAndStop(t *testing.T) {
 	t.Cleanup(func() { _ = i.Stop() })
 	jobs, err := i.client.BatchV1().Jobs("image-webhook").List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(jobs.Items) > 0 {
-		t.Errorf("%d Jobs are left, %v", len(jobs.Items), err)
+		t.Errorf("%d Jobs exist, %v, want none", len(jobs.Items), err)
 	}
 	if err := i.Restart(t.Context()); err != nil {
 		t.Fatal(err)
@@ -65,54 +64,35 @@ func TestInstallRestartAndStop(t *testing.T) {
 	if err := i.Stop(); err != nil {
 		t.Error(err)
 	}
-	for said, want := range map[string]int{
-		"Secret image-webhook/webhook-tls was not there: created": 1,
-		"failurePolicy Fail": 1,
-		"msg=serving":        2,
-		"msg=stopped":        1, // the one before was replaced, which takes no time
+	for text, want := range map[string]int{
+		"Secret image-webhook/webhook-tls created": 1,
+		"failurePolicy Fail":                       1,
+		"msg=serving":                              2,
+		"msg=stopped":                              1, // Restart kills the first process
 	} {
-		if got := strings.Count(log.String(), said); got != want {
-			t.Errorf("the log says %q %d times, not %d:\n%s", said, got, want, log)
+		if got := strings.Count(log.String(), text); got != want {
+			t.Errorf("the log has %q %d times, want %d:\n%s", text, got, want, log)
 		}
 	}
 }
 
-// A webhook that does not come up shows its own words.
-func TestStartProcessFails(t *testing.T) {
+func TestFailedStartShowsOutput(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "image-webhook")
 	if err := os.WriteFile(program, []byte("#!/bin/sh\necho \"no $1\" >&2\nexit 2\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, err := StartProcess(t.Context(), program, []string{"way"}, io.Discard)
-	var said strings.Builder
-	subprocess.Print(&said, "tool", err)
-	if diff := cmp.Diff("tool: image-webhook: exit status 2\n  | no way\n", said.String()); diff != "" {
-		t.Errorf("it says (-want +got):\n%s", diff)
+	_, err := StartProcess(t.Context(), program, []string{"certificate"}, io.Discard)
+	var output strings.Builder
+	subprocess.Print(&output, "tool", err)
+	if diff := cmp.Diff("tool: image-webhook: exit status 2\n  | no certificate\n", output.String()); diff != "" {
+		t.Errorf("output (-want +got):\n%s", diff)
 	}
 }
 
-func TestMoved(t *testing.T) {
+func TestRelocateReplacesDirectoryOfFiles(t *testing.T) {
 	args := []string{"serve", "--tls-cert=/tls/cert", "--tls-key=/tls/key", "--server-addr=:8443", "--x=/tlsx"}
 	want := []string{"serve", "--tls-cert=/run/v/cert", "--tls-key=/run/v/key", "--server-addr=:8443", "--x=/tlsx"}
-	if diff := cmp.Diff(want, moved(args, "/tls", "/run/v")); diff != "" {
+	if diff := cmp.Diff(want, relocate(args, "/tls", "/run/v")); diff != "" {
 		t.Errorf("args (-want +got):\n%s", diff)
 	}
-}
-
-// safeBuffer is a buffer for several writers.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

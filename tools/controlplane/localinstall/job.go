@@ -12,9 +12,9 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/certgen"
 )
 
-// carryOut does the work of a Job's containers, in their order, with the rights of
-// its service account and no others. Then the Job goes, as its time to live says.
-func (i *Installation) carryOut(ctx context.Context, job *batchv1.Job) error {
+// runJob does the work of a Job's containers, in order, with the permissions of its service
+// account. Then it deletes the Job, which a cluster does after its time to live.
+func (i *Installation) runJob(ctx context.Context, job *batchv1.Job) error {
 	pod := job.Spec.Template.Spec
 	worker := certgen.Worker{
 		Config: i.Server.As(fmt.Sprintf("system:serviceaccount:%s:%s", job.Namespace, pod.ServiceAccountName)),
@@ -23,7 +23,7 @@ func (i *Installation) carryOut(ctx context.Context, job *batchv1.Job) error {
 		Stderr: i.Log,
 	}
 	for _, container := range slices.Concat(pod.InitContainers, pod.Containers) {
-		if err := i.work(ctx, worker, container); err != nil {
+		if err := i.runContainer(ctx, worker, container); err != nil {
 			return fmt.Errorf("container %s: %w", container.Name, err)
 		}
 	}
@@ -31,7 +31,7 @@ func (i *Installation) carryOut(ctx context.Context, job *batchv1.Job) error {
 	return i.client.BatchV1().Jobs(job.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{PropagationPolicy: &background})
 }
 
-func (i *Installation) work(ctx context.Context, worker certgen.Worker, container corev1.Container) error {
+func (i *Installation) runContainer(ctx context.Context, worker certgen.Worker, container corev1.Container) error {
 	command, err := certgen.Parse(container.Args, i.Log)
 	if err != nil {
 		return err

@@ -16,20 +16,19 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// stopLimit is how long the webhook may take to answer what is under way.
+// stopLimit is how long the webhook may take to answer running requests.
 const stopLimit = 15 * time.Second
 
 // Process is a running webhook.
 type Process struct {
-	Addr string // where it serves
-
+	addr string // on which it serves
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	err  error         // how, then
+	done chan struct{} // closed when the process has ended
+	err  error         // of the process, valid when done is closed
 }
 
-// StartProcess returns when the program says that it serves; what it says goes to log.
-// It ends at the latest with this process.
+// StartProcess starts the program and returns when it serves. The program's output goes to log.
+// The kernel kills the program when this process ends.
 func StartProcess(ctx context.Context, program string, args []string, log io.Writer) (*Process, error) {
 	p := &Process{cmd: exec.Command(program, args...), done: make(chan struct{})}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -41,17 +40,17 @@ func StartProcess(ctx context.Context, program string, args []string, log io.Wri
 		return nil, err
 	}
 	serving := make(chan string, 1)
-	var said bytes.Buffer // until it serves
+	var startOutput bytes.Buffer
 	go func() {
 		defer close(p.done)
-		follow(stderr, log, &said, serving)
+		copyLog(stderr, log, &startOutput, serving)
 		p.err = p.cmd.Wait()
 	}()
 	select {
-	case p.Addr = <-serving:
+	case p.addr = <-serving:
 		return p, nil
 	case <-p.done:
-		return nil, &subprocess.Error{Args: []string{filepath.Base(program)}, Err: p.err, Output: said.String()}
+		return nil, &subprocess.Error{Args: []string{filepath.Base(program)}, Err: p.err, Output: startOutput.String()}
 	case <-ctx.Done():
 		return nil, errors.Join(context.Cause(ctx), p.Stop())
 	}
@@ -59,19 +58,19 @@ func StartProcess(ctx context.Context, program string, args []string, log io.Wri
 
 var servingLine = regexp.MustCompile(`msg=serving addr=(\S+)`)
 
-// follow copies what the program says to log, and to before until it says where it
-// serves.
-func follow(stderr io.Reader, log io.Writer, before *bytes.Buffer, serving chan<- string) {
+// copyLog copies the program's output to log. Until the program serves, it also copies it to
+// startOutput; then it sends the address.
+func copyLog(stderr io.Reader, log io.Writer, startOutput *bytes.Buffer, serving chan<- string) {
 	lines := bufio.NewReader(stderr)
 	var err error
 	for started := false; err == nil; {
 		var line []byte
 		line, err = lines.ReadBytes('\n')
-		_, _ = log.Write(line) // a log that is full is no reason to stop the webhook
+		_, _ = log.Write(line) // the webhook goes on if the log cannot be written
 		if started {
 			continue
 		}
-		before.Write(line)
+		startOutput.Write(line)
 		if match := servingLine.FindSubmatch(line); match != nil {
 			started = true
 			serving <- string(match[1])
@@ -79,7 +78,7 @@ func follow(stderr io.Reader, log io.Writer, before *bytes.Buffer, serving chan<
 	}
 }
 
-// Stop ends the program in order, or kills it when that takes too long.
+// Stop lets the program end by itself, and kills it after stopLimit.
 func (p *Process) Stop() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {
@@ -87,11 +86,11 @@ func (p *Process) Stop() error {
 		return p.err
 	case <-time.After(stopLimit):
 		p.kill()
-		return fmt.Errorf("%s did not stop within %s and was killed", filepath.Base(p.cmd.Path), stopLimit)
+		return fmt.Errorf("stop %s: it did not end within %s and was killed", filepath.Base(p.cmd.Path), stopLimit)
 	}
 }
 
-// kill ends the program at once, if it has not ended.
+// kill ends the program immediately.
 func (p *Process) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done

@@ -20,47 +20,46 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// Build compiles the webhook of the working tree into the file output. root is the
-// folder of this repository's module.
+// Build compiles the webhook of the checkout in root to the file output.
 func Build(ctx context.Context, root, output string, report *progress.Reporter) error {
 	return report.Step("build image-webhook", func(step *progress.Step) error {
-		return gobuild.Build(ctx, gobuild.Module{Dir: root}, gobuild.Program{Package: "./webhook/cmd/image-webhook", Output: output}, step)
+		return gobuild.Build(ctx, gobuild.Module{Dir: root}, step, gobuild.Program{Package: "./webhook/cmd/image-webhook", Output: output})
 	})
 }
 
-// servingLimit is how long the webhook may take until it serves.
+// servingLimit is how long the webhook may take to start.
 const servingLimit = 30 * time.Second
 
-// run runs the container of a Deployment as a process.
-func (i *Installation) run(ctx context.Context, d *appsv1.Deployment) error {
+// runDeployment runs the container of a Deployment as a process.
+func (i *Installation) runDeployment(ctx context.Context, d *appsv1.Deployment) error {
 	pod := d.Spec.Template.Spec
 	i.args = pod.Containers[0].Args
 	for _, volume := range pod.Volumes {
-		dir, err := i.mount(ctx, d.Namespace, volume)
+		dir, err := i.mountSecret(ctx, d.Namespace, volume)
 		if err != nil {
 			return err
 		}
 		for _, mount := range pod.Containers[0].VolumeMounts {
 			if mount.Name == volume.Name {
-				i.args = moved(i.args, mount.MountPath, dir)
+				i.args = relocate(i.args, mount.MountPath, dir)
 			}
 		}
 	}
-	return i.start(ctx)
+	return i.startProcess(ctx)
 }
 
-// moved returns args with paths below one folder as paths below another.
-func moved(args []string, from, to string) (changed []string) {
+// relocate replaces the directory in flags that name a file below it.
+func relocate(args []string, oldDir, newDir string) (relocated []string) {
 	for _, arg := range args {
-		changed = append(changed, strings.Replace(arg, "="+from+"/", "="+to+"/", 1))
+		relocated = append(relocated, strings.Replace(arg, "="+oldDir+"/", "="+newDir+"/", 1))
 	}
-	return changed
+	return relocated
 }
 
-// mount writes what a Secret's volume has into a folder, as a kubelet does.
-func (i *Installation) mount(ctx context.Context, namespace string, volume corev1.Volume) (dir string, err error) {
+// mountSecret writes the files of a Secret volume to a directory, like a kubelet.
+func (i *Installation) mountSecret(ctx context.Context, namespace string, volume corev1.Volume) (dir string, err error) {
 	if volume.Secret == nil {
-		return "", fmt.Errorf("volume %s is no Secret: only those are mounted here", volume.Name)
+		return "", fmt.Errorf("mount volume %q: it is not a Secret: only Secrets are supported", volume.Name)
 	}
 	secret, err := i.client.CoreV1().Secrets(namespace).Get(ctx, volume.Secret.SecretName, metav1.GetOptions{})
 	if err != nil {
@@ -74,33 +73,33 @@ func (i *Installation) mount(ctx context.Context, namespace string, volume corev
 	return dir, err
 }
 
-// start starts the webhook's process on a free port of the loopback interface, and
-// leads its Service there.
-func (i *Installation) start(ctx context.Context) error {
-	ctx, stop := context.WithTimeoutCause(ctx, servingLimit, fmt.Errorf("%s does not serve after %s", filepath.Base(i.Program), servingLimit))
+// startProcess starts the webhook on a free port of the loopback interface, and connects the
+// Service to it.
+func (i *Installation) startProcess(ctx context.Context) error {
+	ctx, stop := context.WithTimeoutCause(ctx, servingLimit, fmt.Errorf("%s did not start to serve within %s", filepath.Base(i.Program), servingLimit))
 	defer stop()
-	args := slices.Concat(i.args, []string{"--server-addr=127.0.0.1:0"}, i.Args) // the last of an address counts
+	args := slices.Concat(i.args, []string{"--server-addr=127.0.0.1:0"}, i.Args) // the last --server-addr counts
 	started, err := StartProcess(ctx, i.Program, args, i.Log)
 	if err != nil {
 		return err
 	}
 	i.process = started
 	for _, address := range i.addresses {
-		i.Server.Services.Route(address, started.Addr)
+		i.Server.Services.Route(address, started.addr)
 	}
 	return nil
 }
 
-// route leads a Service to the process, by its name and by its address.
-func (i *Installation) route(service *corev1.Service) error {
+// routeService connects the name and the cluster IP of a Service to the process.
+func (i *Installation) routeService(service *corev1.Service) error {
 	if i.process == nil {
-		return errors.New("there is no Deployment yet for it to lead to")
+		return errors.New("no Deployment was applied before the Service")
 	}
 	for _, port := range service.Spec.Ports {
 		for _, host := range []string{service.Spec.ClusterIP, service.Name + "." + service.Namespace + ".svc"} {
 			address := net.JoinHostPort(host, strconv.Itoa(int(port.Port)))
 			i.addresses = append(i.addresses, address)
-			i.Server.Services.Route(address, i.process.Addr)
+			i.Server.Services.Route(address, i.process.addr)
 		}
 	}
 	return nil

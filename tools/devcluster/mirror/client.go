@@ -17,77 +17,75 @@ import (
 	"k8s.io/client-go/tools/portforward"
 )
 
-// answerLimit is for a registry that was reached and says nothing. The samples are
-// a few MiB.
-const answerLimit = time.Minute
+// requestLimit is the time limit of a request to a registry. The sample images have a few MiB.
+const requestLimit = time.Minute
 
-// Client speaks with a registry in the cluster from outside of it, through a
-// forwarded port of this machine's loopback that the kernel chooses: none has to
-// be free.
+// Client is a client of a registry in the cluster. It uses a forwarded port on this machine's
+// loopback interface. The kernel chooses the port, so that no fixed port must be free.
 type Client struct {
-	registry string // the name of the registry
-	address  string // host:port of the forwarded port
+	registry string // name of the registry
+	address  string // host and forwarded port
 	auth     authn.Authenticator
 	stop     chan struct{}
 }
 
-// Connect forwards a port to the registry called registryName.
+// Connect forwards a port to the named registry.
 func Connect(ctx context.Context, config *rest.Config, registryName string) (*Client, error) {
-	port, stop, err := forward(ctx, config, registryName)
+	port, stop, err := forwardPort(ctx, config, registryName)
 	if err != nil {
-		return nil, fmt.Errorf("reach the registry %s: %w; `kubectl get pods -n %s` shows it", registryName, err, Namespace)
+		return nil, fmt.Errorf("connect to the registry %s: %w: run `kubectl get pods -n %s` for details", registryName, err, Namespace)
 	}
 	return &Client{registry: registryName, address: fmt.Sprintf("127.0.0.1:%d", port), auth: authn.Anonymous, stop: stop}, nil
 }
 
-// WithPassword is the same connection for a registry that asks who is there.
+// WithPassword returns a client with the same connection that sends a password.
 func (c *Client) WithPassword(user, password string) *Client {
-	known := *c
-	known.auth = &authn.Basic{Username: user, Password: password}
-	return &known
+	authenticated := *c
+	authenticated.auth = &authn.Basic{Username: user, Password: password}
+	return &authenticated
 }
 
-// Close ends the forwarding.
+// Close stops forwarding the port.
 func (c *Client) Close() { close(c.stop) }
 
-// Push brings image into the registry as ref, a repository and a tag. Of its
-// content, what the registry has already is not sent again.
+// Push pushes image to the registry as ref, a repository and a tag. It does not send layers
+// that the registry already has.
 func (c *Client) Push(ctx context.Context, ref string, image v1.Image) error {
 	tag, err := c.tag(ref)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, answerLimit, fmt.Errorf("no answer after %s", answerLimit))
+	ctx, cancel := context.WithTimeoutCause(ctx, requestLimit, fmt.Errorf("no answer after %s", requestLimit))
 	defer cancel()
 	if err := remote.Write(tag, image, remote.WithContext(ctx), remote.WithAuth(c.auth)); err != nil {
-		return fmt.Errorf("push %s to the registry %s: %w; its side: `kubectl logs -n %s deployment/%s`",
+		return fmt.Errorf("push %s to the registry %s: %w: run `kubectl logs -n %s deployment/%s` for details",
 			ref, c.registry, err, Namespace, c.registry)
 	}
 	return nil
 }
 
-// Digest is what the registry has under ref, as "sha256:…".
+// Digest returns the digest of ref in the registry, such as "sha256:…".
 func (c *Client) Digest(ctx context.Context, ref string) (string, error) {
 	tag, err := c.tag(ref)
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, answerLimit, fmt.Errorf("no answer after %s", answerLimit))
+	ctx, cancel := context.WithTimeoutCause(ctx, requestLimit, fmt.Errorf("no answer after %s", requestLimit))
 	defer cancel()
-	found, err := remote.Head(tag, remote.WithContext(ctx), remote.WithAuth(c.auth))
+	descriptor, err := remote.Head(tag, remote.WithContext(ctx), remote.WithAuth(c.auth))
 	if err != nil {
-		return "", fmt.Errorf("ask the registry %s for %s: %w", c.registry, ref, err)
+		return "", fmt.Errorf("get the digest of %s from the registry %s: %w", ref, c.registry, err)
 	}
-	return found.Digest.String(), nil
+	return descriptor.Digest.String(), nil
 }
 
 func (c *Client) tag(ref string) (name.Tag, error) {
 	return name.NewTag(c.address+"/"+ref, name.StrictValidation, name.Insecure)
 }
 
-// forward returns the port of this machine that leads to the registry's pod until
-// stop is closed, or the pod ends.
-func forward(ctx context.Context, config *rest.Config, registryName string) (port uint16, stop chan struct{}, err error) {
+// forwardPort forwards a port of this machine to the registry's pod until stop is closed or
+// the pod ends.
+func forwardPort(ctx context.Context, config *rest.Config, registryName string) (port uint16, stop chan struct{}, err error) {
 	stop, ready := make(chan struct{}), make(chan struct{})
 	forwarder, err := newForwarder(ctx, config, registryName, stop, ready)
 	if err != nil {
@@ -116,7 +114,7 @@ func newForwarder(ctx context.Context, config *rest.Config, registryName string,
 	if err != nil {
 		return nil, err
 	}
-	pod, err := readyPod(ctx, client, registryName)
+	pod, err := findReadyPod(ctx, client, registryName)
 	if err != nil {
 		return nil, err
 	}
@@ -128,19 +126,19 @@ func newForwarder(ctx context.Context, config *rest.Config, registryName string,
 	return portforward.NewOnAddresses(dialer, []string{"127.0.0.1"}, []string{"0:5000"}, stop, ready, io.Discard, io.Discard)
 }
 
-// readyPod is the name of the pod that serves the registry.
-func readyPod(ctx context.Context, client kubernetes.Interface, registryName string) (string, error) {
-	found, err := pods(ctx, client, registryName)
+// findReadyPod returns the name of a ready pod of the registry.
+func findReadyPod(ctx context.Context, client kubernetes.Interface, registryName string) (string, error) {
+	pods, err := listPods(ctx, client, registryName)
 	if err != nil {
 		return "", err
 	}
-	for _, pod := range found {
+	for _, pod := range pods {
 		for _, condition := range pod.Status.Conditions {
 			if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue && pod.DeletionTimestamp == nil {
 				return pod.Name, nil
 			}
 		}
 	}
-	reason, _ := whyNotReady(found)
+	reason, _ := newestNotReady(pods)
 	return "", errors.New("it is not ready: " + reason)
 }

@@ -1,12 +1,11 @@
-// Package mirror puts a real registry into a dev cluster, behind the names that
-// the manifests' examples give their mirrors, so that the nodes really pull what
-// the webhook sends there, where no other registry can be reached.
+// Package mirror runs an image registry in a development cluster. Nodes pull from it the
+// images that the webhook sends to the mirrors in the manifests' example flags. So pods run
+// even if the cluster cannot reach another registry.
 //
-// The registry is the CNCF's, run as a Deployment in the namespace Namespace. A
-// node's containerd is told by a hosts.toml for each name of a mirror that the
-// registry's Service is where to ask. It holds sample images of this project;
-// with PullThrough, what it does not hold comes from the registries that
-// the mirrors stand for.
+// The registry is the CNCF's, in a Deployment in the namespace Namespace. On each node, a
+// hosts.toml file per mirror directs containerd to the registry's Service. The registry has
+// sample images of this project. With EnablePullThrough, containerd gets other images from
+// the registries that the mirrors replace.
 package mirror
 
 import (
@@ -21,25 +20,25 @@ import (
 )
 
 const (
-	// Namespace is where the registries run. The webhook is not asked about its
-	// pods: a mirror has to start whether or not the webhook is there.
+	// Namespace is the namespace of the registries. The API server does not call the webhook
+	// for its pods, so that the mirror can start before the webhook.
 	Namespace = "mirror"
-	// Name is the mirror's own Deployment and Service.
+	// Name is the name of the mirror's Deployment and Service.
 	Name = "mirror"
 )
 
-// upstreams are the mirrors of the manifests' example flags, and what each
-// stands for.
+// upstreams are the mirrors in the manifests' example flags, and the registries that they
+// replace.
 var upstreams = []struct {
-	host  string // the mirror's
-	cache string // name of the cache that may stand behind it
-	url   string // the registry that the cache asks
+	host  string // host of the mirror
+	cache string // name of the optional pull-through cache
+	url   string // registry of the cache
 }{
 	{"docker.mirror.example", "docker-cache", "https://registry-1.docker.io"},
 	{"k8s.mirror.example", "k8s-cache", "https://registry.k8s.io"},
 }
 
-// Mirror is the mirror of a cluster, which may or may not be there.
+// Mirror is the mirror of a cluster. It may not be installed.
 type Mirror struct {
 	cluster *devcluster.Cluster
 	report  *progress.Reporter
@@ -47,7 +46,7 @@ type Mirror struct {
 	client  kubernetes.Interface
 }
 
-// Open returns the mirror of a cluster that is up.
+// Open returns the mirror of a running cluster.
 func Open(c *devcluster.Cluster, report *progress.Reporter) (*Mirror, error) {
 	config, err := c.Config()
 	if err != nil {
@@ -60,53 +59,53 @@ func Open(c *devcluster.Cluster, report *progress.Reporter) (*Mirror, error) {
 	return &Mirror{cluster: c, report: report, config: config, client: client}, nil
 }
 
-// Install brings the mirror up, and leads the nodes to it, and to the caches behind
-// it if they are there. What runs is left as it is.
+// Install starts the mirror, unless it runs, and directs the nodes to it, and to the caches
+// if they are installed.
 func (m *Mirror) Install(ctx context.Context) error {
 	if err := m.Start(ctx, Registry{Name: Name}); err != nil {
 		return err
 	}
 	for _, u := range upstreams {
-		if err := m.leadToMirror(ctx, u.host, u.cache); err != nil {
+		if err := m.routeToMirror(ctx, u.host, u.cache); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// PullThrough puts caches behind an installed mirror: they ask docker.io and
-// registry.k8s.io for what it does not hold. A cluster that has them keeps them.
-func (m *Mirror) PullThrough(ctx context.Context) error {
+// EnablePullThrough starts caches of docker.io and registry.k8s.io for images that the mirror
+// does not have. The mirror must be installed. The caches remain in the cluster.
+func (m *Mirror) EnablePullThrough(ctx context.Context) error {
 	for _, u := range upstreams {
 		if err := m.Start(ctx, Registry{Name: u.cache, Upstream: u.url}); err != nil {
 			return err
 		}
-		if err := m.leadToMirror(ctx, u.host, u.cache); err != nil {
+		if err := m.routeToMirror(ctx, u.host, u.cache); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// leadToMirror has the nodes ask the mirror for the images of host, and then the
-// cache if it is there.
-func (m *Mirror) leadToMirror(ctx context.Context, host, cache string) error {
-	there, err := m.deployment(ctx, cache)
+// routeToMirror configures the nodes to pull images of host from the mirror, and then from the
+// cache if it is installed.
+func (m *Mirror) routeToMirror(ctx context.Context, host, cache string) error {
+	deployment, err := m.getDeployment(ctx, cache)
 	if err != nil {
 		return err
 	}
-	if there == nil {
-		return m.Lead(ctx, host, Name)
+	if deployment == nil {
+		return m.RouteHost(ctx, host, Name)
 	}
-	return m.Lead(ctx, host, Name, cache)
+	return m.RouteHost(ctx, host, Name, cache)
 }
 
-// Lead has the nodes ask the registries called names, in this order, for the
-// images of host.
-func (m *Mirror) Lead(ctx context.Context, host string, names ...string) error {
+// RouteHost configures the nodes to pull images of host from the named registries, in this
+// order.
+func (m *Mirror) RouteHost(ctx context.Context, host string, names ...string) error {
 	var urls []string
 	for _, name := range names {
-		url, err := m.url(ctx, name)
+		url, err := m.registryURL(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -115,9 +114,9 @@ func (m *Mirror) Lead(ctx context.Context, host string, names ...string) error {
 	return m.cluster.WriteFile(ctx, devcluster.RegistryHosts+"/"+host+"/hosts.toml", hostsFile(urls))
 }
 
-// hostsFile is containerd's configuration for a registry that is found at urls,
-// the first first. `server` is the last that containerd asks; left out, it would
-// be the registry's own name, which leads nowhere.
+// hostsFile returns containerd's configuration for a registry host whose images are at urls,
+// in this order. containerd uses `server` last. By default it is the registry's own host,
+// which does not exist.
 func hostsFile(urls []string) string {
 	last := len(urls) - 1
 	content := fmt.Sprintf("server = %q\n", urls[last])

@@ -14,15 +14,15 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-func TestHostsFile(t *testing.T) {
+func TestHostsFileKeepsTheOrderOfRegistries(t *testing.T) {
 	tests := []struct {
 		name string
 		urls []string
 		want string
 	}{
-		{"the mirror alone", []string{"http://10.96.0.9:5000"}, "server = \"http://10.96.0.9:5000\"\n"},
+		{"only the mirror", []string{"http://10.96.0.9:5000"}, "server = \"http://10.96.0.9:5000\"\n"},
 		{
-			"a cache behind it", []string{"http://10.96.0.9:5000", "http://10.96.0.10:5000"},
+			"the mirror and a cache", []string{"http://10.96.0.9:5000", "http://10.96.0.10:5000"},
 			"server = \"http://10.96.0.10:5000\"\n\n[host.\"http://10.96.0.9:5000\"]\n  capabilities = [\"pull\", \"resolve\"]\n",
 		},
 	}
@@ -35,22 +35,21 @@ func TestHostsFile(t *testing.T) {
 	}
 }
 
-// Strictly decoded, so that a misspelt field is found here and not ignored by
-// kubectl's warning.
-func TestManifest(t *testing.T) {
+// The strict decoder finds misspelled fields, for which kubectl only prints a warning.
+func TestManifestOfEachKindOfRegistry(t *testing.T) {
 	tests := []struct {
 		name     string
 		registry Registry
-		env      map[string]string // that the registry reads
+		env      map[string]string // only variables of the registry
 		volumes  []string
 	}{
-		{"the mirror", Registry{Name: "mirror"}, map[string]string{}, []string{"config", "storage"}},
+		{"mirror", Registry{Name: "mirror"}, map[string]string{}, []string{"config", "storage"}},
 		{
-			"a cache", Registry{Name: "cache", Upstream: "https://registry.example"},
+			"cache", Registry{Name: "cache", Upstream: "https://registry.example"},
 			map[string]string{"REGISTRY_PROXY_REMOTEURL": "https://registry.example"}, []string{"config", "storage"},
 		},
 		{
-			"a private one", Registry{Name: "private", Htpasswd: "user:$2b$05$x\n"},
+			"private registry", Registry{Name: "private", Htpasswd: "user:$2b$05$x\n"},
 			map[string]string{"REGISTRY_AUTH_HTPASSWD_REALM": "private", "REGISTRY_AUTH_HTPASSWD_PATH": "/etc/htpasswd/htpasswd"},
 			[]string{"config", "storage", "htpasswd"},
 		},
@@ -78,19 +77,19 @@ func TestManifest(t *testing.T) {
 				t.Errorf("the volumes differ (-want +got):\n%s", diff)
 			}
 			if got := objects.secret.StringData["htpasswd"]; got != test.registry.Htpasswd {
-				t.Errorf("the Secret holds %q, want %q", got, test.registry.Htpasswd)
+				t.Errorf("the Secret contains %q, want %q", got, test.registry.Htpasswd)
 			}
 			if got := objects.deployment.Spec.Template.Spec.Containers[0].Image; got != "image-webhook.dev/registry:0123" {
-				t.Errorf("the image is %s", got)
+				t.Errorf("the image is %s, want image-webhook.dev/registry:0123", got)
 			}
 			if objects.namespace.Labels["image-webhook.dev/mode"] != "off" {
-				t.Error("a mirror must start whether or not the webhook is there")
+				t.Errorf("the labels of the Namespace are %v, want the mode off", objects.namespace.Labels)
 			}
 		})
 	}
 }
 
-// objects are what a manifest holds.
+// objects are the objects in a manifest.
 type objects struct {
 	namespace  corev1.Namespace
 	config     corev1.ConfigMap
@@ -121,54 +120,55 @@ func decode(t *testing.T, manifest string) (all objects) {
 	return all
 }
 
-func TestWhyNotReady(t *testing.T) {
+func TestNewestNotReadyReturnsTheReason(t *testing.T) {
 	now := time.Now()
 	pod := func(age time.Duration, status corev1.PodStatus) corev1.Pod {
 		return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "mirror-x", CreationTimestamp: metav1.NewTime(now.Add(-age))}, Status: status}
 	}
 	container := func(status corev1.ContainerStatus) corev1.PodStatus {
+		status.Name = "registry"
 		return corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{status}}
 	}
-	leaving := func(pod corev1.Pod) corev1.Pod {
+	terminating := func(pod corev1.Pod) corev1.Pod {
 		pod.DeletionTimestamp = &metav1.Time{Time: now}
 		return pod
 	}
 	waiting := func(reason, message string) corev1.ContainerState {
 		return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}
 	}
-	ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Error", Message: "listening\nregistry: no such host\n"}}
+	ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", Message: "listening\nregistry: no such host\n"}}
 	tests := []struct {
 		name   string
 		pods   []corev1.Pod
 		want   string
-		failed bool // waiting longer is of no use
+		failed bool
 	}{
 		{"no pod yet", nil, "it has no pod", false},
-		{"its container is being made", []corev1.Pod{pod(0, container(corev1.ContainerStatus{State: waiting("ContainerCreating", "")}))}, "pod mirror-x: ContainerCreating", false},
-		{"its image is not there", []corev1.Pod{pod(0, container(corev1.ContainerStatus{State: waiting("ErrImageNeverPull", "not present")}))}, "pod mirror-x: not present", false},
-		{"it has ended", []corev1.Pod{pod(0, container(corev1.ContainerStatus{State: ended}))}, "pod mirror-x ended: registry: no such host", true},
+		{"the container is being created", []corev1.Pod{pod(0, container(corev1.ContainerStatus{State: waiting("ContainerCreating", "")}))}, "pod mirror-x: container registry is waiting: ContainerCreating", false},
+		{"the image is missing", []corev1.Pod{pod(0, container(corev1.ContainerStatus{State: waiting("ErrImageNeverPull", "not present")}))}, "pod mirror-x: container registry is waiting: ErrImageNeverPull: not present", false},
+		{"the container has ended", []corev1.Pod{pod(0, container(corev1.ContainerStatus{State: ended}))}, "pod mirror-x: container registry ended with exit code 1: Error: registry: no such host", true},
 		{
-			"it was started again", []corev1.Pod{pod(0, corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{
+			"the container was restarted", []corev1.Pod{pod(0, corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{
 				{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}, LastTerminationState: ended},
-			}})}, "pod mirror-x is Running", false,
+			}})}, "pod mirror-x: Running", false,
 		},
 		{
-			"it is to be started again", []corev1.Pod{pod(0, container(corev1.ContainerStatus{State: waiting("CrashLoopBackOff", "back-off"), LastTerminationState: ended}))},
-			"pod mirror-x ended: registry: no such host", true,
+			"the container waits for its restart", []corev1.Pod{pod(0, container(corev1.ContainerStatus{State: waiting("CrashLoopBackOff", "back-off"), LastTerminationState: ended}))},
+			"pod mirror-x: container registry ended with exit code 1: Error: registry: no such host", true,
 		},
 		{"the older pod has ended", []corev1.Pod{
 			pod(time.Hour, container(corev1.ContainerStatus{State: ended})),
 			pod(0, container(corev1.ContainerStatus{State: waiting("ContainerCreating", "")})),
-		}, "pod mirror-x: ContainerCreating", false},
-		{"the one that has ended is on its way out", []corev1.Pod{leaving(pod(0, container(corev1.ContainerStatus{State: ended})))}, "it has no pod", false},
+		}, "pod mirror-x: container registry is waiting: ContainerCreating", false},
+		{"the pod that has ended is terminating", []corev1.Pod{terminating(pod(0, container(corev1.ContainerStatus{State: ended})))}, "it has no pod", false},
 		{"no node has room", []corev1.Pod{pod(0, corev1.PodStatus{Conditions: []corev1.PodCondition{
 			{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1 nodes are available: 1 Insufficient memory."},
-		}})}, "pod mirror-x: 0/1 nodes are available: 1 Insufficient memory.", false},
-		{"it runs and is not asked yet", []corev1.Pod{pod(0, corev1.PodStatus{Phase: corev1.PodRunning})}, "pod mirror-x is Running", false},
+		}})}, "pod mirror-x: Unschedulable: 0/1 nodes are available: 1 Insufficient memory.", false},
+		{"the container runs but was not probed yet", []corev1.Pod{pod(0, corev1.PodStatus{Phase: corev1.PodRunning})}, "pod mirror-x: Running", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, failed := whyNotReady(test.pods)
+			got, failed := newestNotReady(test.pods)
 			if got != test.want || failed != test.failed {
 				t.Errorf("got %q, %v; want %q, %v", got, failed, test.want, test.failed)
 			}
@@ -176,18 +176,18 @@ func TestWhyNotReady(t *testing.T) {
 	}
 }
 
-// The samples' digests have to stay, or nodes and mirror would differ after each
-// push; and each needs its own, or a node would take them for one image.
-func TestSamples(t *testing.T) {
+// If a digest changed, the images on nodes would differ from those in the mirror. If two
+// samples had the same digest, a node would treat them as one image.
+func TestSamplesHaveStableAndDifferentDigests(t *testing.T) {
 	digests := map[string]string{}
 	for range 2 {
-		workshop, err := OpenWorkshop(t.Context(), progress.New(t.Output()))
+		builder, err := NewSampleBuilder(t.Context(), progress.New(t.Output()))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer workshop.Close()
+		defer builder.Close()
 		for _, sample := range Samples {
-			image, err := workshop.image(sample)
+			image, err := builder.build(sample)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -195,13 +195,13 @@ func TestSamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if other, known := digests[digest.String()]; known && other != sample.Name {
-				t.Errorf("%s and %s are one image", other, sample.Name)
+			if other, exists := digests[digest.String()]; exists && other != sample.Name {
+				t.Errorf("%s and %s have the same digest", other, sample.Name)
 			}
 			digests[digest.String()] = sample.Name
 		}
 	}
 	if len(digests) != len(Samples) {
-		t.Errorf("%d samples have %d digests in two runs", len(Samples), len(digests))
+		t.Errorf("%d samples have %d digests in two builds", len(Samples), len(digests))
 	}
 }

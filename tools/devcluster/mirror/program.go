@@ -13,11 +13,13 @@ import (
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-// registryRepository names the registry's image. Nothing is ever pulled from it.
+// registryRepository is the name of the registry's image. Nothing pulls from it: the image is
+// loaded into the nodes.
 const registryRepository = "image-webhook.dev/registry"
 
-// registryRef names the registry's image by what it is made from and run with,
-// and root, the folder of this repository's module.
+// registryRef returns the reference of the registry's image, and the directory of this
+// repository's module. The tag is a hash of the registry's sources and manifests, so that a
+// change in them replaces a running registry.
 func registryRef(ctx context.Context) (ref, root string, err error) {
 	if root, err = workspace.Root(ctx); err != nil {
 		return "", "", err
@@ -30,46 +32,46 @@ func registryRef(ctx context.Context) (ref, root string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	key, err := gobuild.Key(ctx, registryDir(root), gobuild.Small, slices.Concat(sources, manifests)...)
+	key, err := gobuild.Key(ctx, registryDir(root), gobuild.DefaultFlags, slices.Concat(sources, manifests)...)
 	return registryRepository + ":" + key, root, err
 }
 
 func registryDir(root string) string { return filepath.Join(root, "tools", "images", "registry") }
 
-// loadRegistry puts the registry's image on the nodes if it is not there, and makes
-// it first if the cache does not hold it.
+// loadRegistry loads the registry's image into the nodes, unless they have it. It builds the
+// image first if it is not in the cache.
 func (m *Mirror) loadRegistry(ctx context.Context, root, ref string) error {
 	if m.cluster.RunOnNodes(ctx, "sh", "-c", "ctr --namespace=k8s.io images ls --quiet name=="+ref+" | grep --quiet .") == nil {
 		return nil
 	}
-	cache, err := workspace.Make("mirror")
+	cache, err := workspace.CacheDir("mirror")
 	if err != nil {
 		return err
 	}
 	archive := filepath.Join(cache, "registry-"+ref[len(registryRepository)+1:]+".tar")
 	if _, err := os.Stat(archive); err != nil {
 		if err := m.buildRegistry(ctx, root, ref, archive); err != nil {
-			return fmt.Errorf("build the mirror's registry: %w", err)
+			return fmt.Errorf("build the image of the mirror's registry: %w", err)
 		}
-		removeOthers(archive)
+		removeOldArchives(archive)
 	}
 	if err := m.cluster.LoadArchive(ctx, archive); err != nil {
-		_ = os.Remove(archive) // it may be damaged: the next run makes it anew
+		_ = os.Remove(archive) // the archive may be damaged: the next run builds it again
 		return err
 	}
 	return nil
 }
 
-// buildRegistry compiles the registry and writes its image into archive.
+// buildRegistry compiles the registry and writes its image to archive.
 func (m *Mirror) buildRegistry(ctx context.Context, root, ref, archive string) error {
-	return m.report.Step("build the mirror's registry", func(step *progress.Step) error {
+	return m.report.Step("build the image of the mirror's registry", func(step *progress.Step) error {
 		work, err := os.MkdirTemp("", "image-webhook-registry-")
 		if err != nil {
 			return err
 		}
 		defer os.RemoveAll(work)
-		program := gobuild.Program{Package: ".", Output: filepath.Join(work, "registry")}
-		if err := gobuild.Build(ctx, gobuild.Module{Dir: registryDir(root)}, program, step); err != nil {
+		program := gobuild.Program{Package: "github.com/image-webhook/image-webhook/tools/images/registry", Output: filepath.Join(work, "registry")}
+		if err := gobuild.Build(ctx, gobuild.Module{Dir: registryDir(root)}, step, program); err != nil {
 			return err
 		}
 		image, err := ociimage.Image{
@@ -83,12 +85,13 @@ func (m *Mirror) buildRegistry(ctx context.Context, root, ref, archive string) e
 	})
 }
 
-// removeOthers removes the archives of earlier pins, which nobody asks for again.
-func removeOthers(archive string) {
-	all, _ := filepath.Glob(filepath.Join(filepath.Dir(archive), "registry-*.tar"))
-	for _, other := range all {
-		if other != archive {
-			_ = os.Remove(other)
+// removeOldArchives removes all archives of the registry's image except current. They belong
+// to older sources and are not used again.
+func removeOldArchives(current string) {
+	archives, _ := filepath.Glob(filepath.Join(filepath.Dir(current), "registry-*.tar"))
+	for _, archive := range archives {
+		if archive != current {
+			_ = os.Remove(archive)
 		}
 	}
 }

@@ -14,17 +14,14 @@ import (
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-// Sample is an image that this project builds itself, to be found in the mirror
-// under the name of a well-known one.
+// Sample is an image that this project builds, with the name of a well-known image.
 type Sample struct {
-	Name string // repository and tag in the mirror, as "library/nginx:1.25"
-	// Addr is where its web server serves the page; empty: it only waits, as the
-	// pause image does.
-	Addr string
-	Page string // empty: one line that says the name
+	Name string // repository and tag in the mirror, such as "library/nginx:1.25"
+	Addr string // address of its web server; empty: it runs the pause program
+	Page string // content that the web server serves; empty: a line with the name
 }
 
-// Samples are in every mirror.
+// Samples are the images in the mirror of each cluster.
 var Samples = []Sample{
 	{Name: "library/nginx:1.25", Addr: ":80"},
 	{Name: "bitnami/redis:7.2", Addr: ":6379"},
@@ -35,10 +32,10 @@ func (s Sample) page() string {
 	if s.Page != "" {
 		return s.Page
 	}
-	return "This is " + s.Name + ", a sample image that came out of the mirror.\n"
+	return "This is " + s.Name + ", a sample image from the mirror.\n"
 }
 
-// program is the sample's program, and so its path in the image.
+// program returns the name of the sample's program.
 func (s Sample) program() string {
 	if s.Addr == "" {
 		return "pause"
@@ -46,14 +43,13 @@ func (s Sample) program() string {
 	return "sample"
 }
 
-// Workshop makes sample images in a folder of its own, which must stay until
-// they have been pushed.
-type Workshop struct {
-	Dir string // with the samples' programs
+// SampleBuilder builds sample images. Its directory must exist until they have been pushed.
+type SampleBuilder struct {
+	Dir string // contains the programs of the samples
 }
 
-// OpenWorkshop compiles the samples' programs into a new folder.
-func OpenWorkshop(ctx context.Context, report *progress.Reporter) (*Workshop, error) {
+// NewSampleBuilder compiles the programs of the samples into a new directory.
+func NewSampleBuilder(ctx context.Context, report *progress.Reporter) (*SampleBuilder, error) {
 	root, err := workspace.Root(ctx)
 	if err != nil {
 		return nil, err
@@ -62,33 +58,29 @@ func OpenWorkshop(ctx context.Context, report *progress.Reporter) (*Workshop, er
 	if err != nil {
 		return nil, err
 	}
-	err = report.Step("compile the sample images' programs", func(step *progress.Step) error {
-		for _, name := range []string{"pause", "sample"} {
-			program := gobuild.Program{Package: "./tools/images/" + name, Output: filepath.Join(dir, name)}
-			if err := gobuild.Build(ctx, gobuild.Module{Dir: root}, program, step); err != nil {
-				return err
-			}
-		}
-		return nil
+	err = report.Step("compile the programs of the sample images", func(step *progress.Step) error {
+		return gobuild.Build(ctx, gobuild.Module{Dir: root}, step,
+			gobuild.Program{Package: "./tools/images/pause", Output: filepath.Join(dir, "pause")},
+			gobuild.Program{Package: "./tools/images/sample", Output: filepath.Join(dir, "sample")})
 	})
 	if err != nil {
 		os.RemoveAll(dir)
-		return nil, fmt.Errorf("compile the sample images' programs: %w", err)
+		return nil, fmt.Errorf("compile the programs of the sample images: %w", err)
 	}
-	return &Workshop{dir}, nil
+	return &SampleBuilder{dir}, nil
 }
 
-// Close removes the workshop's files.
-func (w *Workshop) Close() error { return os.RemoveAll(w.Dir) }
+// Close removes the builder's directory.
+func (b *SampleBuilder) Close() error { return os.RemoveAll(b.Dir) }
 
-// image returns the image of s. The same sample has the same digest each time.
-func (w *Workshop) image(s Sample) (v1.Image, error) {
-	dir, err := os.MkdirTemp(w.Dir, "image-")
+// build returns the image of s. The digest depends only on s and the sources of its program.
+func (b *SampleBuilder) build(s Sample) (v1.Image, error) {
+	dir, err := os.MkdirTemp(b.Dir, "image-")
 	if err != nil {
 		return nil, err
 	}
 	image := ociimage.Image{
-		Files:      []ociimage.File{{Path: "/" + s.program(), Source: filepath.Join(w.Dir, s.program())}},
+		Files:      []ociimage.File{{Path: "/" + s.program(), Source: filepath.Join(b.Dir, s.program())}},
 		Entrypoint: "/" + s.program(),
 		Labels:     map[string]string{"org.opencontainers.image.title": s.Name},
 	}
@@ -103,9 +95,9 @@ func (w *Workshop) image(s Sample) (v1.Image, error) {
 	return image.Build(filepath.Join(dir, "layer.tar"))
 }
 
-// PushSamples has workshop make samples, and brings them into the mirror. A tag that
-// names another image there is set back.
-func (m *Mirror) PushSamples(ctx context.Context, workshop *Workshop, samples ...Sample) error {
+// PushSamples builds samples and pushes them to the mirror. It overwrites tags that have
+// another image.
+func (m *Mirror) PushSamples(ctx context.Context, builder *SampleBuilder, samples ...Sample) error {
 	return m.report.Step("push the sample images", func(step *progress.Step) error {
 		client, err := Connect(ctx, m.config, Name)
 		if err != nil {
@@ -114,7 +106,7 @@ func (m *Mirror) PushSamples(ctx context.Context, workshop *Workshop, samples ..
 		defer client.Close()
 		for _, sample := range samples {
 			step.SetDetail(sample.Name)
-			if _, err := workshop.Push(ctx, client, sample); err != nil {
+			if _, err := builder.Push(ctx, client, sample); err != nil {
 				return err
 			}
 		}
@@ -122,11 +114,11 @@ func (m *Mirror) PushSamples(ctx context.Context, workshop *Workshop, samples ..
 	})
 }
 
-// Push makes the image of s, and brings it into a registry.
-func (w *Workshop) Push(ctx context.Context, to *Client, s Sample) (v1.Image, error) {
-	image, err := w.image(s)
+// Push builds the image of s and pushes it to a registry.
+func (b *SampleBuilder) Push(ctx context.Context, registry *Client, s Sample) (v1.Image, error) {
+	image, err := b.build(s)
 	if err != nil {
-		return nil, fmt.Errorf("make the sample image %s: %w", s.Name, err)
+		return nil, fmt.Errorf("build the sample image %s: %w", s.Name, err)
 	}
-	return image, to.Push(ctx, s.Name, image)
+	return image, registry.Push(ctx, s.Name, image)
 }

@@ -1,7 +1,6 @@
-// Command coredns is CoreDNS with the plugins that kubeadm's configuration of it
-// names, and log for those who look for a fault. Its own program also holds the
-// plugins for four clouds and for tracing, which take longer to compile than all that
-// is left.
+// Command coredns is CoreDNS with the plugins that kubeadm configures, and the plugin log for
+// debugging. The upstream program also contains plugins for four clouds and for tracing, which take
+// longer to compile than everything else.
 package main
 
 import (

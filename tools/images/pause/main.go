@@ -1,7 +1,6 @@
-// Command pause is the program of a pod's sandbox: it holds the pod's
-// namespaces, reaps the children that other containers leave behind, and ends
-// on SIGTERM or SIGINT. With -v it prints its name and ends at once, which makes
-// it the smallest thing a container engine can be asked to start.
+// Command pause is the program of a pod's sandbox: it keeps the pod's namespaces, reaps the orphans
+// of other containers, and ends on SIGTERM or SIGINT. With -v it prints its name and ends, so that
+// it is the smallest container to test a container engine with.
 package main
 
 import (
@@ -26,7 +25,7 @@ func main() {
 	}
 }
 
-// reap collects every child that has ended: several may share one SIGCHLD.
+// reap reaps all children that have ended: several may share one SIGCHLD.
 func reap() {
 	for {
 		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)

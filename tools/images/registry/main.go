@@ -1,11 +1,10 @@
-// Command registry is the CNCF registry, github.com/distribution/distribution,
-// with what a mirror in a development cluster needs: files as its storage,
-// passwords, and the pull-through cache. Its own cmd/registry also holds the
-// storage of three clouds, which is most of its size.
+// Command registry is the CNCF registry, github.com/distribution/distribution, with the parts that a
+// mirror in a development cluster needs: storage in files, passwords, and the pull-through cache.
+// The upstream cmd/registry also contains the storage drivers of three clouds, which are most of
+// its size.
 //
-// It is a module of its own so that the registry's dependencies stay out of
-// those of the webhook. A start that fails is one line: the registry's own
-// would be a panic with its stack.
+// It is a separate module, so that its dependencies are not those of the webhook. It prints a
+// failed start as one line; the upstream program panics with a stack trace.
 package main
 
 import (
@@ -24,7 +23,7 @@ func main() {
 			os.Exit(1)
 		}
 	}()
-	registry.RootCmd.SilenceUsage = true // the last line is to say what is wrong
+	registry.RootCmd.SilenceUsage = true // the last line must be the error
 	if registry.RootCmd.Execute() != nil {
 		os.Exit(1)
 	}

@@ -1,9 +1,9 @@
-// Command sample is the program of the sample images: a small web server that
-// says which image it runs in, which is what the image's file /www/index.html
-// says. Whatever else is mounted below /www is served with it.
+// Command sample is the program of the sample images: a small web server that shows the image in
+// which it runs. Its page is the file /www/index.html of the image. It also serves volumes that are
+// mounted below /www.
 //
 //	sample --addr=:80    serve until SIGTERM or SIGINT
-//	sample --print       print the page and end, as an init container must
+//	sample --print       print the page and end, like an init container
 package main
 
 import (
@@ -27,18 +27,18 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run returns the exit code: 2 for a command line that is not understood, 1 for
-// an address that cannot be served on or a page that is not there.
+// run returns the exit code: 2 for an invalid command line, 1 for an address in use or a missing
+// page.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("sample", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // an error is printed once, below
-	addr := flags.String("addr", ":80", "`address` to serve on")
-	root := flags.String("root", "/www", "`folder` to serve")
-	once := flags.Bool("print", false, "print the page instead, and end")
+	flags.SetOutput(io.Discard) // run prints errors itself
+	addr := flags.String("addr", ":80", "serve on this `address`")
+	root := flags.String("root", "/www", "serve this `directory`")
+	printOnly := flags.Bool("print", false, "print the page and end")
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintln(stdout, "Usage: sample [--addr ADDRESS] [--root FOLDER] [--print]")
+		fmt.Fprintln(stdout, "Usage: sample [--addr ADDRESS] [--root DIRECTORY] [--print]")
 		flags.SetOutput(stdout)
 		flags.PrintDefaults()
 		return 0
@@ -49,31 +49,31 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "sample:", err)
 		return 2
 	}
-	if err := serveOrPrint(ctx, *addr, *root, *once, stdout); err != nil {
+	if err := serveOrPrint(ctx, *addr, *root, *printOnly, stdout); err != nil {
 		fmt.Fprintln(stderr, "sample:", err)
 		return 1
 	}
 	return 0
 }
 
-func serveOrPrint(ctx context.Context, addr, root string, once bool, stdout io.Writer) error {
+func serveOrPrint(ctx context.Context, addr, root string, printOnly bool, stdout io.Writer) error {
 	page, err := os.ReadFile(filepath.Join(root, "index.html"))
 	if err != nil {
 		return err
 	}
-	if once {
+	if printOnly {
 		_, err := stdout.Write(page)
 		return err
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return fmt.Errorf("%w: --addr names another one", err)
+		return fmt.Errorf("%w: set another address with --addr", err)
 	}
 	fmt.Fprintf(stdout, "serving on %s: %s", listener.Addr(), page)
 	return serve(ctx, listener, root)
 }
 
-// serve returns when ctx ends.
+// serve serves until ctx ends.
 func serve(ctx context.Context, listener net.Listener, root string) error {
 	server := &http.Server{Handler: http.FileServer(http.Dir(root)), ReadHeaderTimeout: 10 * time.Second}
 	defer context.AfterFunc(ctx, func() { server.Close() })()

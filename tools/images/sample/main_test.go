@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// site is a folder with the page of an image, and something mounted below it.
-func site(t *testing.T) string {
+// newSite returns a directory with the page of an image and a page of a mounted volume.
+func newSite(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
 	for name, content := range map[string]string{"index.html": "This is app:1.\n", "files/www/index.html": "This is files:1.\n"} {
@@ -29,19 +29,19 @@ func site(t *testing.T) string {
 	return root
 }
 
-func TestServes(t *testing.T) {
+func TestServesPagesUntilSignal(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	said, stdout := io.Pipe()
+	output, stdout := io.Pipe()
 	var stderr bytes.Buffer
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, []string{"--addr=127.0.0.1:0", "--root=" + site(t)}, stdout, &stderr) }()
-	line, err := bufio.NewReader(said).ReadString('\n')
+	go func() { ended <- run(ctx, []string{"--addr=127.0.0.1:0", "--root=" + newSite(t)}, stdout, &stderr) }()
+	line, err := bufio.NewReader(output).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
 	addr, page, _ := strings.Cut(strings.TrimPrefix(line, "serving on "), ": ")
 	if page != "This is app:1.\n" {
-		t.Errorf("it said %q", line)
+		t.Errorf("printed %q", line)
 	}
 	for path, want := range map[string]string{"/": "This is app:1.\n", "/files/www/": "This is files:1.\n"} {
 		response, err := http.Get("http://" + addr + path)
@@ -56,25 +56,25 @@ func TestServes(t *testing.T) {
 	}
 	cancel()
 	if code := <-ended; code != 0 || stderr.Len() > 0 {
-		t.Errorf("it ended with %d and said %q", code, &stderr)
+		t.Errorf("exit code %d, stderr %q", code, &stderr)
 	}
 }
 
-func TestPrints(t *testing.T) {
+func TestPrintWritesPageAndEnds(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), []string{"--print", "--root=" + site(t)}, &stdout, &stderr)
+	code := run(t.Context(), []string{"--print", "--root=" + newSite(t)}, &stdout, &stderr)
 	if code != 0 || stdout.String() != "This is app:1.\n" || stderr.Len() > 0 {
 		t.Errorf("got %d, %q, %q", code, &stdout, &stderr)
 	}
 }
 
-func TestSaysWhatIsWrong(t *testing.T) {
+func TestErrorsAreOneLine(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	root := site(t)
+	root := newSite(t)
 	tests := []struct {
 		name string
 		args []string
@@ -82,12 +82,12 @@ func TestSaysWhatIsWrong(t *testing.T) {
 		want string // standard error
 	}{
 		{
-			"a port that is taken", []string{"--root=" + root, "--addr=" + taken.Addr().String()}, 1,
-			"sample: listen tcp " + taken.Addr().String() + ": bind: address already in use: --addr names another one",
+			"port in use", []string{"--root=" + root, "--addr=" + taken.Addr().String()}, 1,
+			"sample: listen tcp " + taken.Addr().String() + ": bind: address already in use: set another address with --addr",
 		},
-		{"no page", []string{"--root=" + filepath.Join(root, "none")}, 1, "sample: open " + filepath.Join(root, "none", "index.html") + ": no such file or directory"},
-		{"an unknown flag", []string{"--port=80"}, 2, "sample: flag provided but not defined: -port"},
-		{"an argument", []string{"serve"}, 2, `sample: unexpected argument "serve"`},
+		{"missing page", []string{"--root=" + filepath.Join(root, "none")}, 1, "sample: open " + filepath.Join(root, "none", "index.html") + ": no such file or directory"},
+		{"unknown flag", []string{"--port=80"}, 2, "sample: flag provided but not defined: -port"},
+		{"unexpected argument", []string{"serve"}, 2, `sample: unexpected argument "serve"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,27 +1,27 @@
-// Command supervise lets the program of a running container be replaced, for
-// developing. It is the container's first process:
+// Command supervise replaces the program of a running container during development. It is the
+// first process of the container:
 //
 //	supervise PROGRAM [ARG...]
 //
-// runs PROGRAM, and
+// runs PROGRAM. In the same container,
 //
 //	supervise --restart
 //
-// in the same container has it end that and run the program of the same name in the
-// folder /live, if there is one. Signals that end a process go to the program, and
-// orphans are reaped.
+// ends the program and runs the one with the same name in directory /live, if it exists. Signals
+// that end a process are forwarded to the program, and orphans are reaped.
 //
-// Where PROGRAM ends by itself, so does the container, with the same exit code. Where
-// one of /live does, the container waits for another: the kubelet would start it again
-// later and later, and the next one may be there within seconds. A container that
-// starts again begins with PROGRAM, though /live be a volume that outlives it: Tilt
-// counts on that, and sends the newer one again.
+// If PROGRAM ends by itself, the container ends with the same exit code. If a program in /live ends,
+// the container waits for the next one: the kubelet would restart the container with longer and
+// longer delays, and the next program may arrive within seconds. A restarted container starts with
+// PROGRAM, even if /live is a volume that survived: Tilt relies on that, and sends the newer program
+// again.
 //
-// Called as tar, it unpacks what `kubectl cp` and Tilt send to a container, which
-// otherwise holds nothing but the programs. See unpack.
+// Called as tar, it unpacks the files that Tilt sends to the container, which has no tar. See
+// unpack.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,14 +31,14 @@ import (
 )
 
 const (
-	live     = "/live" // the folder of the newer programs
-	patience = 10 * time.Second
+	liveDir   = "/live" // directory of newer programs
+	stopLimit = 10 * time.Second
 )
 
 func main() { os.Exit(run(os.Args, os.Stdin, os.Stderr)) }
 
-// run returns the exit code: 2 for a command line that is not understood and, as of
-// tar, for what cannot be unpacked.
+// run returns the exit code: 2 for an invalid command line and, like tar, for an archive that cannot
+// be unpacked.
 func run(args []string, stdin io.Reader, stderr io.Writer) int {
 	fail := func(err error) int {
 		fmt.Fprintf(stderr, "%s: %v\n", filepath.Base(args[0]), err)
@@ -51,14 +51,14 @@ func run(args []string, stdin io.Reader, stderr io.Writer) int {
 		}
 		return 0
 	case len(args) < 2:
-		return fail(fmt.Errorf("expected PROGRAM [ARG...], or --restart"))
+		return fail(errors.New("missing arguments: use supervise PROGRAM [ARG...] or supervise --restart"))
 	case args[1] == "--restart":
-		if err := syscall.Kill(1, restart); err != nil {
-			return fail(fmt.Errorf("tell process 1 to start its program anew: %w", err))
+		if err := syscall.Kill(1, restartSignal); err != nil {
+			return fail(fmt.Errorf("signal process 1 to restart the program: %w", err))
 		}
 		return 0
 	}
-	code, err := (&supervisor{folder: live, args: args[1:], patience: patience}).run()
+	code, err := (&supervisor{liveDir: liveDir, args: args[1:], stopLimit: stopLimit}).run()
 	if err != nil {
 		return fail(err)
 	}

@@ -14,17 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestMain is the first process of a container where a test has started this file as
-// one: orphans are given to it.
+// TestMain runs a supervisor if a test started this binary as the first process of a container. It
+// becomes the parent of orphans.
 func TestMain(m *testing.M) {
-	folder := os.Getenv("SUPERVISE_TEST_FOLDER")
-	if folder == "" {
+	dir := os.Getenv(liveDirVariable)
+	if dir == "" {
 		os.Exit(m.Run())
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		panic(err)
 	}
-	s := supervisor{folder: folder, args: os.Args[1:], patience: time.Millisecond}
+	s := supervisor{liveDir: dir, args: os.Args[1:], stopLimit: time.Millisecond}
 	code, err := s.run()
 	if err != nil {
 		panic(err)
@@ -32,26 +32,29 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// liveDirVariable is the environment variable with the directory of newer programs.
+const liveDirVariable = "SUPERVISE_TEST_LIVE_DIR"
+
 // container is a supervisor that runs the script app.
 type container struct {
-	t      *testing.T
-	folder string // of newer programs
-	cmd    *exec.Cmd
-	said   *bufio.Scanner
+	t       *testing.T
+	liveDir string
+	cmd     *exec.Cmd
+	output  *bufio.Scanner
 }
 
-// start runs the script of an image. A newer one may be there already.
+// start runs the script of an image. If newer is not empty, liveDir has a newer one.
 func start(t *testing.T, image, newer string) *container {
 	t.Helper()
-	c := &container{t: t, folder: t.TempDir()}
+	c := &container{t: t, liveDir: t.TempDir()}
 	if newer != "" {
-		write(t, c.folder, newer)
+		writeScript(t, c.liveDir, newer)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	c.cmd = exec.CommandContext(ctx, os.Args[0], write(t, t.TempDir(), image), "argument")
-	c.cmd.Env = append(os.Environ(), "SUPERVISE_TEST_FOLDER="+c.folder)
-	stdin, err := c.cmd.StdinPipe() // open until the program has ended
+	c.cmd = exec.CommandContext(ctx, os.Args[0], writeScript(t, t.TempDir(), image), "argument")
+	c.cmd.Env = append(os.Environ(), liveDirVariable+"="+c.liveDir)
+	stdin, err := c.cmd.StdinPipe() // it stays open until the program has ended
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,17 +64,17 @@ func start(t *testing.T, image, newer string) *container {
 		t.Fatal(err)
 	}
 	c.cmd.Stderr = c.cmd.Stdout
-	c.said = bufio.NewScanner(stdout)
+	c.output = bufio.NewScanner(stdout)
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-// write makes an executable called app.
-func write(t *testing.T, folder, script string) (path string) {
+// writeScript writes the script app.
+func writeScript(t *testing.T, dir, script string) (path string) {
 	t.Helper()
-	path = filepath.Join(folder, "app")
+	path = filepath.Join(dir, "app")
 	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -87,8 +90,8 @@ func (c *container) signal(s os.Signal) {
 
 func (c *container) expect(line string) {
 	c.t.Helper()
-	if !c.said.Scan() || c.said.Text() != line {
-		c.t.Fatalf("the program said %q (%v), want %q", c.said.Text(), c.said.Err(), line)
+	if !c.output.Scan() || c.output.Text() != line {
+		c.t.Fatalf("the program printed %q (%v), want %q", c.output.Text(), c.output.Err(), line)
 	}
 }
 
@@ -100,16 +103,16 @@ func (c *container) expectExit(code int) {
 	}
 }
 
-func TestReplaced(t *testing.T) {
+func TestRestartRunsNewerProgram(t *testing.T) {
 	for _, test := range []struct{ name, old string }{
-		{"one that ends when it is told", "echo old $1; exec cat"},
-		{"one that has to be killed", "trap '' TERM; echo old $1; exec cat"},
+		{"old program ends on SIGTERM", "echo old $1; exec cat"},
+		{"old program ignores SIGTERM", "trap '' TERM; echo old $1; exec cat"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := start(t, test.old, "")
 			c.expect("old argument")
-			write(t, c.folder, "echo new $1; exec cat")
-			c.signal(restart)
+			writeScript(t, c.liveDir, "echo new $1; exec cat")
+			c.signal(restartSignal)
 			c.expect("new argument")
 			c.signal(syscall.SIGTERM)
 			c.expectExit(128 + int(syscall.SIGTERM))
@@ -117,43 +120,42 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
-// As after a crash of the newer one: the volume is as it was.
-func TestBeginsWithTheImages(t *testing.T) {
-	c := start(t, "echo of the image", "echo newer")
-	c.expect("of the image")
+// The volume still has the newer program after a crash of the container.
+func TestStartsWithProgramOfImage(t *testing.T) {
+	c := start(t, "echo image", "echo newer")
+	c.expect("image")
 	c.expectExit(0)
 }
 
-func TestEndsWithTheProgram(t *testing.T) {
+func TestEndsWithExitCodeOfProgram(t *testing.T) {
 	for _, test := range []struct {
 		name, script string
 		code         int
 	}{
-		{"a program that fails", "exit 7", 7},
-		{"a program that is killed", "kill -KILL $$", 128 + int(syscall.SIGKILL)},
+		{"program fails", "exit 7", 7},
+		{"program is killed", "kill -KILL $$", 128 + int(syscall.SIGKILL)},
 	} {
 		t.Run(test.name, func(t *testing.T) { start(t, test.script, "").expectExit(test.code) })
 	}
 }
 
-// There may be a better one in a moment.
-func TestWaitsForAnother(t *testing.T) {
+func TestWaitsForNextProgramAfterCrash(t *testing.T) {
 	c := start(t, "echo old; exec cat", "")
 	c.expect("old")
-	path := write(t, c.folder, "exit 9")
-	c.signal(restart)
-	c.expect("supervise: " + path + " has ended with 9: waiting for another")
-	write(t, c.folder, "echo new; exec cat")
-	c.signal(restart)
+	path := writeScript(t, c.liveDir, "exit 9")
+	c.signal(restartSignal)
+	c.expect("supervise: " + path + " ended with exit code 9: waiting for a newer program")
+	writeScript(t, c.liveDir, "echo new; exec cat")
+	c.signal(restartSignal)
 	c.expect("new")
-	write(t, c.folder, "exit 8")
-	c.signal(restart)
-	c.expect("supervise: " + path + " has ended with 8: waiting for another")
+	writeScript(t, c.liveDir, "exit 8")
+	c.signal(restartSignal)
+	c.expect("supervise: " + path + " ended with exit code 8: waiting for a newer program")
 	c.signal(syscall.SIGTERM)
 	c.expectExit(8)
 }
 
-// The script's child is an orphan when it ends, and a zombie until it is reaped.
+// The script's child is an orphan, and a zombie until it is reaped.
 func TestReapsOrphans(t *testing.T) {
 	c := start(t, `orphan=$(sh -c 'true >/dev/null & echo $!'); tries=0
 while [ -e /proc/$orphan ] && [ $tries -lt 1000000 ]; do tries=$((tries+1)); done
@@ -162,22 +164,22 @@ while [ -e /proc/$orphan ] && [ $tries -lt 1000000 ]; do tries=$((tries+1)); don
 	c.expectExit(0)
 }
 
-func TestRunRefuses(t *testing.T) {
+func TestRefusesInvalidCommandLines(t *testing.T) {
 	absent := filepath.Join(t.TempDir(), "absent")
 	for _, test := range []struct {
 		args []string
-		want string // what the only line begins with
+		want string // start of the only line
 	}{
-		{[]string{"/supervise"}, "supervise: expected PROGRAM [ARG...], or --restart"},
+		{[]string{"/supervise"}, "supervise: missing arguments: use supervise PROGRAM [ARG...] or supervise --restart"},
 		{[]string{"/supervise", absent}, "supervise: run " + absent + ": "},
-		{[]string{"/bin/tar", "-c", "."}, `tar: "-c ." is not understood: only -C FOLDER -x -f - is`},
-		{[]string{"/bin/tar", "-X", absent, "-x", "-f", "-"}, `tar: "-X ` + absent + ` -x -f -" is not understood: `},
+		{[]string{"/bin/tar", "-c", "."}, `tar: unsupported arguments "-c .": use -C DIRECTORY -x -f -`},
+		{[]string{"/bin/tar", "-X", absent, "-x", "-f", "-"}, `tar: unsupported arguments "-X ` + absent + ` -x -f -": `},
 		{[]string{"/bin/tar", "-C", absent, "-x", "-f", "-"}, "tar: open " + absent + ": "},
 	} {
 		var stderr strings.Builder
 		code := run(test.args, strings.NewReader(""), &stderr)
 		if got := stderr.String(); code != 2 || !strings.HasPrefix(got, test.want) || strings.Count(got, "\n") != 1 {
-			t.Errorf("%q: exit code %d, %q; want 2 and a line that begins with %q", test.args, code, got, test.want)
+			t.Errorf("%q: exit code %d, %q; want 2 and one line that starts with %q", test.args, code, got, test.want)
 		}
 	}
 }

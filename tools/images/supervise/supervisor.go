@@ -9,39 +9,40 @@ import (
 	"time"
 )
 
-// restart is the signal to run what is newest.
-const restart = syscall.SIGHUP
+// restartSignal makes the supervisor run the newest program.
+const restartSignal = syscall.SIGHUP
 
 // supervisor runs one program at a time.
 type supervisor struct {
-	folder   string        // of newer programs
-	args     []string      // the program and its arguments
-	patience time.Duration // how long a program may take to make room for another
+	liveDir   string        // directory of newer programs
+	args      []string      // the program and its arguments
+	stopLimit time.Duration // how long a program may take to end before it is killed
 }
 
-// run returns the exit code of the program that was the last.
+// run returns the exit code of the last program.
 func (s *supervisor) run() (int, error) {
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, restart, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
+	signal.Notify(signals, restartSignal, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	defer signal.Stop(signals)
-	for path := s.args[0]; ; path = s.newest() {
+	for path := s.args[0]; ; path = s.newestProgram() {
 		program, err := s.start(path)
 		if err != nil {
 			return 0, err
 		}
-		status, told := s.guard(program, signals)
-		if told == nil && path != s.args[0] {
-			fmt.Fprintf(os.Stderr, "supervise: %s has ended with %d: waiting for another\n", path, exitCode(status))
-			told = <-signals
+		status, received := s.waitAndForward(program, signals)
+		if received == nil && path != s.args[0] {
+			fmt.Fprintf(os.Stderr, "supervise: %s ended with exit code %d: waiting for a newer program\n", path, exitCode(status))
+			received = <-signals
 		}
-		if told != restart {
+		if received != restartSignal {
 			return exitCode(status), nil
 		}
 	}
 }
 
-func (s *supervisor) newest() string {
-	path := filepath.Join(s.folder, filepath.Base(s.args[0]))
+// newestProgram returns the program in liveDir, or the one of the image.
+func (s *supervisor) newestProgram() string {
+	path := filepath.Join(s.liveDir, filepath.Base(s.args[0]))
 	if _, err := os.Stat(path); err != nil {
 		return s.args[0]
 	}
@@ -56,28 +57,28 @@ func (s *supervisor) start(path string) (*os.Process, error) {
 	return program, nil
 }
 
-// guard returns when the program has ended, and the last signal that it was to end
-// for, nil if it has ended by itself.
-func (s *supervisor) guard(program *os.Process, signals <-chan os.Signal) (status syscall.WaitStatus, told os.Signal) {
+// waitAndForward forwards signals until the program has ended. It returns the last signal, or nil
+// if the program ended by itself.
+func (s *supervisor) waitAndForward(program *os.Process, signals <-chan os.Signal) (status syscall.WaitStatus, received os.Signal) {
 	ended := make(chan syscall.WaitStatus)
 	go func() { ended <- reapUntil(program.Pid) }()
 	for {
 		select {
 		case status := <-ended:
-			return status, told
-		case told = <-signals:
-			received := told
-			if told == restart {
-				received = syscall.SIGTERM
-				defer time.AfterFunc(s.patience, func() { _ = program.Kill() }).Stop()
+			return status, received
+		case received = <-signals:
+			forwarded := received
+			if received == restartSignal {
+				forwarded = syscall.SIGTERM
+				defer time.AfterFunc(s.stopLimit, func() { _ = program.Kill() }).Stop()
 			}
-			_ = program.Signal(received) // it may just have ended
+			_ = program.Signal(forwarded) // the program may just have ended
 		}
 	}
 }
 
-// reapUntil collects every child that ends, until it is this one. The first process
-// is given those that lost their parents.
+// reapUntil reaps every child that ends, until the one with pid ends. Orphans are children of the
+// first process.
 func reapUntil(pid int) syscall.WaitStatus {
 	for {
 		var status syscall.WaitStatus
@@ -87,7 +88,7 @@ func reapUntil(pid int) syscall.WaitStatus {
 	}
 }
 
-// exitCode is that of a shell: 128 and the signal for a program that was killed.
+// exitCode returns the exit code like a shell: 128 plus the signal if the program was killed.
 func exitCode(status syscall.WaitStatus) int {
 	if status.Signaled() {
 		return 128 + int(status.Signal())

@@ -9,27 +9,29 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/google/renameio/v2"
 )
 
-// unpackInto is what Tilt says to unpack what it sends, FOLDER being the root.
-const unpackInto = "-C FOLDER -x -f -"
+// usage is the command line with which Tilt calls tar.
+const usage = "-C DIRECTORY -x -f -"
 
-// runTar is called with tar's arguments, of which it knows one line only.
+// runTar unpacks an archive with the arguments of usage.
 func runTar(args []string, stdin io.Reader) error {
-	if len(args) != 5 || !slices.Equal(strings.Fields(unpackInto)[2:], args[2:]) || args[0] != "-C" {
-		return fmt.Errorf("%q is not understood: only %s is", strings.Join(args, " "), unpackInto)
+	if len(args) != 5 || !slices.Equal(strings.Fields(usage)[2:], args[2:]) || args[0] != "-C" {
+		return fmt.Errorf("unsupported arguments %q: use %s", strings.Join(args, " "), usage)
 	}
-	folder, err := os.OpenRoot(args[1])
+	root, err := os.OpenRoot(args[1])
 	if err != nil {
 		return err
 	}
-	defer folder.Close()
-	return unpack(folder, tar.NewReader(stdin))
+	defer root.Close()
+	return unpack(root, tar.NewReader(stdin))
 }
 
-// unpack writes the files of an archive, and the folders that they lie in. A file is
-// replaced in one step, so that a program that runs can be.
-func unpack(folder *os.Root, archive *tar.Reader) error {
+// unpack writes the files of an archive and their directories. It replaces files atomically, because
+// a running program cannot be overwritten.
+func unpack(root *os.Root, archive *tar.Reader) error {
 	for {
 		header, err := archive.Next()
 		switch {
@@ -38,34 +40,34 @@ func unpack(folder *os.Root, archive *tar.Reader) error {
 		case err != nil:
 			return fmt.Errorf("read the archive: %w", err)
 		}
-		if err := unpackOne(folder, header, archive); err != nil {
+		if err := unpackOne(root, header, archive); err != nil {
 			return fmt.Errorf("unpack %s: %w", header.Name, err)
 		}
 	}
 }
 
-func unpackOne(folder *os.Root, header *tar.Header, content io.Reader) error {
+func unpackOne(root *os.Root, header *tar.Header, content io.Reader) error {
 	name := path.Clean(header.Name)
 	switch header.Typeflag {
 	case tar.TypeDir:
-		return folder.MkdirAll(name, 0o755)
+		return root.MkdirAll(name, 0o755)
 	case tar.TypeReg:
-		if err := folder.MkdirAll(path.Dir(name), 0o755); err != nil {
+		if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
 			return err
 		}
-		return replace(folder, name, header.FileInfo().Mode().Perm(), content)
+		return replaceFile(root, name, header.FileInfo().Mode().Perm(), content)
 	}
-	return fmt.Errorf("it is neither a file nor a folder, but of tar's type %q", header.Typeflag)
+	return fmt.Errorf("unsupported type %q: only files and directories are supported", header.Typeflag)
 }
 
-func replace(folder *os.Root, name string, mode os.FileMode, content io.Reader) error {
-	file, err := folder.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+func replaceFile(root *os.Root, name string, mode os.FileMode, content io.Reader) error {
+	file, err := renameio.NewPendingFile(name, renameio.WithRoot(root), renameio.WithStaticPermissions(mode))
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(file, content)
-	if err := errors.Join(err, file.Chmod(mode), file.Close()); err != nil {
+	defer file.Cleanup()
+	if _, err := io.Copy(file, content); err != nil {
 		return err
 	}
-	return folder.Rename(name+".new", name)
+	return file.CloseAtomicallyReplace()
 }

@@ -13,16 +13,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A program that runs cannot be written to, only replaced. The archive is of tar's own
-// making; Tilt's has the file alone.
-func TestUnpacksAProgramThatRuns(t *testing.T) {
+// A running program can only be replaced, not overwritten. The archive is written by tar; Tilt's
+// contains only the file.
+func TestUnpackReplacesRunningProgram(t *testing.T) {
 	root := t.TempDir()
 	for range 2 {
-		if code := run([]string{"/bin/tar", "-C", root, "-x", "-f", "-"}, packed(t, "cat"), t.Output()); code != 0 {
+		if code := run([]string{"/bin/tar", "-C", root, "-x", "-f", "-"}, packProgram(t, "cat"), t.Output()); code != 0 {
 			t.Fatalf("exit code %d", code)
 		}
 		running := exec.CommandContext(t.Context(), filepath.Join(root, "live", "cat"))
-		stdin, err := running.StdinPipe() // it runs until this is closed
+		stdin, err := running.StdinPipe() // the program runs until it is closed
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,14 +32,14 @@ func TestUnpacksAProgramThatRuns(t *testing.T) {
 		defer running.Wait()
 		defer stdin.Close()
 	}
-	left, err := os.ReadDir(filepath.Join(root, "live"))
-	if err != nil || len(left) != 1 {
-		t.Errorf("the folder has %v (%v), want cat alone", left, err)
+	files, err := os.ReadDir(filepath.Join(root, "live"))
+	if err != nil || len(files) != 1 {
+		t.Errorf("the directory has %v (%v), want only cat", files, err)
 	}
 }
 
-// packed is the folder live with a program of this machine in it.
-func packed(t *testing.T, program string) io.Reader {
+// packProgram returns an archive of directory live with a program of this machine.
+func packProgram(t *testing.T, program string) io.Reader {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
@@ -53,14 +53,14 @@ func packed(t *testing.T, program string) io.Reader {
 	return bytes.NewReader(archive)
 }
 
-func TestUnpackRefuses(t *testing.T) {
+func TestUnpackRefusesUnsafeEntries(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		header tar.Header
 		want   string
 	}{
-		{"what lies outside", tar.Header{Name: "live/../../app", Typeflag: tar.TypeReg}, "tar: unpack live/../../app: "},
-		{"a link", tar.Header{Name: "live/app", Linkname: "/certgen", Typeflag: tar.TypeSymlink}, "tar: unpack live/app: it is neither a file nor a folder, but of tar's type '2'\n"},
+		{"file outside of the directory", tar.Header{Name: "live/../../app", Typeflag: tar.TypeReg}, "tar: unpack live/../../app: "},
+		{"link", tar.Header{Name: "live/app", Linkname: "/certgen", Typeflag: tar.TypeSymlink}, "tar: unpack live/app: unsupported type '2': only files and directories are supported\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var archive bytes.Buffer
@@ -70,14 +70,14 @@ func TestUnpackRefuses(t *testing.T) {
 			var stderr strings.Builder
 			code := run([]string{"tar", "-C", t.TempDir(), "-x", "-f", "-"}, &archive, &stderr)
 			if code != 2 || !strings.HasPrefix(stderr.String(), test.want) {
-				t.Errorf("exit code %d, %q; want 2 and a line that begins with %q", code, stderr.String(), test.want)
+				t.Errorf("exit code %d, %q; want 2 and a line that starts with %q", code, stderr.String(), test.want)
 			}
 		})
 	}
 }
 
-// The mode is that of the file, whatever the process masks.
-func TestUnpackKeepsTheMode(t *testing.T) {
+// The umask of the process does not change the mode.
+func TestUnpackKeepsMode(t *testing.T) {
 	root := t.TempDir()
 	var archive bytes.Buffer
 	if err := tar.NewWriter(&archive).WriteHeader(&tar.Header{Name: "deep/er/app", Mode: 0o777, Typeflag: tar.TypeReg}); err != nil {

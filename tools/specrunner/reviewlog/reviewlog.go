@@ -1,5 +1,6 @@
-// Package answers finds in the log of the webhook what it was asked about and what it
-// answered. The webhook must run with Flags, or there is nothing to find.
+// Package reviewlog extracts AdmissionReviews from the log of the webhook. The webhook must run
+// with Flags, or its log does not contain them. The package reads lines, and does not know the
+// cluster that they come from.
 package reviewlog
 
 import (
@@ -16,94 +17,96 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Flags are what the webhook gets beside the flags of its manifest.
+// Flags are the flags that the webhook needs in addition to those of its manifest.
 var Flags = []string{"--log-level=debug"}
 
-// Answer is an AdmissionReview as the webhook got it, and the one that it answered with.
-type Answer struct {
-	Path   string // that was asked
-	asked  json.RawMessage
-	answer json.RawMessage
+// Exchange is an AdmissionReview that the webhook received, and the one that it returned.
+type Exchange struct {
+	Path     string // URL path of the request
+	received json.RawMessage
+	returned json.RawMessage
 }
 
-// In returns the answers about objects in namespaces, in the order of the lines.
-func In(lines, namespaces []string) (found []Answer) {
+// Exchanges returns the exchanges about objects in the namespaces, in the order of the lines.
+func Exchanges(lines, namespaces []string) (found []Exchange) {
 	for _, line := range lines {
-		if each, ok := parse(line); ok && slices.Contains(namespaces, each.request().Namespace) {
-			found = append(found, each)
+		if exchange, ok := parse(line); ok && slices.Contains(namespaces, exchange.request().Namespace) {
+			found = append(found, exchange)
 		}
 	}
 	return found
 }
 
-// About returns the lines, without the answers, that are about namespaces or about none.
-func About(lines, namespaces []string) (about []string) {
+// OtherLines returns the lines without exchanges that name one of the namespaces, or no
+// namespace.
+func OtherLines(lines, namespaces []string) (found []string) {
 	for _, line := range lines {
-		if !answered.MatchString(line) && (!strings.Contains(line, " namespace=") || names(line, namespaces)) {
-			about = append(about, line)
+		if !answered.MatchString(line) && (!strings.Contains(line, " namespace=") || namesAny(line, namespaces)) {
+			found = append(found, line)
 		}
 	}
-	return about
+	return found
 }
 
-func names(line string, namespaces []string) bool {
+func namesAny(line string, namespaces []string) bool {
 	return slices.ContainsFunc(namespaces, func(n string) bool { return strings.Contains(line, " namespace="+n+" ") })
 }
 
-// answered is how log/slog writes what package admission logs; texts are quoted as Go
-// does.
+// answered matches the line that package admission logs for an exchange, in the format of
+// log/slog: texts are quoted like Go strings.
 var answered = regexp.MustCompile(` msg=answered path=(\S+) review=("(?:[^"\\]|\\.)*") answer=("(?:[^"\\]|\\.)*")`)
 
-func parse(line string) (Answer, bool) {
+func parse(line string) (Exchange, bool) {
 	parts := answered.FindStringSubmatch(line)
 	if parts == nil {
-		return Answer{}, false
+		return Exchange{}, false
 	}
-	asked, err := strconv.Unquote(parts[2])
+	received, err := strconv.Unquote(parts[2])
 	if err != nil {
-		return Answer{}, false
+		return Exchange{}, false
 	}
-	answer, err := strconv.Unquote(parts[3])
-	return Answer{parts[1], json.RawMessage(asked), json.RawMessage(answer)}, err == nil
+	returned, err := strconv.Unquote(parts[3])
+	return Exchange{parts[1], json.RawMessage(received), json.RawMessage(returned)}, err == nil
 }
 
-// request is what was asked; empty: it is no AdmissionReview.
-func (a Answer) request() admissionv1.AdmissionRequest {
+// request returns the request of the received review, or an empty one if the review is invalid.
+func (e Exchange) request() admissionv1.AdmissionRequest {
 	var review admissionv1.AdmissionReview
-	if json.Unmarshal(a.asked, &review) != nil || review.Request == nil {
+	if json.Unmarshal(e.received, &review) != nil || review.Request == nil {
 		return admissionv1.AdmissionRequest{}
 	}
 	return *review.Request
 }
 
-// JSON is an object with both reviews, for a person to read.
-func (a Answer) JSON() string {
+// JSON returns both reviews as an indented object.
+func (e Exchange) JSON() string {
 	var indented bytes.Buffer
-	_ = json.Indent(&indented, fmt.Appendf(nil, `{"path":%q,"asked":%s,"answered":%s}`, a.Path, a.asked, a.answer), "", "  ")
+	_ = json.Indent(&indented, fmt.Appendf(nil, `{"path":%q,"asked":%s,"answered":%s}`, e.Path, e.received, e.returned), "", "  ")
 	return indented.String() + "\n"
 }
 
-// String is the essence of both reviews, a part on each line.
-func (a Answer) String() string {
-	request := a.request()
-	said := fmt.Sprintf("%s was asked about %s %s %s/%s\n  object: %s",
-		a.Path, request.Operation, request.Kind.Kind, request.Namespace, name(request), essence(request.Object.Raw))
-	var answer admissionv1.AdmissionReview
-	if json.Unmarshal(a.answer, &answer) != nil || answer.Response == nil {
-		return said + "\n  answer: " + string(bytes.TrimSpace(a.answer))
+// String returns the parts of both reviews that matter for images, each on one line.
+func (e Exchange) String() string {
+	request := e.request()
+	text := fmt.Sprintf("%s: %s %s %s/%s\n  object:   %s",
+		e.Path, request.Operation, request.Kind.Kind, request.Namespace, objectName(request), withoutNoise(request.Object.Raw))
+	var review admissionv1.AdmissionReview
+	if json.Unmarshal(e.returned, &review) != nil || review.Response == nil {
+		return text + "\n  response: " + string(bytes.TrimSpace(e.returned))
 	}
-	patch := answer.Response.Patch
-	answer.Response.Patch = nil // which would be in base64
-	response, _ := json.Marshal(answer.Response)
-	said += "\n  answer: " + string(response)
+	patch := review.Response.Patch
+	review.Response.Patch = nil // JSON would show it in base64
+	response, _ := json.Marshal(review.Response)
+	text += "\n  response: " + string(response)
 	if len(patch) > 0 {
-		said += "\n  patch:  " + string(patch)
+		text += "\n  patch:    " + string(patch)
 	}
-	return said
+	return text
 }
 
-// name is that of the object, or what the API server makes it from.
-func name(request admissionv1.AdmissionRequest) string {
+// objectName returns the name of the object, or the prefix from which the API server generates
+// it.
+func objectName(request admissionv1.AdmissionRequest) string {
 	var object metav1.PartialObjectMetadata
 	if request.Name == "" && json.Unmarshal(request.Object.Raw, &object) == nil {
 		return object.GenerateName + "*"
@@ -111,8 +114,8 @@ func name(request admissionv1.AdmissionRequest) string {
 	return request.Name
 }
 
-// surroundings are the fields of an object that say nothing of its images.
-var surroundings = [][]string{
+// noise are the fields of an object that do not affect its images.
+var noise = [][]string{
 	{"status"},
 	{"metadata", "managedFields"}, {"metadata", "uid"}, {"metadata", "generation"}, {"metadata", "creationTimestamp"},
 	{"spec", "tolerations"}, {"spec", "securityContext"}, {"spec", "schedulerName"}, {"spec", "dnsPolicy"},
@@ -120,15 +123,15 @@ var surroundings = [][]string{
 	{"spec", "serviceAccount"}, {"spec", "serviceAccountName"}, {"spec", "restartPolicy"},
 }
 
-// essence leaves the surroundings out of an object.
-func essence(object []byte) []byte {
+// withoutNoise removes the noise from an object.
+func withoutNoise(object []byte) []byte {
 	var fields map[string]any
 	if json.Unmarshal(object, &fields) != nil {
 		return object
 	}
-	for _, path := range surroundings {
+	for _, path := range noise {
 		unstructured.RemoveNestedField(fields, path...)
 	}
-	shorter, _ := json.Marshal(fields)
-	return shorter
+	short, _ := json.Marshal(fields)
+	return short
 }

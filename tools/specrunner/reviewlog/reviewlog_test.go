@@ -15,9 +15,10 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/image"
 )
 
-// logged is the log of the webhook after it was asked about a pod with nginx:latest in
-// the namespace shop: its own words, so that this package reads what it really writes.
-func logged(t *testing.T, path string, verdict func(image.Policy) admission.Verdict) []string {
+// answerReview returns the log of a handler of the webhook after a review of a pod with
+// nginx:latest in namespace shop. The real handler keeps the tests in step with the format of
+// its log.
+func answerReview(t *testing.T, path string, verdict func(image.Policy) admission.Verdict) []string {
 	t.Helper()
 	mirrors, err := image.ParseMirrors("docker.mirror.example")
 	if err != nil {
@@ -40,19 +41,19 @@ func logged(t *testing.T, path string, verdict func(image.Policy) admission.Verd
 	return strings.Split(strings.TrimSpace(log.String()), "\n")
 }
 
-func TestIn(t *testing.T) {
-	lines := logged(t, "/mutating", func(p image.Policy) admission.Verdict { return admission.Mutate(admission.Changes{Mirrors: p.Mirrors}) })
-	if found := In(lines, []string{"front", "back"}); len(found) != 0 {
-		t.Errorf("of another namespace: %v", found)
+func TestExchangesShowRequestAndResponse(t *testing.T) {
+	lines := answerReview(t, "/mutating", func(p image.Policy) admission.Verdict { return admission.Mutate(admission.Changes{Mirrors: p.Mirrors}) })
+	if found := Exchanges(lines, []string{"front", "back"}); len(found) != 0 {
+		t.Errorf("exchanges of another namespace: %v", found)
 	}
-	found := In(append([]string{"time=x level=INFO msg=serving"}, lines...), []string{"back", "shop"})
+	found := Exchanges(append([]string{"time=x level=INFO msg=serving"}, lines...), []string{"back", "shop"})
 	if len(found) != 1 {
-		t.Fatalf("%d answers in %q", len(found), lines)
+		t.Fatalf("%d exchanges in %q, want 1", len(found), lines)
 	}
-	const want = `/mutating was asked about CREATE Pod shop/web
-  object: {"metadata":{"name":"web"},"spec":{"containers":[{"image":"nginx:latest","name":"web"}]}}
-  answer: {"uid":"u","allowed":true,"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.image":"nginx:latest -\u003e docker.mirror.example/library/nginx:latest"}}
-  patch:  [{"op":"replace","path":"/spec/containers/0/image","value":"docker.mirror.example/library/nginx:latest"}]`
+	const want = `/mutating: CREATE Pod shop/web
+  object:   {"metadata":{"name":"web"},"spec":{"containers":[{"image":"nginx:latest","name":"web"}]}}
+  response: {"uid":"u","allowed":true,"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.image":"nginx:latest -\u003e docker.mirror.example/library/nginx:latest"}}
+  patch:    [{"op":"replace","path":"/spec/containers/0/image","value":"docker.mirror.example/library/nginx:latest"}]`
 	if diff := cmp.Diff(want, found[0].String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -63,19 +64,19 @@ func TestIn(t *testing.T) {
 	}
 }
 
-func TestAbout(t *testing.T) {
-	deny := logged(t, "/validating", func(p image.Policy) admission.Verdict { return admission.Deny(p) })
+func TestOtherLinesNameNamespaceOrNone(t *testing.T) {
+	deny := answerReview(t, "/validating", func(p image.Policy) admission.Verdict { return admission.Deny(p) })
 	serving := "time=x level=INFO msg=serving addr=:8443"
 	for name, tt := range map[string]struct {
 		namespaces []string
 		want       []string
 	}{
-		"its namespace":     {[]string{"shop"}, []string{serving, deny[0]}},
+		"same namespace":    {[]string{"shop"}, []string{serving, deny[0]}},
 		"another namespace": {[]string{"sho", "shops"}, []string{serving}},
-		"none":              {nil, []string{serving}},
+		"no namespace":      {nil, []string{serving}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, About(append([]string{serving}, deny...), tt.namespaces)); diff != "" {
+			if diff := cmp.Diff(tt.want, OtherLines(append([]string{serving}, deny...), tt.namespaces)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

@@ -10,84 +10,86 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// How much of a reason a terminal gets: Ginkgo has shown all of it.
+// Limits for the reason of a failure on a terminal. Ginkgo has printed all of it.
 const (
 	reasonLines = 16
 	reasonWidth = 600
 )
 
-// Print writes what a person wants to see at the end of a run.
+// Print writes the result for the end of a run: the failures, the counts and the durations.
 func (s Summary) Print(w io.Writer) {
 	for _, failed := range s.failures() {
-		fmt.Fprintf(w, "✗ %s (%s)\n%s\n", failed.name, failed.at, indent(begin(failed.reason), "    "))
+		fmt.Fprintf(w, "✗ %s (%s)\n%s\n", failed.name, failed.location, indent(truncate(failed.reason), "    "))
 		if cause := failed.cause(); cause != "" {
-			fmt.Fprintf(w, "    %s\n", begin(cause))
+			fmt.Fprintf(w, "    %s\n", truncate(cause))
 		}
-		for _, folder := range failed.noted(Folder) {
-			fmt.Fprintf(w, "    More: artifacts/%s\n", folder)
+		for _, dir := range failed.entries(Directory) {
+			fmt.Fprintf(w, "    Details: artifacts/%s\n", dir)
 		}
 	}
-	fmt.Fprintf(w, "%s. One page about it: artifacts/summary.md\n", s.count())
+	fmt.Fprintf(w, "%s. Summary: artifacts/summary.md\n", s.count())
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer table.Flush()
-	s.eachPhase(func(name, took string) { fmt.Fprintf(table, "  %s\t%s\n", name, took) })
+	s.eachPhase(func(name, duration string) { fmt.Fprintf(table, "  %s\t%s\n", name, duration) })
 }
 
-func (s Summary) eachPhase(do func(name, took string)) {
+// eachPhase calls show for each phase that took noticeable time, and for the total.
+func (s Summary) eachPhase(show func(name, duration string)) {
 	for _, phase := range s.Phases {
-		if phase.Took < 50*time.Millisecond {
-			continue // it was over before it was waited for
+		if phase.Duration < 50*time.Millisecond {
+			continue // it ran in the background and had ended
 		}
-		do(phase.Name, progress.Elapsed(phase.Took))
+		show(phase.Name, progress.Elapsed(phase.Duration))
 	}
-	do("in all", progress.Elapsed(s.Phases.total()))
+	show("total", progress.Elapsed(s.Phases.total()))
 }
 
-// WriteMarkdown writes the page.
+// WriteMarkdown writes the summary page.
 func (s Summary) WriteMarkdown(w io.Writer) error {
 	page := &page{w: w}
-	page.line("# e2e: %s", s.count())
-	page.line("\n%d at a time, in random order (seed %d).", s.report.SuiteConfig.ParallelTotal, s.report.SuiteConfig.RandomSeed)
+	page.printf("# e2e: %s", s.count())
+	page.printf("\nThe specs ran in random order (seed %[2]d), %[1]d at a time.", s.report.SuiteConfig.ParallelTotal, s.report.SuiteConfig.RandomSeed)
 	for _, failed := range s.failures() {
-		page.failure(failed)
+		page.writeFailure(failed)
 	}
-	page.line("\n## Times\n\n| phase | time |\n| --- | ---: |")
-	s.eachPhase(func(name, took string) { page.line("| %s | %s |", name, took) })
-	page.line("\n| spec | | time |\n| --- | --- | ---: |")
-	for _, each := range s.specs() {
-		page.line("| %s | %s | %s |", cell(each.name), each.State, progress.Elapsed(each.RunTime))
+	page.printf("\n## Durations\n\n| phase | duration |\n| --- | ---: |")
+	s.eachPhase(func(name, duration string) { page.printf("| %s | %s |", name, duration) })
+	page.printf("\n| spec | result | duration |\n| --- | --- | ---: |")
+	for _, spec := range s.specs() {
+		page.printf("| %s | %s | %s |", escapeCell(spec.name), spec.State, progress.Elapsed(spec.RunTime))
 	}
 	return page.err
 }
 
-// page is a Markdown page; what cannot be written ends it.
+// page is a Markdown page. After an error it writes nothing more.
 type page struct {
 	w   io.Writer
 	err error
 }
 
-func (p *page) line(format string, args ...any) {
+// printf writes a line.
+func (p *page) printf(format string, args ...any) {
 	if p.err == nil {
 		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
 	}
 }
 
-func (p *page) failure(failed spec) {
-	p.line("\n## ✗ %s", cell(failed.name))
-	p.line("\n%s, after %s\n\n%s", failed.at, progress.Elapsed(failed.RunTime), block(failed.reason))
+func (p *page) writeFailure(failed spec) {
+	p.printf("\n## ✗ %s", escapeCell(failed.name))
+	p.printf("\n%s, after %s\n\n%s", failed.location, progress.Elapsed(failed.RunTime), codeBlock(failed.reason))
 	if cause := failed.cause(); cause != "" {
-		p.line("\n%s", block(cause))
+		p.printf("\n%s", codeBlock(cause))
 	}
-	for _, text := range failed.noted(Diagnosis) {
-		p.line("\n<details><summary>What the cluster said</summary>\n\n%s\n\n</details>", block(text))
+	for _, text := range failed.entries(Diagnosis) {
+		p.printf("\n<details><summary>Diagnosis</summary>\n\n%s\n\n</details>", codeBlock(text))
 	}
-	for _, folder := range failed.noted(Folder) {
-		p.line("\nMore: `artifacts/%s`", folder)
+	for _, dir := range failed.entries(Directory) {
+		p.printf("\nDetails: `artifacts/%s`", dir)
 	}
 }
 
-// block shows text as it is, whatever marks are in it.
-func block(text string) string {
+// codeBlock returns text as a code block, with a fence that the text does not contain.
+func codeBlock(text string) string {
 	fence := "```"
 	for strings.Contains(text, fence) {
 		fence += "`"
@@ -95,13 +97,13 @@ func block(text string) string {
 	return fence + "text\n" + text + "\n" + fence
 }
 
-// cell keeps text in its cell of a table.
-func cell(text string) string {
+// escapeCell escapes text for a cell of a table.
+func escapeCell(text string) string {
 	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;").Replace(text)
 }
 
-// begin is the beginning of a long text, and of each of its lines.
-func begin(text string) string {
+// truncate cuts the lines of a text after reasonLines, and each line after reasonWidth.
+func truncate(text string) string {
 	lines := strings.Split(text, "\n")
 	if len(lines) > reasonLines {
 		lines = append(lines[:reasonLines:reasonLines], "…")
@@ -114,6 +116,6 @@ func begin(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-func indent(text, by string) string {
-	return by + strings.ReplaceAll(text, "\n", "\n"+by)
+func indent(text, prefix string) string {
+	return prefix + strings.ReplaceAll(text, "\n", "\n"+prefix)
 }

@@ -1,6 +1,6 @@
-// Package summary says on one page what came of a run of the suite: which specs failed
-// and why, and how long everything took. It reads Ginkgo's report, and in it what the
-// suite has noted about failed specs.
+// Package summary writes one page about a run of the suite: which specs failed and why, and how
+// long everything took. It reads Ginkgo's report, to which the suite has added report entries
+// about failed specs. It does not know the cluster.
 package summary
 
 import (
@@ -17,51 +17,51 @@ import (
 	"github.com/onsi/ginkgo/v2/types"
 )
 
-// The report entries by which the suite tells of a failed spec. Their values are text.
+// Names of the report entries that the suite adds to a failed spec. Their values are text.
 const (
-	// Diagnosis is what the cluster says about the failure.
+	// Diagnosis is the state of the cluster after the failure.
 	Diagnosis = "diagnosis"
-	// Folder is where more of it is, below the folder artifacts.
-	Folder = "folder"
-	// Kept is a namespace of the spec that was not deleted.
-	Kept = "kept namespace"
+	// Directory is the directory below artifacts with the details.
+	Directory = "directory"
+	// KeptNamespace is a namespace of the spec that was not deleted.
+	KeptNamespace = "kept namespace"
 )
 
-// ServerLogs is the folder, below the folder artifacts, with the logs of the webhook's
-// servers: one file for each, also of those that are gone.
+// ServerLogs is the directory below artifacts with one log file for each webhook server,
+// including servers that were replaced.
 const ServerLogs = "webhook"
 
-// Phase is a part of a run, and how long it took.
+// Phase is a part of a run.
 type Phase struct {
-	Name string
-	Took time.Duration
+	Name     string
+	Duration time.Duration
 }
 
-// Phases are those of a run, in their order.
+// Phases are the phases of a run, in order.
 type Phases []Phase
 
-// Time runs do, and adds it to the phases.
-func (p *Phases) Time(name string, do func() error) error {
+// Time runs a phase and records its duration.
+func (p *Phases) Time(name string, run func() error) error {
 	started := time.Now()
-	err := do()
+	err := run()
 	*p = append(*p, Phase{name, time.Since(started)})
 	return err
 }
 
 func (p Phases) total() (total time.Duration) {
-	for _, each := range p {
-		total += each.Took
+	for _, phase := range p {
+		total += phase.Duration
 	}
 	return total
 }
 
-// Summary is what came of a run.
+// Summary is the result of a run.
 type Summary struct {
 	Phases Phases
 	report types.Report
 }
 
-// Read reads the report that Ginkgo has written as JSON.
+// Read reads a JSON report of Ginkgo.
 func Read(path string) (Summary, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -69,32 +69,33 @@ func Read(path string) (Summary, error) {
 	}
 	var reports []types.Report
 	if err := json.Unmarshal(content, &reports); err != nil {
-		return Summary{}, fmt.Errorf("%s: %w", path, err)
+		return Summary{}, fmt.Errorf("parse %s: %w", path, err)
 	}
 	if len(reports) != 1 {
-		return Summary{}, fmt.Errorf("%s has %d suites instead of one", path, len(reports))
+		return Summary{}, fmt.Errorf("%s has %d suites, want one", path, len(reports))
 	}
 	return Summary{report: reports[0]}, nil
 }
 
 // spec is a spec, or a part of the suite's set-up, as the page shows it.
 type spec struct {
-	name   string
-	at     string // its file and line, from the root of the checkout
-	reason string // why it failed
+	name     string
+	location string // file and line, relative to the top of the checkout
+	reason   string // why it failed
 	types.SpecReport
 }
 
-// specs are all that were run, those that took longest first.
+// specs returns all specs that ran, the slowest first. Other parts of the suite are included if
+// they failed.
 func (s Summary) specs() []spec {
 	var specs []spec
 	for _, report := range s.report.SpecReports {
-		each := newSpec(report)
+		s := newSpec(report)
 		isSpec := report.LeafNodeType.Is(types.NodeTypeIt)
-		if report.State == types.SpecStateSkipped || report.State == types.SpecStatePending || !isSpec && !each.failed() {
+		if report.State == types.SpecStateSkipped || report.State == types.SpecStatePending || !isSpec && !s.failed() {
 			continue
 		}
-		specs = append(specs, each)
+		specs = append(specs, s)
 	}
 	slices.SortStableFunc(specs, func(a, b spec) int { return cmp.Compare(b.RunTime, a.RunTime) })
 	return specs
@@ -107,46 +108,48 @@ func newSpec(report types.SpecReport) spec {
 	}
 	location := report.LeafNodeLocation
 	if s.failed() {
-		if at := report.FailureLocation(); filepath.Base(filepath.Dir(at.FileName)) == "e2e" { // not where Go panics
-			location = at
+		if failure := report.FailureLocation(); filepath.Base(filepath.Dir(failure.FileName)) == "e2e" { // a panic may be in Go's sources
+			location = failure
 		}
-		s.reason = strings.TrimSpace(colours.ReplaceAllString(report.Failure.Message+"\n"+report.Failure.ForwardedPanic, ""))
+		s.reason = strings.TrimSpace(colourCode.ReplaceAllString(report.Failure.Message+"\n"+report.Failure.ForwardedPanic, ""))
 	}
-	s.at = fmt.Sprintf("e2e/%s:%d", filepath.Base(location.FileName), location.LineNumber)
+	s.location = fmt.Sprintf("e2e/%s:%d", filepath.Base(location.FileName), location.LineNumber)
 	return s
 }
 
-// colours are what Ginkgo writes into some reasons, terminal or not.
-var colours = regexp.MustCompile(`\x1b\[[0-9;]*m`)
+// colourCode matches the colours that Ginkgo adds to some reasons, even without a terminal.
+var colourCode = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 
-// failed is not what a person, or the failure of another one, has interrupted.
+// failed reports whether the spec failed by itself: a user, or the failure of another spec,
+// can interrupt it.
 func (s spec) failed() bool {
 	return s.State.Is(types.SpecStateFailureStates) && s.State != types.SpecStateInterrupted
 }
 
-// noted are the values of the suite's notes of one kind.
-func (s spec) noted(kind string) (values []string) {
+// entries returns the values of the report entries of a name.
+func (s spec) entries(name string) (values []string) {
 	for _, entry := range s.ReportEntries {
-		if entry.Name == kind {
+		if entry.Name == name {
 			values = append(values, entry.StringRepresentation())
 		}
 	}
 	return values
 }
 
-// elsewhere is how Ginkgo reports in each process that the set-up failed in the first.
-var elsewhere = regexp.MustCompile(`^\w+ failed on Ginkgo parallel process #1`)
+// firstProcessFailed matches the reason that Ginkgo reports in all other processes if the set-up
+// failed in the first one.
+var firstProcessFailed = regexp.MustCompile(`^\w+ failed on Ginkgo parallel process #1`)
 
-// failures are the specs that failed, in the order in which they did.
+// failures returns the failed specs in the order of their ends.
 func (s Summary) failures() []spec {
-	failed := slices.DeleteFunc(s.specs(), func(each spec) bool { return !each.failed() || elsewhere.MatchString(each.reason) })
+	failed := slices.DeleteFunc(s.specs(), func(s spec) bool { return !s.failed() || firstProcessFailed.MatchString(s.reason) })
 	slices.SortFunc(failed, func(a, b spec) int { return a.EndTime.Compare(b.EndTime) })
 	return failed
 }
 
-// cause is what the cluster says first, if that is about a pod; empty: it is not.
+// cause returns the first line of the diagnosis if it is about a pod.
 func (s spec) cause() string {
-	for _, text := range s.noted(Diagnosis) {
+	for _, text := range s.entries(Diagnosis) {
 		if line, _, _ := strings.Cut(text, "\n"); strings.HasPrefix(line, "Pod ") {
 			return line
 		}
@@ -154,16 +157,16 @@ func (s spec) cause() string {
 	return ""
 }
 
-// Kept are the namespaces of failed specs that were not deleted.
-func (s Summary) Kept() (namespaces []string) {
+// KeptNamespaces returns the namespaces of failed specs that were not deleted.
+func (s Summary) KeptNamespaces() (namespaces []string) {
 	for _, failed := range s.failures() {
-		namespaces = append(namespaces, failed.noted(Kept)...)
+		namespaces = append(namespaces, failed.entries(KeptNamespace)...)
 	}
 	return namespaces
 }
 
-// Focus is the regular expression that runs the first failed spec alone; empty: there
-// is none. It can stand between a shell's single quotes.
+// Focus returns the regular expression that runs only the first failed spec, or an empty string.
+// It contains no single quote, so that a shell command can quote it.
 func (s Summary) Focus() string {
 	for _, failed := range s.failures() {
 		if failed.LeafNodeType.Is(types.NodeTypeIt) {
@@ -173,36 +176,36 @@ func (s Summary) Focus() string {
 	return ""
 }
 
-// Empty says that no spec fitted what was asked for.
+// Empty reports whether no spec matched the focus and the label filter.
 func (s Summary) Empty() bool {
-	return !slices.ContainsFunc(s.specs(), func(each spec) bool { return each.LeafNodeType.Is(types.NodeTypeIt) }) && len(s.failures()) == 0
+	return !slices.ContainsFunc(s.specs(), func(s spec) bool { return s.LeafNodeType.Is(types.NodeTypeIt) }) && len(s.failures()) == 0
 }
 
-// count says how the specs ended: "78 of 79 specs passed, 1 failed".
+// count returns the counts as text: "78 of 79 specs passed, 1 failed".
 func (s Summary) count() string {
 	passed, ran, interrupted, failed := 0, 0, 0, len(s.failures())
-	for _, each := range s.specs() {
-		if each.LeafNodeType.Is(types.NodeTypeIt) {
+	for _, spec := range s.specs() {
+		if spec.LeafNodeType.Is(types.NodeTypeIt) {
 			ran++
 		}
-		switch each.State {
+		switch spec.State {
 		case types.SpecStatePassed:
 			passed++
 		case types.SpecStateInterrupted:
 			interrupted++
 		}
 	}
-	said := fmt.Sprintf("%d of %d specs passed", passed, ran)
+	text := fmt.Sprintf("%d of %d specs passed", passed, ran)
 	if failed > 0 {
-		said += fmt.Sprintf(", %d failed", failed)
+		text += fmt.Sprintf(", %d failed", failed)
 	}
 	if interrupted > 0 {
-		said += fmt.Sprintf(", %d interrupted", interrupted)
+		text += fmt.Sprintf(", %d interrupted", interrupted)
 	}
 	for _, reason := range s.report.SpecialSuiteFailureReasons {
-		if reason != "Interrupted by Other Ginkgo Process" { // which failed first, as --fail-fast wants it
-			said += "; " + reason
+		if reason != "Interrupted by Other Ginkgo Process" { // --fail-fast stops the other processes
+			text += "; " + reason
 		}
 	}
-	return said
+	return text
 }

@@ -13,33 +13,33 @@ import (
 	"github.com/onsi/ginkgo/v2/types"
 )
 
-// finished is a spec as Ginkgo reports it.
-func finished(container, text string, line int, state types.SpecState, took time.Duration) types.SpecReport {
+// newReport returns Ginkgo's report of a spec.
+func newReport(container, text string, line int, state types.SpecState, duration time.Duration) types.SpecReport {
 	return types.SpecReport{
 		ContainerHierarchyTexts: []string{container},
 		LeafNodeType:            types.NodeTypeIt,
 		LeafNodeText:            text,
 		LeafNodeLocation:        types.CodeLocation{FileName: "/checkout/e2e/deny_test.go", LineNumber: line},
 		State:                   state,
-		RunTime:                 took,
+		RunTime:                 duration,
 	}
 }
 
-// failed is a spec that failed for a reason, with what the suite noted.
-func failed(spec types.SpecReport, reason string, notes map[string]string) types.SpecReport {
-	at := spec.LeafNodeLocation
-	at.LineNumber++
-	spec.Failure = types.Failure{Message: reason, Location: at, FailureNodeContext: types.FailureNodeIsLeafNode, FailureNodeLocation: spec.LeafNodeLocation}
-	for _, name := range []string{Diagnosis, Folder, Kept} {
-		if value := notes[name]; value != "" {
+// withFailure adds a reason and report entries to the report of a spec.
+func withFailure(spec types.SpecReport, reason string, entries map[string]string) types.SpecReport {
+	location := spec.LeafNodeLocation
+	location.LineNumber++
+	spec.Failure = types.Failure{Message: reason, Location: location, FailureNodeContext: types.FailureNodeIsLeafNode, FailureNodeLocation: spec.LeafNodeLocation}
+	for _, name := range []string{Diagnosis, Directory, KeptNamespace} {
+		if value := entries[name]; value != "" {
 			spec.ReportEntries = append(spec.ReportEntries, types.ReportEntry{Name: name, Value: types.WrapEntryValue(value)})
 		}
 	}
 	return spec
 }
 
-// written is a report as Ginkgo leaves it, read again.
-func written(t *testing.T, report types.Report) Summary {
+// writeAndRead returns the summary of a report that was written to a file.
+func writeAndRead(t *testing.T, report types.Report) Summary {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "e2e.json")
 	content, err := json.Marshal([]types.Report{report})
@@ -54,48 +54,48 @@ func written(t *testing.T, report types.Report) Summary {
 	return s
 }
 
-func green() types.Report {
+func passedReport() types.Report {
 	return types.Report{
 		SuiteSucceeded: true,
 		SuiteConfig:    types.SuiteConfig{RandomSeed: 7, ParallelTotal: 4},
 		SpecReports: types.SpecReports{
 			{LeafNodeType: types.NodeTypeSynchronizedBeforeSuite, State: types.SpecStatePassed, RunTime: time.Hour},
-			finished("deny", "is quick", 10, types.SpecStatePassed, 200*time.Millisecond),
-			finished("deny", "is slow | odd", 20, types.SpecStatePassed, 12*time.Second),
-			finished("record", "is left out", 30, types.SpecStateSkipped, 0),
+			newReport("deny", "is quick", 10, types.SpecStatePassed, 200*time.Millisecond),
+			newReport("deny", "is slow | odd", 20, types.SpecStatePassed, 12*time.Second),
+			newReport("record", "is left out", 30, types.SpecStateSkipped, 0),
 		},
 	}
 }
 
-func red() types.Report {
-	report := green()
+func failedReport() types.Report {
+	report := passedReport()
 	report.SuiteSucceeded = false
 	report.SpecReports = append(report.SpecReports,
-		failed(finished("deny", "says what it's about (all)", 40, types.SpecStateFailed, time.Second), "Expected\n  a\nto equal\n  ```b```\n"+strings.Repeat("more\n", 19), map[string]string{
-			Diagnosis: "Pod x is not ready", Folder: "deny-says", Kept: "e2e-abcde",
+		withFailure(newReport("deny", "names the pod's image (all)", 40, types.SpecStateFailed, time.Second), "Expected\n  a\nto equal\n  ```b```\n"+strings.Repeat("more\n", 19), map[string]string{
+			Diagnosis: "Pod x is not ready", Directory: "deny-names", KeptNamespace: "e2e-abcde",
 		}))
 	return report
 }
 
-// panicked is a spec that failed somewhere in Go's own sources.
-func panicked() types.SpecReport {
-	spec := failed(finished("deny", "breaks", 50, types.SpecStatePanicked, time.Second), "Test Panicked", nil)
+// panickedSpec failed in a source file of Go.
+func panickedSpec() types.SpecReport {
+	spec := withFailure(newReport("deny", "breaks", 50, types.SpecStatePanicked, time.Second), "Test Panicked", nil)
 	spec.Failure.Location = types.CodeLocation{FileName: "/usr/local/go/src/runtime/map.go", LineNumber: 265}
 	spec.Failure.ForwardedPanic = "assignment to entry in nil map"
 	return spec
 }
 
-func TestPrint(t *testing.T) {
-	const times = `  build   2.9s
-  specs   24s
-  in all  27s
+func TestPrintShowsFailuresAndDurations(t *testing.T) {
+	const durations = `  build  2.9s
+  specs  24s
+  total  27s
 `
 	for name, tt := range map[string]struct {
 		report types.Report
 		want   string
 	}{
-		"all passed": {green(), "2 of 2 specs passed. One page about it: artifacts/summary.md\n" + times},
-		"one failed": {red(), `✗ deny says what it's about (all) (e2e/deny_test.go:41)
+		"all passed": {passedReport(), "2 of 2 specs passed. Summary: artifacts/summary.md\n" + durations},
+		"one failed": {failedReport(), `✗ deny names the pod's image (all) (e2e/deny_test.go:41)
     Expected
       a
     to equal
@@ -114,23 +114,23 @@ func TestPrint(t *testing.T) {
     more
     …
     Pod x is not ready
-    More: artifacts/deny-says
-2 of 3 specs passed, 1 failed. One page about it: artifacts/summary.md
-` + times},
-		"a panic": {types.Report{SpecReports: types.SpecReports{panicked()}}, `✗ deny breaks (e2e/deny_test.go:50)
+    Details: artifacts/deny-names
+2 of 3 specs passed, 1 failed. Summary: artifacts/summary.md
+` + durations},
+		"panic": {types.Report{SpecReports: types.SpecReports{panickedSpec()}}, `✗ deny breaks (e2e/deny_test.go:50)
     Test Panicked
     assignment to entry in nil map
-0 of 1 specs passed, 1 failed. One page about it: artifacts/summary.md
-` + times},
-		"somebody stopped it": {types.Report{
+0 of 1 specs passed, 1 failed. Summary: artifacts/summary.md
+` + durations},
+		"interrupted by a user": {types.Report{
 			SpecialSuiteFailureReasons: []string{"Interrupted by User"},
 			SpecReports: types.SpecReports{
-				finished("deny", "is quick", 10, types.SpecStatePassed, time.Second),
-				failed(finished("deny", "was under way", 20, types.SpecStateInterrupted, time.Second), "Interrupted by User", nil),
+				newReport("deny", "is quick", 10, types.SpecStatePassed, time.Second),
+				withFailure(newReport("deny", "was running", 20, types.SpecStateInterrupted, time.Second), "Interrupted by User", nil),
 			},
-		}, "1 of 2 specs passed, 1 interrupted; Interrupted by User. One page about it: artifacts/summary.md\n" + times},
-		"no spec fits": {types.Report{SpecialSuiteFailureReasons: []string{"Detected no specs ran"}}, "0 of 0 specs passed; Detected no specs ran. One page about it: artifacts/summary.md\n" + times},
-		"the set-up failed": {types.Report{
+		}, "1 of 2 specs passed, 1 interrupted; Interrupted by User. Summary: artifacts/summary.md\n" + durations},
+		"no spec matches": {types.Report{SpecialSuiteFailureReasons: []string{"Detected no specs ran"}}, "0 of 0 specs passed; Detected no specs ran. Summary: artifacts/summary.md\n" + durations},
+		"failed set-up": {types.Report{
 			SpecialSuiteFailureReasons: []string{"Interrupted by User"},
 			SpecReports: types.SpecReports{{
 				LeafNodeType: types.NodeTypeSynchronizedBeforeSuite, State: types.SpecStateTimedout,
@@ -142,12 +142,12 @@ func TestPrint(t *testing.T) {
 			}},
 		}, `✗ SynchronizedBeforeSuite (e2e/suite_test.go:3)
     too late
-0 of 0 specs passed, 1 failed; Interrupted by User. One page about it: artifacts/summary.md
-` + times},
+0 of 0 specs passed, 1 failed; Interrupted by User. Summary: artifacts/summary.md
+` + durations},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got strings.Builder
-			written(t, tt.report).Print(&got)
+			writeAndRead(t, tt.report).Print(&got)
 			if diff := cmp.Diff(tt.want, got.String()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -155,16 +155,16 @@ func TestPrint(t *testing.T) {
 	}
 }
 
-func TestWriteMarkdown(t *testing.T) {
+func TestWriteMarkdownWritesPage(t *testing.T) {
 	var got strings.Builder
-	if err := written(t, red()).WriteMarkdown(&got); err != nil {
+	if err := writeAndRead(t, failedReport()).WriteMarkdown(&got); err != nil {
 		t.Fatal(err)
 	}
 	want := `# e2e: 2 of 3 specs passed, 1 failed
 
-4 at a time, in random order (seed 7).
+The specs ran in random order (seed 7), 4 at a time.
 
-## ✗ deny says what it's about (all)
+## ✗ deny names the pod's image (all)
 
 e2e/deny_test.go:41, after 1.0s
 
@@ -177,26 +177,26 @@ to equal
 
 ` + "```text\nPod x is not ready\n```" + `
 
-<details><summary>What the cluster said</summary>
+<details><summary>Diagnosis</summary>
 
 ` + "```text\nPod x is not ready\n```" + `
 
 </details>
 
-More: ` + "`artifacts/deny-says`" + `
+Details: ` + "`artifacts/deny-names`" + `
 
-## Times
+## Durations
 
-| phase | time |
+| phase | duration |
 | --- | ---: |
 | build | 2.9s |
 | specs | 24s |
-| in all | 27s |
+| total | 27s |
 
-| spec | | time |
+| spec | result | duration |
 | --- | --- | ---: |
 | deny is slow \| odd | passed | 12s |
-| deny says what it's about (all) | failed | 1.0s |
+| deny names the pod's image (all) | failed | 1.0s |
 | deny is quick | passed | 0.2s |
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
@@ -204,25 +204,25 @@ More: ` + "`artifacts/deny-says`" + `
 	}
 }
 
-// What is told to type must find the spec again, from within single quotes.
-func TestFocusAndKept(t *testing.T) {
-	s := written(t, red())
-	if diff := cmp.Diff(`deny says what it.s about \(all\)`, s.Focus()); diff != "" {
+// The focus is part of a shell command in single quotes.
+func TestFocusAndKeptNamespacesNameFailedSpec(t *testing.T) {
+	s := writeAndRead(t, failedReport())
+	if diff := cmp.Diff(`deny names the pod.s image \(all\)`, s.Focus()); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"e2e-abcde"}, s.Kept()); diff != "" {
+	if diff := cmp.Diff([]string{"e2e-abcde"}, s.KeptNamespaces()); diff != "" {
 		t.Error(diff)
 	}
-	if green := written(t, green()); green.Focus() != "" || green.Kept() != nil {
-		t.Errorf("focus %q and kept %q of a run without failures", green.Focus(), green.Kept())
+	if passed := writeAndRead(t, passedReport()); passed.Focus() != "" || passed.KeptNamespaces() != nil {
+		t.Errorf("focus %q and kept namespaces %q of a run without failures", passed.Focus(), passed.KeptNamespaces())
 	}
 }
 
-func TestReadRefuses(t *testing.T) {
+func TestReadRefusesInvalidReports(t *testing.T) {
 	for name, tt := range map[string]struct{ content, want string }{
-		"cut off":    {`[{"SuitePath":`, "unexpected end of JSON input"},
-		"no suite":   {`[]`, "has 0 suites instead of one"},
-		"two suites": {`[{},{}]`, "has 2 suites instead of one"},
+		"truncated":  {`[{"SuitePath":`, "unexpected end of JSON input"},
+		"no suite":   {`[]`, "has 0 suites, want one"},
+		"two suites": {`[{},{}]`, "has 2 suites, want one"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "e2e.json")
@@ -235,6 +235,6 @@ func TestReadRefuses(t *testing.T) {
 		})
 	}
 	if _, err := Read(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("got %v of a file that is not there", err)
+		t.Errorf("got %v for a missing file", err)
 	}
 }

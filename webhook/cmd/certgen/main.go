@@ -1,12 +1,13 @@
-// Certgen gives an admission webhook its TLS certificate and the API server
-// the CA to trust it by. It is what the two Jobs of deploy/ run:
+// Command certgen gives an admission webhook a TLS certificate and registers its CA
+// with the API server. The Jobs in deploy/ run it:
 //
-//	certgen create  the Secret with ca, cert and key, made or repaired
-//	certgen patch   that ca into the webhook configurations, then their
-//	                failure policy
+//	certgen create  creates or repairs the Secret with ca, cert and key
+//	certgen patch   writes this ca, and then the failure policy, into the webhook
+//	                configurations
 //
-// Flags and Secret keys are those of the retired kube-webhook-certgen, so that
-// either image works with the same arguments. What the verbs do is in package jobs.
+// The flags and the keys of the Secret are those of the retired
+// kube-webhook-certgen, so that its image works with the same arguments. Package
+// certgen does the work.
 package main
 
 import (
@@ -30,34 +31,33 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run returns the exit code: 2 for a command line that is not understood, 1
-// for a command that could not be carried out.
+// run returns the exit code: 2 for a usage error, 1 for a command that failed.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	parsed, err := certgen.Parse(args, stdout)
+	command, err := certgen.Parse(args, stdout)
 	if err != nil {
 		fmt.Fprintf(stderr, "certgen: %v\n", err)
 		return 2
 	}
-	if err := carryOut(ctx, parsed, stdout, stderr); err != nil {
+	if err := execute(ctx, command, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "certgen: %v\n", err)
 		return 1
 	}
 	return 0
 }
 
-func carryOut(ctx context.Context, parsed certgen.Command, stdout, stderr io.Writer) error {
-	if parsed == nil {
-		return nil // help was asked for and given
+func execute(ctx context.Context, command certgen.Command, stdout, stderr io.Writer) error {
+	if command == nil {
+		return nil // Parse has written the help
 	}
-	config, err := loadConfig(parsed.KubeconfigPath())
+	config, err := loadConfig(command.KubeconfigPath())
 	if err != nil {
-		return fmt.Errorf("no cluster to talk to: %w: run in a Pod with a service account token or give --kubeconfig", err)
+		return fmt.Errorf("cannot load a cluster configuration: %w: run in a pod with a service account token, or set --kubeconfig", err)
 	}
-	return certgen.Worker{Config: config, Stdout: stdout, Stderr: stderr}.Do(ctx, parsed)
+	return certgen.Worker{Config: config, Stdout: stdout, Stderr: stderr}.Do(ctx, command)
 }
 
-// loadConfig reads how to reach the API server: as a Pod does, unless a kubeconfig
-// is given or there is no Pod.
+// loadConfig returns the configuration for the API server: from the kubeconfig file if
+// one is given, else from the pod's service account, else from kubectl's file.
 func loadConfig(kubeconfig string) (*rest.Config, error) {
 	if kubeconfig == "" {
 		config, err := rest.InClusterConfig()

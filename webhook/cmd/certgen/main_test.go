@@ -10,16 +10,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestRun(t *testing.T) {
-	t.Setenv("KUBERNETES_SERVICE_HOST", "") // not in a Pod, wherever the test runs
+func TestRunReturnsExitCodeAndOneLine(t *testing.T) {
+	t.Setenv("KUBERNETES_SERVICE_HOST", "") // as outside of a pod
 	missing := filepath.Join(t.TempDir(), "kubeconfig")
 	unreachable := filepath.Join(t.TempDir(), "kubeconfig")
-	gone := httptest.NewServer(nil)
-	gone.Close()
+	closed := httptest.NewServer(nil)
+	closed.Close()
 	config := "apiVersion: v1\nkind: Config\ncurrent-context: c\n" +
 		"contexts: [{name: c, context: {cluster: c, user: u}}]\n" +
 		"users: [{name: u, user: {}}]\n" +
-		"clusters: [{name: c, cluster: {server: '" + gone.URL + "'}}]\n"
+		"clusters: [{name: c, cluster: {server: '" + closed.URL + "'}}]\n"
 	if err := os.WriteFile(unreachable, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -33,17 +33,17 @@ func TestRun(t *testing.T) {
 		"no command":      {args: nil, code: 2, stderr: "certgen: no command: use create or patch\n"},
 		"unknown command": {args: []string{"rotate"}, code: 2, stderr: "certgen: unknown command \"rotate\": use create or patch\n"},
 		"unknown flag":    {args: append(create, "--days=3"), code: 2, stderr: "certgen: create: unknown flag: --days: see certgen create --help\n"},
-		"no kubeconfig": {
+		"missing kubeconfig": {
 			args: append(create, "--kubeconfig="+missing), code: 1,
-			stderr: "certgen: no cluster to talk to: stat " + missing + ": no such file or directory: run in a Pod with a service account token or give --kubeconfig\n",
+			stderr: "certgen: cannot load a cluster configuration: stat " + missing + ": no such file or directory: run in a pod with a service account token, or set --kubeconfig\n",
 		},
-		"no API server": {args: append(create, "--kubeconfig="+unreachable), code: 1, stderr: "certgen: Secret ns/tls: Get \"http://"},
+		"unreachable API server": {args: append(create, "--kubeconfig="+unreachable), code: 1, stderr: "certgen: Secret ns/tls: Get \"http://"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr strings.Builder
 			code := run(t.Context(), test.args, &stdout, &stderr)
 			if code != test.code {
-				t.Errorf("exit code %d, want %d", code, test.code)
+				t.Errorf("got exit code %d, want %d", code, test.code)
 			}
 			got := stderr.String()
 			if !strings.HasSuffix(test.stderr, "\n") && strings.HasPrefix(got, test.stderr) && strings.Count(got, "\n") == 1 {

@@ -11,19 +11,21 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// asProgram has the tests' own binary be the program, which a shell calls to complete.
-const asProgram = "IMAGE_WEBHOOK_AS_PROGRAM"
+// runAsProgram is the environment variable that makes the test binary run as
+// image-webhook, which the shell calls for completions.
+const runAsProgram = "IMAGE_WEBHOOK_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	if os.Getenv(runAsProgram) != "" {
 		main()
 	}
 	os.Exit(m.Run())
 }
 
-// completeInBash loads the script as a person does, and asks for what completes the last
-// word. The first function is what the script needs of the package bash-completion; what
-// the second does, bash does only for somebody who presses a key.
+// completeInBash loads the completion script as a user does and prints the completions
+// of the last word. _init_completion replaces the function of the package
+// bash-completion that the script calls. compopt fails outside of an interactive
+// completion, so an empty function replaces it.
 const completeInBash = `
 _init_completion() { words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${words[cword]} prev=${words[cword-1]}; }
 compopt() { :; }
@@ -34,7 +36,7 @@ complete -p image-webhook >/dev/null && __start_image-webhook
 printf '%s\n' "${COMPREPLY[@]}"
 `
 
-func TestCompletionInBash(t *testing.T) {
+func TestBashCompletesCommandsFlagsAndValues(t *testing.T) {
 	bin := t.TempDir()
 	self, err := os.Executable()
 	if err != nil {
@@ -45,7 +47,7 @@ func TestCompletionInBash(t *testing.T) {
 	}
 	tests := []struct {
 		name  string
-		words []string // after image-webhook; the last is to be completed
+		words []string // after image-webhook; bash completes the last one
 		want  []string
 	}{
 		{"command", []string{"se"}, []string{"serve"}},
@@ -56,22 +58,21 @@ func TestCompletionInBash(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			bash := exec.CommandContext(t.Context(), "bash", append([]string{"--norc", "-c", completeInBash, "bash"}, tt.words...)...)
-			bash.Env = append(os.Environ(), asProgram+"=1", "PATH="+bin+":"+os.Getenv("PATH"))
+			bash.Env = append(os.Environ(), runAsProgram+"=1", "PATH="+bin+":"+os.Getenv("PATH"))
 			bash.Stderr = os.Stderr
 			got, err := bash.Output()
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(tt.want, strings.Fields(string(got))); diff != "" {
-				t.Errorf("completed (-want +got):\n%s", diff)
+				t.Errorf("completions (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// Where files make no sense, the shell is told not to offer them: for each flag there is
-// a decision.
-func TestCompletionOfValues(t *testing.T) {
+// The shell must not offer files for flags without a file. Every flag needs an entry.
+func TestCompletionOffersFilesOnlyForFileFlags(t *testing.T) {
 	const files, noFiles = ":0\n", ":4\n"
 	want := map[string]string{
 		"tls-cert":          files,
@@ -86,18 +87,18 @@ func TestCompletionOfValues(t *testing.T) {
 	}
 	got := map[string]string{}
 	newServe().Flags().VisitAll(func(f *pflag.Flag) {
-		got[f.Name] = command(t, "__complete", "serve", "--"+f.Name, "").Stdout
+		got[f.Name] = runCommand(t, "__complete", "serve", "--"+f.Name, "").Stdout
 	})
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		t.Errorf("completions by flag (-want +got):\n%s", diff)
 	}
 }
 
-func TestCompletionScripts(t *testing.T) {
+func TestCompletionPrintsAScriptForEachShell(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
-		got := command(t, "completion", shell)
+		got := runCommand(t, "completion", shell)
 		if got.Code != 0 || got.Stderr != "" || !strings.Contains(got.Stdout, "__complete") {
-			t.Errorf("%s: exit code %d, %d bytes: %s", shell, got.Code, len(got.Stdout), got.Stderr)
+			t.Errorf("%s: got exit code %d, %d bytes, stderr %q", shell, got.Code, len(got.Stdout), got.Stderr)
 		}
 	}
 }

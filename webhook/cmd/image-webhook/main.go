@@ -1,8 +1,8 @@
-// Command image-webhook is an admission webhook that denies pods whose images
-// can change under their name, and sends images to registry mirrors.
+// Command image-webhook is an admission webhook that denies images with disallowed
+// tags and redirects images to registry mirrors.
 //
-// It ends with 0 when it is told to stop, with 2 when what it was told is
-// wrong and with 1 when something goes wrong later. Every error is one line.
+// The exit code is 0 after a signal to stop, 2 for a usage error, and 1 for any other
+// error. Every error is one line.
 package main
 
 import (
@@ -25,12 +25,12 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// A second signal ends the program at once.
+	// A second signal ends the program immediately.
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is the whole program: it returns the exit code.
+// run runs the program and returns its exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
@@ -42,29 +42,29 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return 0
 	}
-	var e *exitError
-	if !errors.As(err, &e) {
-		e = &exitError{exitUsage, fmt.Errorf("%w: write %s; see %s --help", err, c.UseLine(), c.CommandPath())}
+	var failure *exitError
+	if !errors.As(err, &failure) {
+		failure = &exitError{exitUsage, fmt.Errorf("%w: use %s; see %s --help", err, c.UseLine(), c.CommandPath())}
 	}
-	fmt.Fprintln(stderr, "image-webhook: "+oneLine(e))
-	return e.code
+	fmt.Fprintln(stderr, "image-webhook: "+oneLine(failure))
+	return failure.code
 }
 
-// exitError is an error of a command. Errors of any other type are about the
-// command line itself: unknown commands, flags and arguments.
+// exitError is an error with an exit code. Errors of other types are usage errors:
+// unknown commands, flags and arguments.
 type exitError struct {
 	code int
 	error
 }
 
-// newRoot makes the command line: one file of this package for each verb.
+// newRoot returns the root command. Each subcommand has its own file.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "image-webhook COMMAND",
-		Short: "Deny images that can change under their name; send images to mirrors",
+		Short: "Deny images with disallowed tags and redirect images to registry mirrors",
 		Example: serveExamples + `
 
-  # Bash completes commands and flags in this shell
+  # Enable completion in this bash
   source <(image-webhook completion bash)`,
 		RunE: func(*cobra.Command, []string) error {
 			return errors.New("no command")
@@ -72,29 +72,30 @@ func newRoot() *cobra.Command {
 		DisableFlagsInUseLine: true,
 		SilenceUsage:          true,
 		SilenceErrors:         true,
-		DisableSuggestions:    true, // they are lines of their own
+		DisableSuggestions:    true, // they would add lines
 	}
 	root.AddCommand(newServe(), newVersion())
 	return root
 }
 
-// addCompletion adds cobra's command, which would show its help for a shell that it
-// does not know. Its scripts go to where the root's output goes by then.
+// addCompletion adds cobra's completion command, and makes an unknown shell an error
+// instead of a request for help. Call it after SetOut, because cobra binds the output
+// of the scripts here.
 func addCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	completion, _, err := root.Find([]string{"completion"})
 	if err != nil {
-		panic(err) // it has just been added
+		panic(err) // cannot happen: it has just been added
 	}
 	completion.Use = "completion SHELL"
 	completion.DisableFlagsInUseLine = true
 	completion.Args = noArgs
 	completion.RunE = func(*cobra.Command, []string) error {
-		return errors.New("no shell: bash, zsh, fish or powershell")
+		return errors.New("no shell (bash, zsh, fish or powershell)")
 	}
 }
 
-// noArgs refuses arguments that are not flags.
+// noArgs returns an error if there are arguments besides flags.
 func noArgs(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("unexpected argument %q", args[0])
@@ -102,7 +103,7 @@ func noArgs(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// oneLine keeps an error on its line whatever it quotes.
+// oneLine escapes line breaks, which an error may quote.
 func oneLine(err error) string {
 	return strings.NewReplacer("\n", `\n`, "\r", `\r`).Replace(err.Error())
 }

@@ -11,39 +11,38 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// update writes the flags into the manual: go test ./webhook/cmd/image-webhook -update.
-var update = flag.Bool("update", false, "write the flags of serve into docs/configuration.md")
+var update = flag.Bool("update", false, "write the flags of serve to docs/configuration.md")
 
-// The manual's page of the flags, and what stands around their table in it.
+// page is the page with the table of flags. The comments mark where the table is.
 const (
-	manual   = "../../../docs/configuration.md"
+	page     = "../../../docs/configuration.md"
 	tableTop = "<!-- The flags of serve, written by `go test ./webhook/cmd/image-webhook -update`. -->\n"
 	tableEnd = "<!-- The end of the flags. -->\n"
 )
 
-func TestManualHasTheFlags(t *testing.T) {
-	content, err := os.ReadFile(manual)
+func TestPageListsTheFlags(t *testing.T) {
+	content, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, begins := strings.Cut(string(content), tableTop)
-	found, after, ends := strings.Cut(rest, tableEnd)
-	if !begins || !ends {
-		t.Fatalf("%s must have the lines\n%s%s", manual, tableTop, tableEnd)
+	before, rest, hasTop := strings.Cut(string(content), tableTop)
+	found, after, hasEnd := strings.Cut(rest, tableEnd)
+	if !hasTop || !hasEnd {
+		t.Fatalf("%s must contain these lines:\n%s%s", page, tableTop, tableEnd)
 	}
 	table := flagTable(newServe().Flags())
 	if *update {
-		if err := os.WriteFile(manual, []byte(before+tableTop+table+tableEnd+after), 0o644); err != nil {
+		if err := os.WriteFile(page, []byte(before+tableTop+table+tableEnd+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	if diff := cmp.Diff(table, found); diff != "" {
-		t.Errorf("%s has other flags than serve: run `go test ./webhook/cmd/image-webhook -update` (-serve +manual):\n%s", manual, diff)
+		t.Errorf("the table of flags in %s is outdated: run `go test ./webhook/cmd/image-webhook -update` (-serve +page):\n%s", page, diff)
 	}
 }
 
-// flagTable is a table in Markdown, in the order of --help.
+// flagTable returns a Markdown table of the flags, in the order of --help.
 func flagTable(flags *pflag.FlagSet) string {
 	var table strings.Builder
 	table.WriteString("| flag | value | default | meaning |\n| --- | --- | --- | --- |\n")
@@ -52,18 +51,18 @@ func flagTable(flags *pflag.FlagSet) string {
 		if f.Value.Type() == "stringArray" {
 			usage += "; can be repeated"
 		}
-		fmt.Fprintf(&table, "| `--%s` | %s | %s | %s |\n", f.Name, value, shownDefault(f.DefValue), cell.Replace(usage))
+		fmt.Fprintf(&table, "| `--%s` | %s | %s | %s |\n", f.Name, value, defaultCell(f.DefValue), escapeCell.Replace(usage))
 	})
 	return table.String()
 }
 
-// shownDefault is a default as it would be written on the command line.
-func shownDefault(value string) string {
+// defaultCell returns a default value as a user would write it on the command line.
+func defaultCell(value string) string {
 	if value = strings.Trim(value, "[]"); value == "" {
 		return "none"
 	}
 	return "`" + value + "`"
 }
 
-// cell keeps a text on its line and in its column.
-var cell = strings.NewReplacer("\n", " ", "|", `\|`, "*", `\*`)
+// escapeCell replaces characters that would end a table cell or change its format.
+var escapeCell = strings.NewReplacer("\n", " ", "|", `\|`, "*", `\*`)

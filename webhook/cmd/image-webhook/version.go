@@ -9,17 +9,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker in what is released: see gobuild.Versioned.
+// version is set by the linker in releases: see gobuild.VersionFlags.
 var version string
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Say which version this is, and what it was built with",
-		Example: `  # Of this program
+		Short: "Print the version of image-webhook, the Go version and the platform",
+		Example: `  # Print the version of this program
   image-webhook version
 
-  # Of the one in a cluster
+  # Print the version of the program in a cluster
   kubectl exec -n image-webhook deployment/webhook -- /image-webhook version`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -29,15 +29,15 @@ func newVersion() *cobra.Command {
 }
 
 func printVersion(out io.Writer) error {
-	_, err := fmt.Fprintf(out, "image-webhook %s %s %s/%s\n", built(version), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintf(out, "image-webhook %s %s %s/%s\n", programVersion(version), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
 }
 
-// built is the version that the linker was given; else the one that `go install` was,
-// or what git knows of a checkout; else "(devel)".
-func built(version string) string {
-	if version != "" {
-		return version
+// programVersion returns the version that the linker has set, else the module version
+// that Go has recorded (from go install or from git), else "(devel)".
+func programVersion(linked string) string {
+	if linked != "" {
+		return linked
 	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version

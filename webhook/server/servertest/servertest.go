@@ -1,4 +1,5 @@
-// Package servertest makes key pairs, and CAs of clients, for tests that serve TLS.
+// Package servertest provides key pairs, client CAs and log buffers for tests of
+// programs that serve TLS.
 package servertest
 
 import (
@@ -17,13 +18,13 @@ import (
 	"time"
 )
 
-// KeyPair is a certificate for localhost, and its key, in two PEM files.
+// KeyPair is a certificate for localhost and its private key in two PEM files.
 type KeyPair struct {
 	CertFile, KeyFile string
 	Leaf              *x509.Certificate
 }
 
-// New writes a new key pair into dir, over the one that is there.
+// New writes a new self-signed key pair to dir. It overwrites an existing pair.
 func New(t testing.TB, dir string) KeyPair {
 	t.Helper()
 	key := newKey(t)
@@ -42,28 +43,29 @@ func writePair(t testing.TB, certFile, keyFile string, leaf *x509.Certificate, k
 	}
 }
 
-// Client returns a client that trusts the pair, keeps its connections, and shows
-// the certificate, if there is one, also to a server that wants another.
-func (k KeyPair) Client(t testing.TB, shown ...tls.Certificate) *http.Client {
+// Client returns a client that trusts the pair and keeps its connections. It always
+// presents the client certificate, if one is given, even if the server asks for a
+// certificate of another CA.
+func (k KeyPair) Client(t testing.TB, presented ...tls.Certificate) *http.Client {
 	t.Helper()
 	config := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
 	config.RootCAs.AddCert(k.Leaf)
-	if len(shown) > 0 {
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &shown[0], nil }
+	if len(presented) > 0 {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &presented[0], nil }
 	}
 	transport := &http.Transport{TLSClientConfig: config}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: 30 * time.Second}
 }
 
-// CA signs the certificates of clients. Its own is in a PEM file.
+// CA signs client certificates.
 type CA struct {
-	File string
+	File string // PEM file of the CA's own certificate
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// NewCA writes a new CA into dir, over the one that is there.
+// NewCA writes the certificate of a new CA to dir. It overwrites an existing one.
 func NewCA(t testing.TB, dir string) CA {
 	t.Helper()
 	key := newKey(t)
@@ -71,7 +73,7 @@ func NewCA(t testing.TB, dir string) CA {
 	return CA{write(t, filepath.Join(dir, "ca"), "CERTIFICATE", cert.Raw), cert, key}
 }
 
-// Issue returns a new certificate for the uses, or for any.
+// Issue returns a new certificate for the uses; without uses, it is valid for any.
 func (c CA) Issue(t testing.TB, uses ...x509.ExtKeyUsage) tls.Certificate {
 	t.Helper()
 	key, template := newKey(t), newTemplate(t)
@@ -80,8 +82,8 @@ func (c CA) Issue(t testing.TB, uses ...x509.ExtKeyUsage) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
 }
 
-// Write issues a certificate and writes it, with its key, as name.crt and name.key
-// into dir.
+// Write issues a certificate and writes it and its key to name.crt and name.key in
+// dir.
 func (c CA) Write(t testing.TB, dir, name string, uses ...x509.ExtKeyUsage) KeyPair {
 	t.Helper()
 	pair := c.Issue(t, uses...)
@@ -95,7 +97,6 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-// newTemplate is what all certificates have.
 func newTemplate(t testing.TB) *x509.Certificate {
 	t.Helper()
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
@@ -110,7 +111,7 @@ func newTemplate(t testing.TB) *x509.Certificate {
 	}
 }
 
-// sign makes a certificate of a key, which signs itself without a parent.
+// sign returns a certificate for a key. Without a parent, it is self-signed.
 func sign(t testing.TB, template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) *x509.Certificate {
 	t.Helper()
 	if parent == nil {
@@ -123,9 +124,9 @@ func sign(t testing.TB, template, parent *x509.Certificate, key, signer *ecdsa.P
 	return cert
 }
 
-func write(t testing.TB, file, kind string, der []byte) string {
+func write(t testing.TB, file, blockType string, der []byte) string {
 	t.Helper()
-	check(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+	check(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: blockType, Bytes: der}), 0o600))
 	return file
 }
 

@@ -11,39 +11,39 @@ import (
 	"testing"
 )
 
-// open makes a network with a server behind web.shop.svc:80.
-func open(t *testing.T) *Network {
+// listen starts a proxy with a server for web.shop.svc:80.
+func listen(t *testing.T) *Proxy {
 	t.Helper()
-	n, err := Listen(t.Name())
+	p, err := Listen(t.Name())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { n.Close() })
+	t.Cleanup(func() { p.Close() })
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, "you asked "+r.Host)
+		_, _ = io.WriteString(w, "answer of "+r.Host)
 	}))
 	t.Cleanup(server.Close)
-	n.Route("web.shop.svc:80", server.Listener.Addr().String())
-	return n
+	p.Route("web.shop.svc:80", server.Listener.Addr().String())
+	return p
 }
 
-func TestDial(t *testing.T) {
-	n := open(t)
-	client := http.Client{Transport: &http.Transport{DialContext: n.Dial, DisableKeepAlives: true}}
-	if got := get(t, &client, "http://web.shop.svc/"); got != "you asked web.shop.svc" {
+func TestDialConnectsToProgram(t *testing.T) {
+	p := listen(t)
+	client := http.Client{Transport: &http.Transport{DialContext: p.Dial, DisableKeepAlives: true}}
+	if got := get(t, &client, "http://web.shop.svc/"); got != "answer of web.shop.svc" {
 		t.Errorf("got %q", got)
 	}
-	if _, err := n.Dial(t.Context(), "tcp", "other.shop.svc:80"); err == nil || err.Error() != "nothing stands behind other.shop.svc:80" {
+	if _, err := p.Dial(t.Context(), "tcp", "other.shop.svc:80"); err == nil || err.Error() != `no program runs for Service "other.shop.svc:80"` {
 		t.Errorf("got %v", err)
 	}
 }
 
-// The API server's side: CONNECT over the socket that EgressSelector names.
-func TestConnect(t *testing.T) {
-	n := open(t)
-	socket := n.listener.Addr().String()
-	if !strings.Contains(n.EgressSelector(), `udsName: "`+socket+`"`) {
-		t.Errorf("the API server is not told of %s:\n%s", socket, n.EgressSelector())
+// The API server sends CONNECT to the socket that EgressSelector names.
+func TestConnectForwardsToProgram(t *testing.T) {
+	p := listen(t)
+	socket := p.listener.Addr().String()
+	if !strings.Contains(p.EgressSelector(), `udsName: "`+socket+`"`) {
+		t.Errorf("socket %s is not in the egress selector:\n%s", socket, p.EgressSelector())
 	}
 	proxied := &http.Transport{
 		DisableKeepAlives: true,
@@ -53,20 +53,20 @@ func TestConnect(t *testing.T) {
 		},
 	}
 	client := http.Client{Transport: proxied}
-	response, err := client.Get("http://web.shop.svc/") // without TLS a client does not tunnel
+	response, err := client.Get("http://web.shop.svc/") // without TLS, a client does not send CONNECT
 	if err != nil {
 		t.Fatal(err)
 	}
 	response.Body.Close()
 	if response.StatusCode != http.StatusMethodNotAllowed {
-		t.Errorf("a GET: %s", response.Status)
+		t.Errorf("GET: status %s", response.Status)
 	}
 	for _, tt := range []struct{ target, status, answer string }{
-		{"web.shop.svc:80", "200 OK", "you asked web.shop.svc"},
-		{"other.shop.svc:80", "502 Bad Gateway", "nothing stands behind other.shop.svc:80"},
+		{"web.shop.svc:80", "200 OK", "answer of web.shop.svc"},
+		{"other.shop.svc:80", "502 Bad Gateway", `no program runs for Service "other.shop.svc:80"`},
 	} {
-		if said := tunnel(t, socket, tt.target); !strings.Contains(said, "HTTP/1.1 "+tt.status) || !strings.Contains(said, tt.answer) {
-			t.Errorf("%s said %q", tt.target, said)
+		if got := tunnel(t, socket, tt.target); !strings.Contains(got, "HTTP/1.1 "+tt.status) || !strings.Contains(got, tt.answer) {
+			t.Errorf("%s: got %q", tt.target, got)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func get(t *testing.T, client *http.Client, address string) string {
 	return string(body)
 }
 
-// tunnel returns all that is said to a CONNECT and a GET after it.
+// tunnel returns the responses to a CONNECT and to a GET after it.
 func tunnel(t *testing.T, socket, target string) string {
 	t.Helper()
 	c, err := net.Dial("unix", socket)

@@ -11,10 +11,10 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-// fakeAPI is an API of objects in memory. It is here for what a real API server
-// does not do on demand: lost races and odd moments.
+// fakeAPI is an API server with objects in memory. Unlike a real one, it can produce
+// conflicts and errors on demand.
 type fakeAPI struct {
-	cluster
+	apiClients
 	*clienttesting.Fake
 	objects clienttesting.ObjectTracker
 }
@@ -30,14 +30,14 @@ func newFakeAPI(t *testing.T, objects ...runtime.Object) fakeAPI {
 	fake := &clienttesting.Fake{}
 	fake.AddReactor("*", "*", clienttesting.ObjectReaction(tracker))
 	return fakeAPI{
-		cluster: cluster{&corefake.FakeCoreV1{Fake: fake}, &admissionfake.FakeAdmissionregistrationV1{Fake: fake}},
-		Fake:    fake,
-		objects: tracker,
+		apiClients: apiClients{&corefake.FakeCoreV1{Fake: fake}, &admissionfake.FakeAdmissionregistrationV1{Fake: fake}},
+		Fake:       fake,
+		objects:    tracker,
 	}
 }
 
-// once has the first request of this kind answered with f's error.
-func (api fakeAPI) once(verb, resource string, f func() error) {
+// failFirst makes the first request with this verb and resource return f's error.
+func (api fakeAPI) failFirst(verb, resource string, f func() error) {
 	done := false
 	api.PrependReactor(verb, resource, func(clienttesting.Action) (bool, runtime.Object, error) {
 		if done {
@@ -48,22 +48,22 @@ func (api fakeAPI) once(verb, resource string, f func() error) {
 	})
 }
 
-// call is one request to the API server, in the words of an RBAC rule.
+// call is a request to the API server, with the fields of an RBAC rule.
 type call struct {
 	verb, group, resource, namespace string
-	name                             string // empty: a create, whose object has no name yet for RBAC
+	name                             string // empty for a create, because RBAC does not know its name
 }
 
-// recorded returns the requests that were made.
-func (api fakeAPI) recorded() []call {
+// calls returns all requests so far.
+func (api fakeAPI) calls() []call {
 	var calls []call
 	for _, a := range api.Actions() {
-		calls = append(calls, call{a.GetVerb(), a.GetResource().Group, a.GetResource().Resource, a.GetNamespace(), nameIn(a)})
+		calls = append(calls, call{a.GetVerb(), a.GetResource().Group, a.GetResource().Resource, a.GetNamespace(), objectName(a)})
 	}
 	return calls
 }
 
-func nameIn(a clienttesting.Action) string {
+func objectName(a clienttesting.Action) string {
 	switch a := a.(type) {
 	case clienttesting.UpdateActionImpl:
 		object, _ := a.GetObject().(interface{ GetName() string })
@@ -76,9 +76,10 @@ func nameIn(a clienttesting.Action) string {
 	return ""
 }
 
-// checkCalls compares the requests as sets: the order does not matter to RBAC. What a
-// command calls needs a right in deploy/02-rbac.yaml and a row in deploy/rights_test.go.
-func checkCalls(t *testing.T, want, made []call) {
+// checkCalls compares the requests as sets, because RBAC ignores their order. Every
+// call of a command needs a rule in deploy/02-rbac.yaml and a row in
+// deploy/rights_test.go.
+func checkCalls(t *testing.T, want, got []call) {
 	t.Helper()
 	set := func(calls []call) map[call]bool {
 		s := map[call]bool{}
@@ -87,17 +88,17 @@ func checkCalls(t *testing.T, want, made []call) {
 		}
 		return s
 	}
-	if diff := cmp.Diff(set(want), set(made), cmp.AllowUnexported(call{})); diff != "" {
-		t.Errorf("API calls (-want +made):\n%s", diff)
+	if diff := cmp.Diff(set(want), set(got), cmp.AllowUnexported(call{})); diff != "" {
+		t.Errorf("API calls (-want +got):\n%s", diff)
 	}
 }
 
-func (api fakeAPI) writes() int {
-	n := 0
+func (api fakeAPI) countWrites() int {
+	count := 0
 	for _, a := range api.Actions() {
 		if a.GetVerb() != "get" {
-			n++
+			count++
 		}
 	}
-	return n
+	return count
 }

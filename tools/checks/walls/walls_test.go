@@ -1,0 +1,141 @@
+// Package walls checks the import rules of this repository: which directories may import
+// which. The imports of tests are free, except where a rule says otherwise.
+package walls
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/image-webhook/image-webhook/tools/subprocess"
+)
+
+const (
+	root   = "../../.."
+	module = "github.com/image-webhook/image-webhook/"
+)
+
+// goPackage is a package as `go list -json` describes it.
+type goPackage struct {
+	Name         string
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+	Deps         []string
+}
+
+// path returns the directory of the package in the repository.
+func (p goPackage) path() string { return strings.TrimPrefix(p.ImportPath, module) }
+
+func packages(t *testing.T) (all []goPackage) {
+	t.Helper()
+	output, err := subprocess.Command{
+		Dir:  root,
+		Args: []string{"go", "list", "-json=Name,ImportPath,Imports,TestImports,XTestImports,Deps", "./..."},
+	}.Output(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for decoder := json.NewDecoder(strings.NewReader(output)); ; {
+		var p goPackage
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// find returns the package in a directory of the repository.
+func find(t *testing.T, all []goPackage, path string) goPackage {
+	t.Helper()
+	i := slices.IndexFunc(all, func(p goPackage) bool { return p.path() == path })
+	if i < 0 {
+		t.Fatalf("there is no package %s: change the rule about it", path)
+	}
+	return all[i]
+}
+
+// in reports whether an import path is one of the prefixes or below it.
+func in(path string, prefixes ...string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool {
+		return path == prefix || strings.HasPrefix(path, prefix+"/")
+	})
+}
+
+// ours returns the prefixes as import paths of this repository.
+func ours(directories ...string) (paths []string) {
+	for _, directory := range directories {
+		paths = append(paths, module+directory)
+	}
+	return paths
+}
+
+// refuse reports each of the imports that is one of the forbidden paths or below it.
+func refuse(t *testing.T, importer string, imports []string, reason string, forbidden ...string) {
+	t.Helper()
+	for _, path := range imports {
+		if in(path, forbidden...) {
+			t.Errorf("%s imports %s: %s", importer, strings.TrimPrefix(path, module), reason)
+		}
+	}
+}
+
+func TestServerStaysCompact(t *testing.T) {
+	server := find(t, packages(t), "webhook/cmd/image-webhook")
+	if len(server.Deps) == 0 {
+		t.Fatal("the server has no dependencies: the check is broken")
+	}
+	refuse(t, server.path(), server.Deps, "the server must not depend on the tools", ours("tools", "deploy", "e2e")...)
+	refuse(t, server.path(), server.Deps, "the server must not have a Kubernetes client", "k8s.io/client-go", "sigs.k8s.io/controller-runtime")
+}
+
+func TestImageIsPure(t *testing.T) {
+	image := find(t, packages(t), "webhook/image")
+	refuse(t, image.path(), image.Deps, "webhook/image must not know Kubernetes", "k8s.io", "sigs.k8s.io")
+	refuse(t, image.path(), image.Deps, "webhook/image must not know other packages of this repository", strings.TrimSuffix(module, "/"))
+}
+
+func TestImportsFlowOneWay(t *testing.T) {
+	all := packages(t)
+	for _, rule := range []struct {
+		from, reason string
+		forbidden    []string
+	}{
+		{"webhook", "the product must not depend on the tools", []string{"tools", "e2e"}},
+		{"webhook/podimages", "the table of image fields must not judge images", []string{"webhook/image", "webhook/admission"}},
+		{"webhook/server", "the listener must not know the rules", []string{"webhook/image", "webhook/podimages", "webhook/admission"}},
+		{"webhook/admission", "the rules must not know the listener", []string{"webhook/server"}},
+		{"deploy", "the manifests must not depend on code", []string{"webhook", "tools", "e2e"}},
+		{"tools", "only tests may use packages for tests", []string{"tools/checks"}},
+		{"tools", "the tools must not depend on the suite", []string{"e2e"}},
+	} {
+		for _, p := range all {
+			if in(p.path(), rule.from) && !in(p.path(), "tools/checks") {
+				refuse(t, p.path(), p.Imports, rule.reason, ours(rule.forbidden...)...)
+			}
+		}
+	}
+}
+
+// The directory tells programs from libraries, and nothing imports a program, not even a
+// test of another package.
+func TestProgramsAreInTheirDirectories(t *testing.T) {
+	all := packages(t)
+	programs := []string{"webhook/cmd", "tools/cmd", "tools/images"}
+	for _, p := range all {
+		if isProgram := p.Name == "main"; isProgram != in(p.path(), programs...) {
+			t.Errorf("%s: is a program: %t: programs belong in %s, libraries beside them", p.path(), isProgram, strings.Join(programs, ", "))
+		}
+		for _, path := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			if path != p.ImportPath && in(path, ours(programs...)...) {
+				t.Errorf("%s imports the program %s: move the code to a library", p.path(), strings.TrimPrefix(path, module))
+			}
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package certgen
+
+import (
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+)
+
+// Command is a Create or a Patch.
+type Command interface {
+	// KubeconfigPath returns the kubeconfig file for the API server. An empty path
+	// means the pod's service account, or outside of a pod the file that kubectl uses.
+	KubeconfigPath() string
+}
+
+// Create makes sure that the Secret has a valid certificate for the hosts.
+type Create struct {
+	Hosts      []string
+	Namespace  string
+	SecretName string
+	Kubeconfig string
+}
+
+// Patch writes the CA of the Secret into the webhook configurations.
+type Patch struct {
+	WebhookName string
+	Namespace   string
+	SecretName  string
+	Kubeconfig  string
+	Validating  ConfigurationPatch
+	Mutating    ConfigurationPatch
+	// Timeout limits the wait for the server before Fail is set.
+	Timeout time.Duration
+}
+
+// ConfigurationPatch says how to change one of the two webhook configurations.
+type ConfigurationPatch struct {
+	Selected bool
+	// FailurePolicy is Ignore, Fail or, to keep the current policy, empty.
+	FailurePolicy admissionregistrationv1.FailurePolicyType
+}
+
+// KubeconfigPath returns the value of --kubeconfig.
+func (c Create) KubeconfigPath() string { return c.Kubeconfig }
+
+// KubeconfigPath returns the value of --kubeconfig.
+func (p Patch) KubeconfigPath() string { return p.Kubeconfig }

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// checkInterval is the minimum time between two reads of the files. The files are
+// small and in memory (a mounted Secret), so comparing their content costs less
+// than a handshake. Unlike modification times, the content cannot mislead.
+const checkInterval = time.Second
+
+// reloader holds a value that it parses from files and parses again when they
+// change, so that a renewed Secret needs no restart. It keeps the last valid value
+// when the files are invalid: while a Secret is replaced, the files may not match
+// for a moment.
+type reloader[T any] struct {
+	source[T]
+	log *slog.Logger
+	now func() time.Time
+
+	mu       sync.Mutex
+	contents []string // of the files that value was parsed from
+	value    T
+	checked  time.Time
+	problem  string // the last one that was logged
+}
+
+// source defines where a value comes from.
+type source[T any] struct {
+	name    string // used in log messages
+	files   []string
+	parse   func(contents []string) (T, error)
+	logAttr func(T) slog.Attr // describes a value in the log
+}
+
+// newReloader loads the first value.
+func newReloader[T any](from source[T], log *slog.Logger) (*reloader[T], error) {
+	r := &reloader[T]{source: from, log: log, now: time.Now}
+	r.checked = r.now()
+	if _, err := r.load(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// get returns the current value.
+func (r *reloader[T]) get() T {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := r.now(); now.Sub(r.checked) >= checkInterval {
+		r.checked = now
+		r.refresh()
+	}
+	return r.value
+}
+
+// refresh loads a changed value. It logs each problem only once.
+func (r *reloader[T]) refresh() {
+	changed, err := r.load()
+	switch {
+	case err == nil:
+		r.problem = ""
+	case err.Error() != r.problem:
+		r.problem = err.Error()
+		r.log.Error("keeping the old "+r.name, r.logAttr(r.value), slog.Any("problem", err))
+	}
+	if changed {
+		r.log.Info("reloaded the "+r.name, r.logAttr(r.value))
+	}
+}
+
+// load reads the files and reports whether their content has changed.
+func (r *reloader[T]) load() (changed bool, err error) {
+	contents, err := readFiles(r.files)
+	if err != nil || slices.Equal(contents, r.contents) {
+		return false, err
+	}
+	value, err := r.parse(contents)
+	if err != nil {
+		return false, err
+	}
+	r.contents, r.value = contents, value
+	return true, nil
+}
+
+func readFiles(names []string) ([]string, error) {
+	contents := make([]string, len(names))
+	for i, name := range names {
+		var err error
+		if contents[i], err = readFile(name); err != nil {
+			return nil, err
+		}
+	}
+	return contents, nil
+}
+
+// maxFileSize is the maximum size of a Secret.
+const maxFileSize = 1 << 20
+
+// readFile rejects everything except regular files: reading a device or a pipe
+// could block the server forever.
+func readFile(name string) (string, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFileSize {
+		return "", fmt.Errorf("%s: not a regular file of at most 1 MiB", name)
+	}
+	content, err := os.ReadFile(name)
+	return string(content), err
+}

@@ -251,13 +251,17 @@ func applyAndWait(ctx context.Context, file, job string) {
 	GinkgoHelper()
 	content, err := os.ReadFile(manifest(file))
 	Expect(err).NotTo(HaveOccurred())
-	image := get(ctx, &appsv1.Deployment{}, "webhook").Spec.Template.Spec.Containers[0].Image
-	applied := kubectlWith(ctx, devcluster.ForDeployment(file, string(content), image, reviewlog.Flags...), "apply", "-f", "-")
+	manifest, isDeployment := string(content), file == "04-webhook.yaml"
+	if isDeployment {
+		image := get(ctx, &appsv1.Deployment{}, "webhook").Spec.Template.Spec.Containers[0].Image
+		manifest = devcluster.CustomizeDeployment(manifest, image, reviewlog.Flags...)
+	}
+	applied := kubectlWith(ctx, manifest, "apply", "-f", "-")
 	Expect(applied.Exit).To(BeZero(), applied.Stderr)
 	switch {
 	case job != "":
 		waitForJob(ctx, job)
-	case file == "04-webhook.yaml":
+	case isDeployment:
 		succeed(ctx, "rollout", "status", "deployment/webhook", "-n", ownNamespace, "--timeout=90s")
 	}
 }

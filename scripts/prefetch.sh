@@ -16,7 +16,8 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/shared.sh
 . scripts/shared.sh
 help_or_go_on "$@"
-kubernetes=tools/pins/kubernetes-${K8S:-$(ls -d tools/pins/kubernetes-* | sort -V | tail -n 1 | sed 's/.*-//')}
+kubernetes=$(printf '%s\n' tools/pins/kubernetes-* | sort -V | tail -n 1)
+[ -z "${K8S:-}" ] || kubernetes=tools/pins/kubernetes-$K8S
 trap 'kill "$downloader" 2>/dev/null' TERM
 
 # download MODULE PACKAGE... downloads what the packages of a module need.

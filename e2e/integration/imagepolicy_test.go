@@ -177,15 +177,15 @@ func mustAdmit(t *testing.T, err error) {
 }
 
 // labelPod changes only a label of a pod.
-func (p *testServer) labelPod(ctx context.Context, namespace, name string) error {
-	_, err := p.client.CoreV1().Pods(namespace).Patch(ctx, name, types.MergePatchType, []byte(`{"metadata":{"labels":{"tier":"front"}}}`), metav1.PatchOptions{})
+func (s *testServer) labelPod(ctx context.Context, namespace, name string) error {
+	_, err := s.client.CoreV1().Pods(namespace).Patch(ctx, name, types.MergePatchType, []byte(`{"metadata":{"labels":{"tier":"front"}}}`), metav1.PatchOptions{})
 	return err
 }
 
 // debug adds an ephemeral container to a pod.
-func (p *testServer) debug(t *testing.T, namespace, name, container string) (*corev1.Pod, error) {
+func (s *testServer) debug(t *testing.T, namespace, name, container string) (*corev1.Pod, error) {
 	t.Helper()
-	return p.client.CoreV1().Pods(namespace).Patch(t.Context(), name, types.JSONPatchType,
+	return s.client.CoreV1().Pods(namespace).Patch(t.Context(), name, types.JSONPatchType,
 		[]byte(`[{"op":"add","path":"/spec/ephemeralContainers","value":[`+container+`]}]`), metav1.PatchOptions{}, "ephemeralcontainers")
 }
 

@@ -3,7 +3,6 @@ package devcluster
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,7 +31,9 @@ func (c *Cluster) Install(ctx context.Context, contentRef string, flags ...strin
 // answers.
 func (c *Cluster) runSteps(ctx context.Context, steps []deploy.Step, contentRef string, flags []string) error {
 	for _, step := range steps {
-		step.Content = ForDeployment(step.Name, step.Content, contentRef, flags...)
+		if waitsForRollout(step) {
+			step.Content = CustomizeDeployment(step.Content, contentRef, flags...)
+		}
 		if err := c.runStep(ctx, step); err != nil {
 			return err
 		}
@@ -52,22 +53,14 @@ func (c *Cluster) waitServing(ctx context.Context) error {
 	})
 }
 
-// isDeployment reports whether the manifest called name contains the Deployment: its
-// step is the only one that waits for a rollout.
-func isDeployment(name string) bool {
-	return slices.ContainsFunc(deploy.Steps(), func(step deploy.Step) bool { return step.Name == name && waitsForRollout(step) })
-}
-
+// waitsForRollout reports whether a step applies the Deployment: only that step waits for a
+// rollout.
 func waitsForRollout(step deploy.Step) bool { return len(step.Wait) > 0 && step.Wait[0] == "rollout" }
 
-// ForDeployment returns the manifest called name. In the manifest of the Deployment it
-// sets the image to ref, unless ref is empty, and adds the flags. The Jobs keep the
-// image of their manifests: `kubectl apply` of a manifest that changes the template of an
-// existing Job fails.
-func ForDeployment(name, manifest, ref string, flags ...string) string {
-	if !isDeployment(name) {
-		return manifest
-	}
+// CustomizeDeployment returns the manifest of the Deployment with the image ref, unless that
+// is empty, and with additional flags. The manifests of the Jobs must not be customized:
+// `kubectl apply` of a manifest that changes the template of an existing Job fails.
+func CustomizeDeployment(manifest, ref string, flags ...string) string {
 	if ref != "" {
 		manifest = strings.ReplaceAll(manifest, webhookimage.StaticRef, ref)
 	}

@@ -17,26 +17,11 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/tools/webhookimage"
 	"github.com/image-webhook/image-webhook/webhook/certgen"
 )
 
 const namespace = "image-webhook"
-
-func TestFilesAreInInstallationOrder(t *testing.T) {
-	var names []string
-	for _, file := range deploy.Files() {
-		names = append(names, file.Name)
-	}
-	want := []string{
-		"01-namespace.yaml", "02-rbac.yaml", "03-certgen.yaml", "04-webhook.yaml",
-		"05-webhookconfigure.yaml", "06-patch-webhookconfigure.yaml",
-	}
-	if diff := cmp.Diff(want, names); diff != "" {
-		t.Error(diff)
-	}
-}
 
 // Users and scripts rely on these names.
 func TestManifestsContainTheseObjects(t *testing.T) {

@@ -76,10 +76,6 @@ func TestOnlyTheDeploymentIsCustomized(t *testing.T) {
 		if !strings.Contains(got, "- serve\n            - --log-level=debug\n") {
 			t.Errorf("%s does not have the flag:\n%s", step.Name, got)
 		}
-		// waitForRollout runs this command without reading the step.
-		if diff := cmp.Diff([]string{"rollout", "status", "deployment/webhook", "-n", "image-webhook", waitTimeout}, step.Wait); diff != "" {
-			t.Errorf("wait of %s (-waitForRollout +order.yaml):\n%s", step.Name, diff)
-		}
 	}
 }
 

@@ -13,9 +13,6 @@ import (
 	"github.com/image-webhook/image-webhook/tools/webhookimage"
 )
 
-// waitTimeout is the limit of `kubectl rollout status`, as deploy/order.yaml states it.
-const waitTimeout = "--timeout=120s"
-
 // Install applies the numbered manifests with kubectl, in the order of deploy/order.yaml,
 // and returns when the webhook answers. The Deployment runs the image contentRef, whose
 // name changes with its content, so that a new image is rolled out; if contentRef is

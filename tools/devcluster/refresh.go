@@ -21,8 +21,7 @@ func (c *Cluster) Refresh(ctx context.Context, contentRef string, flags ...strin
 	if !c.isInstalled(ctx) {
 		return c.Install(ctx, contentRef, flags...)
 	}
-	rollout := slices.DeleteFunc(deploy.Steps(), func(step deploy.Step) bool { return !waitsForRollout(step) })
-	return c.runSteps(ctx, rollout, contentRef, flags)
+	return c.runSteps(ctx, []deploy.Step{rolloutStep()}, contentRef, flags)
 }
 
 // isInstalled reports whether all manifests that manifestsHash covers are installed and

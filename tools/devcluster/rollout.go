@@ -11,10 +11,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/tools/probe"
 )
 
-// waitForRollout runs `kubectl rollout status`, but returns an error as soon as a new server
+// rolloutStep returns the step of the installation that applies the Deployment.
+func rolloutStep() deploy.Step {
+	steps := deploy.Steps()
+	return steps[slices.IndexFunc(steps, waitsForRollout)]
+}
+
+// waitForRollout runs the rollout step's `kubectl rollout status`, but returns an error as soon as a new server
 // crashes repeatedly, instead of waiting for the time limit.
 func (c *Cluster) waitForRollout(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -24,7 +31,7 @@ func (c *Cluster) waitForRollout(ctx context.Context) error {
 			cancel(err)
 		}
 	}, time.Second)
-	return c.Kubectl("rollout", "status", "deployment/webhook", waitTimeout, "-n", "image-webhook").Run(ctx)
+	return c.Kubectl(rolloutStep().Wait...).Run(ctx)
 }
 
 // findCrash returns an error that names a new server that crashes repeatedly. It returns nil

@@ -126,3 +126,29 @@ func TestProgramNameIsThatOfGoBuild(t *testing.T) {
 		}
 	}
 }
+
+// Packages that the tools, Tilt and the images share are compiled once only if all are compiled
+// with the same flags; package workflows compares .goreleaser.yaml.
+func TestScriptsUseTheDefaultFlags(t *testing.T) {
+	for file, form := range map[string]string{
+		"../../scripts/compile.sh": `-trimpath -buildvcs=false -tags= -gcflags=all=-dwarf=false "-ldflags=-s -w -buildid= "`,
+		"../../Tiltfile":           `-trimpath -buildvcs=false -tags= -gcflags=all=-dwarf=false "-ldflags=-s -w -buildid= "`,
+	} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(content), form) {
+			t.Errorf("%s does not compile with %s", file, form)
+		}
+		if diff := cmp.Diff(DefaultFlags, splitShell(form)); diff != "" {
+			t.Errorf("flags of %s (-want +got):\n%s", file, diff)
+		}
+	}
+}
+
+// splitShell splits a command line without escapes, in which only the last word is quoted.
+func splitShell(line string) []string {
+	words, quoted, _ := strings.Cut(line, ` "`)
+	return append(strings.Fields(words), strings.TrimSuffix(quoted, `"`))
+}

@@ -1,12 +1,15 @@
 // Package specrunner runs the Ginkgo suite of the directory e2e on a real cluster, and reports
-// the result. It does not know the specs.
+// the result. It does not know the specs. A run has these steps:
 //
-// It creates the kind cluster of `make up` with the mirror, and installs the webhook of the
-// checkout. Or it uses the cluster of a kubeconfig, and the webhook installed there. If it
-// created the cluster, it deletes it at the end, unless a spec failed.
+//  1. find the cluster: the kind cluster of `make up`, or that of a kubeconfig with the webhook
+//     installed in it; meanwhile the suite is compiled
+//  2. on the kind cluster: create it if necessary, start the mirror in the background, build and
+//     load the webhook's image, install the webhook of the checkout
+//  3. run the specs, in parallel and in random order, and follow the logs of the webhook
+//  4. write the summary; delete a cluster that this run created, unless a spec failed
 //
-// It writes the summary, Ginkgo's reports and the diagnosis of each failed spec to the directory
-// artifacts of the checkout. It removes the files of an earlier run first.
+// The results are written to the directory artifacts of the checkout: the summary, Ginkgo's
+// reports and the diagnosis of each failed spec. The files of an earlier run are removed first.
 package specrunner
 
 import (

@@ -12,28 +12,27 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// maxBody bounds the body of a review, in bytes. The API server accepts objects of at most
-// 3 MiB, encodes some characters as six bytes and also sends the old object. It can make
-// more of an object that is written for that purpose, such as full statuses of empty ones;
-// those are not worth the memory.
+// maxBody is the maximum size of a body in bytes. The API server accepts objects of at most
+// 3 MiB, but encodes some characters as six bytes and also sends the old object. Objects
+// that are crafted to become even larger when they are encoded are refused.
 const maxBody = 30 << 20
 
 const jsonType = "application/json"
 
-// readBody reads the body of an HTTP request. It first takes the memory for the body, and
-// then the memory for the objects that the body decodes to.
-func readBody(w http.ResponseWriter, r *http.Request, memory *share) ([]byte, *rejection) {
+// readBody reads the body of an HTTP request. It reserves memory for the body, and then for
+// the objects that the body decodes to.
+func readBody(w http.ResponseWriter, r *http.Request, memory *reservation) ([]byte, *rejection) {
 	if rejected := checkHeader(w, r); rejected != nil {
 		return nil, rejected
 	}
-	if rejected := memory.take(r.Context(), maxSize(r)); rejected != nil {
+	if rejected := memory.reserve(r.Context(), maxSize(r)); rejected != nil {
 		return nil, rejected
 	}
 	body, rejected := readAll(w, r)
 	if rejected != nil {
 		return nil, rejected
 	}
-	return body, memory.take(r.Context(), elementSize*countElements(body))
+	return body, memory.reserve(r.Context(), elementSize*countElements(body))
 }
 
 func checkHeader(w http.ResponseWriter, r *http.Request) *rejection {
@@ -47,8 +46,8 @@ func checkHeader(w http.ResponseWriter, r *http.Request) *rejection {
 	return nil
 }
 
-// isJSON reports whether a content type is JSON. The API server sends it without
-// parameters, so it usually need not be parsed.
+// isJSON reports whether a content type is JSON. It rarely needs to parse it, because the
+// API server sends no parameters.
 func isJSON(contentType string) bool {
 	if contentType == jsonType {
 		return true
@@ -57,8 +56,7 @@ func isJSON(contentType string) bool {
 	return err == nil && media == jsonType
 }
 
-// maxSize returns the largest possible size of the body: maxBody if the client does not
-// announce the size.
+// maxSize returns the announced size of the body, or maxBody if the client announces none.
 func maxSize(r *http.Request) int64 {
 	if r.ContentLength < 0 || r.ContentLength > maxBody {
 		return maxBody
@@ -66,8 +64,8 @@ func maxSize(r *http.Request) int64 {
 	return r.ContentLength
 }
 
-// readAll reads the body. A client that holds a share of the memory must send its body
-// within maxWait.
+// readAll reads the body. A large body must arrive within maxWait, because it has reserved
+// memory.
 func readAll(w http.ResponseWriter, r *http.Request) ([]byte, *rejection) {
 	if maxSize(r) > smallBody {
 		connection := http.NewResponseController(w)
@@ -89,46 +87,45 @@ func readAll(w http.ResponseWriter, r *http.Request) ([]byte, *rejection) {
 }
 
 const (
-	// smallBody is the size up to which a review takes no share of the memory. Nearly all
-	// reviews have some kilobytes, and these never wait for a large one.
+	// smallBody is the size up to which a review reserves no memory. Nearly all reviews
+	// are that small and never wait for a large one.
 	smallBody = 64 << 10
-	// maxInFlight bounds the memory of all larger reviews together. A few huge pods must
+	// maxInFlight limits the memory of all larger reviews together. A few huge pods must
 	// not exhaust a server that the whole cluster needs.
 	maxInFlight = 96 << 20
-	// elementSize is the memory that an element of a list takes when it is decoded into a
-	// growing slice: an empty container is two bytes of JSON, and so is a zero instead.
+	// elementSize is the memory in bytes of a list element that is decoded into a growing
+	// slice. In JSON, an empty container has only two bytes.
 	elementSize = 108
-	// maxWait is how long a large review waits for its share of maxInFlight, and how long
-	// its body may take: together less than the timeout of the API server.
+	// maxWait is how long a large review waits for memory, and then for its body. Both
+	// together take less than the timeout of the API server.
 	maxWait = 2 * time.Second
-	// maxDepth is the depth of lists and objects that encoding/json accepts.
+	// maxDepth is the maximum nesting depth that encoding/json accepts.
 	maxDepth = 10000
 )
 
-// inFlight is shared by all handlers, as the memory of the process is.
+// inFlight is shared by all handlers, because they share the memory of the process.
 var inFlight = semaphore.NewWeighted(maxInFlight)
 
-// share is the memory that one review has taken, in bytes.
-type share struct{ taken int64 }
+// reservation is the memory that one review has reserved, in bytes.
+type reservation struct{ reserved int64 }
 
-// take takes more memory and waits for it if necessary.
-func (s *share) take(ctx context.Context, bytes int64) *rejection {
+// reserve reserves more memory. It waits up to maxWait until the memory is free.
+func (r *reservation) reserve(ctx context.Context, bytes int64) *rejection {
 	switch {
 	case bytes <= smallBody:
 		return nil
-	case s.taken+bytes > maxInFlight:
+	case r.reserved+bytes > maxInFlight:
 		return &rejection{http.StatusRequestEntityTooLarge, "the body has too many objects"}
 	case !acquire(ctx, bytes):
 		return &rejection{http.StatusServiceUnavailable, "too many large reviews are in flight: try again"}
 	}
-	s.taken += bytes
+	r.reserved += bytes
 	return nil
 }
 
-func (s *share) release() { inFlight.Release(s.taken) }
+func (r *reservation) release() { inFlight.Release(r.reserved) }
 
-// acquire takes a share of inFlight. There is nearly always enough, so the usual case
-// starts no timer.
+// acquire acquires bytes of inFlight. It starts a timer only if it has to wait.
 func acquire(ctx context.Context, bytes int64) bool {
 	if inFlight.TryAcquire(bytes) {
 		return true
@@ -138,18 +135,16 @@ func acquire(ctx context.Context, bytes int64) bool {
 	return inFlight.Acquire(ctx, bytes) == nil
 }
 
-// countElements counts the elements of all lists in a JSON text, each of which may become
-// a struct. An empty list counts as one. The result is meaningless for invalid JSON, which
-// the decoder refuses.
-//
-// Nearly all reviews are too small to matter: the count of their commas and brackets, which
-// is an upper bound, is then returned instead.
+// countElements returns the number of elements of all lists in a JSON text, each of which
+// may become a struct. An empty list counts as one. For a small text it returns the number of
+// commas and brackets, an upper bound that is faster to count. For invalid JSON, which the
+// decoder refuses, the result is meaningless.
 func countElements(body []byte) int64 {
-	if most := int64(bytes.Count(body, []byte(",")) + bytes.Count(body, []byte("["))); most*elementSize <= smallBody {
-		return most
+	if upperBound := int64(bytes.Count(body, []byte(",")) + bytes.Count(body, []byte("["))); upperBound*elementSize <= smallBody {
+		return upperBound
 	}
 	var count int64
-	var lists []bool // for each enclosing value, whether it is a list
+	var lists []bool // whether each enclosing value is a list
 	for i := 0; i < len(body) && len(lists) <= maxDepth; i++ {
 		switch body[i] {
 		case '"':

@@ -2,76 +2,21 @@ package admission
 
 import (
 	"fmt"
-	"iter"
 	"strings"
-
-	"github.com/image-webhook/image-webhook/webhook/image"
-	"github.com/image-webhook/image-webhook/webhook/podimages"
 )
 
 const (
-	// maxShown is the number of violations that a message describes: a pod can have a
-	// million containers, and users read the first few.
+	// maxShown is the number of violations that a message describes. A pod can have a
+	// million containers, and users read only the first few.
 	maxShown = 10
-	// maxCounted is the number of violations after which the search ends, so that such a
-	// pod is answered before the timeout of the API server.
-	maxCounted = 1000
-	// maxWarning bounds a warning, in bytes. The API server truncates longer ones, and
-	// drops the remaining warnings if all together exceed 4096 bytes
+	// maxWarning is the maximum size of a warning in bytes. The API server truncates
+	// longer ones, and drops the warnings that exceed 4096 bytes in total
 	// (k8s.io/apiserver, endpoints/filters/warning.go).
 	maxWarning = 256
 )
 
-// violations are the disallowed images of an object. Its methods write the message of a
-// denial and the warnings.
-type violations struct {
-	mirrors image.Mirrors
-	first   []violation // at most maxShown
-	count   int
-}
-
-// violation is an image that must not run.
-type violation struct {
-	podimages.Image
-	origins []string        // what it may have been before it was mirrored
-	tag     *image.TagError // nil for an invalid reference
-	invalid error           // of Parse
-}
-
-// find adds the images that the policy disallows.
-func (v *violations) find(policy *image.Policy, images iter.Seq[podimages.Image]) {
-	for img := range images {
-		ref, err := image.Parse(img.Reference)
-		found := violation{Image: img, invalid: err}
-		if err == nil {
-			found.tag = policy.Check(ref)
-		}
-		if found.invalid != nil || found.tag != nil {
-			v.add(found, ref)
-		}
-		if v.isComplete() {
-			return
-		}
-	}
-}
-
-// add counts a violation, and keeps the first maxShown with their origins.
-func (v *violations) add(found violation, ref image.Reference) {
-	v.count++
-	if v.count > maxShown {
-		return
-	}
-	if found.invalid == nil {
-		found.origins = v.mirrors.Origins(ref)
-	}
-	v.first = append(v.first, found)
-}
-
-// isComplete reports whether the search can end.
-func (v *violations) isComplete() bool { return v.count >= maxCounted }
-
-// String returns the message of a denial: one violation on one line, several on a line
-// each.
+// String returns the message of a denial: one line for a single violation, a list for
+// several.
 func (v *violations) String() string {
 	if v.count == 1 {
 		return v.first[0].String()
@@ -84,8 +29,8 @@ func (v *violations) String() string {
 	for _, shown := range v.first {
 		message.WriteString("\n- " + shown.String())
 	}
-	if more := v.more(); more != "" {
-		message.WriteString("\n- and " + more)
+	if omitted := v.omitted(); omitted != "" {
+		message.WriteString("\n- and " + omitted)
 	}
 	return message.String()
 }
@@ -95,45 +40,47 @@ func (v *violations) warnings(suffix string) (warnings []string) {
 	for _, shown := range v.first {
 		warnings = append(warnings, shown.warning(suffix))
 	}
-	if more := v.more(); more != "" {
-		warnings = append(warnings, "and "+more+" images are not allowed"+suffix)
+	if omitted := v.omitted(); omitted != "" {
+		warnings = append(warnings, "and "+omitted+" images are not allowed"+suffix)
 	}
 	return warnings
 }
 
-// more returns the number of violations that are not described, or an empty string.
-func (v *violations) more() string {
-	more := v.count - len(v.first)
+// omitted returns the number of violations that the message does not describe, or an empty
+// string.
+func (v *violations) omitted() string {
+	omitted := v.count - len(v.first)
 	switch {
-	case more == 0:
+	case omitted == 0:
 		return ""
 	case v.isComplete():
-		return fmt.Sprintf("at least %d more", more)
+		return fmt.Sprintf("at least %d more", omitted)
 	}
-	return fmt.Sprintf("%d more", more)
+	return fmt.Sprintf("%d more", omitted)
 }
 
-// String says which field uses which image, why it must not run and what to do.
+// String returns which field uses which image, why it must not run and what to do.
 func (v violation) String() string {
-	return v.user() + v.names() + ": " + v.reason() + ": " + v.remedy()
+	return v.holder() + v.imageNames() + ": " + v.reason() + ": " + v.remedy()
 }
 
-// user names the container or volume that uses the image; an ImageReview does not name it.
-func (v violation) user() string {
+// holder names the container or volume that uses the image. It returns an empty string for
+// an ImageReview, which names neither.
+func (v violation) holder() string {
 	if v.Holder == "" {
 		return ""
 	}
 	return fmt.Sprintf("%s %s (%s) uses ", v.Holder, quote(v.Name), v.Field())
 }
 
-func (v violation) names() string {
+func (v violation) imageNames() string {
 	if len(v.origins) == 0 {
 		return "image " + quote(v.Reference)
 	}
 	return "image " + alternatives(v.origins) + " (mirrored to " + quote(v.Reference) + ")"
 }
 
-// alternatives quotes the possible origins: one, unless mirrors share a path.
+// alternatives joins the quoted origins. There are several if mirrors share a path.
 func alternatives(origins []string) string {
 	quoted := make([]string, len(origins))
 	for i, reference := range origins {
@@ -171,8 +118,7 @@ func (v violation) likelyName() string {
 	return v.Reference
 }
 
-// warning returns one line of at most maxWarning bytes; only a very long reference is
-// truncated.
+// warning returns one line of at most maxWarning bytes. It truncates a very long reference.
 func (v violation) warning(suffix string) string {
 	problem := "invalid image reference"
 	if v.tag != nil {

@@ -31,12 +31,12 @@ const (
 	invalidWarning = "invalid image reference: "
 )
 
-// remedy is the end of a message about an image.
+// remedy returns the end of a message about an image.
 func remedy(name string) string {
 	return "use a fixed tag such as " + name + ":1.2.3 or a digest (" + name + "@sha256:...)"
 }
 
-func TestDeny(t *testing.T) {
+func TestDenyChecksTagsAndReferences(t *testing.T) {
 	tests := []struct {
 		name string
 		pod  string
@@ -137,15 +137,15 @@ func TestDenyUsesTheDisallowedTags(t *testing.T) {
 }
 
 func TestWorkloadsGetWarningsOnly(t *testing.T) {
-	const use = `container "app" (spec.template.spec.containers[0].image) has image "nginx:latest"`
+	const usage = `container "app" (spec.template.spec.containers[0].image) has image "nginx:latest"`
 	policy := newPolicy(t, exampleRules)
 	tests := []struct {
 		name    string
 		verdict Verdict
 		want    []string // warnings
 	}{
-		{"Deny", Deny(policy), []string{tagWarning + use + "; its pods will be denied"}},
-		{"Warn", Warn(policy), []string{tagWarning + use}},
+		{"Deny", Deny(policy), []string{tagWarning + usage + "; its pods will be denied"}},
+		{"Warn", Warn(policy), []string{tagWarning + usage}},
 		{"Mirror", Mutate(Changes{Mirrors: policy.Mirrors}), nil},
 		{"UnknownMode", UnknownMode, []string{`namespace "shop" is treated as deny: its label image-webhook.dev/mode is not deny, warn or off`}},
 	}
@@ -159,8 +159,7 @@ func TestWorkloadsGetWarningsOnly(t *testing.T) {
 	}
 }
 
-// The annotation of a static pod's mirror pod has no meaning on other objects.
-func TestWorkloadsAreNotStatic(t *testing.T) {
+func TestWorkloadsWithTheMirrorPodAnnotationAreChecked(t *testing.T) {
 	r := created(t, deploymentOf("nginx:latest")).withKind(deploymentKind)
 	r.Object.Metadata.Annotations = podimages.Pairs(`{"kubernetes.io/config.mirror":"4f2a"}`)
 	if got := Deny(newPolicy(t, ""))(r); len(got.Warnings) != 1 {
@@ -168,9 +167,8 @@ func TestWorkloadsAreNotStatic(t *testing.T) {
 	}
 }
 
-// An update can have the annotation of a static pod's mirror pod; the API server does not
-// store it.
-func TestUpdatesAreNotStatic(t *testing.T) {
+func TestUpdatesWithTheMirrorPodAnnotationAreChecked(t *testing.T) {
+	// An update can contain the annotation, but the API server does not store it.
 	const static = `{"metadata":{"annotations":{"kubernetes.io/config.mirror":"4f2a"}},"spec":{"ephemeralContainers":[{"name":"debug","image":"nginx:latest"}]}}`
 	r := updated(t, `{}`, static)
 	r.SubResource = ephemeralContainers
@@ -182,7 +180,6 @@ func TestUpdatesAreNotStatic(t *testing.T) {
 	}
 }
 
-// A workload keeps the image that was written, even if it is on a mirror.
 func TestWorkloadWarningsNameTheWrittenImage(t *testing.T) {
 	r := created(t, deploymentOf("docker.mirror.example/library/nginx:latest")).withKind(deploymentKind)
 	want := []string{tagWarning + `container "app" (spec.template.spec.containers[0].image) has image "docker.mirror.example/library/nginx:latest"; its pods will be denied`}
@@ -191,15 +188,15 @@ func TestWorkloadWarningsNameTheWrittenImage(t *testing.T) {
 	}
 }
 
-// The parser's error contains the reference, which must not control a terminal.
 func TestDenialsAreASCII(t *testing.T) {
+	// The parser's error contains the reference, which must not control a terminal.
 	message := Deny(newPolicy(t, ""))(created(t, podOf("N) is fine\n\u001b[32mcreated (x"))).Result.Message
 	if strings.ContainsFunc(message, func(r rune) bool { return r < ' ' || r > '~' }) {
 		t.Errorf("%q", message)
 	}
 }
 
-func TestDenyIsBounded(t *testing.T) {
+func TestDenyMessagesAreBounded(t *testing.T) {
 	deny := Deny(newPolicy(t, exampleRules))
 	for _, ref := range []string{strings.Repeat("A", 1<<20), strings.Repeat("\u00fc", 1<<20), strings.Repeat("a.", 500) + "a/x:latest"} {
 		resp := deny(created(t, podOf(ref)))
@@ -230,9 +227,9 @@ func TestDenyDescribesTheFirstViolations(t *testing.T) {
 	}
 }
 
-// The API server truncates warnings at 256 bytes and drops all of them beyond 4096; a
-// header must be one line of ASCII.
 func TestWarningsFitTheLimitsOfTheAPIServer(t *testing.T) {
+	// The API server truncates warnings at 256 bytes and drops those beyond 4096 in total. A
+	// header must be one line of ASCII.
 	long := strings.Repeat("x", 300)
 	for _, reference := range []string{long, long + ":latest", strings.Repeat("\u00fc\n", 300), "quay.io/" + strings.Repeat("a/", 100) + "a"} {
 		containers := strings.Repeat(`{"name":"`+long+`","image":`+quote(reference)+`},`, 1000)

@@ -42,7 +42,7 @@ var operations = []struct {
 	}},
 }
 
-// rules are the verdicts on a new image.
+// rules are the rules for new images, with their verdicts.
 var rules = []struct {
 	name    string
 	image   string
@@ -81,7 +81,7 @@ var rules = []struct {
 	},
 }
 
-func TestEveryFieldRuleAndOperation(t *testing.T) {
+func TestEveryRuleAppliesToEveryFieldAndOperation(t *testing.T) {
 	for _, f := range fields {
 		for _, rule := range rules {
 			for _, op := range operations {
@@ -93,7 +93,7 @@ func TestEveryFieldRuleAndOperation(t *testing.T) {
 						t.Errorf("did not %s: %+v", rule.name, resp)
 					}
 					if !applies && (!resp.Allowed || len(resp.Warnings) > 0 || resp.Patch != nil || resp.PatchType != nil || resp.AuditAnnotations != nil) {
-						t.Errorf("changed or judged an image that is not new: %+v", resp)
+						t.Errorf("changed or checked an image that is not new: %+v", resp)
 					}
 				})
 			}

@@ -123,8 +123,8 @@ func TestDecodeKeepsTheFieldsThatVerdictsNeed(t *testing.T) {
 	}
 }
 
-// The API server may call the webhook again after a change.
 func TestRecordedReviewsConverge(t *testing.T) {
+	// The API server may call the webhook again after a change.
 	mutate := Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors, AlwaysPull: true})
 	patches := 0
 	for _, name := range reviews(t) {
@@ -155,9 +155,7 @@ func rawObject(t *testing.T, body []byte) []byte {
 	return raw.Request.Object
 }
 
-// Only images and pull policies change: fields that the webhook does not know survive, also
-// those of future versions.
-func TestPatchKeepsEverythingElse(t *testing.T) {
+func TestPatchKeepsFieldsThatTheWebhookDoesNotKnow(t *testing.T) {
 	body := review(t, "pod-create-full")
 	mutate := Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors, AlwaysPull: true})
 	for _, known := range []string{`"spec":{`, `"image":{`, `"metadata":{`} {

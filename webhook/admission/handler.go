@@ -2,18 +2,18 @@
 // admission.k8s.io/v1 that it sends to webhooks, and the ImageReviews of
 // imagepolicy.k8s.io/v1alpha1 that its plugin ImagePolicyWebhook sends.
 //
-// The life of a review, one file for each stage: handler.go answers the HTTP request,
-// body.go reads its body within bounds, request.go decodes the parts that are judged, a
-// verdict decides (mutate.go, deny.go, mode.go; imagereview.go for the plugin), denial.go
-// writes the message for the user, log.go records the result.
+// Each stage of a review has a file: handler.go answers the HTTP request, body.go reads its
+// body within limits, request.go decodes the fields that are checked, a verdict decides
+// (mutate.go, deny.go, mode.go; imagereview.go for the plugin), denial.go writes the message
+// for the user, log.go logs the result.
 //
-// A verdict on an AdmissionReview is a pure function of the request: nothing is looked up.
-// Deny refuses images that must not run, Warn only warns about them, Mutate sends images to
-// mirrors and sets their pull policy, UnknownMode warns about the label of a namespace.
-// Every rule about images walks the table of package podimages.
+// A verdict on an AdmissionReview is a pure function of the request. Deny denies images that
+// must not run, Warn only warns about them, Mutate sends images to mirrors and sets their
+// pull policy, UnknownMode warns about the label of a namespace. Every rule about images
+// uses the table of package podimages. The package does not know the server that calls it.
 //
-// A handler takes a POST of application/json of at most maxBody bytes and answers with a
-// review, or with a sentence in plain text and the status
+// A handler accepts a POST of application/json with at most maxBody bytes. It answers with a
+// review, or with an error in plain text and the status
 //
 //	400  the body is not a review that the webhook is registered for
 //	405  the method is not POST
@@ -21,7 +21,7 @@
 //	415  the content type is not application/json
 //	503  the memory for large reviews is in use
 //
-// For the API server such an answer is a failed call: the failure policy decides.
+// The API server treats an error as a failed call, so the failure policy decides.
 package admission
 
 import (
@@ -32,11 +32,11 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
-// Verdict judges a request. Handler sets the UID of the response.
+// Verdict decides about a request. Handler sets the UID of the response.
 type Verdict func(*Request) *admissionv1.AdmissionResponse
 
-// Handler answers AdmissionReviews with a verdict, and logs those that deny, warn about or
-// change an object.
+// Handler returns a handler that answers AdmissionReviews with a verdict, and logs denials,
+// warnings and changes.
 func Handler(log *slog.Logger, verdict Verdict) http.Handler {
 	return handler(log, func(body []byte) (any, error) {
 		req, err := decodeRequest(body)
@@ -50,11 +50,11 @@ func Handler(log *slog.Logger, verdict Verdict) http.Handler {
 	})
 }
 
-// handler answers bodies with reviews. An error of answer means that the body is not a
-// valid review.
+// handler returns a handler that answers bodies with reviews. answer returns an error if the
+// body is not a valid review.
 func handler(log *slog.Logger, answer func(body []byte) (review any, err error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var memory share
+		var memory reservation
 		defer memory.release()
 		body, rejected := readBody(w, r, &memory)
 		if rejected != nil {

@@ -25,7 +25,7 @@ import (
 var latestReview = join(uid, pod, `"namespace":"shop"`, create,
 	`"object":{"metadata":{"generateName":"web-"},"spec":{"containers":[{"name":"web","image":"nginx:latest"}]}}`)
 
-func TestHandlerAnswers(t *testing.T) {
+func TestHandlerAnswersAndLogsReviews(t *testing.T) {
 	policy := newPolicy(t, exampleRules)
 	namespace := join(uid, `"kind":{"group":"","version":"v1","kind":"Namespace"}`, `"namespace":"shop"`, create,
 		`"object":{"metadata":{"name":"shop","labels":{"image-webhook.dev/mode":"of"}}}`)
@@ -57,7 +57,7 @@ func TestHandlerAnswers(t *testing.T) {
 		},
 		{
 			"changed", Mutate(Changes{Mirrors: policy.Mirrors}), latestReview,
-			// The patch, in base64, is the one of TestMutateMirrors.
+			// The patch is in base64.
 			`"uid":"u","allowed":true,` +
 				`"patch":"W3sib3AiOiJyZXBsYWNlIiwicGF0aCI6Ii9zcGVjL2NvbnRhaW5lcnMvMC9pbWFnZSIsInZhbHVlIjoiZG9ja2VyLm1pcnJvci5leGFtcGxlL2xpYnJhcnkvbmdpbng6bGF0ZXN0In1d",` +
 				`"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.image":"nginx:latest -\u003e docker.mirror.example/library/nginx:latest"}`,
@@ -99,8 +99,8 @@ func TestHandlerAnswers(t *testing.T) {
 	}
 }
 
-func TestHandlerRefusesBodies(t *testing.T) {
-	for _, tt := range refused {
+func TestHandlerRefusesInvalidReviews(t *testing.T) {
+	for _, tt := range invalidReviews {
 		t.Run(tt.name, func(t *testing.T) {
 			got := post(t, Handler(slog.New(slog.DiscardHandler), Deny(image.Policy{})), tt.body)
 			want := answer{http.StatusBadRequest, "text/plain; charset=utf-8", "", tt.want}
@@ -111,7 +111,7 @@ func TestHandlerRefusesBodies(t *testing.T) {
 	}
 }
 
-func TestHandlerRefusesRequests(t *testing.T) {
+func TestHandlerRefusesInvalidHTTPRequests(t *testing.T) {
 	full := strings.Repeat(" ", maxBody-len(latestReview)) + latestReview
 	tests := []struct {
 		name        string
@@ -155,9 +155,7 @@ func TestHandlerRefusesRequests(t *testing.T) {
 	}
 }
 
-// Large reviews wait for each other instead of exhausting the memory. A review that waits
-// too long is refused, small reviews do not wait, and all release their share.
-func TestHandlerBoundsTheMemory(t *testing.T) {
+func TestHandlerLimitsTheMemoryOfLargeReviews(t *testing.T) {
 	takeAll(t)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -176,9 +174,8 @@ func TestHandlerBoundsTheMemory(t *testing.T) {
 	inFlight.Release(maxInFlight)
 }
 
-// The memory is that of the decoded body: an empty container is two bytes of JSON, and an
-// invalid element instead takes the same memory.
-func TestHandlerCountsElements(t *testing.T) {
+func TestHandlerLimitsTheNumberOfListElements(t *testing.T) {
+	// An element takes memory when it is decoded, even if it is invalid.
 	for _, tt := range []struct {
 		element string
 		many    int // the status for many elements
@@ -220,8 +217,7 @@ func statusOf(ctx context.Context, body string) int {
 	return w.Code
 }
 
-// A client that announces a large body and does not send it loses its share.
-func TestHandlerDoesNotWaitForSlowBodies(t *testing.T) {
+func TestHandlerReleasesTheMemoryOfSlowBodies(t *testing.T) {
 	srv := httptest.NewServer(Handler(slog.New(slog.DiscardHandler), Deny(image.Policy{})))
 	defer srv.Close()
 	client, err := net.Dial("tcp", srv.Listener.Addr().String())
@@ -276,9 +272,8 @@ func TestHandlerBoundsLogLines(t *testing.T) {
 	}
 }
 
-// The debug log has the review and the answer in full: package reviewlog of the tools reads
-// them from it.
 func TestHandlerLogsReviewsAtLevelDebug(t *testing.T) {
+	// Package reviewlog in tools reads the reviews and answers from the log.
 	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo} {
 		var logged bytes.Buffer
 		log := slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: level}))
@@ -306,7 +301,7 @@ func FuzzHandler(f *testing.F) {
 		f.Add(review(f, name))
 	}
 	f.Add([]byte(latestReview))
-	for _, tt := range refused {
+	for _, tt := range invalidReviews {
 		if len(tt.body) < 4096 {
 			f.Add([]byte(tt.body))
 		}

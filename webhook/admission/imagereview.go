@@ -15,14 +15,13 @@ import (
 
 var imageReviewType = metav1.TypeMeta{APIVersion: "imagepolicy.k8s.io/v1alpha1", Kind: "ImageReview"}
 
-// exemptNamespaces are the namespaces whose images are always allowed. The plugin sends
-// reviews for every namespace and cannot exclude any; to refuse pods that the cluster or the
-// webhook itself needs could lock the cluster out. The webhook configurations exclude the
-// same namespaces. The plugin does not send the mode of a namespace.
+// exemptNamespaces are the namespaces whose images are always allowed, because a cluster
+// could not start without the pods in them. The webhook configurations exclude the same
+// namespaces. The plugin cannot exclude any.
 var exemptNamespaces = []string{"kube-system", "kube-node-lease", "image-webhook"}
 
-// imageReview is an ImageReview, reduced to the fields that are judged. Its images have been
-// mirrored before, like those of pods.
+// imageReview contains the fields of an ImageReview that are checked. Its images may already
+// be mirrored.
 type imageReview struct {
 	metav1.TypeMeta `json:",inline"`
 	Spec            struct {
@@ -33,7 +32,7 @@ type imageReview struct {
 	} `json:"spec"`
 }
 
-// images yields the images of the review, which does not name the containers.
+// images yields the images of the review. It does not name their containers.
 func (r *imageReview) images() iter.Seq[podimages.Image] {
 	return func(yield func(podimages.Image) bool) {
 		for _, c := range r.Spec.Containers {
@@ -44,30 +43,30 @@ func (r *imageReview) images() iter.Seq[podimages.Image] {
 	}
 }
 
-// imageAnswer is the ImageReview of the answer.
+// imageAnswer is the ImageReview that the handler returns.
 type imageAnswer struct {
 	metav1.TypeMeta `json:",inline"`
 	Status          imagepolicyv1alpha1.ImageReviewStatus `json:"status"`
 }
 
-// ImageReviews answers the ImageReviews of the API server's plugin ImagePolicyWebhook, and
-// logs denials. A review has all images of a pod's containers and init containers, or of its
-// ephemeral containers, and does not say which are new: an update of a pod that is older
-// than the rules is refused too.
+// ImageReviews returns a handler that answers the ImageReviews of the API server's plugin
+// ImagePolicyWebhook, and logs denials. A review has all images of a pod's containers and
+// init containers, or of its ephemeral containers. It does not say which are new, so updates
+// of existing pods are denied too. It does not contain the mode of the namespace.
 func ImageReviews(log *slog.Logger, policy image.Policy) http.Handler {
 	return handler(log, func(body []byte) (any, error) {
 		var review imageReview
 		if err := decode(body, &review, &review.TypeMeta, imageReviewType); err != nil {
 			return nil, err
 		}
-		status := review.judge(&policy)
+		status := review.status(&policy)
 		review.record(log, status)
 		return imageAnswer{imageReviewType, status}, nil
 	})
 }
 
-// judge refuses images that the policy disallows.
-func (r *imageReview) judge(policy *image.Policy) imagepolicyv1alpha1.ImageReviewStatus {
+// status returns the answer: a denial if the policy disallows an image.
+func (r *imageReview) status(policy *image.Policy) imagepolicyv1alpha1.ImageReviewStatus {
 	found := &violations{mirrors: policy.Mirrors}
 	if !slices.Contains(exemptNamespaces, r.Spec.Namespace) {
 		found.find(policy, r.images())
@@ -78,7 +77,7 @@ func (r *imageReview) judge(policy *image.Policy) imagepolicyv1alpha1.ImageRevie
 	return imagepolicyv1alpha1.ImageReviewStatus{Reason: found.String()}
 }
 
-// record logs denials. A review does not name the pod.
+// record logs a denial. It cannot name the pod, because the review does not.
 func (r *imageReview) record(log *slog.Logger, status imagepolicyv1alpha1.ImageReviewStatus) {
 	if !status.Allowed {
 		log.Warn("denied", slog.String("namespace", clip(r.Spec.Namespace, maxQuoted)),

@@ -35,7 +35,7 @@ func imageReviewWith(fields string) string {
 	return `{"apiVersion":"imagepolicy.k8s.io/v1alpha1","kind":"ImageReview"` + fields + `}`
 }
 
-func TestImageReviews(t *testing.T) {
+func TestImageReviewsDenyDisallowedImages(t *testing.T) {
 	const (
 		nginx   = `image "nginx:latest"` + latest
 		invalid = `: invalid reference (invalid reference format)` + spelling
@@ -95,15 +95,15 @@ func TestImageReviewsAllowTheExemptNamespaces(t *testing.T) {
 		"": false, "default": false, "Kube-System": false, "kube-public": false, "image-webhook-demo": false,
 	} {
 		for _, reference := range []string{"nginx:latest", "nginx:"} {
-			if got := judged(t, policy, imageReviewOf(namespace, reference)); got.Allowed != exempt || (got.Reason == "") != exempt {
+			if got := reviewStatus(t, policy, imageReviewOf(namespace, reference)); got.Allowed != exempt || (got.Reason == "") != exempt {
 				t.Errorf("%s in %q: %+v", reference, namespace, got)
 			}
 		}
 	}
 }
 
-// judged returns the status of the answer to an ImageReview.
-func judged(t *testing.T, policy image.Policy, body string) imagepolicyv1alpha1.ImageReviewStatus {
+// reviewStatus returns the status of the answer to an ImageReview.
+func reviewStatus(t *testing.T, policy image.Policy, body string) imagepolicyv1alpha1.ImageReviewStatus {
 	t.Helper()
 	w := serve(ImageReviews(slog.New(slog.DiscardHandler), policy), []byte(body))
 	var answer imageAnswer
@@ -113,8 +113,8 @@ func judged(t *testing.T, policy image.Policy, body string) imagepolicyv1alpha1.
 	return answer.Status
 }
 
-// notImageReviews are bodies that the plugin does not send, with their errors.
-var notImageReviews = []struct{ name, body, want string }{
+// invalidImageReviews are bodies that the plugin does not send, with their errors.
+var invalidImageReviews = []struct{ name, body, want string }{
 	{"empty", "", "the body is empty: send an ImageReview"},
 	{"text", "hello", "the body is not JSON: invalid character 'h' looking for beginning of value"},
 	{"truncated", `{"kind":"Image`, "the body is not JSON: unexpected end of JSON input"},
@@ -129,8 +129,8 @@ var notImageReviews = []struct{ name, body, want string }{
 	{"odd namespace", imageReviewWith(`,"spec":{"namespace":true}`), "the field spec.namespace of the ImageReview must not be a JSON bool"},
 }
 
-func TestImageReviewsRefuseBodies(t *testing.T) {
-	for _, tt := range notImageReviews {
+func TestImageReviewsRefuseInvalidReviews(t *testing.T) {
+	for _, tt := range invalidImageReviews {
 		t.Run(tt.name, func(t *testing.T) {
 			var logged bytes.Buffer
 			got := post(t, ImageReviews(logger(&logged), image.Policy{}), tt.body)
@@ -146,7 +146,7 @@ func TestImageReviewsRefuseBodies(t *testing.T) {
 	}
 }
 
-func TestImageReviewsHaveTheBoundsOfAdmissionReviews(t *testing.T) {
+func TestImageReviewsHaveTheLimitsOfAdmissionReviews(t *testing.T) {
 	large := imageReviewWith(`,"spec":{"containers":[` + strings.Repeat("{},", maxInFlight/elementSize) + `{}]}`)
 	tests := []struct {
 		name, method, contentType, body string
@@ -176,7 +176,7 @@ func TestImageReviewsAgreeWithDeny(t *testing.T) {
 	policy := newPolicy(t, exampleRules)
 	for _, reference := range []string{"nginx", "nginx:latest", "nginx:1", "nginx:latest" + digest, "docker.mirror.example/a/b", "Nginx:1", "", "\u001b[32m"} {
 		resp := Deny(policy)(created(t, podOf(reference)))
-		got := judged(t, policy, imageReviewOf("shop", reference))
+		got := reviewStatus(t, policy, imageReviewOf("shop", reference))
 		if got.Allowed != resp.Allowed {
 			t.Errorf("%q: allowed %v, to a pod %v", reference, got.Allowed, resp.Allowed)
 		}
@@ -186,7 +186,7 @@ func TestImageReviewsAgreeWithDeny(t *testing.T) {
 	}
 }
 
-func TestImageReviewsAreBounded(t *testing.T) {
+func TestImageReviewDenialsAreBounded(t *testing.T) {
 	long := strings.Repeat("\u00fc", 1<<10)
 	images := make([]string, maxCounted+1)
 	for i := range images {
@@ -208,7 +208,7 @@ func FuzzImageReviews(f *testing.F) {
 		f.Add([]byte(imageReviewOf("shop", reference, "nginx:latest")))
 		f.Add([]byte(imageReviewOf("kube-system", reference)))
 	}
-	for _, tt := range notImageReviews {
+	for _, tt := range invalidImageReviews {
 		f.Add([]byte(tt.body))
 	}
 	policy := newPolicy(f, exampleRules)

@@ -11,7 +11,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
-// record logs denials, warnings and changes with the object that they are about.
+// record logs a denial, warnings or changes, with the name of the object.
 func record(log *slog.Logger, req *Request, resp *admissionv1.AdmissionResponse) {
 	switch {
 	case !resp.Allowed:
@@ -23,8 +23,8 @@ func record(log *slog.Logger, req *Request, resp *admissionv1.AdmissionResponse)
 	}
 }
 
-// recordAnswer logs a review and its answer in full at level debug. They contain the
-// environment variables of pods.
+// recordAnswer logs the full review and answer at level debug. They contain the environment
+// variables of pods.
 func recordAnswer(ctx context.Context, log *slog.Logger, path string, body []byte, answer any) {
 	if !log.Enabled(ctx, slog.LevelDebug) {
 		return
@@ -44,7 +44,8 @@ func joinNotes(notes map[string]string) string {
 	return strings.Join(lines, ", ")
 }
 
-// objectOf returns the log attributes of the request's object, named as kubectl does.
+// objectOf returns the namespace and the name of the request's object as log attributes, in
+// the notation of kubectl.
 func objectOf(req *Request) slog.Attr {
 	return slog.Group("",
 		slog.String("namespace", clip(req.Namespace, maxQuoted)),
@@ -52,14 +53,14 @@ func objectOf(req *Request) slog.Attr {
 }
 
 const (
-	// maxQuoted bounds a quoted value of a request, in bytes. The path, tag and digest of
-	// an image can have 520 bytes; the rest is for its registry.
+	// maxQuoted is the maximum size of a quoted value in bytes. The path, tag and digest
+	// of an image can have 520 bytes; the rest is for its registry.
 	maxQuoted = 640
-	// maxLogged bounds one attribute of a log line, in bytes.
+	// maxLogged is the maximum size of a log attribute in bytes.
 	maxLogged = 2048
 )
 
-// quote returns s in quotes and in ASCII, bounded by maxQuoted.
+// quote returns at most maxQuoted bytes of s, in quotes and in ASCII.
 func quote(s string) string {
 	return strconv.QuoteToASCII(clip(s, maxQuoted))
 }

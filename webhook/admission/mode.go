@@ -7,16 +7,16 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
-// modeLabel is the label of a namespace that sets the mode of its pods. The selectors of
-// the webhook configurations choose the path by its value: no path for off, Warn for warn,
-// and Deny for deny, for every other value and without the label. So the server never looks
-// up a namespace.
+// modeLabel is the label of a namespace that sets the mode of its pods. The selectors of the
+// webhook configurations choose the verdict by its value: none for off, Warn for warn, and
+// Deny for deny, other values and a missing label. So the server needs no access to
+// namespaces.
 const modeLabel = "image-webhook.dev/mode"
 
 var modes = []string{"deny", "warn", "off"}
 
-// UnknownMode is called for namespaces with an unknown mode, and for their pods. It allows
-// them, with a warning that the namespace is treated as deny; Deny is called as well.
+// UnknownMode allows namespaces with an unknown mode, and their pods, with a warning that the
+// namespace is treated as deny. The API server calls Deny for these pods too.
 func UnknownMode(r *Request) *admissionv1.AdmissionResponse {
 	resp := &admissionv1.AdmissionResponse{Allowed: true}
 	if r.Kind != namespaceKind {

@@ -9,7 +9,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
-func TestUnknownMode(t *testing.T) {
+func TestUnknownModeWarnsAboutTheLabel(t *testing.T) {
 	namespace := func(labels string) *Request {
 		r := created(t, fmt.Sprintf(`{"metadata":{"name":"shop","labels":{%s}}}`, labels))
 		return r.withKind(namespaceKind)
@@ -45,8 +45,8 @@ func TestUnknownMode(t *testing.T) {
 	}
 }
 
-// The value of a label and the name of a namespace have at most 63 characters.
-func TestUnknownModeWarningsFit(t *testing.T) {
+func TestUnknownModeWarningsAreNotTruncated(t *testing.T) {
+	// The value of a label and the name of a namespace have at most 63 characters.
 	r := created(t, fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, modeLabel, strings.Repeat("x", 63))).withKind(namespaceKind)
 	r.Namespace = strings.Repeat("n", 63)
 	if got := UnknownMode(r).Warnings[0]; len(got) > maxWarning {

@@ -10,15 +10,15 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/podimages"
 )
 
-// Changes says how the images of pods are changed. The zero value changes nothing.
+// Changes configures how Mutate changes pods. The zero value changes nothing.
 type Changes struct {
 	Mirrors    image.Mirrors // where images are sent
 	AlwaysPull bool          // whether new pods get the pull policy Always
 }
 
-// Mutate applies the changes to the new images of pods. The audit log gets an annotation
-// for each change, under the path of the field. Workloads that create pods stay unchanged:
-// GitOps tools would report a difference between the cluster and the manifest.
+// Mutate applies the changes to the new images of pods. It adds an audit annotation for each
+// change, under the path of the field. Workloads stay unchanged: GitOps tools would report a
+// difference between the cluster and the manifest.
 func Mutate(changes Changes) Verdict {
 	return func(r *Request) *admissionv1.AdmissionResponse {
 		resp := &admissionv1.AdmissionResponse{Allowed: true}
@@ -38,8 +38,8 @@ func Mutate(changes Changes) Verdict {
 	}
 }
 
-// mirror sends an image to its mirror. An invalid reference stays unchanged; Deny refuses
-// it.
+// mirror replaces an image by its mirrored reference. An invalid reference stays unchanged,
+// because Deny denies it.
 func (p *patch) mirror(mirrors image.Mirrors, img podimages.Image) {
 	ref, err := image.Parse(img.Reference)
 	if err != nil {
@@ -50,8 +50,8 @@ func (p *patch) mirror(mirrors image.Mirrors, img podimages.Image) {
 	}
 }
 
-// alwaysPull sets the pull policy Always, as the admission plugin AlwaysPullImages does.
-// Without an image the parent object of the policy may be missing.
+// alwaysPull sets the pull policy Always, like the admission plugin AlwaysPullImages. It
+// skips entries without an image, because the parent object of their policy may be missing.
 func (p *patch) alwaysPull(img podimages.Image) {
 	if img.Reference == "" || img.PullPolicy == podimages.PullAlways {
 		return
@@ -62,17 +62,17 @@ func (p *patch) alwaysPull(img podimages.Image) {
 }
 
 // operation is an operation of a JSON Patch (RFC 6902). A patch that does not apply fails
-// the request whatever the failure policy is. So replace is used only for a value that the
-// request has, and add only for a member of an object that the request has: add replaces an
-// existing member, even null.
+// the request regardless of the failure policy. So replace is used only for an existing
+// value, and add only for a member of an existing object. add also replaces a member, even
+// null.
 type operation struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
 	Value string `json:"value"`
 }
 
-// patch is a list of changes to an object, with their notes for the audit log. The zero
-// value changes nothing.
+// patch contains changes to an object and their audit annotations. The zero value changes
+// nothing.
 type patch struct {
 	operations []operation
 	notes      map[string]string
@@ -86,8 +86,8 @@ func (p *patch) add(op operation, key, note string) {
 	p.notes[key] = note
 }
 
-// apply adds the patch to the response. A response without a patch must not have a patch
-// type.
+// apply adds the patch to the response. If the patch is empty, it adds no patch type either,
+// because the API server rejects that.
 func (p *patch) apply(resp *admissionv1.AdmissionResponse) {
 	if len(p.operations) == 0 {
 		return

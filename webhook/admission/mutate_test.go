@@ -14,7 +14,7 @@ func rewritten(patch string, notes map[string]string) *admissionv1.AdmissionResp
 	return &admissionv1.AdmissionResponse{Allowed: true, Patch: []byte(patch), PatchType: &kind, AuditAnnotations: notes}
 }
 
-func TestMutateMirrors(t *testing.T) {
+func TestMutateSendsImagesToMirrors(t *testing.T) {
 	tests := []struct {
 		name string
 		pod  string
@@ -68,9 +68,8 @@ func TestMutateMirrors(t *testing.T) {
 	}
 }
 
-// Setting an image to its form before it was mirrored results in the same image: the running
-// container is not restarted.
 func TestMutateKeepsTheImageWhenItsOriginIsSet(t *testing.T) {
+	// The container would restart if its image changed.
 	r := updated(t, podOf("docker.mirror.example/library/nginx:1.25"), podOf("nginx:1.25"))
 	want := `[{"op":"replace","path":"/spec/containers/0/image","value":"docker.mirror.example/library/nginx:1.25"}]`
 	if got := string(Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors})(r).Patch); got != want {

@@ -13,16 +13,16 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/podimages"
 )
 
-// namespaceKind is the kind whose label sets the mode.
+// namespaceKind is the kind Namespace, whose label sets the mode.
 var namespaceKind = metav1.GroupVersionKind{Version: "v1", Kind: "Namespace"}
 
-// ephemeralContainers is the subresource of pods that adds ephemeral containers. Its
+// ephemeralContainers is the subresource that adds ephemeral containers to a pod. Its
 // requests are UPDATEs of the whole pod.
 const ephemeralContainers = "ephemeralcontainers"
 
 var reviewType = metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}
 
-// Request is an admission request, reduced to the fields that are judged.
+// Request contains the fields of an admission request that are checked.
 type Request struct {
 	UID         types.UID               `json:"uid"`
 	Kind        metav1.GroupVersionKind `json:"kind"`
@@ -30,38 +30,36 @@ type Request struct {
 	Namespace   string                  `json:"namespace"`
 	Operation   admissionv1.Operation   `json:"operation"`
 	Object      *podimages.Object       `json:"object"`
-	OldObject   *podimages.Object       `json:"oldObject"` // of an UPDATE
+	OldObject   *podimages.Object       `json:"oldObject"` // only in an UPDATE
 }
 
-// isPod reports whether the object is a pod. Objects of other kinds only create pods.
+// isPod reports whether the object is a pod, and not a workload or a Namespace.
 func (r *Request) isPod() bool { return r.Kind == podimages.Pod }
 
-// creates reports whether the object is new. The API server allows hardly any change of an
-// existing pod except its images.
+// creates reports whether the object is new. Most fields of an existing pod, such as its pull
+// policies, are immutable.
 func (r *Request) creates() bool {
 	return r.Operation == admissionv1.Create && r.SubResource == ""
 }
 
-// newImages yields the images that the request adds or changes. Images that the old object
-// has are not judged again and never rewritten: it must be possible to remove a finalizer
-// from an old pod, and a running container must not be restarted. The creation of a static
-// pod's mirror pod yields none, because the kubelet runs its images already; an UPDATE that
-// adds the annotation of mirror pods yields its images, because the API server never stores
-// that annotation.
+// newImages yields the images that the request adds or changes. Images of the old object are
+// neither checked nor rewritten again, so that users can remove a finalizer from an old pod
+// and running containers are not restarted. It yields nothing for the creation of a static
+// pod's mirror pod, because the kubelet already runs the images. This does not apply to an
+// UPDATE, which cannot turn a pod into a mirror pod.
 func (r *Request) newImages() iter.Seq[podimages.Image] {
 	if r.isPod() && r.Operation == admissionv1.Create && r.Object.IsStatic() {
 		return func(func(podimages.Image) bool) {}
 	}
-	return podimages.New(r.Kind, r.Object, r.OldObject)
+	return podimages.NewImages(r.Kind, r.Object, r.OldObject)
 }
 
-// decodeRequest reads the request of an AdmissionReview in one pass over the body. It refuses
-// requests that the webhook is not registered for; the error is a sentence for the author
-// of the registration.
+// decodeRequest returns the request of an AdmissionReview. It refuses requests that the
+// webhook must not be registered for. The error tells the author of the webhook configuration
+// what to change.
 //
-// encoding/json ignores the case of keys and merges duplicate keys. That is harmless here:
-// the API server decodes an object by its schema and encodes it again before it calls a
-// webhook.
+// encoding/json ignores the case of keys and merges duplicate keys. This is harmless, because
+// the API server decodes and encodes an object itself before it calls a webhook.
 func decodeRequest(body []byte) (*Request, error) {
 	var review struct {
 		metav1.TypeMeta `json:",inline"`
@@ -81,8 +79,8 @@ func decode(body []byte, review any, got *metav1.TypeMeta, expected metav1.TypeM
 	if len(body) == 0 {
 		return fmt.Errorf("the body is empty: send an %s", expected.Kind)
 	}
-	// A field of the wrong type does not end the decoding, so that the error for a body of
-	// another kind names the kind instead of its first unexpected field.
+	// Decoding continues after a field of the wrong type, so that the error for another kind
+	// names the kind and not the field.
 	err := json.Unmarshal(body, review)
 	var mismatch *json.UnmarshalTypeError
 	if err != nil && !errors.As(err, &mismatch) {
@@ -98,12 +96,12 @@ func decode(body []byte, review any, got *metav1.TypeMeta, expected metav1.TypeM
 	return nil
 }
 
-// check refuses requests that the webhook must not be registered for.
+// check returns an error for a request that the webhook must not be registered for.
 func (r *Request) check() error {
 	switch {
 	case r.UID == "":
 		return errors.New("the request has no uid")
-	case !podimages.Has(r.Kind) && r.Kind != namespaceKind, r.SubResource != "" && !(r.isPod() && r.SubResource == ephemeralContainers):
+	case !podimages.HasPodSpec(r.Kind) && r.Kind != namespaceKind, r.SubResource != "" && !(r.isPod() && r.SubResource == ephemeralContainers):
 		return fmt.Errorf("the request is for %s: register only pods, their ephemeral containers, workloads that create pods, and namespaces",
 			describe(r.Kind, r.SubResource))
 	case r.Operation != admissionv1.Create && r.Operation != admissionv1.Update:
@@ -114,7 +112,7 @@ func (r *Request) check() error {
 	return nil
 }
 
-// describe names a kind and a subresource for an error.
+// describe returns a kind and a subresource as text for an error.
 func describe(k metav1.GroupVersionKind, subresource string) string {
 	s := fmt.Sprintf("kind %s of group %s and version %s", quote(k.Kind), quote(k.Group), quote(k.Version))
 	if subresource != "" {

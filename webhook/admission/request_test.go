@@ -22,8 +22,8 @@ const (
 
 func join(fields ...string) string { return reviewOf(strings.Join(fields, ",")) }
 
-// refused are bodies that decodeRequest refuses, with its errors.
-var refused = []struct{ name, body, want string }{
+// invalidReviews are bodies that decodeRequest refuses, with its errors.
+var invalidReviews = []struct{ name, body, want string }{
 	{"empty", "", "the body is empty: send an AdmissionReview"},
 	{"blank", " \n", "the body is not JSON: unexpected end of JSON input"},
 	{"text", "hello", "the body is not JSON: invalid character 'h' looking for beginning of value"},
@@ -57,8 +57,8 @@ var refused = []struct{ name, body, want string }{
 	{"odd image", join(uid, pod, create, `"object":{"spec":{"containers":[{"image":7}]}}`), "the field request.object.spec.containers.image of the AdmissionReview must not be a JSON number"},
 }
 
-func TestDecodeRefuses(t *testing.T) {
-	for _, tt := range refused {
+func TestDecodeRefusesInvalidReviews(t *testing.T) {
+	for _, tt := range invalidReviews {
 		t.Run(tt.name, func(t *testing.T) {
 			r, err := decodeRequest([]byte(tt.body))
 			if err == nil {

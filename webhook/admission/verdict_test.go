@@ -51,7 +51,7 @@ func podOf(image string) string {
 	return fmt.Sprintf(`{"spec":{"containers":[{"name":"app","image":%s}]}}`, quoted)
 }
 
-// deploymentOf returns a Deployment of such pods.
+// deploymentOf returns a Deployment whose pods have one container.
 func deploymentOf(image string) string {
 	return fmt.Sprintf(`{"spec":{"template":%s}}`, podOf(image))
 }
@@ -72,5 +72,5 @@ func newPolicy(t testing.TB, rules string) (p image.Policy) {
 	return p
 }
 
-// allowed returns the response without a change and a warning.
+// allowed returns a response without changes and warnings.
 func allowed() *admissionv1.AdmissionResponse { return &admissionv1.AdmissionResponse{Allowed: true} }

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// maxEarlierCAs is how many earlier CAs stay in the bundle. Two are enough for two
-// consecutive repairs to reach the pods, and the bundle cannot grow without limit.
+// maxEarlierCAs is the number of earlier CAs that stay in the bundle. Two are enough while
+// two consecutive repairs reach the pods, and the bundle cannot grow without limit.
 const maxEarlierCAs = 2
 
 // parseCertificates parses PEM data that must contain only certificates. The

@@ -13,7 +13,7 @@ func TestAppendEarlierCAsKeepsValidCAs(t *testing.T) {
 	fresh, first, second, third := mustIssue(t, hosts, noon), mustIssue(t, hosts, noon), mustIssue(t, hosts, noon), mustIssue(t, hosts, noon)
 	expired := mustIssue(t, hosts, noon.AddDate(-11, 0, 0))
 	future := mustIssue(t, hosts, noon.AddDate(1, 0, 0))
-	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+	join := func(bundles ...[]byte) []byte { return bytes.Join(bundles, nil) }
 	for name, test := range map[string]struct{ old, want []byte }{
 		"no old bundle":               {nil, fresh.ca},
 		"an earlier CA":               {first.ca, join(fresh.ca, first.ca)},

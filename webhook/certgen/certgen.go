@@ -3,16 +3,16 @@
 // valid certificate; patch writes the Secret's CA, and then the failure policy, into
 // the webhook configurations.
 //
-// Both commands can run again at any time, and at the same time. They change only
-// what is wrong, and every write names the version that it is based on.
+// Both commands can be repeated and can run concurrently. They change only what is
+// wrong, and every write names the version that it is based on.
 //
 // A webhook that does not answer must never block a cluster. So patch sets the
-// failure policy Fail last, and only after the server has answered over TLS under
+// failure policy Fail last, and only after the server has answered over TLS with
 // exactly the CA that the API server will trust.
 //
 // The package must never store a CA's private key, publish anything except
-// certificates as a CA, or write to other objects than the Secret and the two
-// webhook configurations that a command names.
+// certificates as a CA, or write other objects than the Secret and the webhook
+// configurations that a command names.
 package certgen
 
 import (

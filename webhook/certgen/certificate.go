@@ -18,7 +18,7 @@ const (
 	leafLifetime = 365 * 24 * time.Hour
 
 	// renewBefore is how long before its expiry a certificate is renewed. If create
-	// runs once a month, at least two runs fall into ninety days, so one may fail.
+	// runs once a month, it can fail once: at least two runs are within ninety days.
 	renewBefore = 90 * 24 * time.Hour
 
 	// clockSkew is how far a client's clock may be behind when a certificate is issued.

@@ -16,9 +16,9 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 var hosts = []string{"webhook", "webhook.ns.svc", "10.0.0.1"}
 
-func mustIssue(t testing.TB, hosts []string, at time.Time) issuedCertificate {
+func mustIssue(t testing.TB, hosts []string, now time.Time) issuedCertificate {
 	t.Helper()
-	fresh, err := issue(hosts, at)
+	fresh, err := issue(hosts, now)
 	if err != nil {
 		t.Fatal(err)
 	}

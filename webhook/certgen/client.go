@@ -11,8 +11,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// apiClients holds the clients for the API groups that certgen uses. Two groups
-// instead of the whole clientset halve the size of the binary.
+// apiClients contains the clients for the API groups that certgen uses. The whole
+// clientset would double the size of the binary.
 type apiClients struct {
 	secrets  coreclient.SecretsGetter
 	webhooks admissionclient.AdmissionregistrationV1Interface
@@ -30,12 +30,12 @@ func connect(config *rest.Config) (apiClients, error) {
 	return apiClients{secrets, webhooks}, nil
 }
 
-// conflictBackoff limits how often a write is repeated after a conflict. About five
-// seconds suffice for several runs at once.
+// conflictBackoff limits how often a write is repeated after a conflict. Its five
+// seconds are enough for several concurrent runs.
 var conflictBackoff = wait.Backoff{Steps: 9, Duration: 10 * time.Millisecond, Factor: 2, Jitter: 1}
 
-// explain adds to an error of the API server the object of the request and, for
-// known errors, what to do. manifest is the file that creates a missing object.
+// explain adds the object of the request to an error of the API server, and what to
+// do if that is known. manifest is the file that creates a missing object.
 func explain(err error, object, manifest string) error {
 	switch {
 	case err == nil:

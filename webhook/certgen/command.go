@@ -8,12 +8,12 @@ import (
 
 // Command is a Create or a Patch.
 type Command interface {
-	// KubeconfigPath returns the kubeconfig file for the API server. An empty path
-	// means the pod's service account, or outside of a pod the file that kubectl uses.
+	// KubeconfigPath returns the kubeconfig file. If it is empty, certgen uses the pod's
+	// service account, or outside of a pod the file that kubectl uses.
 	KubeconfigPath() string
 }
 
-// Create makes sure that the Secret has a valid certificate for the hosts.
+// Create ensures that the Secret has a valid certificate for the hosts.
 type Create struct {
 	Hosts      []string
 	Namespace  string
@@ -33,10 +33,10 @@ type Patch struct {
 	Timeout time.Duration
 }
 
-// ConfigurationPatch says how to change one of the two webhook configurations.
+// ConfigurationPatch describes the change of one webhook configuration.
 type ConfigurationPatch struct {
 	Selected bool
-	// FailurePolicy is Ignore, Fail or, to keep the current policy, empty.
+	// FailurePolicy is Ignore or Fail; empty: the current policy.
 	FailurePolicy admissionregistrationv1.FailurePolicyType
 }
 

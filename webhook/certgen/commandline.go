@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Parse parses a command line. Every error is a usage error: one line that names the
-// item and the expected form. A nil Command without an error means that Parse has
-// written the requested help to out.
+// Parse returns the command of a command line. Every error is a usage error: one line
+// that names the item and the expected form. If the user asked for help, Parse writes
+// it to out and returns nil.
 func Parse(args []string, out io.Writer) (Command, error) {
 	var parsed Command
 	root := newRoot(&parsed)
@@ -96,7 +96,7 @@ func newPatchCommand(parsed *Command) *cobra.Command {
 
 const kubeconfigUsage = "connect with this kubeconfig `file` (default: the\npod's service account, or outside of a pod the\nfile that kubectl uses)"
 
-// check returns an error for flags that contradict each other.
+// check returns an error for flags that contradict each other, and for an invalid timeout.
 func (p Patch) check(hasValidatingPolicy, hasMutatingPolicy bool) error {
 	switch {
 	case !p.Validating.Selected && !p.Mutating.Selected:

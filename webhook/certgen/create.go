@@ -14,9 +14,9 @@ import (
 	"k8s.io/client-go/util/retry"
 )
 
-// create makes sure that the Secret exists and is valid, and prints the result in
-// one line. If another client writes the Secret at the same time, create reads and
-// validates that version.
+// create ensures that the Secret exists and is valid, and prints the result on one
+// line. If another client writes the Secret at the same time, create reads and
+// validates the new version.
 func create(ctx context.Context, secrets coreclient.SecretsGetter, c Create, now func() time.Time, out io.Writer) error {
 	client := secrets.Secrets(c.Namespace)
 	object := fmt.Sprintf("Secret %s/%s", c.Namespace, c.SecretName)

@@ -106,7 +106,6 @@ func TestCreateRepairsOnlyTheThreeKeys(t *testing.T) {
 
 var secrets = corev1.SchemeGroupVersion.WithResource("secrets")
 
-// Another client creates the Secret between certgen's get and create.
 func TestCreateKeepsASecretCreatedConcurrently(t *testing.T) {
 	concurrent := data(mustIssue(t, hosts, noon))
 	api := newFakeAPI(t)
@@ -116,7 +115,6 @@ func TestCreateKeepsASecretCreatedConcurrently(t *testing.T) {
 	checkKeepsSecret(t, api, concurrent)
 }
 
-// Another client repairs the Secret between certgen's get and update.
 func TestCreateKeepsASecretRepairedConcurrently(t *testing.T) {
 	concurrent := data(mustIssue(t, hosts, noon))
 	api := newFakeAPI(t, secret(nil))
@@ -140,7 +138,6 @@ func checkKeepsSecret(t *testing.T, api fakeAPI, concurrent map[string][]byte) {
 	}
 }
 
-// Without the resource version, an update would overwrite concurrent changes.
 func TestCreateUpdatesTheVersionThatItRead(t *testing.T) {
 	api := newFakeAPI(t, secret(nil))
 	if err := create(t.Context(), api.secrets, createTLS, atNoon, io.Discard); err != nil {

@@ -11,8 +11,8 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-// fakeAPI is an API server with objects in memory. Unlike a real one, it can produce
-// conflicts and errors on demand.
+// fakeAPI is an API server that keeps objects in memory, and returns conflicts and errors
+// on demand.
 type fakeAPI struct {
 	apiClients
 	*clienttesting.Fake
@@ -51,7 +51,7 @@ func (api fakeAPI) failFirst(verb, resource string, f func() error) {
 // call is a request to the API server, with the fields of an RBAC rule.
 type call struct {
 	verb, group, resource, namespace string
-	name                             string // empty for a create, because RBAC does not know its name
+	name                             string // empty for a create: RBAC does not know the name
 }
 
 // calls returns all requests so far.

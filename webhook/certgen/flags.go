@@ -19,8 +19,8 @@ func (p *policyFlag) String() string { return string(*p) }
 
 func (p *policyFlag) Type() string { return "policy" }
 
-// Set also accepts an empty string: manifests for the retired kube-webhook-certgen may
-// contain it to keep the present policy.
+// Set also accepts an empty string, which keeps the present policy: manifests for the
+// retired kube-webhook-certgen may contain it.
 func (p *policyFlag) Set(value string) error {
 	switch value {
 	case "", string(admissionregistrationv1.Ignore), string(admissionregistrationv1.Fail):
@@ -37,7 +37,7 @@ func (p policyFlag) orDefault(value policyFlag) admissionregistrationv1.FailureP
 	return admissionregistrationv1.FailurePolicyType(p)
 }
 
-// parseHosts splits the list and keeps its order.
+// parseHosts returns the hosts of a comma-separated list, in its order.
 func parseHosts(list string) ([]string, error) {
 	var hosts []string
 	for item := range strings.SplitSeq(list, ",") {

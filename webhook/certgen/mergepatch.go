@@ -8,8 +8,8 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 )
 
-// desiredState is what every webhook of a configuration must have. An empty field
-// keeps its present value.
+// desiredState contains the fields that every webhook of a configuration must have. An
+// empty field keeps its present value.
 type desiredState struct {
 	caBundle      []byte
 	failurePolicy admissionregistrationv1.FailurePolicyType
@@ -22,17 +22,16 @@ func (d desiredState) String() string {
 	return "failurePolicy " + string(d.failurePolicy)
 }
 
-// webhookUpdate holds the fields of one webhook that must change, with their new
-// values.
+// webhookUpdate contains the new values of the fields of one webhook that must change.
 type webhookUpdate struct {
 	webhook webhook
 	desiredState
 }
 
-// updatesFor returns updates for the webhooks that are not in the desired state. A CA
-// that a webhook already trusts stays in its bundle: after a lost Secret is
-// replaced, the servers use the old CA until they get the new Secret, and the API
-// server must trust them until then.
+// updatesFor returns updates for the webhooks that are not in the desired state. It
+// keeps earlier CAs in the bundles: after a lost Secret is replaced, the servers use
+// the old certificate until they get the new Secret, and the API server must trust them
+// until then.
 func (d desiredState) updatesFor(c configuration, now time.Time) []webhookUpdate {
 	var updates []webhookUpdate
 	for _, hook := range c.webhooks {

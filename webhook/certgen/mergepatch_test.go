@@ -62,7 +62,6 @@ func TestMergePatchContainsOnlyMissingFields(t *testing.T) {
 	}
 }
 
-// After a lost Secret is created again, no server uses its new CA yet.
 func TestUpdatesKeepTheTrustedCA(t *testing.T) {
 	lost, fresh := mustIssue(t, hosts, noon), mustIssue(t, hosts, noon)
 	trusting := func(bundle []byte) configuration {
@@ -91,9 +90,8 @@ func decode(t *testing.T, data []byte) (object map[string]any) {
 	return object
 }
 
-// The API server merges by the struct tags of the Go type. The test uses the same
-// type: only the two fields may change, and unknown fields must stay.
 func TestMergePatchKeepsAllOtherFields(t *testing.T) {
+	// Like the API server, merge by the struct tags of the Go type.
 	found := `{"metadata":{"name":"c","resourceVersion":"7","labels":{"a":"b"}},"webhooks":[
 		{"name":"a","clientConfig":{"service":{"name":"s","namespace":"n"}},"failurePolicy":"Ignore","rules":[{"operations":["CREATE"]}],"fromTheFuture":1},
 		{"name":"b","clientConfig":{"url":"https://u","caBundle":"b2xk"},"failurePolicy":"Fail","timeoutSeconds":3}]}`

@@ -15,10 +15,10 @@ import (
 // patch updates the selected configurations in an order that never makes a cluster
 // less available than before:
 //
-//  1. Ignore, if requested. This step needs neither the Secret nor a server: it is
-//     the way out for a cluster that a dead webhook blocks.
+//  1. Ignore, if requested. This step needs neither the Secret nor a server, so it
+//     unblocks a cluster whose webhook does not answer.
 //  2. The CA, in every webhook, after create has finished with the Secret.
-//  3. Fail, if requested, after the server has answered under that CA.
+//  3. Fail, if requested, after the server has answered with that CA.
 func patch(ctx context.Context, api apiClients, p Patch, waiter secretWaiter, prober *prober, out io.Writer) error {
 	selected := selectConfigurations(api, p)
 	if err := updateAll(ctx, selected, admissionregistrationv1.Ignore, nil, nil, out); err != nil {

@@ -159,8 +159,6 @@ func TestPatchTwiceWritesOnce(t *testing.T) {
 	}
 }
 
-// Another client writes the configuration between certgen's get and patch: certgen
-// reads the new version and patches that.
 func TestPatchRetriesAfterAConflict(t *testing.T) {
 	fresh := mustIssue(t, hosts, time.Now())
 	api := newFakeAPI(t, secret(data(fresh)), validatingConfig("Ignore"), mutatingConfig("Ignore"))
@@ -188,11 +186,9 @@ func TestPatchRetriesAfterAConflict(t *testing.T) {
 	}
 }
 
-// noWait reads the Secret once and does not wait.
+// noWait is a secretWaiter that reads the Secret once and does not wait.
 var noWait = secretWaiter{interval: time.Millisecond, progress: io.Discard}
 
-// Both Jobs run at the same time and patch is faster: it must not publish a CA that
-// create is about to replace.
 func TestPatchWaitsForCreate(t *testing.T) {
 	expiring, fresh := mustIssue(t, hosts, time.Now().Add(renewBefore-leafLifetime)), mustIssue(t, hosts, time.Now())
 	for name, test := range map[string]struct {

@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// prober checks that a webhook's server answers a client that behaves like the API
-// server: it uses the same host name and trusts only the same CA.
+// prober checks that a webhook's server answers. Like the API server, it uses the host
+// name of the Service and trusts only the CA bundle.
 type prober struct {
-	timeout        time.Duration // for each URL, all attempts together
+	timeout        time.Duration // for all attempts on one URL
 	interval       time.Duration // between two attempts
 	reportInterval time.Duration // between two lines of progress
 	progress       io.Writer
@@ -64,7 +64,7 @@ func readyzURL(w webhook) string {
 	return ready.String()
 }
 
-// waitUntilReady waits until every URL has answered over TLS under the CA bundle.
+// waitUntilReady waits until every URL has answered over TLS with the CA bundle.
 func (p *prober) waitUntilReady(ctx context.Context, urls []string, caBundle []byte) error {
 	roots, err := parseCertificates(caBundle)
 	if err != nil {
@@ -98,7 +98,7 @@ func (p *prober) waitForURL(ctx context.Context, client *http.Client, target str
 			fmt.Fprintf(p.progress, "%s answers\n", target)
 			return nil
 		}
-		if ctx.Err() == nil || cause == nil { // an attempt that the timeout ended shows no cause
+		if ctx.Err() == nil || cause == nil { // an attempt that was cut off by the timeout has no useful error
 			cause = err
 		}
 		if time.Since(reported) >= p.reportInterval {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The keys of the Secret have the names that kube-webhook-certgen uses.
+// caKey, certKey and keyKey are the keys of the Secret. kube-webhook-certgen uses the same.
 const (
 	caKey   = "ca"
 	certKey = "cert"
@@ -15,8 +15,8 @@ const (
 )
 
 // validate returns the first problem of a Secret's data, or nil if the data is valid
-// for the hosts at this time. A certificate that expires within renewBefore is a
-// problem, so that running create regularly renews it in time.
+// for the hosts. A certificate that expires within renewBefore is a problem, so that
+// a regular run of create renews it in time.
 func validate(data map[string][]byte, hosts []string, now time.Time) error {
 	for _, key := range []string{caKey, certKey, keyKey} {
 		if len(data[key]) == 0 {
@@ -47,7 +47,7 @@ func validateChain(chain, roots []*x509.Certificate, hosts []string, now time.Ti
 	case now.Add(renewBefore).After(leaf.NotAfter):
 		return fmt.Errorf("the certificate expires soon, on %s", date(leaf.NotAfter))
 	}
-	// Verify for the end of renewBefore, to detect a CA that expires soon too.
+	// Verify at the end of renewBefore, to detect a CA that expires soon.
 	options := x509.VerifyOptions{Roots: newPool(roots), Intermediates: newPool(chain[1:]), CurrentTime: now.Add(renewBefore)}
 	if _, err := leaf.Verify(options); err != nil {
 		return fmt.Errorf("the certificate cannot be verified with the CAs in key %q: %w", caKey, err)

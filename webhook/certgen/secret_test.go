@@ -85,9 +85,8 @@ func TestRepairedDataKeepsOtherKeysAndTheOldCA(t *testing.T) {
 	}
 }
 
-// FuzzValidate checks that no Secret can make certgen panic and that repaired data is
-// always valid. Use -fuzz with -fuzzminimizetime=10x: minimizing seeds as long as
-// certificates takes a minute each by default.
+// FuzzValidate checks that no Secret makes certgen panic, and that repaired data is always
+// valid. Use -fuzzminimizetime=10x: by default, each seed takes a minute to minimize.
 func FuzzValidate(f *testing.F) {
 	fresh := mustIssue(f, hosts, noon)
 	f.Add(fresh.ca, fresh.cert, fresh.key)

@@ -25,8 +25,7 @@ func newSecretWaiter(progress io.Writer) secretWaiter {
 }
 
 // waitUntilValid returns when the Secret is valid. It also returns nil after the
-// timeout: create is then not running, and patch uses the Secret in its present
-// state.
+// timeout: create is probably not running, and patch uses the present Secret.
 func (s secretWaiter) waitUntilValid(ctx context.Context, secrets coreclient.SecretsGetter, namespace, name string) error {
 	reported := ""
 	err := wait.PollUntilContextTimeout(ctx, s.interval, s.timeout, true, func(ctx context.Context) (bool, error) {

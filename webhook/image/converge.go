@@ -10,9 +10,9 @@ import "fmt"
 // mirror does. Otherwise find returns an exclusion or nothing for it.
 func (m Mirrors) check() error {
 	for i, r := range m.rules {
-		for _, first := range m.rules[:i] {
-			if first.from.equal(r.from) {
-				return fmt.Errorf("mirror rules %q and %q are both for %s: keep one of them", first, r, r.from)
+		for _, earlier := range m.rules[:i] {
+			if earlier.pattern.equal(r.pattern) {
+				return fmt.Errorf("mirror rules %q and %q are both for %s: keep one of them", earlier, r, r.pattern)
 			}
 		}
 		if err := m.checkTarget(r); err != nil {
@@ -27,17 +27,17 @@ func (m Mirrors) checkTarget(r rule) error {
 	if r.excludes() {
 		return nil
 	}
-	if r.from.equal(r.to) {
-		return fmt.Errorf("mirror rule %q sends images to where they are: use %q to leave them unchanged", r, r.from.String()+"=")
+	if r.pattern.equal(r.mirror) {
+		return fmt.Errorf("mirror rule %q sends images to where they are: use %q to leave them unchanged", r, r.pattern.String()+"=")
 	}
-	if next, ok := m.find(r.to.registry, r.to.path); ok && !next.excludes() {
+	if next, ok := m.find(r.mirror.registry, r.mirror.path); ok && !next.excludes() {
 		return fmt.Errorf("mirror rule %q sends images to %s, which rule %q rewrites again: %s",
-			r, r.to, next, remedy(r, next))
+			r, r.mirror, next, remedy(r, next))
 	}
 	for _, next := range m.rules {
-		if !next.excludes() && next.from.canonical == r.to.canonical && below(next.from.path, r.to.path) {
+		if !next.excludes() && next.pattern.canonical == r.mirror.canonical && below(next.pattern.path, r.mirror.path) {
 			return fmt.Errorf("mirror rule %q sends images to %s, and rule %q rewrites images below it again: remove one of the rules or choose another mirror",
-				r, r.to, next)
+				r, r.mirror, next)
 		}
 	}
 	return nil
@@ -46,8 +46,8 @@ func (m Mirrors) checkTarget(r rule) error {
 // remedy says what to do about rule r, whose mirror rule next rewrites. A mirror that is a
 // part of what next rewrites can be excluded; one that is all of it cannot.
 func remedy(r, next rule) string {
-	if r.to.equal(next.from) {
+	if r.mirror.equal(next.pattern) {
 		return "remove one of the rules or choose another mirror"
 	}
-	return fmt.Sprintf("choose another mirror, or add the rule %q to leave its images unchanged", r.to.String()+"=")
+	return fmt.Sprintf("choose another mirror, or add the rule %q to leave its images unchanged", r.mirror.String()+"=")
 }

@@ -17,14 +17,14 @@ type Mirrors struct {
 
 // rule sends the images of a pattern to a mirror, or excludes them from other rules.
 type rule struct {
-	from pattern
-	to   pattern // the mirror, never the wildcard; the zero value excludes
+	pattern pattern
+	mirror  pattern // the mirror, never the wildcard; the zero value excludes
 }
 
-func (r rule) excludes() bool { return r.to.registry == "" }
+func (r rule) excludes() bool { return r.mirror.registry == "" }
 
 // String returns the rule in the unambiguous form.
-func (r rule) String() string { return r.from.String() + "=" + r.to.String() }
+func (r rule) String() string { return r.pattern.String() + "=" + r.mirror.String() }
 
 // ParseMirrors reads a comma-separated list of mirror rules; the package comment has the
 // grammar. Empty text has no rules. It refuses an ambiguous item, two rules for one
@@ -51,23 +51,23 @@ func parseRule(item string) (rule, error) {
 	if strings.Contains(item, "://") {
 		return rule{}, errors.New("has a scheme: use " + mirrorForm + " without it")
 	}
-	from, to, ok := splitRule(item)
+	pattern, mirror, ok := splitRule(item)
 	if !ok {
 		return rule{}, errors.New("is ambiguous, because the colon could precede a port: use " + unambiguous(item))
 	}
-	return newRule(from, to)
+	return newRule(pattern, mirror)
 }
 
 // splitRule splits an item into its two sides. It fails for a colon that could also
 // precede a port.
-func splitRule(item string) (from, to string, ok bool) {
-	if from, to, ok = strings.Cut(item, "="); ok {
-		return from, to, true
+func splitRule(item string) (pattern, mirror string, ok bool) {
+	if pattern, mirror, ok = strings.Cut(item, "="); ok {
+		return pattern, mirror, true
 	}
-	if from, to, ok = strings.Cut(item, ":"); !ok {
+	if pattern, mirror, ok = strings.Cut(item, ":"); !ok {
 		return dockerHub, item, true
 	}
-	return from, to, !strings.Contains(to, ":") && !startsWithPort(to)
+	return pattern, mirror, !strings.Contains(mirror, ":") && !startsWithPort(mirror)
 }
 
 // startsWithPort reports whether s is a port number, with or without a path.
@@ -98,18 +98,18 @@ func unambiguous(item string) string {
 }
 
 // newRule returns the rule with these two sides. An empty right side excludes.
-func newRule(from, to string) (r rule, err error) {
-	if r.from, err = parsePattern(from, mirrorForm); err != nil {
-		return rule{}, fmt.Errorf("rewrites %q, which %w", from, err)
+func newRule(pattern, mirror string) (r rule, err error) {
+	if r.pattern, err = parsePattern(pattern, mirrorForm); err != nil {
+		return rule{}, fmt.Errorf("rewrites %q, which %w", pattern, err)
 	}
-	if to == "" {
+	if mirror == "" {
 		return r, nil
 	}
-	if r.to, err = parsePattern(to, mirrorForm); err == nil && r.to.any() {
+	if r.mirror, err = parsePattern(mirror, mirrorForm); err == nil && r.mirror.isWildcard() {
 		err = missingRegistry(mirrorForm)
 	}
 	if err != nil {
-		return rule{}, fmt.Errorf("sends images to %q, which %w", to, err)
+		return rule{}, fmt.Errorf("sends images to %q, which %w", mirror, err)
 	}
 	return r, nil
 }

@@ -22,7 +22,7 @@ func ParsePatterns(s string) (Patterns, error) {
 
 func parseExemption(item string) (pattern, error) {
 	p, err := parsePattern(item, "REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox")
-	if err == nil && p.any() {
+	if err == nil && p.isWildcard() {
 		return p, errors.New("would exempt every image: name registries or paths")
 	}
 	return p, err
@@ -34,7 +34,7 @@ func (p Patterns) String() string { return joinList(p.patterns) }
 // match reports whether a pattern matches the reference.
 func (p Patterns) match(ref Reference) bool {
 	registry := canonical(ref.Registry)
-	return slices.ContainsFunc(p.patterns, func(each pattern) bool { return each.matches(registry, ref.Path) })
+	return slices.ContainsFunc(p.patterns, func(candidate pattern) bool { return candidate.matches(registry, ref.Path) })
 }
 
 // wildcard is the pattern of all registries.
@@ -57,12 +57,12 @@ func (p pattern) String() string {
 	return p.registry + "/" + p.path
 }
 
-func (p pattern) any() bool { return p.registry == wildcard }
+func (p pattern) isWildcard() bool { return p.registry == wildcard }
 
 // matches reports whether the pattern matches the path on the registry, which must be
 // canonical.
 func (p pattern) matches(registry, path string) bool {
-	return p.any() || p.canonical == registry && below(path, p.path)
+	return p.isWildcard() || p.canonical == registry && below(path, p.path)
 }
 
 // below reports whether path equals parent or begins with all of its components. Every
@@ -77,7 +77,7 @@ func (p pattern) equal(q pattern) bool { return p.canonical == q.canonical && p.
 
 // longer reports whether p is more specific than q. Both match the same reference.
 func (p pattern) longer(q pattern) bool {
-	return q.any() && !p.any() || len(p.path) > len(q.path)
+	return q.isWildcard() && !p.isWildcard() || len(p.path) > len(q.path)
 }
 
 // canonical returns the spelling of a registry that is compared: in lower case, without

@@ -52,7 +52,7 @@ func (p Policy) exempts(ref Reference) bool {
 func (p Policy) CheckExempt() error {
 	for _, exempt := range p.Exempt.patterns {
 		r, ok := p.Mirrors.find(exempt.registry, exempt.path)
-		if ok && r.from.any() && !r.excludes() {
+		if ok && r.pattern.isWildcard() && !r.excludes() {
 			return fmt.Errorf("image pattern %q cannot exempt mirrored images, because mirror rule %q does not keep the registry in their names: add a mirror rule for %s, or exempt the images by their names on the mirror",
 				exempt, r, exempt.registry)
 		}

@@ -121,10 +121,10 @@ func TestParseLists(t *testing.T) {
 	tags := func(s string) (string, error) { l, err := ParseTags(s); return l.String(), err }
 	patterns := func(s string) (string, error) { l, err := ParsePatterns(s); return l.String(), err }
 	const (
-		use  = ": use the tag alone, such as latest: at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or a dash"
-		form = "use REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox; "
-		host = form + "a registry is HOST[:PORT] with a dot or a port, or localhost"
-		path = form + "a path is lower-case components separated by single slashes, without tag and digest"
+		tagHint      = ": use the tag alone, such as latest: at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or a dash"
+		patternHint  = "use REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox; "
+		registryHint = patternHint + "a registry is HOST[:PORT] with a dot or a port, or localhost"
+		pathHint     = patternHint + "a path is lower-case components separated by single slashes, without tag and digest"
 	)
 	tests := []struct {
 		parse func(string) (string, error)
@@ -135,24 +135,24 @@ func TestParseLists(t *testing.T) {
 		{tags, "", "", ""},
 		{tags, " latest , Dev_1.x", "latest,Dev_1.x", ""},
 		{tags, "latest,,dev", "", `tag 2 of "latest,,dev" is empty: remove the spare comma`},
-		{tags, "nginx:latest", "", `invalid tag "nginx:latest"` + use},
-		{tags, ":latest", "", `invalid tag ":latest"` + use},
-		{tags, "a/b", "", `invalid tag "a/b"` + use},
-		{tags, "-dev", "", `invalid tag "-dev"` + use},
-		{tags, "*", "", `invalid tag "*"` + use},
-		{tags, "x@" + sha256Ref, "", `invalid tag "x@` + sha256Ref + `"` + use},
-		{tags, strings.Repeat("a", 129), "", `invalid tag "` + strings.Repeat("a", 129) + `"` + use},
+		{tags, "nginx:latest", "", `invalid tag "nginx:latest"` + tagHint},
+		{tags, ":latest", "", `invalid tag ":latest"` + tagHint},
+		{tags, "a/b", "", `invalid tag "a/b"` + tagHint},
+		{tags, "-dev", "", `invalid tag "-dev"` + tagHint},
+		{tags, "*", "", `invalid tag "*"` + tagHint},
+		{tags, "x@" + sha256Ref, "", `invalid tag "x@` + sha256Ref + `"` + tagHint},
+		{tags, strings.Repeat("a", 129), "", `invalid tag "` + strings.Repeat("a", 129) + `"` + tagHint},
 
 		{patterns, "", "", ""},
 		{patterns, "quay.io, index.docker.io/library/busybox", "quay.io,docker.io/library/busybox", ""},
 		{patterns, "host:5000/a/b", "host:5000/a/b", ""},
 		{patterns, "quay.io,", "", `image pattern 2 of "quay.io," is empty: remove the spare comma`},
-		{patterns, "busybox", "", `image pattern "busybox" has no registry: ` + host},
-		{patterns, "library/busybox", "", `image pattern "library/busybox" has no registry: ` + host},
-		{patterns, "quay.io/", "", `image pattern "quay.io/" has an invalid path: ` + path},
-		{patterns, "quay.io/app:1", "", `image pattern "quay.io/app:1" has an invalid path: ` + path},
-		{patterns, "quay.io/app@" + sha256Ref, "", `image pattern "quay.io/app@` + sha256Ref + `" has an invalid path: ` + path},
-		{patterns, "quay.io/team*", "", `image pattern "quay.io/team*" has an invalid path: ` + path},
+		{patterns, "busybox", "", `image pattern "busybox" has no registry: ` + registryHint},
+		{patterns, "library/busybox", "", `image pattern "library/busybox" has no registry: ` + registryHint},
+		{patterns, "quay.io/", "", `image pattern "quay.io/" has an invalid path: ` + pathHint},
+		{patterns, "quay.io/app:1", "", `image pattern "quay.io/app:1" has an invalid path: ` + pathHint},
+		{patterns, "quay.io/app@" + sha256Ref, "", `image pattern "quay.io/app@` + sha256Ref + `" has an invalid path: ` + pathHint},
+		{patterns, "quay.io/team*", "", `image pattern "quay.io/team*" has an invalid path: ` + pathHint},
 		{patterns, "*", "", `image pattern "*" would exempt every image: name registries or paths`},
 	}
 	for _, tt := range tests {

@@ -19,7 +19,7 @@ func (m Mirrors) Rewrite(ref Reference) (Reference, bool) {
 	if !ok || r.excludes() {
 		return ref, false
 	}
-	mirrored, ok := ref.move(r.from, r.to)
+	mirrored, ok := ref.move(r.pattern, r.mirror)
 	if !ok {
 		return ref, false
 	}
@@ -40,10 +40,10 @@ func (m Mirrors) Origins(ref Reference) []string {
 func (m Mirrors) origins(ref Reference) (origins []Reference) {
 	registry := canonical(ref.Registry)
 	for _, r := range m.rules {
-		if r.from.any() || !r.to.matches(registry, ref.Path) {
+		if r.pattern.isWildcard() || !r.mirror.matches(registry, ref.Path) {
 			continue
 		}
-		origin, ok := ref.move(r.to, r.from)
+		origin, ok := ref.move(r.mirror, r.pattern)
 		if !ok {
 			continue
 		}
@@ -57,14 +57,14 @@ func (m Mirrors) origins(ref Reference) (origins []Reference) {
 // move returns the reference with the pattern to in place of the pattern from, which
 // matches it. Tag and digest stay byte for byte. It reports false if the result would be
 // invalid, or would be read as another reference.
-func (r Reference) move(from, to pattern) (Reference, bool) {
-	path := strings.Trim(to.path+"/"+strings.TrimPrefix(r.Path[len(from.path):], "/"), "/")
-	moved := Reference{Registry: to.registry, Path: path, Tag: r.Tag, Digest: r.Digest}
+func (r Reference) move(source, target pattern) (Reference, bool) {
+	path := strings.Trim(target.path+"/"+strings.TrimPrefix(r.Path[len(source.path):], "/"), "/")
+	moved := Reference{Registry: target.registry, Path: path, Tag: r.Tag, Digest: r.Digest}
 	moved.Written = moved.String()
 	switch {
 	case path == "", len(path) > reference.RepositoryNameTotalLengthMax, len(moved.Written) > maxLength:
 		return Reference{}, false
-	case to.registry == dockerHub && !strings.Contains(path, "/"): // it would mean library/path
+	case target.registry == dockerHub && !strings.Contains(path, "/"): // it would mean library/path
 		return Reference{}, false
 	}
 	return moved, true
@@ -75,10 +75,10 @@ func (r Reference) move(from, to pattern) (Reference, bool) {
 func (m Mirrors) find(registry, path string) (found rule, ok bool) {
 	registry = canonical(registry)
 	for _, r := range m.rules {
-		if !r.from.matches(registry, path) || r.from.any() && m.isMirror(registry) {
+		if !r.pattern.matches(registry, path) || r.pattern.isWildcard() && m.isMirror(registry) {
 			continue
 		}
-		if !ok || r.from.longer(found.from) {
+		if !ok || r.pattern.longer(found.pattern) {
 			found, ok = r, true
 		}
 	}
@@ -89,7 +89,7 @@ func (m Mirrors) find(registry, path string) (found rule, ok bool) {
 // these registries: their images are already mirrored.
 func (m Mirrors) isMirror(registry string) bool {
 	for _, r := range m.rules {
-		if r.to.canonical == registry {
+		if r.mirror.canonical == registry {
 			return true
 		}
 	}

@@ -194,11 +194,11 @@ func (m Mirrors) rewriteByParsing(ref Reference) (string, bool) {
 	if !ok || r.excludes() || isID(ref.Written) {
 		return ref.Written, false
 	}
-	rest := ref.Path[len(r.from.path):]
-	if r.from.path == "" {
+	rest := ref.Path[len(r.pattern.path):]
+	if r.pattern.path == "" {
 		rest = "/" + rest
 	}
-	mirrored := r.to.String() + rest + ref.suffix()
+	mirrored := r.mirror.String() + rest + ref.suffix()
 	if again, err := Parse(mirrored); err != nil || again.String() != mirrored {
 		return ref.Written, false
 	}
@@ -222,7 +222,7 @@ func checkRewritten(t *testing.T, before, after Reference) {
 // that could show a violation: the patterns and mirrors of the rules, and references below
 // them.
 func FuzzConverge(f *testing.F) {
-	for i := range byte(len(rights)) {
+	for i := range byte(len(mirrorTexts)) {
 		f.Add([]byte{i, i + 1, i + 2, i / 2, 0, i})
 	}
 	f.Fuzz(func(t *testing.T, choices []byte) {
@@ -248,10 +248,10 @@ func FuzzConverge(f *testing.F) {
 }
 
 // lefts and rights are the possible sides of the rules.
-var lefts, rights = sides("*"), sides("")
+var patternTexts, mirrorTexts = ruleSides("*"), ruleSides("")
 
 // sides returns all pairs of some registries and paths, and one more side.
-func sides(additional string) []string {
+func ruleSides(additional string) []string {
 	sides := []string{additional}
 	for _, registry := range []string{"a.example", "A.EXAMPLE:443", "b.example", "c.example", "docker.io"} {
 		for _, path := range []string{"", "/x", "/x/y", "/x/y/z", "/y", "/library", "/library/x"} {
@@ -265,7 +265,7 @@ func sides(additional string) []string {
 func ruleSet(choices []byte) string {
 	var rules []string
 	for ; len(choices) > 1 && len(rules) < 6; choices = choices[2:] {
-		rules = append(rules, lefts[int(choices[0])%len(lefts)]+"="+rights[int(choices[1])%len(rights)])
+		rules = append(rules, patternTexts[int(choices[0])%len(patternTexts)]+"="+mirrorTexts[int(choices[1])%len(mirrorTexts)])
 	}
 	return strings.Join(rules, ",")
 }
@@ -275,8 +275,8 @@ func ruleSet(choices []byte) string {
 func crossings(m Mirrors) (refs []string) {
 	patterns := []pattern{{registry: "other.example"}}
 	for _, r := range m.rules {
-		for _, p := range []pattern{r.from, r.to} {
-			if !p.any() && p.registry != "" {
+		for _, p := range []pattern{r.pattern, r.mirror} {
+			if !p.isWildcard() && p.registry != "" {
 				patterns = append(patterns, p)
 			}
 		}

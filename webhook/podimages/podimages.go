@@ -48,8 +48,8 @@ var places = map[metav1.GroupVersionKind]place{
 	{Group: "batch", Version: "v1", Kind: "CronJob"}:    inJobTemplate,
 }
 
-// Has reports whether objects of the kind have a pod spec.
-func Has(kind metav1.GroupVersionKind) bool {
+// HasPodSpec reports whether objects of the kind have a pod spec.
+func HasPodSpec(kind metav1.GroupVersionKind) bool {
 	_, ok := places[kind]
 	return ok
 }
@@ -137,9 +137,9 @@ func (f *field) yieldImages(spec *Spec, specPath string, yield func(Image) bool)
 	return true
 }
 
-// New yields the images that the old version of the object does not have in the
+// NewImages yields the images that the old version of the object does not have in the
 // same list under the same name. Without an old version it yields all images.
-func New(kind metav1.GroupVersionKind, o, old *Object) iter.Seq[Image] {
+func NewImages(kind metav1.GroupVersionKind, o, old *Object) iter.Seq[Image] {
 	if old == nil {
 		return allImages(kind, o) // most requests are creations: they need no map
 	}

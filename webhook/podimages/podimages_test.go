@@ -147,8 +147,8 @@ func TestImagesKnowsEveryKindWithAPodSpec(t *testing.T) {
 			for i := range allImages(tt.kind, decode(t, `{"spec":{"jobTemplate":{}}}`)) {
 				t.Errorf("got image field %q in an object without a template", i.Field())
 			}
-			if Has(tt.kind) != (tt.want != "") {
-				t.Errorf("Has returns %v", Has(tt.kind))
+			if HasPodSpec(tt.kind) != (tt.want != "") {
+				t.Errorf("Has returns %v", HasPodSpec(tt.kind))
 			}
 		})
 	}
@@ -185,7 +185,7 @@ func TestNewYieldsOnlyChangedImages(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
-			for i := range New(Pod, decode(t, tt.now), decode(t, before)) {
+			for i := range NewImages(Pod, decode(t, tt.now), decode(t, before)) {
 				got = append(got, i.Field())
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -197,7 +197,7 @@ func TestNewYieldsOnlyChangedImages(t *testing.T) {
 
 func TestNewYieldsAllImagesWithoutAnOldObject(t *testing.T) {
 	var got []string
-	for i := range New(Pod, decode(t, `{"spec":{"containers":[{"name":"app","image":"a:1"}]}}`), nil) {
+	for i := range NewImages(Pod, decode(t, `{"spec":{"containers":[{"name":"app","image":"a:1"}]}}`), nil) {
 		got = append(got, i.Field())
 	}
 	if diff := cmp.Diff([]string{"spec.containers[0].image"}, got); diff != "" {
@@ -210,7 +210,7 @@ func TestIteratorsStopWithTheLoop(t *testing.T) {
 	pod := decode(t, `{"spec":{"containers":[{"name":"a","image":"a"},{"name":"b"}],"initContainers":[{"name":"c"}]}}`)
 	for name, images := range map[string]func(func(Image) bool){
 		"Images": allImages(Pod, pod),
-		"New":    New(Pod, pod, &Object{}),
+		"New":    NewImages(Pod, pod, &Object{}),
 	} {
 		for i := range images {
 			if i.Name != "a" {

@@ -99,10 +99,10 @@ func TestClientsAreReloadedWhenTheFileChanges(t *testing.T) {
 	var now clock
 	clients.cas.now = now.get
 	r := startForClients(t, clients, map[string]http.Handler{"/hello": http.HandlerFunc(hello)}, slog.New(slog.DiscardHandler))
-	checkStatus := func(when string, client *http.Client, want int) {
+	checkStatus := func(situation string, client *http.Client, want int) {
 		t.Helper()
 		if got, _ := fetchStatus(t, client, r.url+"/hello"); got != want {
-			t.Errorf("%s: got status %d, want %d", when, got, want)
+			t.Errorf("%s: got status %d, want %d", situation, got, want)
 		}
 	}
 

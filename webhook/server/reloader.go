@@ -39,8 +39,8 @@ type source[T any] struct {
 }
 
 // newReloader loads the first value.
-func newReloader[T any](from source[T], log *slog.Logger) (*reloader[T], error) {
-	r := &reloader[T]{source: from, log: log, now: time.Now}
+func newReloader[T any](definition source[T], log *slog.Logger) (*reloader[T], error) {
+	r := &reloader[T]{source: definition, log: log, now: time.Now}
 	r.checked = r.now()
 	if _, err := r.load(); err != nil {
 		return nil, err

@@ -280,10 +280,10 @@ func TestCertificateIsReloadedWhenItChanges(t *testing.T) {
 	}
 }
 
-func checkSerial(t *testing.T, when, serial string, want servertest.KeyPair) {
+func checkSerial(t *testing.T, situation, serial string, want servertest.KeyPair) {
 	t.Helper()
 	if serial != want.Leaf.SerialNumber.String() {
-		t.Errorf("%s: got serial number %s, want %s", when, serial, want.Leaf.SerialNumber)
+		t.Errorf("%s: got serial number %s, want %s", situation, serial, want.Leaf.SerialNumber)
 	}
 }
 

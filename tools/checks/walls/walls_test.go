@@ -113,12 +113,22 @@ func TestImportsFlowOneWay(t *testing.T) {
 		{"webhook/admission", "the rules must not know the listener", []string{"webhook/server"}},
 		{"deploy", "the manifests must not depend on code", []string{"webhook", "tools", "e2e"}},
 		{"tools", "only tests may use packages for tests", []string{"tools/checks"}},
+		{"webhook", "only tests may use a package for tests", []string{"webhook/server/servertest"}},
 		{"tools", "the tools must not depend on the suite", []string{"e2e"}},
 	} {
 		for _, p := range all {
 			if in(p.path(), rule.from) && !in(p.path(), "tools/checks") {
 				refuse(t, p.path(), p.Imports, rule.reason, ours(rule.forbidden...)...)
 			}
+		}
+	}
+}
+
+// The specs see only what a user sees.
+func TestSpecsDoNotUseTheProduct(t *testing.T) {
+	for _, p := range packages(t) {
+		if in(p.path(), "e2e") && !in(p.path(), "e2e/integration") {
+			refuse(t, p.path(), slices.Concat(p.TestImports, p.XTestImports), "specs must not use the code of the webhook", ours("webhook")...)
 		}
 	}
 }

@@ -1,7 +1,7 @@
-// Package workflows_test checks the GitHub workflows for errors that actionlint cannot find:
+// Package workflows checks the GitHub workflows for errors that actionlint cannot find:
 // targets and scripts that do not exist, and actions that are not pinned. It does not run the
 // workflows.
-package workflows_test
+package workflows
 
 import (
 	"errors"
@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/image-webhook/image-webhook/tools/gobuild"
-	"github.com/image-webhook/image-webhook/tools/kubebuild"
 )
 
 const root = "../../.."
@@ -111,30 +110,6 @@ func TestReleaseNotesPrintsOneVersion(t *testing.T) {
 		if got := string(printed); !strings.Contains(got, test.want) || strings.Contains(got, test.not) {
 			t.Errorf("%s prints:\n%s", test.version, got)
 		}
-	}
-}
-
-func TestNightlyRunsEveryPinnedKubernetes(t *testing.T) {
-	content, err := os.ReadFile(root + "/.github/workflows/nightly.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var nightly struct {
-		Jobs struct {
-			Kubernetes struct {
-				Strategy struct{ Matrix struct{ K8S []string } }
-			}
-		}
-	}
-	if err := yaml.Unmarshal(content, &nightly); err != nil {
-		t.Fatal(err)
-	}
-	minors, err := kubebuild.Minors(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(minors, nightly.Jobs.Kubernetes.Strategy.Matrix.K8S); diff != "" {
-		t.Errorf("nightly.yaml (-pinned +matrix):\n%s", diff)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/checks/clitest"
 	"github.com/image-webhook/image-webhook/tools/cli"
 	"github.com/image-webhook/image-webhook/tools/controlplane"
+	"github.com/image-webhook/image-webhook/tools/kubebuild"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
@@ -48,6 +49,16 @@ func run(t *testing.T, args ...string) clitest.Result {
 	return clitest.Run(t, newRoot, args...)
 }
 
+// knownVersions returns the Kubernetes versions as an error lists them.
+func knownVersions(t *testing.T) string {
+	t.Helper()
+	minors, err := kubebuild.Minors("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(minors, ", ")
+}
+
 func TestRefusesInvalidCommandLines(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -60,7 +71,7 @@ func TestRefusesInvalidCommandLines(t *testing.T) {
 		{"unexpected argument", []string{"up", "x"}, "", 2, "controlplane: unknown command \"x\" for \"controlplane up\" (see `controlplane --help`)\n"},
 		{"unknown flag", []string{"up", "--x"}, "", 2, "controlplane: unknown flag: --x (see `controlplane --help`)\n"},
 		{"invalid name", []string{"up", "--name=../x"}, "", 2, "controlplane: invalid name \"../x\": use at most 40 lower-case letters, digits and dashes (see `controlplane --help`)\n"},
-		{"unknown version", []string{"up"}, "1.30", 1, "controlplane: K8S: unknown Kubernetes version \"1.30\": use 1.35, 1.36, 1.37\n"},
+		{"unknown version", []string{"up"}, "1.30", 1, "controlplane: K8S: unknown Kubernetes version \"1.30\": use " + knownVersions(t) + "\n"},
 		{"env while not running", []string{"env", "--name=none"}, "", 1, "controlplane: the control plane is not running: run `bin/controlplane up`\n"},
 		{"down while not running", []string{"down", "--name=none"}, "", 0, ""},
 	}

@@ -11,7 +11,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -38,19 +37,19 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		if perTarget <= 0 {
 			return cli.Mistake(c, "invalid --time=%s: use a duration above zero, such as 30s or 10m", perTarget)
 		}
-		return run(c.Context(), perTarget)
+		return run(c.Context(), perTarget, stderr)
 	})
 	root.Flags().DurationVar(&perTarget, "time", 30*time.Second, "fuzz each target for this long")
 	return root
 }
 
 // run fuzzes all targets, even after a failure.
-func run(ctx context.Context, perTarget time.Duration) error {
+func run(ctx context.Context, perTarget time.Duration, stderr io.Writer) error {
 	all, err := findTargets()
 	if err != nil {
 		return err
 	}
-	report := progress.New(os.Stderr)
+	report := progress.New(stderr)
 	var failures []error
 	for _, t := range all {
 		if err := fuzz(ctx, report, t, perTarget); ctx.Err() != nil {
@@ -60,7 +59,7 @@ func run(ctx context.Context, perTarget time.Duration) error {
 		}
 	}
 	for _, failure := range failures {
-		subprocess.Print(os.Stderr, "fuzz", failure)
+		subprocess.Print(stderr, "fuzz", failure)
 	}
 	if len(failures) > 0 {
 		return fmt.Errorf("%d of %d fuzz targets failed", len(failures), len(all))

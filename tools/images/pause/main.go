@@ -1,20 +1,14 @@
 // Command pause is the program of a pod's sandbox: it keeps the pod's namespaces, reaps the orphans
-// of other containers, and ends on SIGTERM or SIGINT. With -v it prints its name and ends, so that
-// it is the smallest container to test a container engine with.
+// of other containers, and ends on SIGTERM or SIGINT.
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "-v" {
-		fmt.Println("pause")
-		return
-	}
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGCHLD, syscall.SIGTERM, syscall.SIGINT)
 	for received := range signals {

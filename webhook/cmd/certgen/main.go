@@ -5,9 +5,8 @@
 //	certgen patch   writes this ca, and then the failure policy, into the webhook
 //	                configurations
 //
-// The flags and the keys of the Secret are those of the retired
-// kube-webhook-certgen, so that its image works with the same arguments. Package
-// certgen does the work.
+// It has the flags and Secret keys of the retired kube-webhook-certgen, so that the
+// manifests also work with its image. Package certgen does the work.
 package main
 
 import (

@@ -22,10 +22,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// completeInBash loads the completion script as a user does and prints the completions
-// of the last word. _init_completion replaces the function of the package
-// bash-completion that the script calls. compopt fails outside of an interactive
-// completion, so an empty function replaces it.
+// completeInBash is a script that loads the completion script and prints the completions
+// of the last word. It defines two functions that the completion script calls:
+// _init_completion, which is in the package bash-completion, and compopt, which fails
+// outside of an interactive completion.
 const completeInBash = `
 _init_completion() { words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${words[cword]} prev=${words[cword-1]}; }
 compopt() { :; }
@@ -71,7 +71,6 @@ func TestBashCompletesCommandsFlagsAndValues(t *testing.T) {
 	}
 }
 
-// The shell must not offer files for flags without a file. Every flag needs an entry.
 func TestCompletionOffersFilesOnlyForFileFlags(t *testing.T) {
 	const files, noFiles = ":0\n", ":4\n"
 	want := map[string]string{

@@ -78,9 +78,9 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// addCompletion adds cobra's completion command, and makes an unknown shell an error
-// instead of a request for help. Call it after SetOut, because cobra binds the output
-// of the scripts here.
+// addCompletion adds cobra's completion command, but returns an error for an unknown
+// shell instead of the help. Call it after SetOut, because cobra binds the output of
+// the scripts here.
 func addCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	completion, _, err := root.Find([]string{"completion"})
@@ -103,7 +103,7 @@ func noArgs(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// oneLine escapes line breaks, which an error may quote.
+// oneLine returns the text of an error with escaped line breaks.
 func oneLine(err error) string {
 	return strings.NewReplacer("\n", `\n`, "\r", `\r`).Replace(err.Error())
 }

@@ -139,7 +139,6 @@ func TestHelpListsTheFlags(t *testing.T) {
 	}
 }
 
-// The certificate files of the examples do not exist here, but the rest must be valid.
 func TestExamplesAreValid(t *testing.T) {
 	root := func(io.Writer, io.Writer) *cobra.Command { return newRoot() }
 	missing := filepath.Join(t.TempDir(), "none")
@@ -171,8 +170,8 @@ func TestVersionPrintsVersionAndPlatform(t *testing.T) {
 	}
 }
 
-// The linker ignores a variable that does not exist.
 func TestLinkerSetsTheVersion(t *testing.T) {
+	// The linker ignores a variable that does not exist.
 	file := filepath.Join(t.TempDir(), "image-webhook")
 	versioned := gobuild.Module{Dir: "../../..", Flags: gobuild.VersionFlags("v1.2.3")}
 	if err := gobuild.Build(t.Context(), versioned, &progress.Step{}, gobuild.Program{Package: "./webhook/cmd/image-webhook", Output: file}); err != nil {
@@ -209,13 +208,13 @@ func startServe(t *testing.T, flags ...string) *servingProgram {
 	return s
 }
 
-// waitUntilServing waits for the log line with the address. It must contain the parts.
-func (s *servingProgram) waitUntilServing(t *testing.T, parts ...string) {
+// waitUntilServing waits for the log line with the address. It must contain the texts.
+func (s *servingProgram) waitUntilServing(t *testing.T, texts ...string) {
 	t.Helper()
-	s.addr = logAttribute(nextLine(t, s.log, append(parts, "msg=serving addr=127.0.0.1:")...), "addr")
+	s.addr = logAttribute(nextLine(t, s.log, append(texts, "msg=serving addr=127.0.0.1:")...), "addr")
 }
 
-// stopAndWait stops the program. The only new log line must be its last one.
+// stopAndWait stops the program. It must log only that it has stopped.
 func (s *servingProgram) stopAndWait(t *testing.T) {
 	t.Helper()
 	s.stop()
@@ -228,14 +227,14 @@ func (s *servingProgram) stopAndWait(t *testing.T) {
 	}
 }
 
-// checkReview posts a review. The answer must contain answer, and its log lines must
-// contain logged, one part each.
+// checkReview posts a review. The answer must contain answer, and each log line one of the
+// texts in logged.
 func (s *servingProgram) checkReview(t *testing.T, client *http.Client, path, review, answer string, logged ...string) {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- postReview(client, "https://"+s.addr+path, review, answer) }()
-	for _, part := range logged {
-		nextLine(t, s.log, part)
+	for _, text := range logged {
+		nextLine(t, s.log, text)
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -272,7 +271,6 @@ func TestServeSetsThePullPolicy(t *testing.T) {
 	s.stopAndWait(t)
 }
 
-// At level debug, the log contains every review and its answer verbatim.
 func TestDebugLogHasReviewsAndAnswers(t *testing.T) {
 	s := startServe(t, "--log-level=debug")
 	s.waitUntilServing(t)
@@ -304,15 +302,15 @@ func TestServeAnswersOnlyClientsOfTheCA(t *testing.T) {
 	s.stopAndWait(t)
 }
 
-// nextLine waits for the next log line. It must contain the parts.
-func nextLine(t *testing.T, log *bufio.Scanner, parts ...string) string {
+// nextLine returns the next log line, which must contain the texts.
+func nextLine(t *testing.T, log *bufio.Scanner, texts ...string) string {
 	t.Helper()
 	if !log.Scan() {
-		t.Fatalf("the log has ended (error %v), want a line with %q", log.Err(), parts)
+		t.Fatalf("the log has ended (error %v), want a line with %q", log.Err(), texts)
 	}
-	for _, part := range parts {
-		if !strings.Contains(log.Text(), part) {
-			t.Fatalf("got log line %q, want %q", log.Text(), part)
+	for _, text := range texts {
+		if !strings.Contains(log.Text(), text) {
+			t.Fatalf("got log line %q, want %q", log.Text(), text)
 		}
 	}
 	return log.Text()

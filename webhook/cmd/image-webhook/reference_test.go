@@ -13,7 +13,7 @@ import (
 
 var update = flag.Bool("update", false, "write the flags of serve to docs/configuration.md")
 
-// page is the page with the table of flags. The comments mark where the table is.
+// page is the page with the table of flags, between the comments tableTop and tableEnd.
 const (
 	page     = "../../../docs/configuration.md"
 	tableTop = "<!-- The flags of serve, written by `go test ./webhook/cmd/image-webhook -update`. -->\n"
@@ -56,7 +56,7 @@ func flagTable(flags *pflag.FlagSet) string {
 	return table.String()
 }
 
-// defaultCell returns a default value as a user would write it on the command line.
+// defaultCell returns a default value in the form that users write on a command line.
 func defaultCell(value string) string {
 	if value = strings.Trim(value, "[]"); value == "" {
 		return "none"

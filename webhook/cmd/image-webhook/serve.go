@@ -31,13 +31,13 @@ type serveOptions struct {
 	pullPolicy   string
 	logLevel     string
 
-	// These flags can be repeated; all values apply.
+	// These flags can be repeated, and all values apply.
 	mirrors        []string
 	disallowedTags []string
 	exemptImages   []string
 }
 
-// logLevels are the values of --log-level; log/slog parses them.
+// logLevels are the values of --log-level.
 var (
 	logLevels     = []string{"debug", "info", "warn", "error"}
 	logLevelsText = strings.Join(logLevels[:3], ", ") + " or " + logLevels[3]
@@ -78,8 +78,8 @@ func newServe() *cobra.Command {
 	return c
 }
 
-// registerCompletions registers the values that a shell completes. For all other flags
-// it completes file names.
+// registerCompletions registers the values that a shell completes. For other flags, the
+// shell completes file names.
 func registerCompletions(c *cobra.Command) {
 	values := map[string][]string{
 		"image-pull-policy": {string(podimages.PullAlways)},
@@ -122,7 +122,7 @@ func (o serveOptions) run(ctx context.Context, stderr io.Writer) error {
 	return nil
 }
 
-// newLogger returns a logger that writes to stderr from --log-level on.
+// newLogger returns a logger that writes messages of --log-level and above to stderr.
 func (o serveOptions) newLogger(stderr io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if !slices.Contains(logLevels, o.logLevel) || level.UnmarshalText([]byte(o.logLevel)) != nil {
@@ -191,9 +191,8 @@ func (o serveOptions) changes(mirrors image.Mirrors) (c admission.Changes, err e
 // joinLists joins the comma-separated values of a repeated flag.
 func joinLists(values []string) string { return strings.Join(values, ",") }
 
-// handlers returns the handlers by path. The webhook configurations select a path by
-// the mode of the namespace. The configuration of the API server's ImagePolicyWebhook
-// plugin uses /image-policy.
+// handlers returns the handlers by path. The webhook configurations select a path by the
+// mode of the namespace. The API server's plugin ImagePolicyWebhook uses /image-policy.
 func (c serverConfig) handlers(log *slog.Logger) map[string]http.Handler {
 	return map[string]http.Handler{
 		"/validating":              admission.Handler(log, admission.Deny(c.policy)),
@@ -216,7 +215,7 @@ func checkAddr(addr string) error {
 	return nil
 }
 
-// listen opens the address. Its errors say what to do.
+// listen listens on addr. Its errors say what to do.
 func listen(addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {

@@ -11,8 +11,8 @@ SHELL := /bin/sh
 #   KEEP=1                 make e2e keeps a cluster that it created
 #   FOCUS=REGEXP           make e2e runs only the specs whose text matches
 #   LABELS=FILTER          make e2e runs only the specs whose labels match, such as '!dev-cluster'
-#   PROCS=4                number of specs that make e2e runs at the same time
-#   KUBECONFIG=FILE        make e2e KUBECONFIG=FILE uses that cluster, and the webhook in it
+#   PROCS=4                number of specs that make e2e runs in parallel
+#   KUBECONFIG=FILE        make e2e KUBECONFIG=FILE tests the webhook in that cluster
 #   ANY_CLUSTER=1          make e2e and scripts/*.sh accept a cluster that kind did not create
 #   DEBIAN_MIRROR=URL      mirror of the Debian packages of the node image
 #   FUZZTIME=30s           how long make fuzz runs each target
@@ -24,15 +24,15 @@ CLUSTER := bin/cluster
 CONTROLPLANE := bin/controlplane
 # Points the following commands at the cluster of `make up`; fails if it is not running.
 ON_CLUSTER = environment=$$($(CLUSTER) env) && eval "$$environment" &&
-# Only `make e2e KUBECONFIG=FILE` means another cluster: the KUBECONFIG of the environment,
-# which kubectl reads, may name a cluster that no test must touch.
+# Only KUBECONFIG on make's command line selects another cluster. KUBECONFIG in the
+# environment may name a cluster that no test must change.
 E2E = bin/e2e $(if $(PROCS),--procs=$(PROCS)) --focus="$$FOCUS" --label-filter="$$LABELS" $(if $(filter 1,$(KEEP)),--keep) \
 	$(if $(filter line,$(origin KUBECONFIG)),--kubeconfig="$$KUBECONFIG")
 
 ##@ See it work
 
 .PHONY: demo
-demo: bin/cluster ## From nothing to a pod whose image comes from a mirror
+demo: bin/cluster ## Create a cluster, install the webhook and show what it does
 	@engine=$$($(CLUSTER) engine); case $$? in \
 		0) $(MAKE) --no-print-directory demo-cluster ENGINE=$$engine ;; \
 		3) $(MAKE) --no-print-directory demo-controlplane ;; \
@@ -52,7 +52,7 @@ demo-cluster: up
 # The part of the demo that needs no container engine.
 .PHONY: demo-controlplane
 demo-controlplane: bin/controlplane
-	@printf '\n%s\n%s\n\n' '--- Without a container engine there is no cluster. This is shown on an API server alone:' \
+	@printf '\n%s\n%s\n\n' '--- Without a container engine there is no cluster. The demo uses a bare API server and shows' \
 		'    what is denied, and which image is stored. No pod runs.'
 	@$(CONTROLPLANE) up
 	@environment=$$($(CONTROLPLANE) env) && eval "$$environment" && export ANY_CLUSTER=1 && \
@@ -107,7 +107,7 @@ down: bin/cluster ## Delete the cluster, and stop the API server of `make contro
 tools: bin/cluster bin/controlplane bin/e2e ## Compile the programs that the other targets call, into bin/
 
 .PHONY: image
-image: ## Write the image archive, without a base image and a container engine
+image: ## Build the image archive; needs no base image and no container engine
 	@go run ./tools/cmd/image
 
 .PHONY: node-image
@@ -121,12 +121,12 @@ unit: ## Test the product's packages: no API server, no cluster
 	@go test -skip Kustomize ./webhook/... ./deploy
 
 .PHONY: test
-test: bin/controlplane ## Run every test without a cluster: race detector, real API server
+test: bin/controlplane ## Run all tests that need no cluster, some on a real API server
 	@$(CONTROLPLANE) build
 	@scripts/test.sh
 
 .PHONY: e2e
-e2e: bin/cluster bin/e2e ## Run the suite on a kind cluster, that of `make up` if it is up
+e2e: bin/cluster bin/e2e ## Run the Ginkgo suite on the cluster of `make up`, or on a new cluster
 	@$(E2E)
 
 .PHONY: e2e-debug
@@ -146,13 +146,13 @@ record: bin/e2e ## Record the golden reviews from the API server of the cluster
 	@bin/e2e --record
 
 .PHONY: verify
-verify: ## Run every check of the sources, then print the verdict
+verify: ## Run all checks of the sources, and list those that failed
 	@scripts/verify.sh
 
 ##@ Clean
 
 .PHONY: clean
-clean: ## Delete what the targets wrote into this checkout
+clean: ## Delete the files that the targets wrote into this checkout
 	rm -rf bin artifacts dist e2e/e2e.test
 
 .PHONY: help

@@ -1,6 +1,6 @@
-// Package deploy contains the numbered manifests of the installation and their order.
-// kubectl applies them without rendering. The kustomization in this directory is for users
-// who keep their changes in an overlay.
+// Package deploy contains the numbered manifests of the installation and their order. It does
+// not know the code that the manifests run. kubectl applies them without rendering. The
+// kustomization in this directory is for users who keep their changes in an overlay.
 package deploy
 
 import (
@@ -25,7 +25,7 @@ type File struct {
 	Content string `json:"-"`
 }
 
-// Step says how kubectl applies a manifest. order.yaml describes the fields.
+// Step is a manifest and how kubectl applies it. order.yaml describes the fields.
 type Step struct {
 	File
 	Before []string `json:"before"`
@@ -45,8 +45,8 @@ func Steps() []Step {
 // Files returns the manifests in the order of the installation.
 func Files() []File { return files(Steps()) }
 
-// Read returns the manifests in dir, in the order of its order.yaml. Unlike Files, it
-// sees changes to the checkout since the program was built.
+// Read returns the manifests in dir, in the order of its order.yaml. Unlike Files, it does not
+// use the files that were compiled into the program.
 func Read(dir fs.FS) ([]File, error) {
 	steps, err := readSteps(dir)
 	return files(steps), err
@@ -88,8 +88,8 @@ func (s *Step) read(dir fs.FS) error {
 	return nil
 }
 
-// checkComplete returns an error unless each numbered manifest in dir has one step:
-// one without a step would not be installed.
+// checkComplete returns an error unless each numbered manifest in dir has one step. A manifest
+// without a step would not be installed.
 func checkComplete(dir fs.FS, steps []Step) error {
 	count := map[string]int{}
 	for _, step := range steps {

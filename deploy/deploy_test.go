@@ -23,8 +23,8 @@ import (
 
 const namespace = "image-webhook"
 
-// Users and scripts rely on these names.
 func TestManifestsContainTheseObjects(t *testing.T) {
+	// Users and scripts rely on these names.
 	var got []string
 	for _, o := range load(t) {
 		got = append(got, o.file[:2]+" "+o.key())
@@ -68,8 +68,8 @@ func TestObjectsComeAfterTheirDependencies(t *testing.T) {
 	}
 }
 
-// results returns the keys of the objects that exist after o was applied: o itself, and
-// the Secrets that its Job creates.
+// results returns the keys of the objects that exist after o is applied: o itself, and the
+// Secrets that its Job creates.
 func results(t *testing.T, o object) []string {
 	keys := []string{o.key()}
 	if job, ok := o.typed.(*batchv1.Job); ok {
@@ -140,9 +140,7 @@ func subjectKeys(list []rbacv1.Subject) (needed []string) {
 	return needed
 }
 
-// The API server connects to the webhook by the name of its Service, so the certificate
-// must be valid for that name.
-func TestCertificateIsForTheService(t *testing.T) {
+func TestCertificateIsValidForTheService(t *testing.T) {
 	objects := load(t)
 	service := objectOfType[*corev1.Service](t, objects)
 	full := service.Name + "." + service.Namespace
@@ -163,9 +161,7 @@ func TestCertificateIsForTheService(t *testing.T) {
 	}
 }
 
-// The port of the configuration is the Service's, whose target port is the container's,
-// where the server listens.
-func TestPortsLeadToTheServer(t *testing.T) {
+func TestWebhookAndServicePortsLeadToTheServer(t *testing.T) {
 	objects := load(t)
 	service := objectOfType[*corev1.Service](t, objects).Spec.Ports[0]
 	container := webhookContainer(t, objects)
@@ -194,9 +190,8 @@ func webhookContainer(t *testing.T, objects []object) corev1.Container {
 	return template.Spec.Containers[0]
 }
 
-// 04 mounts and 06 reads the Secret that 03 creates. The webhook gets only the two keys it
-// needs, at the paths in its flags.
 func TestSecretIsTheSameInAllManifests(t *testing.T) {
+	// 03 creates the Secret, 04 mounts it and 06 reads it.
 	objects := load(t)
 	create := argumentsOf[certgen.Create](t, objects)[0]
 	for _, patch := range argumentsOf[certgen.Patch](t, objects) {
@@ -259,8 +254,6 @@ func parse(t *testing.T, selector *metav1.LabelSelector) labels.Selector {
 	return parsed
 }
 
-// Both Jobs can be created and applied repeatedly, and have the label that the documented
-// `kubectl wait` selects.
 func TestJobsCanRunAgain(t *testing.T) {
 	for _, job := range objectsOfType[*batchv1.Job](load(t)) {
 		if job.GenerateName != "" || job.Name == "" {
@@ -278,7 +271,6 @@ func TestJobsCanRunAgain(t *testing.T) {
 	}
 }
 
-// The Jobs must also work with the image of the retired kube-webhook-certgen.
 func TestJobsUseOnlyFlagsOfKubeWebhookCertgen(t *testing.T) {
 	retired := map[string][]string{
 		"create": {"--host", "--namespace", "--secret-name"},
@@ -325,8 +317,7 @@ func TestWebhookContainerHasCommandFlagsAndProbes(t *testing.T) {
 	}
 }
 
-// No request fails during a rollout or while a node is drained.
-func TestWebhookIsAlwaysAvailable(t *testing.T) {
+func TestWebhookStaysAvailableDuringRolloutsAndDrains(t *testing.T) {
 	objects := load(t)
 	deployment := objectOfType[*appsv1.Deployment](t, objects).Spec
 	if *deployment.Replicas < 2 {

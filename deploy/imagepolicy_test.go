@@ -21,8 +21,8 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/image"
 )
 
-// The server and client certificates of certificates.sh are valid only for their own use.
-// (e2e/integration tests the other files in this directory on an API server.)
+// The tests of the other files in image-policy/ need an API server and are in e2e/integration.
+
 func TestPluginCertificatesAreValidOnlyForTheirUse(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
 		t.Skip("openssl is not on the PATH")
@@ -47,10 +47,10 @@ func TestPluginCertificatesAreValidOnlyForTheirUse(t *testing.T) {
 		t.Fatal("ca.crt is not a certificate")
 	}
 	for _, tt := range []struct {
-		name  string
-		use   x509.ExtKeyUsage
-		host  string
-		wrong x509.ExtKeyUsage
+		name       string
+		usage      x509.ExtKeyUsage
+		host       string
+		otherUsage x509.ExtKeyUsage
 	}{
 		{"server", x509.ExtKeyUsageServerAuth, "127.0.0.1", x509.ExtKeyUsageClientAuth},
 		{"client", x509.ExtKeyUsageClientAuth, "", x509.ExtKeyUsageServerAuth},
@@ -59,11 +59,11 @@ func TestPluginCertificatesAreValidOnlyForTheirUse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		options := x509.VerifyOptions{Roots: roots, DNSName: tt.host, KeyUsages: []x509.ExtKeyUsage{tt.use}}
+		options := x509.VerifyOptions{Roots: roots, DNSName: tt.host, KeyUsages: []x509.ExtKeyUsage{tt.usage}}
 		if _, err := pair.Leaf.Verify(options); err != nil {
 			t.Errorf("certificate %s: %v", tt.name, err)
 		}
-		options.KeyUsages = []x509.ExtKeyUsage{tt.wrong}
+		options.KeyUsages = []x509.ExtKeyUsage{tt.otherUsage}
 		if _, err := pair.Leaf.Verify(options); err == nil {
 			t.Errorf("certificate %s is also valid for the other side", tt.name)
 		}
@@ -73,9 +73,8 @@ func TestPluginCertificatesAreValidOnlyForTheirUse(t *testing.T) {
 	}
 }
 
-// The static pod must match the other files, the node and the Deployment. Otherwise the
-// plugin would not work, which users do not notice with defaultAllow.
 func TestStaticPodMatchesTheOtherFiles(t *testing.T) {
+	// With defaultAllow, users would not notice a mismatch.
 	const file = "image-policy/static-pod.yaml"
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -128,9 +127,7 @@ func mirrorsOf(container corev1.Container) string {
 	return ""
 }
 
-// /image-policy allows every image in the namespaces that the webhook configurations
-// exclude: a cluster needs them to start.
-func TestPluginExcludesTheSameNamespaces(t *testing.T) {
+func TestPluginExcludesTheNamespacesOfTheWebhookConfigurations(t *testing.T) {
 	policy := image.Policy{}
 	var err error
 	if policy.Disallowed, err = image.ParseTags("latest"); err != nil {

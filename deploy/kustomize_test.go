@@ -69,8 +69,8 @@ func documentedOverlay(t *testing.T) []object {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := overlay.FindSubmatch(page)
-	if shown == nil {
+	example := overlay.FindSubmatch(page)
+	if example == nil {
 		t.Fatal("docs/operations.md does not contain the overlay: a code block that starts with # kustomization.yaml")
 	}
 	dir := t.TempDir()
@@ -81,22 +81,21 @@ func documentedOverlay(t *testing.T) []object {
 	if err := os.Mkdir(overlayDir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(overlayDir, "kustomization.yaml"), shown[1], 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(overlayDir, "kustomization.yaml"), example[1], 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return kustomize(t, overlayDir)
 }
 
-// The overlay changes only the image, the mirrors and the modes.
 func TestKustomizeOverlayChangesOnlyItsSettings(t *testing.T) {
 	want, got := load(t), documentedOverlay(t)
 	for _, o := range want {
-		switch made := o.typed.(type) {
+		switch typed := o.typed.(type) {
 		case *batchv1.Job:
-			setImage(made.Spec.Template.Spec)
+			setImage(typed.Spec.Template.Spec)
 		case *appsv1.Deployment:
-			setImage(made.Spec.Template.Spec)
-			args := made.Spec.Template.Spec.Containers[0].Args
+			setImage(typed.Spec.Template.Spec)
+			args := typed.Spec.Template.Spec.Containers[0].Args
 			mirrors := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--registry-mirrors=") })
 			args[mirrors] = "--registry-mirrors=docker.io=mirror.example/hub"
 		}
@@ -133,17 +132,17 @@ func checkWarnByDefault(t *testing.T, hooks []hook) {
 	}
 	checkModes(t, hooks, want)
 	checkExcluded(t, hooks)
-	named := map[string]hook{}
+	byName := map[string]hook{}
 	for _, h := range hooks {
 		checkCannotBlock(t, h)
-		named[h.Name] = h
+		byName[h.Name] = h
 	}
-	labeled, unlabeled := named[warning], named[byDefault]
+	labeled, unlabeled := byName[warning], byName[byDefault]
 	unlabeled.Name, unlabeled.NamespaceSelector = labeled.Name, labeled.NamespaceSelector
 	if diff := cmp.Diff(labeled, unlabeled, cmp.AllowUnexported(hook{}), oneSpace); diff != "" {
 		t.Errorf("the two webhooks for warn differ in more than the selector (-label +no label):\n%s", diff)
 	}
-	if want := len(allHooks(t)) + 1; len(named) != want {
-		t.Errorf("%d webhooks, want %d: %q", len(named), want, slices.Sorted(maps.Keys(named)))
+	if want := len(allHooks(t)) + 1; len(byName) != want {
+		t.Errorf("%d webhooks, want %d: %q", len(byName), want, slices.Sorted(maps.Keys(byName)))
 	}
 }

@@ -75,11 +75,11 @@ func decode(t *testing.T, file string, document []byte) object {
 	if err := yaml.UnmarshalStrict(document, typed); err != nil {
 		t.Fatalf("%s: %s: %v", file, meta.Kind, err)
 	}
-	named, ok := typed.(metav1.Object)
+	withMetadata, ok := typed.(metav1.Object)
 	if !ok {
 		t.Fatalf("%s: %s has no metadata", file, meta.Kind)
 	}
-	return object{file, meta.Kind, typed, named}
+	return object{file, meta.Kind, typed, withMetadata}
 }
 
 // objectsOfType returns the objects of type T.

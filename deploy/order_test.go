@@ -65,9 +65,9 @@ func commands(step deploy.Step) (lines []string) {
 	return lines
 }
 
-// changes returns the kubectl commands that a script runs, except the ones that only
-// read. installed says whether the cluster has the webhook already.
-func changes(t *testing.T, script string, installed bool) (lines []string) {
+// changingCommands returns the kubectl commands of a script, except those that only read.
+// installed is whether the webhook is already installed in the cluster.
+func changingCommands(t *testing.T, script string, installed bool) (lines []string) {
 	t.Helper()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "log")
@@ -93,26 +93,26 @@ func changes(t *testing.T, script string, installed bool) (lines []string) {
 }
 
 func TestInstallScriptFollowsTheOrder(t *testing.T) {
-	var first, again []string
+	var firstRun, secondRun []string
 	for _, step := range deploy.Steps() {
 		lines := commands(step)
-		first = append(first, lines...)
+		firstRun = append(firstRun, lines...)
 		if step.Name == "04-webhook.yaml" { // the image's tag does not show that its content has changed
 			lines = slices.Insert(lines, 1, "kubectl rollout restart deployment/webhook -n image-webhook")
 		}
-		again = append(again, lines...)
+		secondRun = append(secondRun, lines...)
 	}
-	if diff := cmp.Diff(first, changes(t, "../scripts/install.sh", false)); diff != "" {
+	if diff := cmp.Diff(firstRun, changingCommands(t, "../scripts/install.sh", false)); diff != "" {
 		t.Errorf("first installation (-order.yaml +install.sh):\n%s", diff)
 	}
-	if diff := cmp.Diff(again, changes(t, "../scripts/install.sh", true)); diff != "" {
+	if diff := cmp.Diff(secondRun, changingCommands(t, "../scripts/install.sh", true)); diff != "" {
 		t.Errorf("second installation (-order.yaml +install.sh):\n%s", diff)
 	}
 }
 
-// The webhook configurations are deleted first, so that the API server does not call a
-// webhook that is being deleted. The rest is deleted in the reverse order.
 func TestUninstallScriptReversesTheOrder(t *testing.T) {
+	// The webhook configurations are deleted first, so that the API server does not call a
+	// webhook that is being deleted.
 	const configurations = "kubectl delete -f 05-webhookconfigure.yaml --ignore-not-found"
 	want := []string{configurations}
 	for _, file := range slices.Backward(deploy.Files()) {
@@ -121,7 +121,7 @@ func TestUninstallScriptReversesTheOrder(t *testing.T) {
 		}
 	}
 	want = append(want, "kubectl delete namespace image-webhook-demo --ignore-not-found")
-	if diff := cmp.Diff(want, changes(t, "../scripts/uninstall.sh", true)); diff != "" {
+	if diff := cmp.Diff(want, changingCommands(t, "../scripts/uninstall.sh", true)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -129,7 +129,6 @@ func TestUninstallScriptReversesTheOrder(t *testing.T) {
 // shellBlock matches a code block in Markdown that users run in a shell.
 var shellBlock = regexp.MustCompile("(?s)```sh\n(.*?)```")
 
-// At least one page lists the commands; each list is complete and in the order.
 func TestDocumentationFollowsTheOrder(t *testing.T) {
 	var want []string
 	for _, step := range deploy.Steps() {

@@ -172,7 +172,8 @@ func createsAndUpdates(version schema.GroupVersion, resources ...string) (reques
 	return requests
 }
 
-// Kinds of requests for which different webhooks are called.
+// newPod, changedPod, workload and namespaceWrite are kinds of requests for which different
+// webhooks are called.
 const (
 	newPod         = "new pod"
 	changedPod     = "changed pod"
@@ -226,7 +227,6 @@ func modes() []mode {
 	return modes
 }
 
-// A namespace with no mode or an unknown mode is in deny.
 func TestModeSelectsTheWebhooks(t *testing.T) { checkModes(t, allHooks(t), modes()) }
 
 func checkModes(t *testing.T, hooks []hook, modes []mode) {
@@ -245,8 +245,8 @@ func checkModes(t *testing.T, hooks []hook, modes []mode) {
 	}
 }
 
-// webhooksFor returns the webhooks whose selector and rules match a request. For a
-// Namespace, the labels are its own.
+// webhooksFor returns the webhooks whose selector and rules match a request. For a request
+// about a Namespace, namespaceLabels are its labels.
 func webhooksFor(t *testing.T, hooks []hook, namespaceLabels labels.Set, r request) (names []string) {
 	t.Helper()
 	for _, h := range hooks {
@@ -257,7 +257,6 @@ func webhooksFor(t *testing.T, hooks []hook, namespaceLabels labels.Set, r reque
 	return names
 }
 
-// No mode includes an excluded namespace.
 func TestNamespacesAreExcludedInEveryMode(t *testing.T) { checkExcluded(t, allHooks(t)) }
 
 func checkExcluded(t *testing.T, hooks []hook) {
@@ -274,8 +273,8 @@ func checkExcluded(t *testing.T, hooks []hook) {
 	}
 }
 
-// The manifest explains a condition only where its name first occurs.
 func TestConditionsWithTheSameNameAreIdentical(t *testing.T) {
+	// The manifest explains a condition only where its name first appears.
 	expressions := map[string]string{}
 	for _, h := range allHooks(t) {
 		for _, condition := range h.MatchConditions {
@@ -291,7 +290,6 @@ func TestConditionsWithTheSameNameAreIdentical(t *testing.T) {
 	}
 }
 
-// A cluster must be able to start and to run without the webhook.
 func TestRegistrationsCannotBlockTheCluster(t *testing.T) {
 	for _, h := range allHooks(t) {
 		checkCannotBlock(t, h)
@@ -326,8 +324,8 @@ func TestMutatingWebhooksAreReinvoked(t *testing.T) {
 	}
 }
 
-// patched is a configuration in which a run of certgen sets the CA, and the failure policy
-// that it also sets; empty: none.
+// patched is a configuration in which a run of certgen sets the CA and, unless it is empty,
+// the failure policy.
 type patched struct {
 	Configuration string
 	FailurePolicy admissionregistrationv1.FailurePolicyType
@@ -346,8 +344,7 @@ func patches(t *testing.T) (found []patched) {
 	return found
 }
 
-// Every configuration gets the CA once. Fail is set last, when everything else is done.
-func TestPatchesSetTheCAOfEveryConfiguration(t *testing.T) {
+func TestPatchesSetTheCAOfEveryConfigurationAndFailLast(t *testing.T) {
 	want := []patched{
 		{"MutatingWebhookConfiguration /image-webhook", ""},
 		{"ValidatingWebhookConfiguration /image-webhook-warnings", ""},
@@ -364,9 +361,8 @@ func TestPatchesSetTheCAOfEveryConfiguration(t *testing.T) {
 	}
 }
 
-// certgen sets one failure policy on all webhooks of a configuration, so the webhook that
-// denies must have its own configuration.
 func TestOnlyTheDenyingWebhookIsSetToFail(t *testing.T) {
+	// certgen sets the same failure policy on all webhooks of a configuration.
 	var failing []string
 	for _, p := range patches(t) {
 		for _, h := range allHooks(t) {

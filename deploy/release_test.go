@@ -11,8 +11,6 @@ import (
 	"github.com/image-webhook/image-webhook/tools/webhookimage"
 )
 
-// install.yaml of a release contains the manifests in their order, with the release's image
-// and without the example mirrors.
 func TestReleaseManifestsFollowTheOrder(t *testing.T) {
 	const image = "registry.example/image-webhook:v1.2.3@sha256:0000000000000000000000000000000000000000000000000000000000000000"
 	printed, err := exec.CommandContext(t.Context(), "../scripts/release-manifests.sh", image).Output()

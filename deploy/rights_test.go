@@ -21,15 +21,15 @@ type call struct {
 
 type calls map[call]bool
 
-// callsOf returns every request that certgen sends to the API server for a command. The
-// tests of package certgen compare the same list with the requests that it sends.
-func callsOf(command certgen.Command) (made []call) {
+// callsOf returns the requests of a certgen command. The tests of package certgen compare the
+// same list with the requests that it sends.
+func callsOf(command certgen.Command) (used []call) {
 	secret := func(verb, namespace, name string) {
-		made = append(made, call{verb, "", "secrets", namespace, name})
+		used = append(used, call{verb, "", "secrets", namespace, name})
 	}
 	configuration := func(resource, name string) {
 		for _, verb := range []string{"get", "patch"} {
-			made = append(made, call{verb, admissionregistrationv1.GroupName, resource, "", name})
+			used = append(used, call{verb, admissionregistrationv1.GroupName, resource, "", name})
 		}
 	}
 	switch c := command.(type) {
@@ -46,10 +46,9 @@ func callsOf(command certgen.Command) (made []call) {
 			configuration("mutatingwebhookconfigurations", c.WebhookName)
 		}
 	}
-	return made
+	return used
 }
 
-// Each service account has the permissions that its Job uses, and no others.
 func TestServiceAccountsHaveOnlyUsedPermissions(t *testing.T) {
 	objects := load(t)
 	want := map[string]calls{}
@@ -58,8 +57,8 @@ func TestServiceAccountsHaveOnlyUsedPermissions(t *testing.T) {
 	}
 	for _, job := range objectsOfType[*batchv1.Job](objects) {
 		for _, command := range jobCommands(t, job) {
-			for _, made := range callsOf(command) {
-				want[job.Spec.Template.Spec.ServiceAccountName].add(made)
+			for _, used := range callsOf(command) {
+				want[job.Spec.Template.Spec.ServiceAccountName].add(used)
 			}
 		}
 	}
@@ -70,13 +69,13 @@ func TestServiceAccountsHaveOnlyUsedPermissions(t *testing.T) {
 	}
 }
 
-// add adds a call. For a patch it also adds an update, which the retired
-// kube-webhook-certgen uses instead.
-func (c calls) add(made call) {
-	c[made] = true
-	if made.Group == admissionregistrationv1.GroupName && made.Verb == "patch" {
-		made.Verb = "update"
-		c[made] = true
+// add adds a call. For a patch it also adds the update that the retired kube-webhook-certgen
+// sends instead.
+func (c calls) add(used call) {
+	c[used] = true
+	if used.Group == admissionregistrationv1.GroupName && used.Verb == "patch" {
+		used.Verb = "update"
+		c[used] = true
 	}
 }
 

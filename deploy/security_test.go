@@ -8,8 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// The namespace rejects pods that do not meet the Pod Security Standard "restricted".
-func TestPodsAreRestricted(t *testing.T) {
+func TestPodsMeetThePodSecurityStandardRestricted(t *testing.T) {
 	objects := load(t)
 	for _, mode := range []string{"enforce", "warn", "audit"} {
 		if level := objectOfType[*corev1.Namespace](t, objects).Labels["pod-security.kubernetes.io/"+mode]; level != "restricted" {

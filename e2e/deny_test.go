@@ -8,17 +8,17 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// How kubectl starts the line of a warning and of a denial.
+// warningPrefix and denialPrefix begin kubectl's line about a warning or a denial.
 const (
 	warningPrefix = "Warning: use `latest` tag is not allowed: "
 	denialPrefix  = `Error from server (Forbidden): admission webhook "validating.image-webhook.dev" denied the request: `
 )
 
-// webContainer is how messages name the container of newPod and of `kubectl run web`.
+// webContainer is the container of newPod and of `kubectl run web` in messages.
 const webContainer = `container "web" (spec.containers[0].image)`
 
-// latestWarning returns the rest of the warning about an image with the tag latest.
-// location names what uses the image.
+// latestWarning returns the rest of the warning about an image with the tag latest. location
+// is the container or volume that uses the image.
 func latestWarning(location, written string) string {
 	return location + ` has image "` + written + `"` + "\n"
 }
@@ -35,8 +35,8 @@ func untaggedDenial(location, written, mirrored string) string {
 		useInstead(written)
 }
 
-// usesImage names the image as the user wrote it and, unless mirrored is empty, also the
-// mirrored name.
+// usesImage returns the words for an image that the user wrote, and for the mirrored image
+// unless it is empty.
 func usesImage(written, mirrored string) string {
 	if mirrored == "" {
 		return ` uses image "` + written + `"`
@@ -54,7 +54,7 @@ func podManifest(image string) string {
 }
 
 var _ = Describe("deny", func() {
-	// Users act on what kubectl prints, so the full output is asserted.
+	// The full output of kubectl is asserted, because users see all of it.
 	DescribeTable("denies kubectl run with a reason and a remedy",
 		func(ctx SpecContext, image, denial string) {
 			Expect(kubectl(ctx, "run", "web", "--image="+image, "-n", dryRuns)).To(Equal(result{

@@ -20,19 +20,18 @@ import (
 	"github.com/image-webhook/image-webhook/tools/specrunner/summary"
 )
 
-// When a spec fails, its report shows a summary of what the cluster knows about it, and
-// artifacts/ gets a directory with the details. Everything here is best effort: it must
-// never hide the failure that it explains.
+// When a spec fails, its report contains a diagnosis of the cluster, and artifacts/ gets a
+// directory with the details. Everything here is best effort: it must never hide the failure
+// that it explains.
 
-// What the running spec has done so far.
 var (
-	specNamespaces []string   // that it has created
-	transcript     commandLog // of kubectl
+	specNamespaces []string   // namespaces that the running spec has created
+	transcript     commandLog // kubectl commands of the running spec
 )
 
 var _ = BeforeEach(func() { specNamespaces, transcript = nil, nil })
 
-// This runs before any cleanup, because cleanups delete the objects of the spec.
+// JustAfterEach runs before any cleanup, which would delete the objects of the spec.
 var _ = JustAfterEach(func(ctx SpecContext) {
 	if report := CurrentSpecReport(); report.Failed() {
 		diagnose(ctx, report)
@@ -40,8 +39,8 @@ var _ = JustAfterEach(func(ctx SpecContext) {
 }, NodeTimeout(time.Minute))
 
 const (
-	logLines     = 40 // of a container that is not ready
-	shownReviews = 3  // in the report; the directory has all
+	logLines     = 40 // log lines of a container that is not ready
+	shownReviews = 3  // reviews in the report; the directory has all
 )
 
 // diagnose writes the directory of a failed spec and adds the summary to its report.
@@ -76,8 +75,8 @@ type commandLog []loggedCommand
 
 type loggedCommand struct {
 	args   string
-	result result // of the last run
-	times  int    // in a row
+	result result // result of the last run
+	times  int    // number of runs in a row
 }
 
 // add appends a command. A command that was polled becomes one entry.
@@ -112,8 +111,7 @@ func specDirName(text string) string {
 	return name[:min(len(name), 150)]
 }
 
-// diagnosis returns what helps most to explain a failure: pods that are not ready, the
-// last reviews, and the webhook's log.
+// diagnosis returns the pods that are not ready, the last reviews, and the webhook's log.
 func diagnosis(ctx context.Context, namespaces []string, answers []reviewlog.Exchange, log []string) string {
 	var out strings.Builder
 	for _, namespace := range namespaces {

@@ -29,8 +29,8 @@ import (
 // hostWebhook is an admission webhook that the test process serves, for specs that need
 // a second webhook in the cluster.
 type hostWebhook struct {
-	URL      string // what the API server calls
-	CABundle []byte // what the API server trusts
+	URL      string // for the API server
+	CABundle []byte // for the API server
 }
 
 // reviewFunc answers a review; body is the review as the API server sent it. It runs
@@ -79,10 +79,8 @@ func (f reviewFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // registerMutating registers the webhook until the spec ends. The API server calls
 // mutating webhooks in the order of the names of their configurations. Each of hooks
-// needs a name, rules and a namespace selector; this function sets the fields that could
-// affect the rest of the cluster.
-//
-// The API server starts to call the webhook after a short delay: wait for it.
+// needs a name, rules and a namespace selector. The caller must wait until the API server
+// calls the webhook, which takes a moment.
 func (w hostWebhook) registerMutating(ctx context.Context, name string, hooks ...admissionregistrationv1.MutatingWebhook) {
 	GinkgoHelper()
 	ignore, none, seconds := admissionregistrationv1.Ignore, admissionregistrationv1.SideEffectClassNone, int32(5)

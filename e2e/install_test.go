@@ -26,14 +26,14 @@ const longSpecPriority = 1
 
 const (
 	ownNamespace         = "image-webhook"
-	ownConfiguration     = "image-webhook"          // of the mutating and of the denying webhook
-	warningConfiguration = "image-webhook-warnings" // of the webhooks that only warn
+	ownConfiguration     = "image-webhook"          // configuration of the mutating and of the denying webhook
+	warningConfiguration = "image-webhook-warnings" // configuration of the webhooks that only warn
 )
 
-// These specs change the installation, one after the other, while all other specs use
-// it. The other specs must not be affected.
+// These specs change the installation while other specs use it. They must not affect the
+// other specs.
 var _ = Describe("installation", Label(devCluster), Ordered, ContinueOnFailure, SpecPriority(longSpecPriority), func() {
-	// Wait in a cleanup that is registered first: it runs after the cleanups of the spec.
+	// This cleanup is registered first, so it runs after the cleanups of the spec.
 	BeforeEach(func() { DeferCleanup(func(ctx SpecContext) { webhookServes(ctx) }) })
 
 	It("ignores kube-system, kube-node-lease and its own namespace", func(ctx SpecContext) {
@@ -154,12 +154,12 @@ func servers(ctx context.Context) []corev1.Pod {
 	return pods.Items
 }
 
-// concurrentClients is the number of clients in createConcurrently. Each has a connection
-// of its own.
+// concurrentClients is the number of clients in createConcurrently. Each has its own
+// connection.
 const concurrentClients = 8
 
 // createConcurrently makes each client create one pod that must be mirrored and one that
-// must be denied. It returns an error if a user would have got another answer.
+// must be denied. It returns an error for any other response.
 func createConcurrently(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for range concurrentClients {
@@ -238,8 +238,8 @@ func get[T k8s.Object](ctx context.Context, object T, name string) T {
 	return object
 }
 
-// removeJobs deletes the Jobs so that they can run again: applying a finished Job does
-// nothing until the TTL controller has deleted it.
+// removeJobs deletes the Jobs, so that they can run again. Applying an existing Job has no
+// effect.
 func removeJobs(ctx context.Context) {
 	GinkgoHelper()
 	succeed(ctx, "delete", "job", "certgen", "patch-webhookconfigure", "-n", ownNamespace, "--ignore-not-found")
@@ -251,13 +251,13 @@ func applyAndWait(ctx context.Context, file, job string) {
 	GinkgoHelper()
 	content, err := os.ReadFile(manifest(file))
 	Expect(err).NotTo(HaveOccurred())
-	manifest, isDeployment := string(content), file == "04-webhook.yaml"
+	applied, isDeployment := string(content), file == "04-webhook.yaml"
 	if isDeployment {
 		image := get(ctx, &appsv1.Deployment{}, "webhook").Spec.Template.Spec.Containers[0].Image
-		manifest = devcluster.CustomizeDeployment(manifest, image, reviewlog.Flags...)
+		applied = devcluster.CustomizeDeployment(applied, image, reviewlog.Flags...)
 	}
-	applied := kubectlWith(ctx, manifest, "apply", "-f", "-")
-	Expect(applied.Exit).To(BeZero(), applied.Stderr)
+	result := kubectlWith(ctx, applied, "apply", "-f", "-")
+	Expect(result.Exit).To(BeZero(), result.Stderr)
 	switch {
 	case job != "":
 		waitForJob(ctx, job)

@@ -24,7 +24,7 @@ type result struct {
 	Exit           int
 }
 
-// GomegaString prints the output without quotes and escapes, so that failure messages are
+// GomegaString returns the output without quotes and escapes, so that failure messages are
 // easy to compare.
 func (r result) GomegaString() string {
 	return fmt.Sprintf("exit code %d\nstdout: %s\nstderr: %s", r.Exit, strings.TrimSuffix(r.Stdout, "\n"), strings.TrimSuffix(r.Stderr, "\n"))
@@ -82,7 +82,7 @@ func succeed(ctx context.Context, args ...string) string {
 func manifest(name string) string { return filepath.Join("..", "deploy", name) }
 
 // managedByLabel marks the cluster-scoped objects of a run, so that the next run can
-// remove what a killed run has left behind.
+// remove the objects of a killed run.
 const managedByLabel = "app.kubernetes.io/managed-by=image-webhook-e2e"
 
 // newNamespace creates a namespace for one spec, waits until pods can be created in it,
@@ -105,7 +105,7 @@ func newNamespace(ctx context.Context) string {
 	return namespace.Name
 }
 
-// labelMap converts a label selector NAME=VALUE of kubectl.
+// labelMap returns the label of a selector NAME=VALUE.
 func labelMap(selector string) map[string]string {
 	name, value, _ := strings.Cut(selector, "=")
 	return map[string]string{name: value}

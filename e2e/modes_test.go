@@ -23,7 +23,7 @@ var _ = Describe("mode", func() {
 		Entry("off does nothing", "off", result{Stdout: "nginx:latest"}),
 	)
 
-	// Serial, because it reads the servers' logs, and the installation specs replace servers.
+	// Serial, because it reads the logs of the servers, which the installation specs replace.
 	It("is treated as deny, with a warning and a log line, if it is unknown", Serial, func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		Expect(kubectl(ctx, "label", "namespace", namespace, "image-webhook.dev/mode=of")).To(Equal(result{

@@ -19,15 +19,15 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// The mirrors of docker.io and registry.k8s.io in the flags of the manifests.
+// dockerMirror and k8sMirror are the example mirrors in the flags of the manifests.
 const (
 	dockerMirror = "docker.mirror.example"
 	k8sMirror    = "k8s.mirror.example"
 )
 
-// In these specs the kubelet pulls images, and the mirror's log shows its requests. Most
-// specs push an image of their own. Only the mirror has its content, so a pod that serves
-// this content must have pulled it from the mirror.
+// In these specs the kubelet pulls images, and the mirror's log contains its requests. Most
+// specs push a unique image to the mirror, so a pod that serves its content must have pulled
+// it from there.
 var _ = Describe("pull", Label(devCluster), func() {
 	It("gets the image of kubectl run --image=nginx:1.25 from the mirror", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
@@ -131,8 +131,8 @@ var _ = Describe("pull", Label(devCluster), func() {
 	})
 })
 
-// Ordered, because the second spec changes the mirror of registry.k8s.io while it runs. No
-// spec outside of this container pulls from that mirror.
+// Ordered, because the second spec changes the mirror of registry.k8s.io. No spec outside of
+// this container pulls from that mirror.
 var _ = Describe("pull from the mirror of registry.k8s.io", Label(devCluster), Ordered, ContinueOnFailure, func() {
 	It("works for a container", func(ctx SpecContext) {
 		expectPulledAndServed(ctx, "app", func(image uniqueImage) string { return "registry.k8s.io/" + image.ref }, k8sMirror)
@@ -162,8 +162,8 @@ var _ = Describe("pull from the mirror of registry.k8s.io", Label(devCluster), O
 	})
 })
 
-// expectPulledAndServed runs a pod with a new image of a repository. reference returns how
-// the pod names the image. The node must pull it from host.
+// expectPulledAndServed runs a pod with a new image of a repository. reference returns the
+// reference in the pod. The node must pull the image from host.
 func expectPulledAndServed(ctx SpecContext, repository string, reference func(uniqueImage) string, host string) {
 	GinkgoHelper()
 	namespace := newNamespace(ctx)
@@ -174,7 +174,7 @@ func expectPulledAndServed(ctx SpecContext, repository string, reference func(un
 	image.expectPulled(ctx, mirror.Name, host)
 }
 
-// specRegistries are the registries that specs start. A killed run leaves them behind.
+// specRegistries are the registries that specs start. A killed run may leave them behind.
 var specRegistries = []string{"private", "cache", "nowhere"}
 
 // htpasswd has the user puller with the password secret.
@@ -216,8 +216,8 @@ func pushImage(ctx context.Context, registry *mirror.Client, repository, addr st
 	return image
 }
 
-// expectPulled asserts that containerd, told to pull from host, got the manifest and the
-// layer of the image from the registry registryName.
+// expectPulled asserts that the registry registryName has served the manifest and the layer
+// of the image to containerd, as a mirror of host.
 func (image uniqueImage) expectPulled(ctx context.Context, registryName, host string) {
 	GinkgoHelper()
 	repository, _, _ := strings.Cut(image.ref, ":")
@@ -227,8 +227,8 @@ func (image uniqueImage) expectPulled(ctx context.Context, registryName, host st
 	}
 }
 
-// registryRequests returns the lines that contain substring in the log of a registry. The
-// log has one line per request.
+// registryRequests returns the lines of a registry's log that contain substring. The log has
+// one line per request.
 func registryRequests(ctx context.Context, name, substring string) []string {
 	GinkgoHelper()
 	log := execKubectl(ctx, "", "logs", "deployment/"+name, "-n", mirror.Namespace)
@@ -258,7 +258,7 @@ func failedEvents(ctx context.Context, namespace, pod string) string {
 	return succeed(ctx, "get", "events", "--field-selector=involvedObject.name="+pod+",reason=Failed", "-n", namespace, "-o", "jsonpath={.items[*].message}")
 }
 
-// page waits until a pod serves a path, and returns the content; pod is NAME:PORT.
+// page waits until a pod, NAME:PORT, serves a path, and returns the content.
 func page(ctx context.Context, namespace, pod, path string) string {
 	GinkgoHelper()
 	var got result

@@ -18,9 +18,8 @@ import (
 	"github.com/image-webhook/image-webhook/tools/markdown"
 )
 
-// These specs run the `console` blocks of the manual. Each block runs in a namespace of its
-// own instead of `default`. (A test in docs/ checks that README.zh-CN.md has the commands of
-// README.md.)
+// These specs run the `console` blocks of the pages, each in its own namespace instead of
+// `default`.
 var _ = Describe("manual", Label(devCluster), func() {
 	for _, block := range terminalBlocks("../README.md", "../CONTRIBUTING.md", "../docs/*.md") {
 		It("shows the real terminal output in the block at line "+strconv.Itoa(block.line)+" of "+block.page, func(ctx SpecContext) {
@@ -46,9 +45,8 @@ type terminalCommand struct {
 	output []string
 }
 
-// terminalBlocks reads the blocks of the Markdown files that match patterns. It panics if
-// a pattern matches no file or no file has a block, because then there would be no specs
-// and the manual would go untested.
+// terminalBlocks returns the blocks of the Markdown files that match patterns. It panics if a
+// pattern matches no file or no file has a block, because then there would be no specs.
 func terminalBlocks(patterns ...string) (blocks []terminalBlock) {
 	for _, pattern := range patterns {
 		pages, err := filepath.Glob(pattern)
@@ -118,7 +116,7 @@ func newTerminal(ctx context.Context) terminal {
 }
 
 // expect runs the command and asserts its output. It repeats `kubectl get` until the output
-// is that of the page, as a user would do.
+// is correct, like a user.
 func (t terminal) expect(ctx context.Context, command terminalCommand) {
 	GinkgoHelper()
 	want := normalize(strings.Join(command.output, "\n"))
@@ -142,9 +140,9 @@ func (t terminal) run(ctx context.Context, line string) string {
 	return strings.ReplaceAll(output.String(), t.namespace, "default")
 }
 
-// variableParts differ from run to run: hashes, times and durations, and the width of the
-// columns that show them.
-var variableParts = []struct {
+// variableTexts match texts that differ between runs: hashes, times and durations, and the
+// width of the columns that contain them.
+var variableTexts = []struct {
 	pattern     *regexp.Regexp
 	replacement string
 }{
@@ -154,10 +152,10 @@ var variableParts = []struct {
 	{regexp.MustCompile(`  +`), "  "},
 }
 
-// normalize replaces the variable parts of text.
+// normalize replaces the variable texts.
 func normalize(text string) string {
-	for _, part := range variableParts {
-		text = part.pattern.ReplaceAllString(text, part.replacement)
+	for _, variable := range variableTexts {
+		text = variable.pattern.ReplaceAllString(text, variable.replacement)
 	}
 	return strings.TrimSpace(text)
 }

@@ -21,13 +21,12 @@ import (
 )
 
 const (
-	recordingNamespace = "recording"                       // of the recorded objects
-	recordingLabel     = "e2e.image-webhook.dev/recording" // of namespaces whose reviews are kept
+	recordingNamespace = "recording"                       // namespace of the recorded objects
+	recordingLabel     = "e2e.image-webhook.dev/recording" // label of namespaces whose reviews are recorded
 	reviewsDir         = "../webhook/admission/testdata/reviews"
 )
 
-// dockerHosts is the directory on a node that configures from where the node pulls images
-// of docker.io.
+// dockerHosts is the directory on a node that configures the mirrors of docker.io.
 const dockerHosts = devcluster.RegistryHosts + "/docker.io"
 
 // removeRecordedImages is a shell command for a node. It removes the images of the recorded
@@ -35,16 +34,16 @@ const dockerHosts = devcluster.RegistryHosts + "/docker.io"
 const removeRecordedImages = "rm -rf " + dockerHosts + "; " +
 	"ctr --namespace=k8s.io images ls --quiet | grep -E '^docker.io/library/(nginx|busybox)[:@]' | xargs --no-run-if-empty ctr --namespace=k8s.io images rm"
 
-// step makes the API server send one review that is recorded. Its commands are arguments
-// of kubectl. They use the recording namespace unless they name another one.
+// step makes the API server send one review that is recorded. Its commands are arguments of
+// kubectl. Their default namespace is recordingNamespace.
 type step struct {
-	file    string   // of the review, without .json
+	file    string   // file of the review, without .json
 	before  []string // commands that run first
 	command string
 	keep    reviewSelector
 }
 
-// reviewSelector selects which review of a command is kept: the last one that matches.
+// reviewSelector selects the review of a command that is kept, the last one that matches.
 type reviewSelector struct {
 	kind, subresource, name string // no name: any
 	operation               admissionv1.Operation
@@ -67,7 +66,7 @@ const (
 	removeFinalizer = `patch pod/web --type=merge -p {"metadata":{"finalizers":null}}`
 	dryRunCreate    = "create --dry-run=server -f testdata/"
 
-	// These commands make the status in a review the same each time.
+	// webIsReady and the other conditions make the status in a review reproducible.
 	webIsReady      = "wait pod/web --for=condition=Ready --timeout=60s"
 	webHasRestarted = "wait pod/web --for=jsonpath={.status.containerStatuses[0].restartCount}=1 --timeout=60s"
 	debuggerRuns    = "wait pod/web --for=jsonpath={.status.ephemeralContainerStatuses[0].state.running} --timeout=60s"
@@ -78,7 +77,7 @@ const (
 // minute.
 const reviewTimeout = 2 * time.Minute
 
-// A step can use the objects that earlier steps have created.
+// steps are the steps in their order. A step can use the objects of earlier steps.
 var steps = []step{
 	{file: "pod-create", command: "run web --image=nginx:1.25", keep: created("Pod", "web")},
 	{file: "pod-create-dry-run", command: "run dry --image=nginx:1.25 --dry-run=server", keep: created("Pod", "dry")},
@@ -90,7 +89,7 @@ var steps = []step{
 	{file: "pod-update-set-image", command: "set image pod/web web=nginx:1.26", keep: updated("Pod", "web")},
 	{file: "pod-debug", before: []string{webHasRestarted, webIsReady}, command: "debug pod/web --image=busybox:1.36 -c debugger", keep: debugged("web")},
 	{file: "pod-debug-second", before: []string{debuggerRuns}, command: "debug pod/web --image=busybox:1.36 -c second", keep: debugged("web")},
-	// This deletes the mirror pod. The static pod keeps running, and the kubelet creates a new mirror pod.
+	// The static pod keeps running, and the kubelet creates a new mirror pod.
 	{file: "pod-static", command: "delete pod -n kube-system -l component=kube-scheduler --now --wait=false", keep: created("Pod", "")},
 
 	{file: "deployment-create", command: "create -f testdata/deployment.yaml", keep: created("Deployment", "shop")},
@@ -106,9 +105,8 @@ var steps = []step{
 	{file: "namespace-create", command: dryRunCreate + "namespace.yaml", keep: created("Namespace", "shop")},
 }
 
-// The unit tests use reviews that a real API server has sent. `make record` records them
-// again, for example for another version of Kubernetes. Each file changes, at least in its
-// UIDs and times.
+// `make record` records the reviews that the unit tests use, for example after an update of
+// Kubernetes. Each file changes, at least in its UIDs and times.
 var _ = Describe("recorder", Serial, Label("record", devCluster), func() {
 	It("writes the golden reviews", func(ctx SpecContext) {
 		pullFromMirror(ctx)
@@ -122,8 +120,8 @@ var _ = Describe("recorder", Serial, Label("record", devCluster), func() {
 })
 
 // pullFromMirror configures the nodes to pull images of docker.io from the mirror until the
-// spec ends, and then removes these images from the nodes. A node stores images of the same
-// content once and reports them by their first name, which the pull specs check.
+// spec ends. Then it removes these images from the nodes: a node reports images with the same
+// content under their first name, which the pull specs check.
 func pullFromMirror(ctx context.Context) {
 	GinkgoHelper()
 	cluster, m := openMirror(ctx)
@@ -151,7 +149,7 @@ func removeRecordingNamespace(ctx context.Context) {
 	succeed(ctx, "delete", "namespace", recordingNamespace, "--ignore-not-found", "--now")
 }
 
-// runInRecording runs a command of a step.
+// runInRecording runs a kubectl command in the recording namespace by default.
 func runInRecording(ctx context.Context, command string) result {
 	GinkgoHelper()
 	return kubectl(ctx, append([]string{"-n", recordingNamespace}, strings.Fields(command)...)...) // kubectl uses the last of two -n
@@ -168,9 +166,9 @@ type recordedReview struct {
 	body    []byte
 }
 
-// startRecorder returns when the API server sends reviews to the recorder. The name of its
-// configuration sorts before ours, so that the recorder gets images before our webhook
-// changes them.
+// startRecorder starts a recorder and waits until the API server sends it reviews. The name
+// of its configuration sorts before ours, so that it gets images before our webhook changes
+// them.
 func startRecorder(ctx context.Context) *recorder {
 	GinkgoHelper()
 	r := &recorder{}
@@ -183,8 +181,8 @@ func startRecorder(ctx context.Context) *recorder {
 	return r
 }
 
-// recordedObjects selects the objects of namespaces with the recording label. For a
-// Namespace object, the API server matches the selector against its own labels.
+// recordedObjects selects objects in namespaces with the recording label, and these
+// namespaces.
 func recordedObjects() admissionregistrationv1.MutatingWebhook {
 	return admissionregistrationv1.MutatingWebhook{
 		Name:              "objects.recorder.image-webhook.dev",

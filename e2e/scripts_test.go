@@ -12,8 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// `make demo` covers what the scripts do if all is well. These specs cover the clusters
-// that the scripts must not change.
+// `make demo` tests the scripts on the right cluster. These specs test that the scripts reject
+// other clusters.
 var _ = Describe("scripts", Label(devCluster), func() {
 	// The scheduler places no pod of another spec on the node, because it is not ready.
 	It("reject a cluster with a node that kind did not create, unless ANY_CLUSTER=1 is set", func(ctx SpecContext) {
@@ -30,7 +30,7 @@ var _ = Describe("scripts", Label(devCluster), func() {
 		Expect(runScript(ctx, "deny.sh", "ANY_CLUSTER=1").Exit).To(BeZero())
 	})
 
-	It("name what is missing and how to get it", func(ctx SpecContext) {
+	It("name the missing program or cluster, and the commands that help", func(ctx SpecContext) {
 		bare := GinkgoT().TempDir() // a PATH without kubectl
 		for _, program := range []string{"bash", "dirname"} {
 			path, err := exec.LookPath(program)
@@ -48,7 +48,7 @@ var _ = Describe("scripts", Label(devCluster), func() {
 	})
 })
 
-// foreignNode is a node of another provider than kind.
+// foreignNode is the name of a node that kind did not create.
 const foreignNode = "foreign"
 
 // runScript runs a script of scripts/ with kubectl pointed at the suite's cluster, and

@@ -8,13 +8,12 @@
 //	E2E_KUBECONFIG  the kubeconfig of the cluster; without it the suite skips itself, so
 //	                that `go vet` and editors treat it like any other package
 //	E2E_KUBECTL     the path of kubectl
-//	E2E_CLUSTER     the name of our kind cluster; if it is empty, the cluster is another
-//	                one, and specs with the label dev-cluster do not run
+//	E2E_CLUSTER     the name of our kind cluster; if it is empty, the suite uses another
+//	                cluster, and specs with the label dev-cluster do not run
 //	E2E_DEBUG       if it is not empty, the namespaces of failed specs are kept
 //
-// Specs run in parallel and in random order, each in namespaces of its own. Specs that
-// change something that they share are Ordered. A spec that would disturb all others is
-// Serial.
+// Specs run in parallel and in random order, each in its own namespaces. Specs that change
+// shared state are Ordered. A spec that would disturb all others is Serial.
 package e2e
 
 import (
@@ -40,11 +39,11 @@ import (
 // installation that only the suite uses.
 const devCluster = "dev-cluster"
 
-// target is the cluster.
+// target is the cluster that the specs use.
 var target = struct{ kubeconfig, kubectl, cluster string }{os.Getenv("E2E_KUBECONFIG"), os.Getenv("E2E_KUBECTL"), os.Getenv("E2E_CLUSTER")}
 
 var (
-	sampleBuilder mirror.SampleBuilder // builds sample images; all processes share its directory
+	sampleBuilder mirror.SampleBuilder // its directory is shared by all processes
 	client        klient.Client
 	// dryRuns is the namespace for specs that store no objects. Each process has its own,
 	// so that all requests in it belong to the running spec.
@@ -76,8 +75,8 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 }, NodeTimeout(5*time.Minute))
 
 // setUpMirror pushes the sample images to the mirror, and configures the nodes to pull
-// images of the unmirrored registry from it. The builder remains for specs that build
-// images of their own.
+// images of the unmirrored registry from it. It keeps the builder for specs that build
+// images.
 func setUpMirror(ctx context.Context) {
 	GinkgoHelper()
 	cluster, m := openMirror(ctx)
@@ -89,7 +88,7 @@ func setUpMirror(ctx context.Context) {
 	Expect(m.PushSamples(ctx, builder, samples...)).To(Succeed())
 }
 
-// removeLeftovers removes what a killed run has left behind.
+// removeLeftovers removes the objects of a killed run.
 func removeLeftovers(ctx context.Context, cluster *devcluster.Cluster, m *mirror.Mirror) {
 	GinkgoHelper()
 	Expect(m.Remove(ctx, specRegistries...)).To(Succeed())
@@ -114,8 +113,7 @@ func connect() {
 	Expect(err).NotTo(HaveOccurred())
 }
 
-// The mirror's log is always saved, because the responses to pulls are recorded nowhere
-// else.
+// The mirror's log is always saved, because only it contains the responses to pulls.
 var _ = ReportAfterSuite("the mirror's log", func(ctx SpecContext, _ Report) {
 	if target.cluster != "" {
 		saveRegistryLog(ctx, mirror.Name)

@@ -23,8 +23,8 @@ var _ = Describe("update", Label(devCluster), func() {
 
 		succeed(ctx, "debug", "pod/web", "--image=busybox:1.36", "-c", "debugger", "-n", namespace)
 		succeed(ctx, "debug", "pod/web", "--image=busybox:1.36", "-c", "second", "-n", namespace)
-		// The annotation of a static pod's mirror pod does not bypass the webhook on an update,
-		// which does not store the annotation.
+		// On an update, the annotation of mirror pods does not bypass the webhook, because the API
+		// server does not store it.
 		succeed(ctx, "patch", "pod/web", "--subresource=ephemeralcontainers", "--type=strategic", "-n", namespace, "-p",
 			`{"metadata":{"annotations":{"kubernetes.io/config.mirror":"4f2a"}},"spec":{"ephemeralContainers":[{"name":"third","image":"busybox:1.36"}]}}`)
 		const mirrored = "docker.mirror.example/library/busybox:1.36"
@@ -46,8 +46,7 @@ var _ = Describe("update", Label(devCluster), func() {
 		Expect(field(ctx, namespace, "pod/web", ".spec.containers[0].image")).To(Equal("docker.mirror.example/library/nginx:1.26"))
 		succeed(ctx, "wait", "pod/web", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "-n", namespace, "--timeout=60s")
 
-		// The original reference is mirrored to the stored one, so the pod does not change and
-		// its container does not restart.
+		// The image is mirrored to the stored reference, so the pod does not change.
 		generation := field(ctx, namespace, "pod/web", ".metadata.generation")
 		succeed(ctx, "set", "image", "pod/web", "web=nginx:1.26", "-n", namespace)
 		Expect(field(ctx, namespace, "pod/web", ".metadata.generation")).To(Equal(generation))
@@ -73,8 +72,8 @@ var _ = Describe("update", Label(devCluster), func() {
 	})
 })
 
-// podState returns what does not change unless the pod is restarted or rewritten: its
-// image, its container ID and its restart count.
+// podState returns the image, the container ID and the restart count of the pod old. They
+// change only if the pod is restarted or rewritten.
 func podState(ctx context.Context, namespace string) string {
 	GinkgoHelper()
 	return field(ctx, namespace, "pod/old", ".spec.containers[0].image} {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount")

@@ -3,9 +3,9 @@
 #
 #   scripts/compile.sh [--prefetch=nodeimage|controlplane] PACKAGE...
 #
-# With --prefetch it meanwhile downloads the modules that the programs will compile next:
-# see scripts/prefetch.sh. The flags are those of tools/gobuild, so that packages which the
-# tools and the node image share are compiled once.
+# With --prefetch, it also downloads the modules that the programs will compile next: see
+# scripts/prefetch.sh. The flags are those of tools/gobuild, so that packages that the tools
+# and the node image share are compiled only once.
 #
 # Examples:
 #   # As the Makefile does

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Functions of the scripts that change a cluster. They use the cluster of kubectl's current
-# context. Unless ANY_CLUSTER=1 is set, they refuse a cluster that was not created by kind.
+# context. If kind did not create that cluster, they stop, unless ANY_CLUSTER=1 is set.
 . scripts/shared.sh
 no_arguments "$@"
 

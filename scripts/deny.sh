@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Shows what is denied: a pod whose image can change while its name stays the same. A
-# workload only gets a warning; its pods would be denied.
+# Shows which pods are denied: those whose image can change while its name stays the same. A
+# workload only gets a warning, but its pods would be denied.
 #
 # Examples:
 #   # On the cluster of kubectl's current context

@@ -38,7 +38,7 @@ run 'kubectl apply -f 04-webhook.yaml'
 [ -z "$installed" ] || run 'kubectl rollout restart deployment/webhook -n image-webhook'
 wait_for 'kubectl rollout status deployment/webhook -n image-webhook --timeout=120s'
 
-heading 'Register it with the API server; a Job sets the CA and, last, failurePolicy: Fail:'
+heading 'Register the webhook with the API server; a Job sets the CA, then failurePolicy: Fail:'
 run 'kubectl apply -f 05-webhookconfigure.yaml'
 run 'kubectl create -f 06-patch-webhookconfigure.yaml'
 wait_for 'kubectl wait --for=condition=complete job -l job=patch-webhookconfigure -n image-webhook --timeout=120s'

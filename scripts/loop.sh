@@ -52,7 +52,7 @@ until denied_with "$text"; do
 	sleep 0.1
 done
 took=$(($(now) - started))
-# No replica with the old program answers any more.
+# Check that no replica with the old program answers.
 for _ in 1 2 3 4 5 6 7 8 9 10; do
 	denied_with "$text" || fail "an old webhook still answers: $answer"
 done

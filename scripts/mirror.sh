@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Shows that an image is pulled from the mirror: in the pod, on the node, in the mirror's
-# log, and in the page that the pod serves. It uses the mirror of `make up`.
+# log, and in the page that the pod serves. It uses the mirror in the cluster of `make up`.
 #
 # Examples:
 #   # On the cluster of `make up`
@@ -22,7 +22,7 @@ run "kubectl wait --for=condition=Ready pod/nginx -n $demo --timeout=60s" ||
 heading 'The stored image and the running image are from the mirror:'
 run "kubectl get pod nginx -n $demo -o jsonpath='{.spec.containers[0].image}{\"\\n\"}{.status.containerStatuses[0].imageID}{\"\\n\"}'"
 
-heading 'The node requested it from the mirror:'
+heading 'The node asked the mirror for the image:'
 retry 'kubectl logs deployment/mirror -n mirror --since=1m | grep "/library/nginx/manifests/1.25?ns=.*containerd" | tail -n 1' ||
 	fail "the mirror's log has no such request: kubectl describe pod nginx -n $demo shows where the image was pulled from"
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Shows what happens while no replica of the webhook answers: the API server rejects new
-# images of pods, and nothing else. The script starts the webhook again when it ends, even
-# if it fails.
+# Shows what happens while no replica of the webhook answers: the API server rejects new pods
+# and new images in existing pods, and nothing else. The script starts the webhook again when
+# it ends, even if it fails.
 #
 # Examples:
 #   # On the cluster of kubectl's current context

@@ -4,8 +4,8 @@
 #
 #   scripts/prefetch.sh nodeimage|controlplane
 #
-# It does nothing if something of Kubernetes has been compiled on this machine before, or if
-# there will be no node image: because KIND_NODE_IMAGE or ENGINE=none is set, or because
+# It does nothing if a part of Kubernetes has been compiled on this machine before. It also
+# does nothing if no node image will be built: if KIND_NODE_IMAGE or ENGINE=none is set, or if
 # the registry of kind's node image can probably be reached (its name resolves).
 #
 # Examples:

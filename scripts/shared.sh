@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Functions of all scripts. The help of a script is the comment at its top.
+# Functions for all scripts. The comment at the top of a script is its help.
 
 # fail TEXT prints an error and ends the script.
 fail() {

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Runs every test that needs no cluster: the tests of the packages, then those of the
-# webhook on a real API server. The race detector is on if a C compiler is installed or can
+# webhook on a real API server. It uses the race detector if a C compiler is installed or can
 # be installed.
 #
 # Examples:
-#   # With the programs that it needs
+#   # With the programs that the tests need
 #   make test
 #
 #   # On another Kubernetes version

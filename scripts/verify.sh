@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs every check of the sources that needs no cluster: of the Go code, the import rules,
-# the wording, the scripts, the workflows, the manifests and the links. All checks run; the
-# exit code is 1 if one has failed.
+# Checks the sources without a cluster: the Go code, the import rules, the wording, the
+# scripts, the workflows, the manifests and the links. It runs all checks, even if one fails;
+# the exit code is then 1.
 #
 # Examples:
 #   # As `make verify` does

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// auditEvent has the tested fields of an event in the audit log (audit.k8s.io/v1).
+// auditEvent contains the tested fields of an event in the audit log (audit.k8s.io/v1).
 type auditEvent struct {
 	Verb        string            `json:"verb"`
 	ObjectRef   objectRef         `json:"objectRef"`
@@ -57,8 +57,7 @@ func rewriteAnnotations(annotations map[string]string) map[string]string {
 	return rewrites
 }
 
-// The audit log has every rewrite, as the README says, and the pod has no annotation.
-func TestAuditLogHasRewrites(t *testing.T) {
+func TestAuditLogContainsRewritesAndPodHasNoAnnotation(t *testing.T) {
 	t.Parallel()
 	server := standardServer(t)
 	namespace := server.namespace(t, nil)

@@ -18,11 +18,11 @@ import (
 )
 
 // imageUse is a request that sets an image in a field, or that updates an object with an
-// image in that field. In manifests and patches, NAME is replaced by the object's name and
-// IMAGE by the image of the test case.
+// image in that field. Manifests and patches contain the placeholders NAME, for the object's
+// name, and IMAGE, for the image of the test case.
 type imageUse struct {
-	name  string // of the operation
-	field string // of the image, as in a denial
+	name  string // the operation
+	field string // the field of the image, as in a denial
 
 	resource    schema.GroupVersionResource
 	manifest    string

@@ -18,7 +18,7 @@ import (
 
 const mirroredImage = "docker.mirror.example/library/nginx:1.25"
 
-// firstImage returns the first image of the pod in the only call of calls.
+// firstImage returns the first image of the pod in calls, which must be a single call.
 func firstImage(t *testing.T, calls []call) string {
 	t.Helper()
 	if len(calls) != 1 {
@@ -31,8 +31,6 @@ func firstImage(t *testing.T, calls []call) string {
 	return pod.Spec.Containers[0].Image
 }
 
-// The API server calls mutating webhooks first, in the order of the names of their
-// configurations. Validating webhooks get the object that will be stored.
 func TestMutatingRunsBeforeValidating(t *testing.T) {
 	t.Parallel()
 	server := standardServer(t)
@@ -59,7 +57,6 @@ func TestMutatingRunsBeforeValidating(t *testing.T) {
 	}
 }
 
-// A container that another webhook adds after ours is mirrored and checked, too.
 func TestInjectedContainerIsMirroredAndChecked(t *testing.T) {
 	t.Parallel()
 	server := standardServer(t)
@@ -92,8 +89,6 @@ func TestInjectedContainerIsMirroredAndChecked(t *testing.T) {
 	}
 }
 
-// The quota applies to pods that the webhook admits. A pod that the webhook denies does not
-// use up the quota.
 func TestDeniedPodUsesNoQuota(t *testing.T) {
 	t.Parallel()
 	server := standardServer(t)
@@ -127,7 +122,6 @@ func TestDeniedPodUsesNoQuota(t *testing.T) {
 	}
 }
 
-// A pod gets both the defaults of a LimitRange and the mirrored image.
 func TestLimitRangeDefaultsAndMirrorApply(t *testing.T) {
 	t.Parallel()
 	server := standardServer(t)
@@ -154,7 +148,6 @@ func TestLimitRangeDefaultsAndMirrorApply(t *testing.T) {
 	}
 }
 
-// The plugin AlwaysPullImages and our webhook both change the container.
 func TestAlwaysPullImagesAppliesToMirroredImage(t *testing.T) {
 	t.Parallel()
 	server := standardServer(t)
@@ -169,8 +162,6 @@ func TestAlwaysPullImagesAppliesToMirroredImage(t *testing.T) {
 	}
 }
 
-// The API server rejects pods of missing and of terminating namespaces without calling a
-// webhook.
 func TestNamespaceLifecycleRejectsBeforeWebhooks(t *testing.T) {
 	t.Parallel()
 	server := standardServer(t)

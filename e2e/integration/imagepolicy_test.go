@@ -25,16 +25,15 @@ import (
 )
 
 const (
-	// policyFilesDir has the files that users copy to their control plane.
+	// policyFilesDir contains the files that users copy to their control plane.
 	policyFilesDir = root + "/deploy/image-policy/"
-	// nodeDir and nodeAddress are in the files. The tests replace them.
+	// nodeDir and nodeAddress are texts in the files that the tests replace.
 	nodeDir     = "/etc/kubernetes/image-webhook"
 	nodeAddress = "127.0.0.1:9443"
 )
 
-// imagePolicy is an API server with the plugin ImagePolicyWebhook. Its configuration files
-// are those in policyFilesDir, except for the directory, the address and the duration for
-// which the plugin caches answers.
+// imagePolicy is an API server with the plugin ImagePolicyWebhook. It uses the files in
+// policyFilesDir with another directory, another address and other cache durations.
 type imagePolicy struct {
 	*testServer
 	dir     string // replaces nodeDir
@@ -65,15 +64,15 @@ func startImagePolicy(t *testing.T, replacements ...string) *imagePolicy {
 	return p
 }
 
-// Replacements in admission-configuration.yaml.
+// failClosed and cacheDisabled are replacements in admission-configuration.yaml.
 var (
 	failClosed    = []string{"defaultAllow: true", "defaultAllow: false"}
 	cacheDisabled = []string{"allowTTL: 30", "allowTTL: -1", "denyTTL: 5", "denyTTL: -1"} // so that each request gets a new answer
 )
 
-// freeAddress returns an address on which no process listens. The webhook listens there
-// much later than the API server is configured with it. So the port is below 32768, where
-// the kernel's ephemeral ports start, to keep other processes from getting it in between.
+// freeAddress returns an address on which no process listens. Its port is below 32768, where
+// the kernel's ephemeral ports start, so that no other process gets it before the webhook
+// listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 100 {
@@ -155,7 +154,7 @@ func (p *imagePolicy) stopServer(t *testing.T) {
 	p.process = nil
 }
 
-// Parts of a denial.
+// pluginDenial and latestDenial are parts of a denial.
 const (
 	pluginDenial = "image policy webhook backend denied one or more images: "
 	latestDenial = `image "nginx:latest": tag "latest" is not allowed because its image can change: use a fixed tag such as nginx:1.2.3 or a digest (nginx@sha256:...)`
@@ -219,21 +218,20 @@ func TestImagePolicyDeniesLatest(t *testing.T) {
 	_, err = p.create(t, newPod("kube-system", "needed", "nginx:latest"))
 	mustAdmit(t, err)
 
-	// A difference from the webhooks that deploy/image-policy/README.md describes: the plugin
-	// checks all images of an update, because it does not know which ones are new.
+	// Unlike the webhooks, the plugin checks all images of an update, because it does not know
+	// which ones are new.
 	mustForbid(t, p.labelPod(t.Context(), namespace, "existing"), pluginDenial)
 	mustAdmit(t, p.labelPod(t.Context(), namespace, "web"))
 	mustAdmit(t, p.client.CoreV1().Pods(namespace).Delete(t.Context(), "existing", metav1.DeleteOptions{}))
 
-	// It does not send image volumes.
+	// The plugin does not send image volumes.
 	volume := newPod(namespace, "volume", "quay.io/team/app:1.2")
 	volume.Spec.Volumes = []corev1.Volume{{Name: "model", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: "nginx:latest"}}}}
 	_, err = p.create(t, volume)
 	mustAdmit(t, err)
 }
 
-// With defaultAllow: false, the API server admits pods only while the webhook answers.
-func TestImagePolicyFailsClosed(t *testing.T) {
+func TestImagePolicyWithoutDefaultAllowFailsClosed(t *testing.T) {
 	t.Parallel()
 	p := startImagePolicy(t, slices.Concat(failClosed, cacheDisabled)...)
 	_, err := p.dryRun(t, newPod("kube-system", "web", "quay.io/team/app:1.2"))
@@ -270,9 +268,8 @@ func (p *imagePolicy) mustRequireClientCertificate(t *testing.T) {
 	}
 }
 
-// The plugin and the webhooks together, with --image-pull-policy=Always. The plugin gets
-// the mirrored image, names the original one in its denial, and ignores modes.
 func TestImagePolicyWorksWithWebhooks(t *testing.T) {
+	// The plugin gets the mirrored image, and ignores modes.
 	t.Parallel()
 	p := startImagePolicy(t)
 	if err := p.install("--image-pull-policy=Always"); err != nil {

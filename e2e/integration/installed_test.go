@@ -8,8 +8,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The Jobs set the CA of every webhook, and the failure policy Fail only for the webhook
-// that denies.
 func TestInstallationSetsCAAndFailurePolicies(t *testing.T) {
 	t.Parallel()
 	server := standardServer(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// The API server accepts the objects of `kubectl apply -k`, with and without the component
-// warn-by-default. The tests in deploy/ check what the component changes.
+// TestAPIServerAcceptsKustomizations does not check the changes of the component
+// warn-by-default: package deploy does.
 func TestAPIServerAcceptsKustomizations(t *testing.T) {
 	t.Parallel()
 	server := standardServer(t)

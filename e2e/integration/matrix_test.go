@@ -14,17 +14,17 @@ import (
 	"github.com/image-webhook/image-webhook/tools/kubebuild"
 )
 
-// The matrix covers every field with an image, every operation on it, every kind of image
-// and every mode. This file computes the expected results without the webhook's code.
+// The matrix combines every field with an image, every operation on it, every kind of image
+// and every mode. The expected results are computed without the webhook's code.
 
 // mode is a value of the mode label of a namespace.
 type mode struct {
 	name   string // the value; "none" if the namespace does not have the label
 	action action
-	valid  bool // if it is false, new pods in the namespace get a warning about the mode
+	valid  bool // if false, new pods in the namespace get a warning about the mode
 }
 
-// action is what the webhook does in a mode.
+// action is the behaviour of the webhook in a mode.
 type action string
 
 const (
@@ -98,7 +98,7 @@ func (m mode) expect(use imageUse, image imageKind) expectation {
 	return want
 }
 
-func TestMatrix(t *testing.T) {
+func TestMatrixHasTheExpectedOutcomes(t *testing.T) {
 	if counts.passed.Load() > 0 {
 		t.Skip("the objects of the matrix already exist: the test can run only once per API server")
 	}
@@ -122,9 +122,9 @@ type outcome struct {
 	warnings []string
 }
 
-// reduce converts the outcome for the comparison with the expectation of a case. It
-// accepts an error as a denial only if it comes from the webhook and names the field. It
-// shortens a warning to its expected start only if the rest of the warning is correct, too.
+// reduce returns the outcome in the form of the expectation of a case. It accepts an error as
+// a denial only if it comes from the webhook and names the field. It shortens a warning to
+// its expected start only if the rest is also correct.
 func (o outcome) reduce(c testCase) expectation {
 	reduced := expectation{Stored: o.stored}
 	reduced.Denied = strings.HasPrefix(o.message, `admission webhook "validating.image-webhook.dev" denied the request: `) &&
@@ -149,7 +149,7 @@ func hasExpectedDetails(text string, c testCase) bool {
 		strings.HasSuffix(text, "; its pods will be denied") == (c.template && c.mode.action == actionDeny)
 }
 
-// counts has the number of cases that passed, in total and by expectation.
+// counts contains the numbers of passed cases, in total and by expectation.
 var counts struct{ passed, denied, mirrored, warned, unchanged atomic.Int32 }
 
 func countCase(t *testing.T, c testCase) {

@@ -29,7 +29,7 @@ import (
 
 const root = "../.."
 
-// suiteContext is for everything that outlives a test. Ctrl-C cancels it.
+// suiteContext is the context of everything that outlives a test. Ctrl-C cancels it.
 var suiteContext, cancelSuite = context.WithCancel(context.Background())
 
 func TestMain(m *testing.M) {
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	go func() {
 		<-signals
 		cancelSuite()
-		_ = stops.stop() // the exit code already tells that the tests were interrupted
+		_ = stops.stop() // the exit code already reports the interruption
 		os.Exit(130)
 	}()
 	code := m.Run()
@@ -50,11 +50,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// stopStack holds functions that stop processes after all tests.
+// stopStack contains functions that stop processes after all tests.
 type stopStack struct {
 	sync.Mutex
-	stops []func() error
-	ended bool
+	functions []func() error
+	ended     bool
 }
 
 var stops stopStack
@@ -67,7 +67,7 @@ func (s *stopStack) push(stop func() error) error {
 	if s.ended {
 		return errors.Join(errors.New("the tests have ended"), stop())
 	}
-	s.stops = append(s.stops, stop)
+	s.functions = append(s.functions, stop)
 	return nil
 }
 
@@ -76,10 +76,10 @@ func (s *stopStack) stop() (err error) {
 	s.Lock()
 	defer s.Unlock()
 	s.ended = true
-	for _, stop := range slices.Backward(s.stops) {
+	for _, stop := range slices.Backward(s.functions) {
 		err = errors.Join(err, stop())
 	}
-	s.stops = nil
+	s.functions = nil
 	return err
 }
 
@@ -107,7 +107,7 @@ type testServer struct {
 	objects dynamic.Interface
 }
 
-// reporter returns a reporter that shows the user what takes long.
+// reporter returns a reporter that shows progress on standard error.
 func reporter() *progress.Reporter { return progress.New(os.Stderr) }
 
 // startServer starts an API server with additional flags and without the webhook.

@@ -1,5 +1,6 @@
-// Package apt installs the Debian packages that the tools need. It does so only as root on
-// Debian or Ubuntu, and prints what it installs. Elsewhere its error names the packages.
+// Package apt installs the Debian packages that the tools need, as root on Debian or Ubuntu,
+// and prints their names. Otherwise it returns an error that names them. It does not know
+// the tools.
 package apt
 
 import (
@@ -12,8 +13,8 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// Ensure installs the packages that are missing. The messages contain purpose, such as
-// "to run containers".
+// Ensure installs the missing packages. Its messages contain purpose, such as "to run
+// containers".
 func Ensure(ctx context.Context, report *progress.Reporter, purpose string, packages ...string) error {
 	missing := Missing(ctx, packages...)
 	if len(missing) == 0 {
@@ -50,9 +51,8 @@ func Missing(ctx context.Context, packages ...string) []string {
 	return missing
 }
 
-// install updates the package lists first, because a new machine has none. A failed update
-// is an error only if the installation fails too: a source that cannot be reached does not
-// matter if the others have the packages.
+// install updates the package lists first, because a new machine has none. It returns the
+// error of the update only if the installation fails too: other sources may have the packages.
 func install(ctx context.Context, step *progress.Step, packages []string) error {
 	env := []string{"DEBIAN_FRONTEND=noninteractive"}
 	updateErr := subprocess.Command{Args: []string{"apt-get", "update"}, Env: env, Progress: step}.Run(ctx)

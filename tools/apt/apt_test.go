@@ -7,7 +7,6 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// Without dpkg no package is installed, and only root may install packages.
 func TestEnsureErrorNamesPackages(t *testing.T) {
 	if CanInstall() {
 		t.Setenv("PATH", t.TempDir()) // without apt-get, the installation fails
@@ -23,7 +22,7 @@ func TestEnsureErrorNamesPackages(t *testing.T) {
 	}
 }
 
-func TestMissingWithoutDpkg(t *testing.T) {
+func TestMissingReturnsAllPackagesWithoutDpkg(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	if missing := Missing(t.Context(), "bash"); len(missing) != 1 {
 		t.Errorf("missing packages are %v, want bash", missing)

@@ -1,8 +1,8 @@
 // Package cli is the command line that all tools share, based on cobra. It does not know the
 // tools. A tool exits with 0 on success, 2 for a mistake in the command line, 130 if it is
-// interrupted, and with the code of WithCode, or 1, for any other failure. Every failure is
-// printed once, in the form of package subprocess. Help texts have examples, which package
-// clitest checks, and tools with verbs have shell completion: `TOOL completion bash`.
+// interrupted, and for any other failure with the code of WithCode, or 1. It prints a failure
+// once, in the form of package subprocess. Help texts have examples, which package clitest
+// checks. Tools with verbs have shell completion: `TOOL completion bash`.
 package cli
 
 import (
@@ -22,7 +22,7 @@ import (
 // Text is the help text of a command.
 type Text struct {
 	Use     string // the name, and the arguments if there are any
-	Short   string // what it does, on one line
+	Short   string // description on one line
 	Example string // shell commands and comments, indented by two spaces
 }
 
@@ -61,8 +61,8 @@ type mistake struct{ error }
 
 func (m mistake) Unwrap() error { return m.error }
 
-// Mistake returns an error in the command line: the tool prints how to show its help and exits
-// with 2.
+// Mistake returns an error in the command line. The tool adds the command that shows its help,
+// and exits with 2.
 func Mistake(c *cobra.Command, format string, args ...any) error {
 	return mistake{fmt.Errorf(format+" (see `%s --help`)", append(args, c.Root().Name())...)}
 }
@@ -74,8 +74,8 @@ func noArgs(c *cobra.Command, args []string) error {
 	return nil
 }
 
-// addCompletion adds the verb completion. The one of cobra shows its help for an unknown
-// shell instead of an error.
+// addCompletion adds cobra's verb completion, but returns an error for an unknown shell
+// instead of the help.
 func addCompletion(root *cobra.Command, args []string) {
 	root.InitDefaultCompletionCmd(args...)
 	for _, verb := range root.Commands() {
@@ -105,8 +105,8 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stderr io.Writ
 		return 2
 	}
 	code := subprocess.Print(stderr, root.Name(), err)
-	if own := (codedError{}); code == 1 && errors.As(err, &own) {
-		return own.code
+	if coded := (codedError{}); code == 1 && errors.As(err, &coded) {
+		return coded.code
 	}
 	return code
 }

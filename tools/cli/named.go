@@ -8,22 +8,22 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Named is the command line of a tool whose verbs work on one of several things of a kind,
-// such as clusters. The flag --name chooses it.
+// Named is the command line of a tool whose verbs work on a named object, such as a cluster.
+// The flag --name chooses the object.
 type Named struct {
 	Root *cobra.Command
 	name string
 }
 
-// NewNamed returns a command line without verbs; usage describes the flag --name, and
-// defaultName is its default.
+// NewNamed returns a command line without verbs. The flag --name has the help text usage and
+// the default defaultName.
 func NewNamed(text Text, defaultName, usage string, stdout, stderr io.Writer) *Named {
 	n := &Named{Root: newWithVerbs(text, stdout, stderr)}
 	n.Root.PersistentFlags().StringVar(&n.name, "name", defaultName, usage)
 	return n
 }
 
-// AddVerb adds a verb without arguments. It calls run with the name, if the name is valid.
+// AddVerb adds a verb without arguments, which calls run with a valid name.
 func (n *Named) AddVerb(text Text, run func(ctx context.Context, name string) error) *cobra.Command {
 	return AddVerb(n.Root, text, func(c *cobra.Command) error {
 		if err := CheckName(c, n.name); err != nil {

@@ -7,8 +7,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// PrintShellEnv writes commands for eval in a shell. They set KUBECONFIG and put binDir first
-// on the PATH.
+// PrintShellEnv writes shell commands that set KUBECONFIG and put binDir first on the PATH.
 func PrintShellEnv(w io.Writer, kubeconfig, binDir string) error {
 	_, err := fmt.Fprintf(w, "export KUBECONFIG=%s\nexport PATH=%s:$PATH\n",
 		subprocess.ShellQuote(kubeconfig), subprocess.ShellQuote(binDir))

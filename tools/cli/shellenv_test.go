@@ -8,7 +8,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A real shell evaluates the output, with special characters in both paths.
 func TestShellEnvQuotesPaths(t *testing.T) {
 	var script strings.Builder
 	if err := PrintShellEnv(&script, "/it's/$HOME/`x`", "/a b"); err != nil {

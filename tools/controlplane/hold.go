@@ -20,13 +20,11 @@ import (
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-// lockLimit is how long Hold waits for the lock: a process that reads the state holds it for a
-// moment.
+// lockLimit is how long Hold waits for the lock, which isHeld briefly holds.
 const lockLimit = 5 * time.Second
 
-// Hold runs the control plane until ctx ends. It is the main function of the holder, whose
-// standard error is the log. Up must have built the programs. The manifests are those of the
-// checkout in root.
+// Hold runs the control plane with the manifests of the checkout in root until ctx ends. It is the
+// main function of the holder, whose standard error is the log. Up must have built the programs.
 func (p *Plane) Hold(ctx context.Context, programs *kubebuild.Programs, root string) error {
 	locking, stop := context.WithTimeoutCause(ctx, lockLimit, errors.New("the control plane is already running"))
 	unlock, err := workspace.Lock(locking, p.path("lock"), func(wait func() error) error { return wait() })
@@ -73,7 +71,7 @@ func (p *Plane) run(ctx context.Context, state State, programs *kubebuild.Progra
 	return p.handleRestarts(ctx, state, installed, restart)
 }
 
-// handleRestarts restarts the webhook for each signal, and writes the state after each start.
+// handleRestarts restarts the webhook on each signal, and writes the state after each start.
 func (p *Plane) handleRestarts(ctx context.Context, state State, installed *localinstall.Installation, restart <-chan os.Signal) error {
 	for {
 		state.Starts++

@@ -24,7 +24,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-// DefaultName is the name of the control plane if the user does not choose one.
+// DefaultName is the default name of a control plane.
 const DefaultName = "default"
 
 // ErrDown means that the control plane is not running.
@@ -38,7 +38,7 @@ type Plane struct {
 	Dir string
 }
 
-// Open returns the control plane of a name, which may not exist yet.
+// Open returns the control plane with a name. It may not exist yet.
 func Open(name string) (*Plane, error) {
 	planes, err := workspace.CacheDir("controlplane", "up")
 	return &Plane{Dir: filepath.Join(planes, name)}, err
@@ -50,8 +50,8 @@ func (p *Plane) Kubeconfig() string { return p.path("kubeconfig") }
 // KubectlPath returns the path of a kubectl of the API server's version.
 func (p *Plane) KubectlPath() string { return p.path("bin", "kubectl") }
 
-// Log returns the path of the log. It has the output of the webhook and of the Jobs, and the
-// reason if the control plane did not start.
+// Log returns the path of the log. The log contains the output of the webhook and of the Jobs, and
+// the reason why the control plane did not start.
 func (p *Plane) Log() string { return p.path("log") }
 
 func (p *Plane) webhookProgram() string { return p.path("bin", "image-webhook") }
@@ -62,12 +62,12 @@ func (p *Plane) path(elem ...string) string {
 
 // State is the state that the holder writes for other processes.
 type State struct {
-	PID           int    // of the holder
-	Release       string // of Kubernetes
-	ManifestHash  string // of the manifests in deploy/
+	PID           int    // process ID of the holder
+	Release       string // Kubernetes version
+	ManifestHash  string // hash of the manifests in deploy/
 	Starts        int    // number of starts of the webhook, including failed ones; 0: not started yet
-	RestartError  string // of the last restart of the webhook
-	RestartOutput string // of the webhook in a failed restart
+	RestartError  string // error of the last restart of the webhook
+	RestartOutput string // output of the webhook in a failed restart
 }
 
 // State returns the state of a control plane that runs or starts, or ErrDown.

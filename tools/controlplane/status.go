@@ -17,8 +17,7 @@ import (
 )
 
 const (
-	// readyLimit is how long the API server may take to answer on a busy machine. If it has
-	// ended, the connection is refused immediately.
+	// readyLimit is how long a running API server may take to answer on a busy machine.
 	readyLimit = 15 * time.Second
 	// servingLimit is how long PrintStatus waits for the webhook.
 	servingLimit = 3 * time.Second

@@ -78,9 +78,8 @@ func (p *Plane) restartWebhook(ctx context.Context, state State, programs *kubeb
 	return report.Step("restart the webhook", func(*progress.Step) error { return p.signalRestart(ctx, state) })
 }
 
-// findRunning returns the state if the API server answers. It stops a control plane whose API
-// server does not answer. If the control plane is still starting, because an `up` was killed, it
-// waits.
+// findRunning returns the state if the API server answers. Otherwise it stops the control plane. If
+// the control plane is still starting, because an `up` was killed, it waits.
 func (p *Plane) findRunning(ctx context.Context, report *progress.Reporter) (State, error) {
 	state, err := p.State()
 	if err == nil && state.Starts == 0 {
@@ -99,7 +98,7 @@ func (p *Plane) findRunning(ctx context.Context, report *progress.Reporter) (Sta
 	return State{}, ErrDown
 }
 
-// checkUnchanged refuses changes that need more than a restart of the webhook.
+// checkUnchanged returns an error for changes that need more than a restart of the webhook.
 func (p *Plane) checkUnchanged(state State, programs *kubebuild.Programs, root string) error {
 	const remedy = "stop it first with `bin/controlplane down`"
 	if state.Release != programs.Release {
@@ -181,9 +180,10 @@ func (p *Plane) waitForStart(ctx context.Context, ended chan error) error {
 	return err
 }
 
-// startedMoreThan returns a condition for waitForState: more starts of the webhook than before.
-func startedMoreThan(before int) func(State, error) (bool, error) {
-	return func(state State, err error) (bool, error) { return state.Starts > before, err }
+// startedMoreThan returns the condition for waitForState that the webhook has more than this
+// number of starts.
+func startedMoreThan(starts int) func(State, error) (bool, error) {
+	return func(state State, err error) (bool, error) { return state.Starts > starts, err }
 }
 
 // waitForState waits until the condition is true for the state.

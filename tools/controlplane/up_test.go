@@ -8,7 +8,6 @@ import (
 	"github.com/image-webhook/image-webhook/tools/kubebuild"
 )
 
-// A restart of the webhook is not enough for these changes.
 func TestUpRefusesOtherVersionAndManifests(t *testing.T) {
 	root := t.TempDir()
 	manifest := filepath.Join(root, "deploy", "01-namespace.yaml")

@@ -1,9 +1,9 @@
 // Package devcluster creates a kind cluster and installs the webhook in it, for the Makefile,
-// the demo and the e2e suite.
+// the demos and the e2e suite.
 //
 // A cluster has a name, and a directory in the user's cache with its kubeconfig and a kubectl
-// of its version. The user's own kubeconfig and current context are never changed. The
-// kubeconfig exists only if the cluster was created completely.
+// of its version. The kubeconfig exists only if the cluster was created completely. The
+// package never changes the user's own kubeconfig.
 package devcluster
 
 import (
@@ -37,14 +37,14 @@ type Cluster struct {
 	Engine *engine.Engine
 
 	report   *progress.Reporter
-	root     string // the directory of this repository's module
+	root     string // top of the checkout
 	dir      string // the cluster's directory
 	provider *cluster.Provider
 	kindLog  *kindLog
 }
 
-// Open returns the cluster called name, with the container engine that it was created with.
-// If there is no cluster, Open finds an engine, which takes seconds.
+// Open returns the cluster called name, with the container engine with which it was created.
+// If it does not exist, Open finds an engine, which takes seconds.
 func Open(ctx context.Context, name string, report *progress.Reporter) (*Cluster, error) {
 	return open(ctx, name, report, engine.Find)
 }
@@ -80,9 +80,9 @@ func open(ctx context.Context, name string, report *progress.Reporter, find func
 
 // WithReporter returns the same cluster with another reporter.
 func (c *Cluster) WithReporter(report *progress.Reporter) *Cluster {
-	other := *c
-	other.report = report
-	return &other
+	copied := *c
+	copied.report = report
+	return &copied
 }
 
 // engineFile returns the path of the file that names the cluster's container engine.
@@ -136,7 +136,7 @@ func (c *Cluster) CollectLogs(ctx context.Context, dir string) error {
 	return untilDone(ctx, func() error { return explainKind(c.provider.CollectLogs(c.Name, dir)) })
 }
 
-// isListed reports whether kind lists nodes of the cluster, running or stopped.
+// isListed reports whether kind lists running or stopped nodes of the cluster.
 func (c *Cluster) isListed() (bool, error) {
 	names, err := c.provider.List()
 	if err != nil {
@@ -145,8 +145,8 @@ func (c *Cluster) isListed() (bool, error) {
 	return slices.Contains(names, c.Name), nil
 }
 
-// isReady reports whether the cluster was created completely and its API server answers.
-// After a restart of the machine, kind lists clusters whose nodes do not run.
+// isReady reports whether the cluster was created completely and its API server answers. kind
+// also lists clusters whose nodes do not run, for example after a restart of the machine.
 func (c *Cluster) isReady(ctx context.Context) bool {
 	for _, file := range []string{c.Kubeconfig(), c.KubectlPath()} {
 		if _, err := os.Stat(file); err != nil {
@@ -184,11 +184,11 @@ func (c *Cluster) nodes() ([]nodes.Node, error) {
 	return found, explainKind(err)
 }
 
-// untilDone runs do, which takes no context, and returns when do or ctx ends. If ctx ends
-// first, do continues in the background; the next run replaces an incomplete result.
-func untilDone(ctx context.Context, do func() error) error {
+// untilDone runs task, which takes no context, and returns when task or ctx ends. If ctx ends
+// first, task continues in the background, and the next run replaces its incomplete result.
+func untilDone(ctx context.Context, task func() error) error {
 	done := make(chan error, 1)
-	go func() { done <- do() }()
+	go func() { done <- task() }()
 	select {
 	case err := <-done:
 		return err

@@ -29,8 +29,6 @@ import (
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-// The strict decoder finds misspelled fields, which kind would only find when it creates a
-// cluster.
 func TestKindConfigHasPatches(t *testing.T) {
 	const list = "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\netcd:\n  local:\n    extraArgs:\n    - name: unsafe-no-fsync\n      value: \"true\"\n"
 	const maps = "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta3\netcd:\n  local:\n    extraArgs:\n      unsafe-no-fsync: \"true\"\n"
@@ -79,8 +77,6 @@ func TestOnlyTheDeploymentIsCustomized(t *testing.T) {
 	}
 }
 
-// Status shows every webhook that 05 registers, with the failure policy that it must have
-// in the end.
 func TestStatusShowsEveryWebhook(t *testing.T) {
 	var got strings.Builder
 	printRegistrations(t.Context(), fakeAdmission(t), &got)
@@ -119,7 +115,6 @@ func fakeAdmission(t *testing.T) *admissionfake.FakeAdmissionregistrationV1 {
 	return &admissionfake.FakeAdmissionregistrationV1{Fake: fake}
 }
 
-// An existing cluster knows its container engine: no command tests the engine again.
 func TestOpenDoesNotProbeTheRecordedEngine(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("ENGINE", "")
@@ -169,9 +164,8 @@ func TestUntilDoneReturnsWhenItsContextEnds(t *testing.T) {
 	}
 }
 
-// Every supported version has an image from the release notes of kind. The image of the
-// newest version is kind's default, so that an update of kind fails this test.
 func TestKindNodeImagesMatchTheRelease(t *testing.T) {
+	// The image of the newest version is kind's default, so an update of kind fails this test.
 	minors, err := kubebuild.Minors("../..")
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +186,7 @@ func TestKindNodeImagesMatchTheRelease(t *testing.T) {
 }
 
 func TestCheckReleaseComparesMinorVersions(t *testing.T) {
-	const other = "use cluster dev with Kubernetes 1.37: it runs Kubernetes v1.36.3: delete it with `bin/cluster down --name=dev`, " +
+	const mismatch = "use cluster dev with Kubernetes 1.37: it runs Kubernetes v1.36.3: delete it with `bin/cluster down --name=dev`, " +
 		"or set K8S or KIND_NODE_IMAGE as when it was created"
 	tests := []struct {
 		running, minor string
@@ -201,7 +195,7 @@ func TestCheckReleaseComparesMinorVersions(t *testing.T) {
 		{"v1.37.1", "1.37", ""},
 		{"v1.37.0-rc.1", "1.37", ""},
 		{"v1.36.3", "1.36", ""},
-		{"v1.36.3", "1.37", other},
+		{"v1.36.3", "1.37", mismatch},
 	}
 	for _, tt := range tests {
 		got := ""
@@ -214,8 +208,7 @@ func TestCheckReleaseComparesMinorVersions(t *testing.T) {
 	}
 }
 
-// K8S and KIND_NODE_IMAGE are checked before an image is pulled or built.
-func TestNodeImageChecksVariables(t *testing.T) {
+func TestNodeImageReadsVariablesBeforePulling(t *testing.T) {
 	tests := []struct {
 		name, k8s, image string // K8S, KIND_NODE_IMAGE
 		want, err        string
@@ -240,22 +233,21 @@ func TestNodeImageChecksVariables(t *testing.T) {
 	}
 }
 
-// Refresh skips the Jobs only if the installation is complete and its manifests are the same.
-func TestIsComplete(t *testing.T) {
+func TestIsCompleteChecksManifestsAndRegistrations(t *testing.T) {
 	const ignore, fail = admissionregistrationv1.Ignore, admissionregistrationv1.Fail
 	ca := []byte("ca")
-	all := []registration{{"VALIDATING", "v", fail, fail, ca}, {"MUTATING", "m", ignore, ignore, ca}}
+	complete := []registration{{"VALIDATING", "v", fail, fail, ca}, {"MUTATING", "m", ignore, ignore, ca}}
 	for name, tt := range map[string]struct {
 		annotation    string
 		registrations []registration
 		want          bool
 	}{
-		"complete":           {manifestsHash(), all, true},
-		"other manifests":    {"0f3a", all, false},
-		"never completed":    {"", all, false},
+		"complete":           {manifestsHash(), complete, true},
+		"other manifests":    {"0f3a", complete, false},
+		"never completed":    {"", complete, false},
 		"nothing registered": {manifestsHash(), nil, false},
 		"not binding":        {manifestsHash(), []registration{{"VALIDATING", "v", ignore, fail, ca}}, false},
-		"without the CA":     {manifestsHash(), []registration{all[0], {"MUTATING", "m", ignore, ignore, nil}}, false},
+		"without the CA":     {manifestsHash(), []registration{complete[0], {"MUTATING", "m", ignore, ignore, nil}}, false},
 	} {
 		if got := isComplete(tt.annotation, tt.registrations); got != tt.want {
 			t.Errorf("%s: isComplete is %t, want %t", name, got, tt.want)

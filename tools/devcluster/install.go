@@ -14,9 +14,9 @@ import (
 )
 
 // Install applies the numbered manifests with kubectl, in the order of deploy/order.yaml,
-// and returns when the webhook answers. The Deployment runs the image contentRef, whose
-// name changes with its content, so that a new image is rolled out; if contentRef is
-// empty, it runs the image of the manifest. The flags are added to those of the manifest.
+// and returns when the webhook answers. It sets the image of the Deployment to contentRef,
+// unless that is empty, so that a new image is rolled out. It adds the flags to those of the
+// manifest.
 func (c *Cluster) Install(ctx context.Context, contentRef string, flags ...string) error {
 	if err := c.runSteps(ctx, deploy.Steps(), contentRef, flags); err != nil {
 		return err
@@ -24,8 +24,7 @@ func (c *Cluster) Install(ctx context.Context, contentRef string, flags ...strin
 	return c.markInstalled(ctx)
 }
 
-// runSteps runs steps of the installation in their order, and returns when the webhook
-// answers.
+// runSteps runs steps of the installation and returns when the webhook answers.
 func (c *Cluster) runSteps(ctx context.Context, steps []deploy.Step, contentRef string, flags []string) error {
 	for _, step := range steps {
 		if waitsForRollout(step) {
@@ -38,8 +37,7 @@ func (c *Cluster) runSteps(ctx context.Context, steps []deploy.Step, contentRef 
 	return c.waitServing(ctx)
 }
 
-// waitServing returns when the API server calls both the validating and the mutating
-// webhook.
+// waitServing waits until the API server calls both the validating and the mutating webhook.
 func (c *Cluster) waitServing(ctx context.Context) error {
 	config, err := c.Config()
 	if err != nil {
@@ -95,8 +93,8 @@ func (c *Cluster) applyAndWait(ctx context.Context, step deploy.Step, progressSt
 	return c.Kubectl(step.Wait...).Run(ctx)
 }
 
-// describe shows the state of the installation and the last log lines of the pods that
-// are not ready. It ignores its own errors: the caller reports the failure.
+// describe shows the state of the installation and the last log lines of the pods that are
+// not ready. It ignores its own errors, because the caller reports the failure.
 func (c *Cluster) describe(ctx context.Context) {
 	for _, args := range [][]string{
 		{"get", "pods,jobs", "-o", "wide"},

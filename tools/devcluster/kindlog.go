@@ -12,9 +12,8 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// kindLog writes kind's progress to the running step. It drops kind's warnings, which each
-// call repeats: they are about podman as an experimental provider and about cgroup v1, and
-// this project handles both.
+// kindLog writes kind's progress to the running step. It drops kind's warnings about podman
+// and cgroup v1, because this project handles both.
 type kindLog struct {
 	mu  sync.Mutex
 	out io.Writer
@@ -58,8 +57,7 @@ func (i kindInfo) Info(message string)              { i.log.write(message) }
 func (i kindInfo) Infof(format string, args ...any) { i.log.write(fmt.Sprintf(format, args...)) }
 func (i kindInfo) Enabled() bool                    { return true }
 
-// explainKind adds to kind's error the output of the program that failed, which kind's
-// message does not contain.
+// explainKind adds the output of the failed program to an error of kind.
 func explainKind(err error) error {
 	failed := exec.RunErrorForError(err)
 	if failed == nil {

@@ -19,7 +19,7 @@ func (c *Cluster) Load(ctx context.Context) (contentRef string, err error) {
 	return c.load(ctx, webhookimage.Options{})
 }
 
-// LoadSupervised is like Load, but in its image the program supervise runs the webhook.
+// LoadSupervised is like Load, but the image runs the webhook with the program supervise.
 func (c *Cluster) LoadSupervised(ctx context.Context) (contentRef string, err error) {
 	return c.load(ctx, webhookimage.Options{Supervised: true})
 }

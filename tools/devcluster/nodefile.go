@@ -8,8 +8,8 @@ import (
 	"sigs.k8s.io/kind/pkg/cluster/nodeutils"
 )
 
-// RegistryHosts is the directory on a node with containerd's configuration of registries. For
-// each pull, containerd reads the file <registry>/hosts.toml in it:
+// RegistryHosts is the directory on a node with containerd's configuration of registries.
+// containerd reads its files <registry>/hosts.toml on each pull:
 // https://github.com/containerd/containerd/blob/main/docs/hosts.md
 const RegistryHosts = "/etc/containerd/certs.d"
 
@@ -31,14 +31,14 @@ func (c *Cluster) RunOnNodes(ctx context.Context, program string, args ...string
 	return nil
 }
 
-func (c *Cluster) onNodes(ctx context.Context, do func(nodes.Node) error) error {
+func (c *Cluster) onNodes(ctx context.Context, task func(nodes.Node) error) error {
 	return untilDone(ctx, func() error {
 		found, err := c.nodes()
 		if err != nil {
 			return err
 		}
 		for _, node := range found {
-			if err := do(node); err != nil {
+			if err := task(node); err != nil {
 				return explainKind(err)
 			}
 		}

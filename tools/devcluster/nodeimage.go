@@ -11,8 +11,8 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// pullLimit is the time limit of the attempt to pull kind's node image. In a network that drops packets,
-// the attempt must take only a fraction of the time of a build.
+// pullLimit is the time limit for pulling kind's node image. In a network that drops packets,
+// it must be much shorter than a build.
 const pullLimit = 90 * time.Second
 
 // kindNodeImages are kind's node images by minor version. They are copied from the release
@@ -23,9 +23,9 @@ var kindNodeImages = map[string]string{
 	"1.35": "kindest/node:v1.35.8@sha256:07b2536e30b803ed61d1677a79df6115f798ce64c80f9e22f6ed45afd09323c0",
 }
 
-// nodeImage returns KIND_NODE_IMAGE if it is set. Otherwise it returns kind's image for the
-// version that K8S names, if the engine has it or can pull it within pullLimit. Otherwise it
-// builds the image of package nodeimage.
+// nodeImage returns KIND_NODE_IMAGE if it is set; else kind's image for the version that K8S
+// names, if the engine has it or can pull it within pullLimit; else the image that package
+// nodeimage builds.
 func (c *Cluster) nodeImage(ctx context.Context) (string, error) {
 	if image := os.Getenv("KIND_NODE_IMAGE"); image != "" {
 		c.report.Note("Using the node image in KIND_NODE_IMAGE.")

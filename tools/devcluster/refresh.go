@@ -16,7 +16,7 @@ import (
 const installedAnnotation = "dev.image-webhook.dev/installed"
 
 // Refresh is like Install, but applies only the Deployment if the other manifests are
-// installed and have not changed. This saves the time of both Jobs.
+// installed and unchanged. This saves the time of both Jobs.
 func (c *Cluster) Refresh(ctx context.Context, contentRef string, flags ...string) error {
 	if !c.isInstalled(ctx) {
 		return c.Install(ctx, contentRef, flags...)
@@ -24,7 +24,7 @@ func (c *Cluster) Refresh(ctx context.Context, contentRef string, flags ...strin
 	return c.runSteps(ctx, []deploy.Step{rolloutStep()}, contentRef, flags)
 }
 
-// isInstalled reports whether all manifests that manifestsHash covers are installed and
+// isInstalled reports whether all manifests except the Deployment's are installed and
 // unchanged. It returns false if it cannot read the cluster.
 func (c *Cluster) isInstalled(ctx context.Context) bool {
 	client, err := c.Client()
@@ -41,8 +41,8 @@ func (c *Cluster) isInstalled(ctx context.Context) bool {
 	return isComplete(namespace.Annotations[installedAnnotation], registrations(ctx, client.AdmissionregistrationV1()))
 }
 
-// isComplete reports whether annotation is the hash of the manifests, and all registrations
-// are complete.
+// isComplete reports whether annotation is the hash of the manifests and all registrations are
+// complete.
 func isComplete(annotation string, found []registration) bool {
 	incomplete := slices.ContainsFunc(found, func(r registration) bool { return !r.complete() })
 	return annotation == manifestsHash() && len(found) > 0 && !incomplete

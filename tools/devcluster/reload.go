@@ -57,7 +57,7 @@ func (c *Cluster) rollOut(ctx context.Context, contentRef string) error {
 }
 
 // KillTerminating kills the webhook's servers whose pods are terminating. Otherwise the API
-// server sends them requests over its open connections until it closes these.
+// server could still send them requests over open connections.
 func (c *Cluster) KillTerminating(ctx context.Context) error {
 	pods, err := c.Servers(ctx)
 	if err != nil {

@@ -21,8 +21,8 @@ func rolloutStep() deploy.Step {
 	return steps[slices.IndexFunc(steps, waitsForRollout)]
 }
 
-// waitForRollout runs the rollout step's `kubectl rollout status`, but returns an error as soon as a new server
-// crashes repeatedly, instead of waiting for the time limit.
+// waitForRollout runs the rollout step's `kubectl rollout status`, but returns an error as soon
+// as a new server crashes repeatedly, instead of waiting for the time limit.
 func (c *Cluster) waitForRollout(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -34,8 +34,8 @@ func (c *Cluster) waitForRollout(ctx context.Context) error {
 	return c.Kubectl(rolloutStep().Wait...).Run(ctx)
 }
 
-// findCrash returns an error that names a new server that crashes repeatedly. It returns nil
-// if there is none, or if it cannot read the cluster.
+// findCrash returns an error that names a new server that crashes repeatedly, or nil if there
+// is none or the cluster cannot be read.
 func (c *Cluster) findCrash(ctx context.Context) error {
 	client, err := c.Client()
 	if err != nil {
@@ -70,8 +70,7 @@ func (c *Cluster) Servers(ctx context.Context) ([]corev1.Pod, error) {
 	return pods.Items, nil
 }
 
-// runsTemplate reports whether a pod runs the Deployment's current template, and not one of
-// an earlier rollout.
+// runsTemplate reports whether a pod runs the Deployment's current template.
 func runsTemplate(deployment *appsv1.Deployment, pod corev1.Pod) bool {
 	wanted, actual := deployment.Spec.Template.Spec.Containers[0], pod.Spec.Containers[0]
 	return actual.Image == wanted.Image && slices.Equal(actual.Args, wanted.Args)

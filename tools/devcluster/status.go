@@ -13,10 +13,10 @@ import (
 // State is the state of a cluster.
 type State string
 
-// The states of a cluster.
+// Absent, Dead and Ready are the states of a cluster.
 const (
 	Absent State = "Absent" // kind lists no nodes
-	Dead   State = "Dead"   // kind lists nodes, but the API server does not answer or creation was interrupted
+	Dead   State = "Dead"   // the API server does not answer, or the creation was interrupted
 	Ready  State = "Ready"  // the API server answers
 )
 
@@ -34,8 +34,8 @@ func (c *Cluster) State(ctx context.Context) (State, error) {
 	return Ready, nil
 }
 
-// PrintStatus writes the state of the cluster and of the webhook as rows with columns that
-// are separated by tabs.
+// PrintStatus writes the state of the cluster and of the webhook as rows with tab-separated
+// columns.
 func (c *Cluster) PrintStatus(ctx context.Context, table io.Writer) (State, error) {
 	state, err := c.State(ctx)
 	if err != nil {
@@ -77,7 +77,7 @@ func printRegistrations(ctx context.Context, admission admissionclient.Admission
 
 // registration is one webhook in a webhook configuration.
 type registration struct {
-	side, name   string // side is VALIDATING or MUTATING
+	side, name   string // side: VALIDATING or MUTATING
 	policy       admissionregistrationv1.FailurePolicyType
 	wantedPolicy admissionregistrationv1.FailurePolicyType // after a complete installation
 	caBundle     []byte
@@ -107,10 +107,10 @@ func registrations(ctx context.Context, admission admissionclient.Admissionregis
 	return found
 }
 
-// complete reports whether the Job of 06 has updated the registration.
+// complete reports whether the Job of 06 has set the CA and the failure policy.
 func (r registration) complete() bool { return len(r.caBundle) > 0 && r.policy == r.wantedPolicy }
 
-// String describes the registration, and what it lacks.
+// String returns a description of the registration, which names what is missing.
 func (r registration) String() string {
 	described := fmt.Sprintf("%s, failurePolicy %s, with a caBundle", r.name, r.policy)
 	if len(r.caBundle) == 0 {

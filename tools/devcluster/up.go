@@ -16,7 +16,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// readyLimit is how long a new node may take to be Ready.
+// readyLimit is how long a new node may take to become Ready.
 const readyLimit = 3 * time.Minute
 
 // Up creates the cluster, unless it is ready, and reports whether it did. It replaces a
@@ -42,8 +42,8 @@ func (c *Cluster) Up(ctx context.Context) (created bool, err error) {
 	return true, c.create(ctx, image)
 }
 
-// checkVersion returns an error if the ready cluster has another version than K8S requests.
-// With KIND_NODE_IMAGE, it accepts any version.
+// checkVersion returns an error if the cluster has another version than K8S requests. It
+// accepts any version if KIND_NODE_IMAGE is set.
 func (c *Cluster) checkVersion() error {
 	running, err := c.release()
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *Cluster) checkVersion() error {
 	return nil
 }
 
-// checkRelease returns an error unless the release running belongs to minor.
+// checkRelease returns an error unless running is a release of minor.
 func (c *Cluster) checkRelease(running, minor string) error {
 	if semver.MajorMinor(running) == "v"+minor {
 		return nil
@@ -84,7 +84,7 @@ func (c *Cluster) release() (string, error) {
 	return running.GitVersion, nil
 }
 
-// create creates the cluster and writes its kubectl. If it fails, it saves the nodes' logs.
+// create creates the cluster and writes its kubectl. On failure it saves the nodes' logs.
 func (c *Cluster) create(ctx context.Context, image string) error {
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
 		return err
@@ -131,10 +131,9 @@ func (c *Cluster) cleanUp(ctx context.Context, cause error) error {
 }
 
 // kindConfig returns the configuration of a cluster with one node. etcd does not wait for the
-// disk, because a development cluster need not survive a crash. There is a patch for each
-// version of kubeadm's API: v1beta3 has etcd's arguments as a map, v1beta4 as a list. kind
-// uses v1beta3 up to Kubernetes 1.35. The patch for containerd sets RegistryHosts for all node
-// images.
+// disk, because a development cluster need not survive a crash. kind uses kubeadm's API
+// v1beta3, in which etcd's arguments are a map, up to Kubernetes 1.35, and then v1beta4, in
+// which they are a list.
 func kindConfig(cgroupV1 bool) string {
 	var config strings.Builder
 	config.WriteString(`kind: Cluster
@@ -171,7 +170,7 @@ kubeadmConfigPatches:
 	return config.String()
 }
 
-// copyKubectl copies kubectl from the node: every node image has one, of the right version.
+// copyKubectl copies kubectl from the node, where it has the right version.
 func (c *Cluster) copyKubectl(ctx context.Context) error {
 	found, err := c.nodes()
 	if err != nil {

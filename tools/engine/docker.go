@@ -21,12 +21,12 @@ const (
 var (
 	errNoDocker     = errors.New("docker is not installed")
 	errNoDaemon     = errors.New("the Docker daemon does not answer")
-	errNoPrivileged = errors.New("the Docker daemon cannot start a privileged container, and kind's nodes are such containers")
+	errNoPrivileged = errors.New("the Docker daemon cannot start a privileged container, which kind needs for its nodes")
 )
 
-// probeDocker starts a privileged container that does nothing. A daemon that answers is not
-// enough for kind: the host may withhold capabilities. The image is built here, so that the
-// probe needs no registry.
+// probeDocker starts a privileged container that does nothing. The host may withhold
+// capabilities that kind needs, even if the daemon answers. The image is built here, so that
+// the probe needs no registry.
 func probeDocker(ctx context.Context) error {
 	if _, err := exec.LookPath(Docker); err != nil {
 		return errNoDocker

@@ -24,8 +24,8 @@ import (
 // probeTimeout limits commands to a daemon that may hang.
 const probeTimeout = 20 * time.Second
 
-// podmanPackages are podman and what it needs on a minimal Debian to run kind's nodes: a
-// runtime, and networks with name resolution. None of them starts a service.
+// podmanPackages are podman and the packages that it needs to run kind's nodes on a minimal
+// Debian: a runtime, and networks with name resolution. None of them starts a service.
 var podmanPackages = []string{"podman", "runc", "netavark", "aardvark-dns", "iptables", "iproute2"}
 
 // Engine is a container engine on this machine.
@@ -33,19 +33,19 @@ type Engine struct {
 	Name string // Docker or Podman
 }
 
-// ErrNone means that this machine has no container engine for a cluster. The errors that
-// wrap it say what to do.
+// ErrNone means that this machine has no container engine for a cluster. Errors that wrap it
+// say what to do.
 var ErrNone = errors.New("no container engine")
 
-// The names of the engines, which are also the names of their programs.
+// Docker and Podman are the names of the engines and of their programs.
 const (
 	Docker = "docker"
 	Podman = "podman"
 )
 
-// FromFile returns the engine that a file names. It does not start a container to test the
-// engine. It returns nil if the file does not exist, if its engine is no longer installed,
-// or if the variable ENGINE names another one.
+// FromFile returns the engine that a file names, without testing it. It returns nil if the file
+// does not exist, if its engine is no longer installed, or if the variable ENGINE names
+// another one.
 func FromFile(file string) (*Engine, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -93,8 +93,8 @@ func Ensure(ctx context.Context, report *progress.Reporter) (*Engine, error) {
 	return e, e.preparePodman(ctx)
 }
 
-// ensurePodman installs podman, or the packages that Debian's podman lacks. A podman that is
-// not a Debian package is used unchanged.
+// ensurePodman installs podman, or the missing packages of Debian's podman. It installs nothing
+// if podman is not from a Debian package.
 func ensurePodman(ctx context.Context, report *progress.Reporter) error {
 	_, err := exec.LookPath(Podman)
 	installed := err == nil
@@ -104,8 +104,7 @@ func ensurePodman(ctx context.Context, report *progress.Reporter) error {
 	return apt.Ensure(ctx, report, "to run the cluster's containers", podmanPackages...)
 }
 
-// choose selects Docker or podman. If it tried Docker and selects podman, dockerErr is the
-// reason.
+// choose selects Docker or podman. dockerErr is the error of Docker if it was tried.
 func choose(ctx context.Context) (e *Engine, dockerErr, err error) {
 	switch forced := os.Getenv("ENGINE"); forced {
 	case "", Docker:
@@ -141,8 +140,8 @@ func (e *Engine) Pull(ctx context.Context, out io.Writer, ref string, limit time
 	return e.Run(ctx, out, "pull", ref)
 }
 
-// Build builds the Dockerfile in dir as ref. It uses Docker's classic builder, because
-// BuildKit may not be installed.
+// Build builds the Dockerfile in dir as ref. It uses Docker's classic builder, because BuildKit
+// may be missing.
 func (e *Engine) Build(ctx context.Context, dir, ref string, out io.Writer) error {
 	return subprocess.Command{
 		Args:     []string{e.Name, "build", "--network=none", "--tag", ref, dir},
@@ -151,8 +150,8 @@ func (e *Engine) Build(ctx context.Context, dir, ref string, out io.Writer) erro
 	}.Run(ctx)
 }
 
-// RemoveImages removes the unused images whose reference starts with prefix, except keep.
-// prefix must contain a full repository name and its colon.
+// RemoveImages removes the unused images whose references start with prefix, except keep.
+// prefix must contain a repository name and a colon.
 func (e *Engine) RemoveImages(ctx context.Context, prefix, keep string) {
 	repository, _, _ := strings.Cut(prefix, ":")
 	listed, err := subprocess.Command{

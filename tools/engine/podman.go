@@ -17,8 +17,7 @@ import (
 // maxProcesses limits the processes of a node. The host's limit may be lower.
 const maxProcesses = 32768
 
-// preparePodman adapts podman to hosts that grant less than it assumes, and checks that it
-// works.
+// preparePodman adapts podman to hosts with fewer permissions, and checks that it works.
 func (e *Engine) preparePodman(ctx context.Context) error {
 	if err := adaptPodman(); err != nil {
 		return fmt.Errorf("prepare podman for this machine: %w", err)
@@ -34,7 +33,8 @@ func (e *Engine) preparePodman(ctx context.Context) error {
 // adaptPodman configures podman for this process and its children only.
 func adaptPodman() error {
 	if os.Geteuid() == 0 {
-		// podman mounts it into privileged containers, but does not create it as Docker does.
+		// Unlike Docker, podman does not create this directory, which it mounts into
+		// privileged containers.
 		if err := os.MkdirAll("/lib/modules", 0o755); err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func hardLimit(resource int) uint64 {
 }
 
 // CgroupV1 reports whether this host uses cgroup v1, or a hybrid of v1 and v2. The kubelet
-// must be configured to accept both.
+// accepts them only if it is configured to.
 func CgroupV1() bool {
 	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
 	return err != nil

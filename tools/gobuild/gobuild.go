@@ -52,12 +52,11 @@ func Flags(tags, ldflags string) []string {
 // package main, if it exists.
 func VersionFlags(version string) []string { return Flags("", "-X main.version="+version) }
 
-// Build compiles programs, the first one first, and writes them to their outputs, which must
-// be on one filesystem. It compiles into a working directory beside the first output, so that
-// an output file is always complete; two builds must not have the same first output. The
-// detail of step is the number of compiled packages. One call for several programs is faster
-// than several calls: packages are loaded once, and one program is linked while the next is
-// compiled.
+// Build compiles programs in order and writes them to their outputs, which must be on one
+// filesystem. It compiles into a working directory beside the first output, so that an output
+// file is always complete. Concurrent builds must not have the same first output. The detail
+// of step is the number of compiled packages. One call for several programs is faster than
+// several calls, because it links one program while it compiles the next.
 func Build(ctx context.Context, m Module, step *progress.Step, programs ...Program) (err error) {
 	packages, err := packagesOf(programs)
 	if err != nil {
@@ -79,8 +78,8 @@ func Build(ctx context.Context, m Module, step *progress.Step, programs ...Progr
 	return nil
 }
 
-// packagesOf returns the packages of programs. Each must name its program, because Build
-// renames the file that `go build` gives this name.
+// packagesOf returns the packages of programs. It returns an error for a package that does not
+// name its program, because Build renames the file that `go build` writes.
 func packagesOf(programs []Program) (packages []string, err error) {
 	for _, p := range programs {
 		if programName(p.Package) == "" {
@@ -94,8 +93,8 @@ func packagesOf(programs []Program) (packages []string, err error) {
 // majorVersion matches the last path element of a module with major version 2 or higher.
 var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
 
-// programName returns the file name that `go build` gives the program of a package. It
-// returns "" for a path such as ".", because the name depends on the module then.
+// programName returns the name of the file that `go build` writes for a package. It returns ""
+// for a path such as ".", because the name then depends on the module.
 func programName(pkg string) string {
 	name := path.Base(pkg)
 	if majorVersion.MatchString(name) {
@@ -127,8 +126,8 @@ func compile(ctx context.Context, m Module, output string, step *progress.Step, 
 	return err
 }
 
-// removePackageNames returns the compiler's messages in the output of `go build -v`. Lines
-// of one word are names of compiled packages.
+// removePackageNames returns the output of `go build -v` without lines of one word, which are
+// names of compiled packages.
 func removePackageNames(output string) string {
 	var messages strings.Builder
 	for line := range strings.Lines(output) {

@@ -127,8 +127,7 @@ func TestProgramNameIsThatOfGoBuild(t *testing.T) {
 	}
 }
 
-// Packages that the tools, Tilt and the images share are compiled once only if all are compiled
-// with the same flags; package workflows compares .goreleaser.yaml.
+// TestScriptsUseTheDefaultFlags does not check .goreleaser.yaml: package workflows does.
 func TestScriptsUseTheDefaultFlags(t *testing.T) {
 	for file, form := range map[string]string{
 		"../../scripts/compile.sh": `-trimpath -buildvcs=false -tags= -gcflags=all=-dwarf=false "-ldflags=-s -w -buildid= "`,

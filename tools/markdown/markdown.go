@@ -15,7 +15,7 @@ import (
 	"github.com/yuin/goldmark/text"
 )
 
-// Document is a parsed page. All lists are in the order of the page; lines begin at 1.
+// Document is a parsed page. All lists are in the order of the page. The first line is 1.
 type Document struct {
 	Headings []Heading
 	Links    []Link
@@ -23,7 +23,7 @@ type Document struct {
 	Code     []Span
 }
 
-// Heading is a heading with its level, 1 for the highest.
+// Heading is a heading. The highest level is 1.
 type Heading struct {
 	Level  int
 	Anchor string // the fragment of GitHub's link to it
@@ -35,7 +35,7 @@ type Link struct {
 	Line        int
 }
 
-// Block is a fenced code block, without the indentation that it has in a list.
+// Block is a fenced code block, without its indentation in a list.
 type Block struct {
 	Info string // the text after the fence, such as "sh"
 	Text string
@@ -48,7 +48,7 @@ type Span struct {
 	Line int
 }
 
-// Parse reads a page. Every text is valid Markdown, so it cannot fail.
+// Parse parses a page. It cannot fail, because every text is valid Markdown.
 func Parse(source []byte) Document {
 	r := reader{source: source, anchors: map[string]int{}}
 	root := goldmark.New(goldmark.WithExtensions(extension.GFM)).Parser().Parse(text.NewReader(source))
@@ -119,7 +119,8 @@ func (r *reader) visibleText(node ast.Node) string {
 	return visible.String()
 }
 
-// uniqueAnchor returns the anchor of a heading, numbered from its second use on.
+// uniqueAnchor returns the anchor of a heading, with a number if an earlier heading has the
+// same.
 func (r *reader) uniqueAnchor(heading string) string {
 	anchor := anchor(heading)
 	used := r.anchors[anchor]

@@ -24,7 +24,7 @@ func TestAnchorsAreThoseOfGitHub(t *testing.T) {
 	}
 }
 
-func TestParseReturnsAllParts(t *testing.T) {
+func TestParseReturnsHeadingsLinksBlocksAndCode(t *testing.T) {
 	const page = "# One\n\ntext `a\nb` and [link](x.md)\n\n" + // lines 1 to 4
 		"```sh\nls `x`\n```\n\n" + // 6 to 8
 		"## One\n\n1. item\n\n   ```\n   indented\n     more\n   ```\n\n" + // 10 to 17

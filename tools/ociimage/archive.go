@@ -21,10 +21,8 @@ type Tagged struct {
 }
 
 // WriteArchive writes images to one archive in the format of `docker save`. It replaces the
-// file atomically. The same images give the same bytes.
-//
-// The tarball package can write such archives too, but orders images and references
-// randomly.
+// file atomically. The same images give the same bytes, unlike with package tarball, which
+// orders images and references randomly.
 func WriteArchive(path string, images ...Tagged) error {
 	if err := checkRefs(images); err != nil {
 		return err

@@ -35,8 +35,8 @@ type Image struct {
 	Labels     map[string]string
 }
 
-// Build returns the image. It writes the image's layer to the file layer, which must exist
-// until the image has been written.
+// Build returns the image. It writes the layer to the file layer, which must exist until the
+// image is written.
 func (i Image) Build(layer string) (v1.Image, error) {
 	if err := i.writeLayer(layer); err != nil {
 		return nil, err
@@ -85,14 +85,14 @@ func (i Image) writeLayer(file string) error {
 	return errors.Join(err, layer.Close(), out.Close())
 }
 
-// addTo adds the file without its times and owner, which differ between machines.
+// addTo adds the file without its time and owner, which differ between machines.
 func (f File) addTo(layer *tar.Writer) error {
-	in, err := os.Open(f.Source)
+	source, err := os.Open(f.Source)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	info, err := in.Stat()
+	defer source.Close()
+	info, err := source.Stat()
 	if err != nil {
 		return err
 	}
@@ -100,6 +100,6 @@ func (f File) addTo(layer *tar.Writer) error {
 	if err := layer.WriteHeader(header); err != nil {
 		return err
 	}
-	_, err = io.Copy(layer, in)
+	_, err = io.Copy(layer, source)
 	return err
 }

@@ -99,16 +99,16 @@ func TestArchiveContainsTheImage(t *testing.T) {
 
 func onlyFile(t *testing.T, archive io.Reader) (*tar.Header, string) {
 	t.Helper()
-	in := tar.NewReader(archive)
-	header, err := in.Next()
+	entries := tar.NewReader(archive)
+	header, err := entries.Next()
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, err := io.ReadAll(in)
+	content, err := io.ReadAll(entries)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.Next(); err != io.EOF {
+	if _, err := entries.Next(); err != io.EOF {
 		t.Errorf("the layer has another entry after %s: %v", header.Name, err)
 	}
 	return header, string(content)

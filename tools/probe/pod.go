@@ -8,8 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// NotReady returns the reason why a pod is not ready; empty if it is ready, has completed
-// or is terminating.
+// NotReady returns the reason why a pod is not ready, or an empty string if it is ready, has
+// completed or is terminating.
 func NotReady(pod corev1.Pod) string {
 	if pod.Status.Phase == corev1.PodSucceeded || pod.DeletionTimestamp != nil {
 		return ""
@@ -46,8 +46,8 @@ func containers(pod corev1.Pod) []corev1.ContainerStatus {
 	return slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
 }
 
-// notRunning returns the reason why a container does not run; empty if it runs, has
-// completed, or waits only for the init containers.
+// notRunning returns the reason why a container does not run, or an empty string if it runs,
+// has completed, or only waits for the init containers.
 func notRunning(status corev1.ContainerStatus) string {
 	if failed := failure(status); failed != nil {
 		return join(fmt.Sprintf("container %s ended with exit code %d", status.Name, failed.ExitCode), failed.Reason, lastLine(failed.Message))
@@ -58,7 +58,7 @@ func notRunning(status corev1.ContainerStatus) string {
 	return ""
 }
 
-// failure returns how a container that does not run has failed, or nil.
+// failure returns the failed termination of a container that does not run, or nil.
 func failure(status corev1.ContainerStatus) *corev1.ContainerStateTerminated {
 	ended := status.State.Terminated
 	if status.State.Waiting != nil {
@@ -70,12 +70,12 @@ func failure(status corev1.ContainerStatus) *corev1.ContainerStateTerminated {
 	return ended
 }
 
-// lastLine returns the line in which most programs name the cause.
+// lastLine returns the last line, in which most programs name the cause.
 func lastLine(message string) string {
 	message = strings.TrimSpace(message)
 	return message[strings.LastIndexByte(message, '\n')+1:]
 }
 
-func join(parts ...string) string {
-	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ": ")
+func join(texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(text string) bool { return text == "" }), ": ")
 }

@@ -1,6 +1,5 @@
-// Package probe tells whether a cluster works: whether its API server calls the webhook, and why
-// a pod is not ready. It changes nothing in the cluster, and does not know how the cluster was
-// created.
+// Package probe finds out whether the API server calls the webhook, and why a pod is not ready. It
+// changes nothing in the cluster, and does not know how the cluster was created.
 package probe
 
 import (
@@ -27,10 +26,9 @@ const servingLimit = time.Minute
 // interval is the time between two checks.
 const interval = 100 * time.Millisecond
 
-// WaitServing waits until the API server calls both webhooks: one mirrors the image of a pod,
-// the other denies a pod with tag latest. The pods are created as a dry run. An available
-// Deployment does not prove that the API server calls the webhooks. The step shows what is
-// still missing.
+// WaitServing waits until the API server calls both webhooks: one mirrors the image of a pod, the
+// other denies a pod with the tag latest. It creates the pods as a dry run. An available
+// Deployment does not prove that the API server calls the webhooks.
 func WaitServing(ctx context.Context, config *rest.Config, step *progress.Step) error {
 	quiet := rest.CopyConfig(config)
 	quiet.WarningHandler = rest.NoWarnings{}
@@ -40,19 +38,19 @@ func WaitServing(ctx context.Context, config *rest.Config, step *progress.Step) 
 		return err
 	}
 	started := time.Now()
-	var last error
+	var lastErr error
 	err = wait.PollUntilContextTimeout(ctx, interval, servingLimit, true, func(ctx context.Context) (bool, error) {
 		err := checkBoth(ctx, client)
 		if err != nil && ctx.Err() == nil { // an error after the end of ctx is not the webhook's
-			last = err
+			lastErr = err
 			step.SetDetail(err.Error())
 		}
 		return err == nil, nil
 	})
-	if err == nil || errors.Is(err, context.Canceled) || last == nil {
+	if err == nil || errors.Is(err, context.Canceled) || lastErr == nil {
 		return err
 	}
-	return fmt.Errorf("after %s: %w", time.Since(started).Round(time.Second), last)
+	return fmt.Errorf("after %s: %w", time.Since(started).Round(time.Second), lastErr)
 }
 
 func checkBoth(ctx context.Context, client kubernetes.Interface) error {

@@ -5,10 +5,10 @@
 //	✓ kube-apiserver (4m12s)
 //	✗ kubelet (3s)
 //
-// While a step runs, a terminal shows a spinner with the last line of the step's output.
-// A CI log or a file gets a line every few seconds instead, so that it is never silent for
-// long. On a terminal the marks are in colour, unless NO_COLOR is set
-// (https://no-color.org). A dumb terminal is treated like a file.
+// While a step runs, a terminal shows a spinner with the last line of the step's output. A
+// CI log or a file gets a line every few seconds instead. On a terminal the marks are in
+// colour, unless NO_COLOR is set (https://no-color.org). A dumb terminal is treated like a
+// file.
 package progress
 
 import (
@@ -25,15 +25,15 @@ import (
 const (
 	// logInterval is the time between two lines of a running step in a log.
 	logInterval = 10 * time.Second
-	// frameInterval is how often a terminal's spinner turns.
+	// frameInterval is the time between two frames of the spinner.
 	frameInterval = 150 * time.Millisecond
 	// detailWidth is the maximum length of a step's detail.
 	detailWidth = 60
-	// wideRunes is the space for symbols in kind's messages that are two columns wide.
+	// wideRunes is the space for symbols of two columns in kind's messages.
 	wideRunes = 4
 )
 
-// Escape sequences that set a terminal's colour.
+// green, red and plain are escape sequences that set a terminal's colour.
 const (
 	green = "\033[32m"
 	red   = "\033[31m"
@@ -84,28 +84,28 @@ func (r *Reporter) Note(format string, args ...any) {
 	fmt.Fprintf(r.w, format+"\n", args...)
 }
 
-// Step runs do, shows it under the name, and returns its error unchanged. While do runs, the
+// Step runs run, shows it under the name, and returns its error unchanged. While run runs, the
 // last line that it writes to the Step is shown as the detail.
-func (r *Reporter) Step(name string, do func(*Step) error) error {
+func (r *Reporter) Step(name string, run func(*Step) error) error {
 	step := &Step{}
 	started := time.Now()
 	stop := r.showRunning(name, step, started)
-	err := do(step)
+	err := run(step)
 	stop()
 	r.printEnd(name, step, time.Since(started), err)
 	return err
 }
 
-// Background runs do concurrently with the steps that follow. The returned function waits
-// for it; only then the step is shown, with the duration of do.
-func (r *Reporter) Background(name string, do func(*Step) error) (wait func() error) {
+// Background runs run concurrently with the steps that follow. wait waits for its end and shows
+// the step with its full duration.
+func (r *Reporter) Background(name string, run func(*Step) error) (wait func() error) {
 	step := &Step{}
 	started := time.Now()
 	var err error
 	var duration time.Duration
 	var running sync.WaitGroup
 	running.Go(func() {
-		err = do(step)
+		err = run(step)
 		duration = time.Since(started)
 	})
 	return func() error {
@@ -174,8 +174,8 @@ func (r *Reporter) clearLine() {
 	}
 }
 
-// Step is a running step. It is an io.Writer for the output of the programs that the step
-// runs. Several goroutines may use it.
+// Step is a running step, and an io.Writer for the output of its programs. Several goroutines
+// may use it.
 type Step struct {
 	mu     sync.Mutex
 	detail string
@@ -201,8 +201,7 @@ func (s *Step) SetDetail(detail string) {
 	s.detail = shorten(detail, detailWidth)
 }
 
-// shorten cuts s to at most width characters, because a line that wraps cannot be
-// overwritten.
+// shorten returns at most width characters of s. A line that wraps cannot be overwritten.
 func shorten(s string, width int) string {
 	runes := []rune(s)
 	if len(runes) <= width || width < 1 {

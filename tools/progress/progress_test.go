@@ -128,7 +128,6 @@ func TestLogShowsRunningStep(t *testing.T) {
 	}
 }
 
-// A line that is wider than the terminal wraps and cannot be cleared.
 func TestSpinnerStaysOnOneRow(t *testing.T) {
 	for _, columns := range []int{20, 80, 200} {
 		var out bytes.Buffer

@@ -29,10 +29,10 @@ type target struct {
 	kubeconfig string
 	kubectl    string
 	kind       *devcluster.Cluster // nil: the cluster of Options.Kubeconfig
-	created    bool                // this run created the cluster
+	created    bool                // whether this run created the cluster
 }
 
-// env returns the variables that tell the suite its cluster.
+// env returns the environment variables for the suite.
 func (t target) env() []string {
 	env := []string{"E2E_KUBECONFIG=" + t.kubeconfig, "E2E_KUBECTL=" + t.kubectl, "E2E_CLUSTER="}
 	if t.kind != nil {
@@ -41,10 +41,10 @@ func (t target) env() []string {
 	return env
 }
 
-// prepareTarget makes a cluster ready for the specs. When it returns, the webhook answers.
+// prepareTarget prepares a cluster for the specs and returns when the webhook answers.
 type prepareTarget func(ctx context.Context) (target, error)
 
-// findTarget finds the cluster, or checks that it can be created. It changes nothing yet.
+// findTarget finds the cluster, or checks that it can be created. It changes nothing.
 func (r *run) findTarget(ctx context.Context) (prepareTarget, error) {
 	if r.Kubeconfig != "" {
 		return r.findForeignCluster(ctx)
@@ -88,8 +88,7 @@ func (r *run) installWebhook(ctx context.Context, c *devcluster.Cluster) error {
 	return nil
 }
 
-// installMirror reports its progress as the detail of a step, because it runs in the
-// background.
+// installMirror installs the mirror in the background, with its progress as the detail of step.
 func (r *run) installMirror(ctx context.Context, c *devcluster.Cluster, step *progress.Step) error {
 	quiet := progress.New(step)
 	m, err := mirror.Open(c.WithReporter(quiet), quiet)
@@ -99,7 +98,7 @@ func (r *run) installMirror(ctx context.Context, c *devcluster.Cluster, step *pr
 	return m.Install(ctx)
 }
 
-// findForeignCluster finds the cluster of Options.Kubeconfig. Its webhook is used unchanged.
+// findForeignCluster finds the cluster of Options.Kubeconfig, whose webhook must be installed.
 func (r *run) findForeignCluster(ctx context.Context) (prepareTarget, error) {
 	kubeconfig, err := filepath.Abs(r.Kubeconfig)
 	if err != nil {
@@ -138,8 +137,8 @@ func loadConfig(kubeconfig string) (*rest.Config, error) {
 	return config, nil
 }
 
-// checkAllowed refuses a cluster that kind did not create, because others may use it. It has
-// the same rule and messages as scripts/demo-functions.sh.
+// checkAllowed returns an error for a cluster that kind did not create, because others may use
+// it. scripts/demo-functions.sh has the same rule and messages.
 func (r *run) checkAllowed(ctx context.Context, host string, client kubernetes.Interface) error {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
@@ -166,7 +165,7 @@ func checkKindNodes(host string, nodes []corev1.Node) error {
 	return nil
 }
 
-// answerLimit is how long a foreign cluster, and its webhook, may take to answer.
+// answerLimit is how long a foreign cluster and its webhook may take to answer.
 const answerLimit = 15 * time.Second
 
 // checkWebhook returns an error if the webhook does not answer.

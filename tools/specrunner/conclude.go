@@ -13,8 +13,8 @@ import (
 	"github.com/image-webhook/image-webhook/tools/specrunner/summary"
 )
 
-// conclude writes the summary, and deletes or keeps the cluster. It returns the error of the
-// specs, joined with its own.
+// conclude writes the summary, and deletes or keeps the cluster. It returns failed, the error of
+// the specs, joined with its own.
 func (r *run) conclude(ctx context.Context, cluster target, failed error) error {
 	_ = os.RemoveAll(r.temporary())
 	s, err := r.summarize()
@@ -36,7 +36,7 @@ func (r *run) conclude(ctx context.Context, cluster target, failed error) error 
 	return failed
 }
 
-// errNoMatch ends a run in which no spec matched.
+// errNoMatch is the error of a run in which no spec matched.
 var errNoMatch = errors.New("no spec matches")
 
 func (r *run) noMatch(cluster target) error {
@@ -47,7 +47,7 @@ func (r *run) noMatch(cluster target) error {
 	return fmt.Errorf("%w --focus=%q and --label-filter=%q%s", errNoMatch, r.Focus, r.Labels, excluded)
 }
 
-// deleteOrKeep deletes the kind cluster, or tells the user how to use it after a failure.
+// deleteOrKeep deletes the kind cluster, or prints how to use it after a failure.
 func (r *run) deleteOrKeep(ctx context.Context, s summary.Summary, cluster target, failed error) error {
 	unused := errors.Is(failed, errNoMatch)
 	switch {
@@ -62,7 +62,7 @@ func (r *run) deleteOrKeep(ctx context.Context, s summary.Summary, cluster targe
 	return nil
 }
 
-// clusterCommand returns the command line of a verb of bin/cluster.
+// clusterCommand returns the command line for a verb of bin/cluster.
 func (r *run) clusterCommand(verb string) string {
 	if r.Name == devcluster.DefaultName {
 		return "bin/cluster " + verb
@@ -84,8 +84,8 @@ func (r *run) summarize() (summary.Summary, error) {
 	return s, errors.Join(s.WriteMarkdown(page), page.Close())
 }
 
-// collectLogs writes the logs of the nodes to the artifacts. It is best effort: it does not
-// change the result, and a node image may lack one of the programs that kind calls.
+// collectLogs writes the logs of the nodes to the artifacts. It is best effort, because a node
+// image may lack one of the programs that kind calls.
 func (r *run) collectLogs(cluster target) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

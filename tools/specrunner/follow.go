@@ -18,8 +18,8 @@ import (
 // listInterval is the time between two lists of the webhook's servers.
 const listInterval = time.Second
 
-// followLogs writes the log of each webhook server to a file until stop is called, so that the
-// answers to a spec remain when a later spec replaces the server. It is best effort.
+// followLogs writes the log of each webhook server to a file until stop is called, because specs
+// replace servers. It is best effort.
 func (r *run) followLogs(ctx context.Context, c *devcluster.Cluster) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var streams sync.WaitGroup

@@ -25,20 +25,20 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// Options are the choices of one run.
+// Options configure one run.
 type Options struct {
-	Name       string // of the kind cluster
-	Kubeconfig string // of a cluster where the webhook is installed; empty: the kind cluster
-	Focus      string // a regular expression; only specs with a matching text run
-	Labels     string // a label filter of Ginkgo
+	Name       string // name of the kind cluster
+	Kubeconfig string // kubeconfig of a cluster with the webhook; empty: use the kind cluster
+	Focus      string // regular expression for the texts of the specs to run
+	Labels     string // Ginkgo's label filter for the specs to run
 	Procs      int    // number of specs that run at the same time
 	Keep       bool   // keep a cluster that was created for this run
 	Debug      bool   // stop at the first failure and keep everything
 	Record     bool   // record the golden reviews instead of running the specs
 }
 
-// Run runs the suite of the checkout in root. The output of Ginkgo goes to stdout, and to the
-// standard error of this process.
+// Run runs the suite of the checkout in root. Ginkgo writes to stdout, and to the standard error of
+// this process.
 func Run(ctx context.Context, root string, o Options, stdout io.Writer, report *progress.Reporter) error {
 	r := &run{Options: o, root: root, stdout: stdout, report: report}
 	return r.runSuite(ctx)
@@ -53,7 +53,7 @@ type run struct {
 	phases summary.Phases
 }
 
-// errFailed ends a run in which a spec failed. Ginkgo has printed the reason.
+// errFailed is the error of a run in which a spec failed. Ginkgo has printed the reason.
 var errFailed = errors.New("the suite failed")
 
 // runSuite prepares the cluster, runs the specs and writes the summary.
@@ -102,8 +102,8 @@ func (r *run) background(ctx context.Context, name string, task func(context.Con
 }
 
 // artifacts returns a path in the directory for results.
-func (r *run) artifacts(parts ...string) string {
-	return filepath.Join(append([]string{r.root, "artifacts"}, parts...)...)
+func (r *run) artifacts(elem ...string) string {
+	return filepath.Join(append([]string{r.root, "artifacts"}, elem...)...)
 }
 
 // temporary returns the directory for temporary files of the suite. If a run is killed, the next

@@ -28,7 +28,6 @@ clusters: [{name: there, cluster: {server: "http://127.0.0.1:9"}}]
 users: [{name: me}]
 `
 
-// The checks run before anything in the cluster changes.
 func TestFindForeignClusterRefuses(t *testing.T) {
 	programs := t.TempDir()
 	if err := os.WriteFile(filepath.Join(programs, "kubectl"), nil, 0o755); err != nil {
@@ -59,7 +58,6 @@ func TestFindForeignClusterRefuses(t *testing.T) {
 	}
 }
 
-// Others may use a cluster with a node that kind did not create.
 func TestCheckAllowedRefusesForeignClusters(t *testing.T) {
 	node := func(name, provider string) *corev1.Node {
 		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{ProviderID: provider}}
@@ -91,11 +89,11 @@ func TestCheckAllowedRefusesForeignClusters(t *testing.T) {
 func TestGinkgoArgsMatchOptions(t *testing.T) {
 	kind := target{kind: &devcluster.Cluster{Name: "c"}}
 	for name, tt := range map[string]struct {
-		options Options
-		cluster target
-		github  string   // GITHUB_ACTIONS
-		want    []string // arguments
-		not     []string // not arguments
+		options  Options
+		cluster  target
+		github   string   // GITHUB_ACTIONS
+		want     []string // arguments
+		unwanted []string // not arguments
 	}{
 		"kind cluster": {
 			Options{Procs: 4}, kind, "",
@@ -116,16 +114,15 @@ func TestGinkgoArgsMatchOptions(t *testing.T) {
 					t.Errorf("no %s in %q", want, args)
 				}
 			}
-			for _, not := range tt.not {
-				if slices.Contains(args, not) {
-					t.Errorf("unexpected %s in %q", not, args)
+			for _, flag := range tt.unwanted {
+				if slices.Contains(args, flag) {
+					t.Errorf("unexpected %s in %q", flag, args)
 				}
 			}
 		})
 	}
 }
 
-// The commands must not use another cluster.
 func TestNextCommandsNameCluster(t *testing.T) {
 	for name, want := range map[string]string{
 		devcluster.DefaultName: `

@@ -15,14 +15,14 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// Programs that compile builds, relative to the top of the checkout.
+// suiteProgram and ginkgoProgram are built by compile, relative to the top of the checkout.
 const (
 	suiteProgram  = "e2e/e2e.test"
 	ginkgoProgram = "bin/ginkgo"
 )
 
-// runSpecs runs Ginkgo until it ends by itself. It forwards interrupts to Ginkgo, which lets the
-// specs clean up at the first one and ends immediately at the second.
+// runSpecs runs Ginkgo until it ends. It forwards interrupts to Ginkgo, which lets the specs clean
+// up after the first one and ends immediately after the second.
 func (r *run) runSpecs(ctx context.Context, cluster target) error {
 	if cluster.kind != nil { // logs of a foreign cluster may contain secrets
 		defer r.followLogs(ctx, cluster.kind)()
@@ -49,8 +49,8 @@ func (r *run) runSpecs(ctx context.Context, cluster target) error {
 	}
 }
 
-// ginkgoCommand returns a command in its own process group, so that it gets an interrupt only
-// from runSpecs.
+// ginkgoCommand returns a command in its own process group, so that only runSpecs can interrupt
+// it.
 func (r *run) ginkgoCommand(cluster target) *exec.Cmd {
 	cmd := exec.Command(ginkgoProgram, r.ginkgoArgs(cluster)...)
 	cmd.Dir = r.root

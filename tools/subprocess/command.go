@@ -1,5 +1,5 @@
 // Package subprocess runs programs, captures their output, and prints a failure as one line
-// with the program's output below it. It knows no program in particular.
+// followed by the program's output. It does not know the programs.
 package subprocess
 
 import (
@@ -22,7 +22,7 @@ type Command struct {
 	Dir   string    // working directory; empty: the one of this process
 	Env   []string  // added to the environment of this process
 	Stdin io.Reader // nil: no input
-	// Stdout receives standard output, which is not captured then.
+	// Stdout receives standard output, which is then not captured.
 	Stdout io.Writer
 	// Progress receives a copy of the captured output while the program runs.
 	Progress io.Writer

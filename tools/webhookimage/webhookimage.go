@@ -3,9 +3,8 @@
 // 65532 runs them.
 //
 // The same sources give the same bytes. The archive has one image with two references: a
-// static one, which is StaticRef unless the image is supervised, and one that contains the
-// image's digest. A Deployment that uses the latter rolls out only when the content has
-// changed.
+// static reference, and a content reference that contains the image's digest. A Deployment
+// with the content reference rolls out only when the content has changed.
 package webhookimage
 
 import (
@@ -27,18 +26,17 @@ import (
 )
 
 const (
-	// repository is the image's name. Nothing pulls from it: the host serves no images, and
-	// the image is loaded into the nodes.
+	// repository is the image's name. The image is loaded into the nodes and never pulled.
 	repository = "image-webhook.dev/image-webhook"
 
-	// StaticRef is the reference in the manifests of deploy/.
+	// StaticRef is the static reference, which the manifests of deploy/ contain.
 	StaticRef = repository + ":dev"
 
-	// user is the usual ID of "nonroot" in images without a user database.
+	// user is the usual ID of the user "nonroot" in images without a user database.
 	user = "65532:65532"
 
-	// digestDigits is the length of the digest in a content reference. It is enough to be
-	// unique in a cluster.
+	// digestDigits is the length of the digest in a content reference, which must be unique
+	// in a cluster.
 	digestDigits = 12
 )
 
@@ -51,7 +49,8 @@ var programs = []program{
 	{"/image-webhook", "./webhook/cmd/image-webhook"},
 }
 
-// supervisePrograms let the webhook's program be replaced in a running container.
+// supervisePrograms are the additional files of a supervised image, in which the webhook's
+// program can be replaced while the container runs.
 var supervisePrograms = []program{
 	{"/supervise", "./tools/images/supervise"},
 	{"/bin/tar", "./tools/images/supervise"},
@@ -59,16 +58,16 @@ var supervisePrograms = []program{
 
 // Options configure a build. Only Root is required.
 type Options struct {
-	Root   string // the directory of this repository's module
+	Root   string // the top of the checkout
 	Arch   string // GOARCH; empty: this machine's
 	Output string // the archive; empty: a file in the user's cache directory
 
-	// Version is printed by `image-webhook version` and set as a label. It is empty for
-	// unreleased images, so that their bytes depend on the sources alone.
+	// Version is the version in `image-webhook version` and in a label. It is empty for
+	// unreleased images, so that their bytes depend only on the sources.
 	Version string
 
-	// Supervised adds the program supervise, for development. Such an image is not named
-	// StaticRef, so that the manifests never use it.
+	// Supervised adds the program supervise, for development. The image then has another
+	// static reference than StaticRef, so that the manifests never use it.
 	Supervised bool
 }
 
@@ -93,7 +92,7 @@ func (o Options) fileName() string {
 	return "image-webhook-" + o.Arch + ".tar"
 }
 
-// Image is a finished archive.
+// Image describes a finished archive.
 type Image struct {
 	Path       string
 	Size       int64
@@ -155,7 +154,7 @@ func (o Options) withDefaults() (Options, error) {
 // architectures are the architectures of Kubernetes nodes.
 var architectures = []string{"amd64", "arm", "arm64", "ppc64le", "riscv64", "s390x"}
 
-// compile compiles all programs in one build, which links one while it compiles the next.
+// compile compiles all programs in one build.
 func (o Options) compile(ctx context.Context, dir string, report *progress.Reporter) error {
 	var programs []gobuild.Program
 	for _, p := range o.programs() {

@@ -19,7 +19,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// newCheckout writes a checkout whose programs do nothing, so that they compile fast.
+// newCheckout writes a checkout whose programs do nothing, so that they compile quickly.
 func newCheckout(t *testing.T, files map[string]string) string {
 	t.Helper()
 	t.Setenv("GOFLAGS", "")

@@ -6,8 +6,7 @@ import (
 	"path/filepath"
 )
 
-// CacheDir returns the directory elem below the cache directory, and creates it if
-// necessary.
+// CacheDir returns the directory elem in the cache directory. It creates a missing directory.
 func CacheDir(elem ...string) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {

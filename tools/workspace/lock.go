@@ -10,8 +10,8 @@ import (
 )
 
 // Lock locks a file or directory, and creates a missing file. If another process holds the
-// lock, Lock calls onWait, which must call wait and may show that it waits. The kernel
-// releases the lock when the process ends, even if it is killed.
+// lock, Lock calls onWait, which must call wait and can show the user that it waits. The kernel
+// releases the lock when the process ends.
 func Lock(ctx context.Context, path string, onWait func(wait func() error) error) (unlock func(), err error) {
 	unlock, err = TryLock(path)
 	if !errors.Is(err, ErrLocked) {
@@ -52,7 +52,7 @@ func openLock(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 }
 
-// waitForLock takes the lock as soon as it is free, or returns when ctx ends.
+// waitForLock locks path as soon as it is free, or returns when ctx ends.
 func waitForLock(ctx context.Context, path string) (unlock func(), err error) {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()

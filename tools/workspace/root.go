@@ -1,10 +1,9 @@
-// Package workspace knows where things are on this machine: the checkout (Root), and the
-// cache directory of the tools (CacheDir), os.UserCacheDir()/image-webhook. It does not know
-// what the tools keep there.
+// Package workspace locates the checkout (Root) and the cache directory of the tools (CacheDir),
+// os.UserCacheDir()/image-webhook. It does not know what the tools store there.
 //
 // The cache contains everything that is expensive to build, and the state of running clusters
-// and control planes. It can be deleted while no tool runs; the next run creates it again.
-// Locks of its files and directories keep two runs from writing the same one.
+// and control planes. Users can delete it while no tool runs. Locks on files and directories
+// prevent concurrent writes.
 package workspace
 
 import (

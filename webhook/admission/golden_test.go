@@ -143,7 +143,7 @@ func TestRecordedReviewsConverge(t *testing.T) {
 	}
 }
 
-// rawObject returns the object of a review as it was sent.
+// rawObject returns the undecoded object of a review.
 func rawObject(t *testing.T, body []byte) []byte {
 	t.Helper()
 	var raw struct {

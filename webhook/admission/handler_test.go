@@ -156,7 +156,7 @@ func TestHandlerRefusesInvalidHTTPRequests(t *testing.T) {
 }
 
 func TestHandlerLimitsTheMemoryOfLargeReviews(t *testing.T) {
-	takeAll(t)
+	reserveAll(t)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	large := strings.Repeat(" ", smallBody) + latestReview
@@ -170,7 +170,7 @@ func TestHandlerLimitsTheMemoryOfLargeReviews(t *testing.T) {
 	if got := statusOf(t.Context(), large); got != http.StatusOK {
 		t.Errorf("large review: status %d, want 200", got)
 	}
-	takeAll(t)
+	reserveAll(t)
 	inFlight.Release(maxInFlight)
 }
 
@@ -196,12 +196,12 @@ func TestHandlerLimitsTheNumberOfListElements(t *testing.T) {
 			t.Errorf("too many of %s: status %d, want 413", tt.element, got)
 		}
 	}
-	takeAll(t)
+	reserveAll(t)
 	inFlight.Release(maxInFlight)
 }
 
-// takeAll takes the memory of all large reviews, which must be free.
-func takeAll(t *testing.T) {
+// reserveAll reserves the memory of all large reviews, which must be free.
+func reserveAll(t *testing.T) {
 	t.Helper()
 	if !inFlight.TryAcquire(maxInFlight) {
 		t.Fatal("a review has not released its memory")
@@ -236,7 +236,7 @@ func TestHandlerReleasesTheMemoryOfSlowBodies(t *testing.T) {
 		t.Errorf("status %d, want 400", got.StatusCode)
 	}
 	_ = got.Body.Close()
-	takeAll(t)
+	reserveAll(t)
 	inFlight.Release(maxInFlight)
 }
 
@@ -388,7 +388,7 @@ func checkMutate(t *testing.T, body []byte, mutate Verdict) {
 	checkConverges(t, mutate, pod, mutate(req).Patch)
 }
 
-// FuzzDigest checks that an image pinned by a digest is never denied, whatever its tag is.
+// FuzzDigest checks that an image pinned by a digest is never denied, regardless of its tag.
 func FuzzDigest(f *testing.F) {
 	for _, name := range []string{"nginx", "nginx:latest", "quay.io/x:latest", "registry:5000/app", "Nginx", ""} {
 		f.Add(name)

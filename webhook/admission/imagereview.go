@@ -15,9 +15,9 @@ import (
 
 var imageReviewType = metav1.TypeMeta{APIVersion: "imagepolicy.k8s.io/v1alpha1", Kind: "ImageReview"}
 
-// exemptNamespaces are the namespaces whose images are always allowed, because a cluster
-// could not start without the pods in them. The webhook configurations exclude the same
-// namespaces. The plugin cannot exclude any.
+// exemptNamespaces are the namespaces whose images are always allowed, because denying their
+// pods could lock the cluster out. The webhook configurations exclude the same namespaces.
+// The plugin cannot exclude any.
 var exemptNamespaces = []string{"kube-system", "kube-node-lease", "image-webhook"}
 
 // imageReview contains the fields of an ImageReview that are checked. Its images may already

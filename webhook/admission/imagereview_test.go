@@ -168,7 +168,7 @@ func TestImageReviewsHaveTheLimitsOfAdmissionReviews(t *testing.T) {
 			}
 		})
 	}
-	takeAll(t)
+	reserveAll(t)
 	inFlight.Release(maxInFlight)
 }
 

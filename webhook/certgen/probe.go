@@ -15,7 +15,7 @@ import (
 )
 
 // prober checks that a webhook's server answers. Like the API server, it uses the host
-// name of the Service and trusts only the CA bundle.
+// name of the webhook's client configuration and trusts only the CA bundle.
 type prober struct {
 	timeout        time.Duration // for all attempts on one URL
 	interval       time.Duration // between two attempts

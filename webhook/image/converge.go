@@ -2,12 +2,11 @@ package image
 
 import "fmt"
 
-// check proves that rewriting a rewritten reference changes nothing, or returns an error
-// that names the conflicting rules. It also refuses two rules for one pattern.
+// check returns an error that names the conflicting rules if a rewritten reference could be
+// rewritten again, or if two rules have the same pattern.
 //
-// A rule produces references at or below its mirror. Such a reference would be rewritten
-// again if the rule found for the mirror itself rewrites, or if a rule for a path below the
-// mirror does. Otherwise find returns an exclusion or nothing for it.
+// A rule produces references at or below its mirror. They are rewritten again only if another
+// rule rewrites the mirror itself or a path below it.
 func (m Mirrors) check() error {
 	for i, r := range m.rules {
 		for _, earlier := range m.rules[:i] {
@@ -22,7 +21,7 @@ func (m Mirrors) check() error {
 	return nil
 }
 
-// checkTarget refuses a rule whose mirrored images another rule rewrites again.
+// checkTarget returns an error if a rule rewrites the mirrored images of rule r again.
 func (m Mirrors) checkTarget(r rule) error {
 	if r.excludes() {
 		return nil
@@ -43,8 +42,8 @@ func (m Mirrors) checkTarget(r rule) error {
 	return nil
 }
 
-// remedy says what to do about rule r, whose mirror rule next rewrites. A mirror that is a
-// part of what next rewrites can be excluded; one that is all of it cannot.
+// remedy returns what to do about rule r, whose mirrored images rule next rewrites again. An
+// exclusion of r's mirror needs its own pattern, so it must differ from the pattern of next.
 func remedy(r, next rule) string {
 	if r.mirror.equal(next.pattern) {
 		return "remove one of the rules or choose another mirror"

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// parseList parses the items of a comma-separated list with parse, whose error continues a
-// sentence that begins with the item; noun names an item in errors.
+// parseList parses each item of a comma-separated list. Errors begin with noun and the item,
+// followed by the error of parse.
 func parseList[T any](noun, s string, parse func(item string) (T, error)) ([]T, error) {
 	items, err := splitList(noun, s)
 	if err != nil {
@@ -23,7 +23,7 @@ func parseList[T any](noun, s string, parse func(item string) (T, error)) ([]T, 
 	return list, nil
 }
 
-// joinList returns the items in the form that parseList reads.
+// joinList returns the items as a comma-separated list.
 func joinList[T fmt.Stringer](list []T) string {
 	items := make([]string, len(list))
 	for i, item := range list {
@@ -32,8 +32,8 @@ func joinList[T fmt.Stringer](list []T) string {
 	return strings.Join(items, ",")
 }
 
-// splitList splits a comma-separated list and trims its items; noun names an empty item
-// in the error. Blank text has no items.
+// splitList returns the trimmed items of a comma-separated list. It returns none for blank
+// text, and an error for an empty item, which noun names.
 func splitList(noun, s string) ([]string, error) {
 	if strings.TrimSpace(s) == "" {
 		return nil, nil

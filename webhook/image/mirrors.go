@@ -9,16 +9,15 @@ import (
 // mirrorForm is the unambiguous form of a rule.
 const mirrorForm = "REGISTRY[/PATH]=HOST[:PORT][/PATH]"
 
-// Mirrors is a list of rules that send images to mirrors. The zero value has no rules and
-// changes nothing.
+// Mirrors is a list of mirror rules. The zero value has no rules and changes nothing.
 type Mirrors struct {
 	rules []rule
 }
 
-// rule sends the images of a pattern to a mirror, or excludes them from other rules.
+// rule sends images that match a pattern to a mirror, or excludes them from other rules.
 type rule struct {
 	pattern pattern
-	mirror  pattern // the mirror, never the wildcard; the zero value excludes
+	mirror  pattern // never the wildcard; the zero value excludes
 }
 
 func (r rule) excludes() bool { return r.mirror.registry == "" }
@@ -26,10 +25,9 @@ func (r rule) excludes() bool { return r.mirror.registry == "" }
 // String returns the rule in the unambiguous form.
 func (r rule) String() string { return r.pattern.String() + "=" + r.mirror.String() }
 
-// ParseMirrors reads a comma-separated list of mirror rules; the package comment has the
-// grammar. Empty text has no rules. It refuses an ambiguous item, two rules for one
-// pattern, and a rule that would rewrite images which another rule has rewritten; the
-// error names the rules.
+// ParseMirrors parses a comma-separated list of mirror rules, which may be empty. The package
+// comment has the grammar. It returns an error for an ambiguous item, for two rules with the
+// same pattern, and for a rule that rewrites the mirrored images of a rule again.
 func ParseMirrors(s string) (Mirrors, error) {
 	rules, err := parseList("mirror rule", s, parseRule)
 	if err != nil {
@@ -42,11 +40,10 @@ func ParseMirrors(s string) (Mirrors, error) {
 	return m, nil
 }
 
-// String returns the rules in the unambiguous form, from which ParseMirrors reads the same
-// rules.
+// String returns the rules in the unambiguous form, which ParseMirrors accepts.
 func (m Mirrors) String() string { return joinList(m.rules) }
 
-// parseRule reads one item of the list.
+// parseRule parses one item of the list.
 func parseRule(item string) (rule, error) {
 	if strings.Contains(item, "://") {
 		return rule{}, errors.New("has a scheme: use " + mirrorForm + " without it")
@@ -58,7 +55,7 @@ func parseRule(item string) (rule, error) {
 	return newRule(pattern, mirror)
 }
 
-// splitRule splits an item into its two sides. It fails for a colon that could also
+// splitRule splits an item into pattern and mirror. ok is false if the colon could also
 // precede a port.
 func splitRule(item string) (pattern, mirror string, ok bool) {
 	if pattern, mirror, ok = strings.Cut(item, "="); ok {
@@ -76,8 +73,8 @@ func startsWithPort(s string) bool {
 	return port != "" && strings.Trim(port, "0123456789") == ""
 }
 
-// unambiguous returns the possible meanings of an ambiguous item: the mirror of docker.io,
-// or a rule split at one of the colons.
+// unambiguous returns the possible meanings of an ambiguous item: a mirror of docker.io, or
+// the item split at one of its colons.
 func unambiguous(item string) string {
 	var readings []string
 	if _, err := newRule(dockerHub, item); err == nil {
@@ -97,7 +94,7 @@ func unambiguous(item string) string {
 	return strings.Join(readings, " or ")
 }
 
-// newRule returns the rule with these two sides. An empty right side excludes.
+// newRule returns a rule. An empty mirror excludes the pattern.
 func newRule(pattern, mirror string) (r rule, err error) {
 	if r.pattern, err = parsePattern(pattern, mirrorForm); err != nil {
 		return rule{}, fmt.Errorf("rewrites %q, which %w", pattern, err)

@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestParseMirrors(t *testing.T) {
+func TestParseMirrorsAcceptsEveryForm(t *testing.T) {
 	tests := []struct {
 		in   string // the flag
 		want string // the same rules in the unambiguous form
@@ -65,7 +65,7 @@ func TestParseMirrors(t *testing.T) {
 	}
 }
 
-func TestParseMirrorsRefuses(t *testing.T) {
+func TestParseMirrorsRefusesInvalidRules(t *testing.T) {
 	const (
 		form     = "use REGISTRY[/PATH]=HOST[:PORT][/PATH]"
 		registry = form + "; a registry is HOST[:PORT] with a dot or a port, or localhost"

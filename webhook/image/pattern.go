@@ -12,9 +12,9 @@ import (
 // Patterns is a list of image patterns. The zero value is empty.
 type Patterns struct{ patterns []pattern }
 
-// ParsePatterns reads a comma-separated list of patterns REGISTRY[/PATH]. A pattern matches
-// the images below its path, on the boundaries of components. Empty text is an empty list.
-// The wildcard is refused: it would exempt every image.
+// ParsePatterns parses a comma-separated list of patterns REGISTRY[/PATH], which may be
+// empty. A pattern matches the images at or below its path. The wildcard is an error, because
+// it would exempt every image.
 func ParsePatterns(s string) (Patterns, error) {
 	patterns, err := parseList("image pattern", s, parseExemption)
 	return Patterns{patterns}, err
@@ -28,7 +28,7 @@ func parseExemption(item string) (pattern, error) {
 	return p, err
 }
 
-// String returns the patterns in the form that ParsePatterns reads.
+// String returns the patterns in the form that ParsePatterns accepts.
 func (p Patterns) String() string { return joinList(p.patterns) }
 
 // match reports whether a pattern matches the reference.
@@ -40,16 +40,15 @@ func (p Patterns) match(ref Reference) bool {
 // wildcard is the pattern of all registries.
 const wildcard = "*"
 
-// pattern is a registry, a path on it, or the wildcard. It matches on the boundaries of
-// components: quay.io/team matches quay.io/team/app and quay.io/team itself, but not
-// quay.io/teams.
+// pattern is a registry, a path on it, or the wildcard. It matches whole path components:
+// quay.io/team matches quay.io/team/app and quay.io/team itself, but not quay.io/teams.
 type pattern struct {
 	registry  string // in Docker's normalized form, or the wildcard
 	path      string // without a leading slash; empty: the whole registry
-	canonical string // registry in the spelling that is compared
+	canonical string // canonical spelling of registry, for comparisons
 }
 
-// String returns the pattern in the form that parsePattern reads.
+// String returns the pattern in the form that parsePattern accepts.
 func (p pattern) String() string {
 	if p.path == "" {
 		return p.registry
@@ -59,8 +58,7 @@ func (p pattern) String() string {
 
 func (p pattern) isWildcard() bool { return p.registry == wildcard }
 
-// matches reports whether the pattern matches the path on the registry, which must be
-// canonical.
+// matches reports whether the pattern matches a path on a canonical registry.
 func (p pattern) matches(registry, path string) bool {
 	return p.isWildcard() || p.canonical == registry && below(path, p.path)
 }
@@ -75,14 +73,14 @@ func below(path, parent string) bool {
 // equal reports whether two patterns match the same references.
 func (p pattern) equal(q pattern) bool { return p.canonical == q.canonical && p.path == q.path }
 
-// longer reports whether p is more specific than q. Both match the same reference.
+// longer reports whether p is more specific than q. Both must match the same reference.
 func (p pattern) longer(q pattern) bool {
 	return q.isWildcard() && !p.isWildcard() || len(p.path) > len(q.path)
 }
 
-// canonical returns the spelling of a registry that is compared: in lower case, without
+// canonical returns the spelling of a registry for comparisons: in lower case, without
 // leading zeros in the port, without the default port 443, and docker.io instead of
-// index.docker.io. So QUAY.IO/app and quay.io:0443/app do not evade a rule for quay.io.
+// index.docker.io. So QUAY.IO/app and quay.io:0443/app do not bypass a rule for quay.io.
 func canonical(registry string) string {
 	host, port := splitPort(strings.ToLower(registry))
 	if port = strings.TrimLeft(port, "0"); port != "" && port != "443" {
@@ -102,14 +100,14 @@ func splitPort(registry string) (host, port string) {
 	return registry, ""
 }
 
-// The parts of the grammar that errors show.
+// registryForm and pathForm are descriptions of the grammar for errors.
 const (
 	registryForm = "a registry is HOST[:PORT] with a dot or a port, or localhost"
 	pathForm     = "a path is lower-case components separated by single slashes, without tag and digest"
 )
 
-// parsePattern reads a registry with or without a path, or the wildcard. The error
-// continues a sentence that begins with s; form is the valid form.
+// parsePattern parses a registry with or without a path, or the wildcard. The error is the
+// end of a sentence that begins with s, and contains form, the valid form.
 func parsePattern(s, form string) (pattern, error) {
 	if s == wildcard {
 		return pattern{registry: wildcard, canonical: wildcard}, nil
@@ -129,17 +127,16 @@ func missingRegistry(form string) error {
 	return fmt.Errorf("has no registry: use %s; %s", form, registryForm)
 }
 
-// parseRegistry returns the normalized name of a registry. The parser decides whether s is
-// one when a path follows. The path has two components because docker.io adds library/ to
-// a single one.
+// parseRegistry returns the normalized name of a registry, and whether s is one. It parses s
+// with a path of two components, because docker.io adds library/ to a single one.
 func parseRegistry(s string) (string, bool) {
 	ref, err := Parse(s + "/x/x")
 	return ref.Registry, err == nil && ref.Path == "x/x" && reachable(s)
 }
 
-// reachable reports whether a registry that can be parsed can also be connected to. The
-// grammar has no hosts with an underscore; a host that ends with a number is an IP address,
-// or more likely the end of a tag, as in library/nginx:1.25.
+// reachable reports whether a registry that can be parsed can also be a network address. It
+// returns false for a host with an underscore, and for a host such as 1.25 that ends with a
+// number but is not an IP address: it is probably the tag of a pasted image.
 func reachable(registry string) bool {
 	host, port := splitPort(registry)
 	if port != "" {

@@ -5,19 +5,19 @@ import (
 	"slices"
 )
 
-// Policy says which images must not run. The zero value allows every image.
+// Policy decides which images must not run. The zero value allows every image.
 type Policy struct {
 	Disallowed Tags
-	Exempt     Patterns // to be validated by CheckExempt
-	// Mirrors are the rules by which images have been rewritten, or will be: an exemption
-	// applies to an image under each of its names.
+	Exempt     Patterns // CheckExempt validates them
+	// Mirrors are the mirror rules. An exemption applies to the original and to the
+	// mirrored name of an image.
 	Mirrors Mirrors
 }
 
-// TagError is the reason why an image must not run: its tag is disallowed.
+// TagError means that an image must not run because its tag is disallowed.
 type TagError struct {
 	Tag     string
-	Implied bool // the reference has no tag, which means this one
+	Implied bool // whether the reference has no tag, which means latest
 }
 
 func (e *TagError) Error() string {
@@ -27,8 +27,8 @@ func (e *TagError) Error() string {
 	return fmt.Sprintf("disallowed tag %q", e.Tag)
 }
 
-// Check returns the reason why an image must not run, or nil. A digest is always allowed:
-// it pins the image whatever the tag says.
+// Check returns the reason why an image must not run, or nil. It allows every reference with
+// a digest, because the digest pins the image regardless of the tag.
 func (p Policy) Check(ref Reference) *TagError {
 	tag := ref.floatingTag()
 	if tag == "" || !slices.Contains(p.Disallowed.tags, tag) || p.exempts(ref) {
@@ -37,8 +37,8 @@ func (p Policy) Check(ref Reference) *TagError {
 	return &TagError{Tag: tag, Implied: ref.Tag == ""}
 }
 
-// exempts reports whether a pattern matches the image as it is written, as it will be
-// mirrored, or as it may have been written before it was mirrored.
+// exempts reports whether a pattern matches the written reference, its mirrored reference, or
+// one of its origins.
 func (p Policy) exempts(ref Reference) bool {
 	if len(p.Exempt.patterns) == 0 {
 		return false // the common case: a pod can have many images
@@ -47,8 +47,8 @@ func (p Policy) exempts(ref Reference) bool {
 	return slices.ContainsFunc(append(p.Mirrors.origins(ref), ref, mirrored), p.Exempt.match)
 }
 
-// CheckExempt refuses an exemption that could not work: the name of an image that the
-// wildcard has sent to a mirror does not show its registry.
+// CheckExempt returns an error for an exemption that cannot work: images that the wildcard
+// rule has mirrored do not have their registry in their names.
 func (p Policy) CheckExempt() error {
 	for _, exempt := range p.Exempt.patterns {
 		r, ok := p.Mirrors.find(exempt.registry, exempt.path)

@@ -21,7 +21,7 @@ func newPolicy(t testing.TB, tags, exempt, rules string) Policy {
 	return Policy{Disallowed: disallowed, Exempt: patterns, Mirrors: mustMirrors(t, rules)}
 }
 
-func TestCheck(t *testing.T) {
+func TestCheckReturnsDisallowedTags(t *testing.T) {
 	const busybox = "docker.io/library/busybox,quay.io/team"
 	latest, implied := TagError{Tag: "latest"}, TagError{Tag: "latest", Implied: true}
 	none := TagError{}
@@ -71,7 +71,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestCheckExempt(t *testing.T) {
+func TestCheckExemptRefusesExemptionsBehindTheWildcard(t *testing.T) {
 	tests := []struct {
 		name   string
 		rules  string
@@ -102,7 +102,7 @@ func TestCheckExempt(t *testing.T) {
 	}
 }
 
-func TestTagError(t *testing.T) {
+func TestTagErrorNamesTheTag(t *testing.T) {
 	tests := []struct {
 		err  TagError
 		want string
@@ -117,7 +117,7 @@ func TestTagError(t *testing.T) {
 	}
 }
 
-func TestParseLists(t *testing.T) {
+func TestParseTagsAndPatterns(t *testing.T) {
 	tags := func(s string) (string, error) { l, err := ParseTags(s); return l.String(), err }
 	patterns := func(s string) (string, error) { l, err := ParsePatterns(s); return l.String(), err }
 	const (

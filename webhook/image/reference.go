@@ -1,20 +1,20 @@
-// Package image says what an image reference is, which tag it means, whether it may run,
-// and which mirror it is sent to. It is pure: no Kubernetes types, no I/O, no logging.
+// Package image parses image references, decides which images may run, and applies mirror
+// rules. It is pure: no Kubernetes types, no I/O, no logging.
 //
-// Parse reads a reference once; everything else takes the parsed Reference.
+// Parse parses a reference once; everything else uses the parsed Reference.
 //
-// A reference is what github.com/distribution/reference accepts, the parser of Docker,
+// References have the grammar of github.com/distribution/reference, the parser of Docker,
 // containerd and the kubelet:
 //
 //	reference = [ registry "/" ] path [ ":" tag ] [ "@" digest ]
 //	registry  = host [ ":" port ]
 //	path      = component *( "/" component )
 //
-// It is normalized as Docker does it: the first component is a registry only if it has a
-// dot, a colon or an upper-case letter, or is localhost; without a registry the image is
-// on docker.io, which is also called index.docker.io; and an image with one component
-// there is below library/. So nginx means docker.io/library/nginx. A reference without
-// tag and digest means the tag latest.
+// They are normalized like in Docker. The first component is a registry only if it has a
+// dot, a colon or an upper-case letter, or is localhost. Without a registry the image is on
+// docker.io, which is also called index.docker.io. There, an image with one component is
+// below library/. So nginx means docker.io/library/nginx. A reference without tag and digest
+// means the tag latest.
 //
 // The list of mirror rules is written as
 //
@@ -26,16 +26,16 @@
 //	        | "*"                       ; all other registries
 //	mirror  = registry [ "/" path ]
 //
-// Patterns are compared with normalized references, on the boundaries of path
-// components: docker.io/library/nginx is the image nginx, docker.io/bitnami is every image
-// below bitnami. The longest pattern that matches decides; the order does not matter. Its
-// rule replaces the pattern by the mirror and keeps the rest of the path, the tag and the
-// digest byte for byte; a rule without a mirror leaves the image unchanged. The wildcard is
-// the shortest pattern and never matches a registry that is a mirror of another rule. Rules
-// that ParseMirrors accepts converge: rewriting a rewritten reference changes nothing.
+// Patterns match whole path components of normalized references: docker.io/library/nginx is
+// the image nginx, docker.io/bitnami is every image below bitnami. The rule with the longest
+// matching pattern applies; the order does not matter. It replaces the pattern by the mirror
+// and keeps the rest of the path, the tag and the digest byte for byte. A rule without a
+// mirror leaves the image unchanged. The wildcard is the shortest pattern and never matches a
+// registry that is a mirror of another rule. Rules that ParseMirrors accepts converge:
+// rewriting a rewritten reference changes nothing.
 //
-// An image must not run if its tag is disallowed; no tag means latest, and a digest pins
-// the image whatever the tag says. Policy has the rule and its exemptions.
+// An image must not run if its tag is disallowed, unless a digest pins the image or Policy
+// exempts it.
 package image
 
 import (
@@ -55,27 +55,26 @@ const (
 	dockerHub   = "docker.io"
 	dockerIndex = "index.docker.io" // another name of docker.io
 	latestTag   = "latest"
-	// maxLength bounds a reference, in bytes. A DNS name with a port (259), a path (255),
-	// a tag (128) and the longest digest (135) stay well below it; the parser alone would
-	// need a second for the megabytes that a pod can contain.
+	// maxLength is the maximum size of a reference in bytes. A DNS name with a port (259),
+	// a path (255), a tag (128) and the longest digest (135) are well below it. The parser
+	// would need a second for the megabytes that a pod can contain.
 	maxLength = 1024
 )
 
-// errInvalid is wrapped by every error of Parse; the parser's reason follows it in the
-// error's text.
+// errInvalid is wrapped by every error of Parse, followed by the parser's reason.
 var errInvalid = errors.New("invalid reference format")
 
 // Reference is a parsed image reference. The zero value is not a reference.
 type Reference struct {
-	Written  string // as Parse read it
+	Written  string // the argument of Parse
 	Registry string // docker.io if the written form has none
 	Path     string // library/nginx if the written form is nginx
 	Tag      string // empty if the written form has none
 	Digest   string // algorithm:hex, or empty
 }
 
-// Parse reads a reference as Docker and the kubelet do, except that a reference of more
-// than 1024 bytes is invalid.
+// Parse parses a reference like Docker and the kubelet, except that a reference of more than
+// 1024 bytes is invalid.
 func Parse(s string) (Reference, error) {
 	if len(s) > maxLength {
 		return Reference{}, fmt.Errorf("%w: longer than %d bytes", errInvalid, maxLength)
@@ -86,8 +85,8 @@ func Parse(s string) (Reference, error) {
 	}
 	ref := Reference{Written: s, Registry: reference.Domain(named), Path: reference.Path(named)}
 	if ref.Registry == "" {
-		// A host with an underscore: the parser takes it for a part of the path, but
-		// does not put docker.io before it, and a container runtime asks that host.
+		// The parser treats a host with an underscore as part of the path, without adding
+		// docker.io. A container runtime connects to that host.
 		ref.Registry, ref.Path, _ = strings.Cut(ref.Path, "/")
 	}
 	if t, ok := named.(reference.Tagged); ok {
@@ -99,8 +98,8 @@ func Parse(s string) (Reference, error) {
 	return ref, nil
 }
 
-// invalid puts errInvalid before the parser's reason, which begins with the same words in
-// some cases.
+// invalid returns errInvalid with the parser's reason, which sometimes begins with the same
+// words.
 func invalid(err error) error {
 	reason := strings.TrimPrefix(err.Error(), errInvalid.Error())
 	if reason = strings.TrimPrefix(reason, ": "); reason == "" {
@@ -109,8 +108,8 @@ func invalid(err error) error {
 	return fmt.Errorf("%w: %s", errInvalid, reason)
 }
 
-// floatingTag returns the tag that decides which image is pulled: latest if there is no
-// tag, and the empty string if a digest pins the image.
+// floatingTag returns the tag that decides which image is pulled: latest if there is no tag,
+// or an empty string if a digest pins the image.
 func (r Reference) floatingTag() string {
 	switch {
 	case r.Digest != "":
@@ -121,7 +120,7 @@ func (r Reference) floatingTag() string {
 	return r.Tag
 }
 
-// suffix returns the tag and the digest as they were written, with their separators.
+// suffix returns the tag and the digest with their separators.
 func (r Reference) suffix() string {
 	var s string
 	if r.Tag != "" {
@@ -138,9 +137,8 @@ func (r Reference) String() string {
 	return r.Registry + "/" + r.Path + r.suffix()
 }
 
-// familiar returns the short form that users write, without the parts that Docker adds
-// by itself. It returns the complete reference if the short form would be read as another
-// one.
+// familiar returns the short form that users write, without the parts that Docker adds. It
+// returns the complete reference if the short form would mean another image.
 func (r Reference) familiar() string {
 	if r.Registry != dockerHub {
 		return r.String()
@@ -154,14 +152,14 @@ func (r Reference) familiar() string {
 	return short + r.suffix()
 }
 
-// isRegistry reports whether Docker takes the first of several components of a lower-case
-// reference for a registry.
+// isRegistry reports whether Docker treats the first of several components of a lower-case
+// reference as a registry.
 func isRegistry(component string) bool {
 	return component == "localhost" || strings.ContainsAny(component, ".:")
 }
 
-// isHexID reports whether s is 64 hexadecimal digits, which the parser refuses because
-// Docker takes them for the ID of an image.
+// isHexID reports whether s is 64 hexadecimal digits, which the parser refuses because Docker
+// treats them as the ID of an image.
 func isHexID(s string) bool {
 	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
 }

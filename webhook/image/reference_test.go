@@ -27,7 +27,7 @@ var valid = []struct {
 	in       string    // as written in a pod
 	want     Reference // without the written form
 	floating string    // the tag that decides which image is pulled
-	mirrored string    // by exampleRules; empty: unchanged
+	mirrored string    // with exampleRules; empty: unchanged
 }{
 	// Docker Hub has two names and is the registry of images without one; its official
 	// images are below library/.
@@ -54,7 +54,7 @@ var valid = []struct {
 	{"FOO/x:1", normalized("FOO", "x", "1", ""), "1", ""},
 	{"[::1]:5000/x:1", normalized("[::1]:5000", "x", "1", ""), "1", ""},
 	{strings.Repeat("a.", 510) + "a/x", normalized(strings.Repeat("a.", 510)+"a", "x", "", ""), "latest", ""},
-	// The grammar has no host with an underscore, but a container runtime asks it.
+	// The grammar has no host with an underscore, but a container runtime connects to it.
 	{"quay_x.io/app/web:1", normalized("quay_x.io", "app/web", "1", ""), "1", ""},
 	// Without a slash, the colon precedes a tag and not a port.
 	{"registry:5000", normalized("docker.io", "library/registry", "5000", ""), "5000", "docker.mirror.example/library/registry:5000"},
@@ -62,7 +62,7 @@ var valid = []struct {
 	{"nginx:latest", normalized("docker.io", "library/nginx", "latest", ""), "latest", "docker.mirror.example/library/nginx:latest"},
 	{"nginx:LATEST", normalized("docker.io", "library/nginx", "LATEST", ""), "LATEST", "docker.mirror.example/library/nginx:LATEST"},
 	{"nginx:latest-alpine", normalized("docker.io", "library/nginx", "latest-alpine", ""), "latest-alpine", "docker.mirror.example/library/nginx:latest-alpine"},
-	// A digest pins the image whatever the tag; both are kept byte for byte.
+	// A digest pins the image regardless of the tag; both are kept byte for byte.
 	{"nginx@" + sha256Ref, normalized("docker.io", "library/nginx", "", sha256Ref), "", "docker.mirror.example/library/nginx@" + sha256Ref},
 	{"nginx@" + sha512Ref, normalized("docker.io", "library/nginx", "", sha512Ref), "", "docker.mirror.example/library/nginx@" + sha512Ref},
 	{"nginx:1.25@" + sha512Ref, normalized("docker.io", "library/nginx", "1.25", sha512Ref), "", "docker.mirror.example/library/nginx:1.25@" + sha512Ref},
@@ -78,7 +78,7 @@ func mustParse(t testing.TB, s string) Reference {
 	return ref
 }
 
-func TestParse(t *testing.T) {
+func TestParseNormalizesReferences(t *testing.T) {
 	for _, tt := range valid {
 		t.Run(tt.in, func(t *testing.T) {
 			got, err := Parse(tt.in)
@@ -175,7 +175,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// floatingTag returns the tag that Docker would pull, by its own parser.
+// floatingTag returns the tag that Docker would pull, according to its parser.
 func floatingTag(t *testing.T, s string) string {
 	t.Helper()
 	named, err := reference.ParseDockerRef(s)
@@ -206,7 +206,8 @@ func TestShortFormMeansTheSameImage(t *testing.T) {
 	}
 }
 
-// familiarByParsing finds the short form by trying it: the oracle for familiar.
+// familiarByParsing is a slower implementation of familiar. It parses the short form to find
+// out whether it means the same image.
 func familiarByParsing(r Reference) string {
 	full := r.String()
 	short, ok := strings.CutPrefix(full, dockerHub+"/")

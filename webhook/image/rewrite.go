@@ -7,10 +7,9 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Rewrite returns the reference on its mirror, and whether a rule applies: the rule with
-// the longest pattern that matches. A reference stays unchanged if its mirrored form would
-// not be a reference with the same meaning, for example because its path is too long, and
-// if it is the ID of an image on the node instead of a name.
+// Rewrite returns the reference on its mirror, and whether a rule applies. The rule with the
+// longest matching pattern applies. A reference stays unchanged if the mirrored reference
+// would be invalid or mean another image, and if it is the ID of an image on the node.
 func (m Mirrors) Rewrite(ref Reference) (Reference, bool) {
 	if isID(ref.Written) {
 		return ref, false
@@ -27,8 +26,8 @@ func (m Mirrors) Rewrite(ref Reference) (Reference, bool) {
 }
 
 // Origins returns the references that Rewrite sends to ref, in the short form that users
-// write: several if mirrors share a path, none if ref is not on a mirror or was sent there
-// by the wildcard, which does not keep the registry.
+// write. There are several if mirrors share a path. There are none if ref is not on a mirror,
+// or if only the wildcard sends images there, which does not keep the registry.
 func (m Mirrors) Origins(ref Reference) []string {
 	var names []string
 	for _, origin := range m.origins(ref) {
@@ -54,9 +53,9 @@ func (m Mirrors) origins(ref Reference) (origins []Reference) {
 	return origins
 }
 
-// move returns the reference with the pattern to in place of the pattern from, which
-// matches it. Tag and digest stay byte for byte. It reports false if the result would be
-// invalid, or would be read as another reference.
+// move replaces the pattern source, which must match the reference, by target. It keeps tag
+// and digest byte for byte. It returns false if the result would be invalid or mean another
+// image.
 func (r Reference) move(source, target pattern) (Reference, bool) {
 	path := strings.Trim(target.path+"/"+strings.TrimPrefix(r.Path[len(source.path):], "/"), "/")
 	moved := Reference{Registry: target.registry, Path: path, Tag: r.Tag, Digest: r.Digest}
@@ -70,8 +69,8 @@ func (r Reference) move(source, target pattern) (Reference, bool) {
 	return moved, true
 }
 
-// find returns the rule with the longest pattern that matches. There are few rules: a
-// scan is fast enough.
+// find returns the rule with the longest matching pattern. A linear search is fast enough for
+// the few rules.
 func (m Mirrors) find(registry, path string) (found rule, ok bool) {
 	registry = canonical(registry)
 	for _, r := range m.rules {
@@ -86,7 +85,7 @@ func (m Mirrors) find(registry, path string) (found rule, ok bool) {
 }
 
 // isMirror reports whether a rule sends images to the registry. The wildcard does not match
-// these registries: their images are already mirrored.
+// such a registry, because its images are already mirrored.
 func (m Mirrors) isMirror(registry string) bool {
 	for _, r := range m.rules {
 		if r.mirror.canonical == registry {
@@ -96,9 +95,9 @@ func (m Mirrors) isMirror(registry string) bool {
 	return false
 }
 
-// isID reports whether s is the ID of an image on the node, which the kubelet accepts: a
-// bare digest, which could also be read as the image sha256 with a long tag. The names of
-// all digest algorithms begin with sha, and few image names do: the check is cheap.
+// isID reports whether s is the ID of an image on the node, which the kubelet accepts. An ID
+// is a digest without a name, and the parser treats it as an image sha256 with a long tag.
+// The prefix check is cheap: all digest algorithms begin with sha, but few image names do.
 func isID(s string) bool {
 	if !strings.HasPrefix(s, "sha") {
 		return false

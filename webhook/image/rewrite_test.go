@@ -18,20 +18,19 @@ func mustMirrors(t testing.TB, rules string) Mirrors {
 
 // checkRewrite compares the result of Rewrite with want; an empty want means that the
 // reference stays unchanged.
-func checkRewrite(t *testing.T, rules, in, want string) {
+func checkRewrite(t *testing.T, rules, written, want string) {
 	t.Helper()
 	rewritten := want != ""
 	if !rewritten {
-		want = in
+		want = written
 	}
-	if got, ok := mustMirrors(t, rules).Rewrite(mustParse(t, in)); got.Written != want || ok != rewritten {
-		t.Errorf("%q rewrites %q to %q, %v, want %q, %v", rules, in, got.Written, ok, want, rewritten)
+	if got, ok := mustMirrors(t, rules).Rewrite(mustParse(t, written)); got.Written != want || ok != rewritten {
+		t.Errorf("%q rewrites %q to %q, %v, want %q, %v", rules, written, got.Written, ok, want, rewritten)
 	}
 }
 
-// TestRewrite has the cases that the table of TestParse, with the example's rules, does not
-// cover.
-func TestRewrite(t *testing.T) {
+// TestRewriteAppliesRules contains the cases that are not in the table valid.
+func TestRewriteAppliesRules(t *testing.T) {
 	const overlapping = "quay.io/team/app=app.example,quay.io=all.example/quay,quay.io/team=team.example/t,quay.io/team/app/private="
 	const others = "*=m.example/all,quay.io=q.example,quay.io/team=,ghcr.io/acme=acme.example"
 	tests := []struct {
@@ -102,13 +101,13 @@ func TestRewriteIgnoresTheOrderOfRules(t *testing.T) {
 	}
 	for range rules {
 		rules = append(rules[1:], rules[0])
-		for in, mirrored := range want {
-			checkRewrite(t, strings.Join(rules, ","), in, mirrored)
+		for written, mirrored := range want {
+			checkRewrite(t, strings.Join(rules, ","), written, mirrored)
 		}
 	}
 }
 
-func TestOrigins(t *testing.T) {
+func TestOriginsReturnsReferencesBeforeMirroring(t *testing.T) {
 	const shared = "docker.io=m.example/x,quay.io=m.example/x,ghcr.io/acme=m.example/x/acme"
 	tests := []struct {
 		name  string
@@ -138,7 +137,7 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// rulesSeeds are rule sets for the fuzzers, accepted and refused ones.
+// rulesSeeds are valid and invalid rules for the fuzzers.
 var rulesSeeds = []string{
 	exampleRules,
 	"docker.io=m:5000/hub,quay.io=docker.mirror.example",
@@ -150,9 +149,8 @@ var rulesSeeds = []string{
 	"quay.io/a/b=quay.io/a",
 }
 
-// FuzzRewrite checks for every accepted set of rules that rewriting a rewritten reference
-// changes nothing, that tag and digest survive, and that each origin is rewritten to the
-// reference again.
+// FuzzRewrite checks for all valid rules that rewriting a rewritten reference changes
+// nothing, that tag and digest are kept, and that each origin is rewritten to the reference.
 func FuzzRewrite(f *testing.F) {
 	for _, rules := range rulesSeeds {
 		for _, tt := range valid {
@@ -187,8 +185,8 @@ func FuzzRewrite(f *testing.F) {
 	})
 }
 
-// rewriteByParsing replaces the text of the pattern and parses the result: the oracle for
-// Rewrite, which does not parse.
+// rewriteByParsing is a slower implementation of Rewrite. It replaces the text of the
+// pattern and parses the result.
 func (m Mirrors) rewriteByParsing(ref Reference) (string, bool) {
 	r, ok := m.find(ref.Registry, ref.Path)
 	if !ok || r.excludes() || isID(ref.Written) {
@@ -205,8 +203,8 @@ func (m Mirrors) rewriteByParsing(ref Reference) (string, bool) {
 	return mirrored, true
 }
 
-// checkRewritten compares a rewritten reference with the original, and with what Parse
-// reads from its written form.
+// checkRewritten compares a rewritten reference with the original, and with the result of
+// Parse for its written form.
 func checkRewritten(t *testing.T, before, after Reference) {
 	t.Helper()
 	if diff := cmp.Diff(mustParse(t, after.Written), after); diff != "" {
@@ -217,10 +215,9 @@ func checkRewritten(t *testing.T, before, after Reference) {
 	}
 }
 
-// FuzzConverge checks that no accepted set of rules rewrites a reference twice. The sets
-// consist of few registries and paths, so that rules overlap, and rewrite the references
-// that could show a violation: the patterns and mirrors of the rules, and references below
-// them.
+// FuzzConverge checks that valid rules never rewrite a reference twice. The rules have few
+// registries and paths, so that they overlap. The references are those that could show a
+// violation: at and below the patterns and mirrors of the rules.
 func FuzzConverge(f *testing.F) {
 	for i := range byte(len(mirrorTexts)) {
 		f.Add([]byte{i, i + 1, i + 2, i / 2, 0, i})
@@ -247,10 +244,10 @@ func FuzzConverge(f *testing.F) {
 	})
 }
 
-// lefts and rights are the possible sides of the rules.
+// patternTexts and mirrorTexts are the possible patterns and mirrors of the rules.
 var patternTexts, mirrorTexts = ruleSides("*"), ruleSides("")
 
-// sides returns all pairs of some registries and paths, and one more side.
+// ruleSides returns the combinations of some registries and paths, and additional.
 func ruleSides(additional string) []string {
 	sides := []string{additional}
 	for _, registry := range []string{"a.example", "A.EXAMPLE:443", "b.example", "c.example", "docker.io"} {
@@ -261,7 +258,7 @@ func ruleSides(additional string) []string {
 	return sides
 }
 
-// ruleSet returns one rule for every two choices, at most six.
+// ruleSet returns one rule for every two choices, up to six rules.
 func ruleSet(choices []byte) string {
 	var rules []string
 	for ; len(choices) > 1 && len(rules) < 6; choices = choices[2:] {

@@ -8,8 +8,8 @@ import (
 // Tags is a list of tags. The zero value is empty.
 type Tags struct{ tags []string }
 
-// ParseTags reads a comma-separated list of tags, which are case-sensitive. Empty text is
-// an empty list.
+// ParseTags parses a comma-separated list of tags, which may be empty. Tags are
+// case-sensitive.
 func ParseTags(s string) (Tags, error) {
 	tags, err := splitList("tag", s)
 	if err != nil {
@@ -23,5 +23,5 @@ func ParseTags(s string) (Tags, error) {
 	return Tags{tags}, nil
 }
 
-// String returns the tags in the form that ParseTags reads.
+// String returns the tags in the form that ParseTags accepts.
 func (t Tags) String() string { return strings.Join(t.tags, ",") }

@@ -5,17 +5,16 @@ import (
 	"encoding/json"
 )
 
-// Object is an object of any kind in the table, reduced to the fields that the
-// rules read. All kinds share one type, so that a body is decoded in one pass in
-// any order of its keys. This works because no two kinds have different fields at
-// the same path.
+// Object contains the fields of an object that the rules read. All kinds in the table
+// share this type, so that a body is decoded in one pass in any order of its keys.
+// This works because no two kinds have different fields at the same path.
 type Object struct {
 	Metadata Metadata  `json:"metadata"`
 	Spec     Spec      `json:"spec"`
-	Template *Template `json:"template"` // of a PodTemplate
+	Template *Template `json:"template"` // only in a PodTemplate
 }
 
-// Metadata holds the name, the labels and the annotations of an object.
+// Metadata contains the name, the labels and the annotations of an object.
 type Metadata struct {
 	Name         string `json:"name"`
 	GenerateName string `json:"generateName"`
@@ -27,9 +26,8 @@ type Metadata struct {
 // have many of them and they are rarely read.
 type Pairs = json.RawMessage
 
-// lookUp returns the value of a key, which must not be escaped in the JSON. It
-// decodes into a map, because a struct field would match the key in any letter
-// case.
+// lookUp returns the value of a key. It does not find a key that is escaped in the
+// JSON. It decodes into a map, because a struct field matches a key in any case.
 func lookUp(pairs Pairs, key string) (value string, ok bool) {
 	if !bytes.Contains(pairs, []byte(key)) {
 		return "", false
@@ -47,8 +45,8 @@ func (o *Object) Label(key string) (value string, ok bool) {
 	return lookUp(o.Metadata.Labels, key)
 }
 
-// Spec is the part of a pod spec that names images, or the spec of a workload,
-// which has a template.
+// Spec contains the fields of a pod spec that name images, and the templates in the
+// spec of a workload.
 type Spec struct {
 	Containers          []Container `json:"containers"`
 	InitContainers      []Container `json:"initContainers"`
@@ -56,7 +54,7 @@ type Spec struct {
 	Volumes             []Volume    `json:"volumes"`
 
 	Template    *Template `json:"template"`    // of pods
-	JobTemplate *Template `json:"jobTemplate"` // of a CronJob: its spec has the template
+	JobTemplate *Template `json:"jobTemplate"` // of Jobs, in a CronJob
 }
 
 // Template is a template of pods or of Jobs.
@@ -80,7 +78,7 @@ func (t *Template) innerSpec() *Spec {
 	return t.Spec.Template.spec()
 }
 
-// Container is an entry of any list of containers in a pod spec.
+// Container is an entry of a list of containers in a pod spec.
 type Container struct {
 	Name            string     `json:"name"`
 	Image           string     `json:"image"`
@@ -96,21 +94,21 @@ type Volume struct {
 	} `json:"image"`
 }
 
-// configMirror is the annotation of mirror pods: the API server's copies of
-// static pods, which the kubelet reads from files.
+// configMirror is the annotation of mirror pods. They represent static pods, which
+// the kubelet reads from files, in the API server.
 const configMirror = "kubernetes.io/config.mirror"
 
 // IsStatic reports whether the object is the mirror pod of a static pod. The
-// kubelet runs the static pod as its file describes it, regardless of the mirror
-// pod. Users cannot run other pods under this annotation: it cannot be removed
-// later, and the kubelet deletes a mirror pod that has no file.
+// kubelet runs the static pod from its file, regardless of the mirror pod. Users
+// cannot bypass the rules with this annotation: it cannot be removed later, and the
+// kubelet deletes a mirror pod that has no file.
 func (o *Object) IsStatic() bool {
 	_, ok := lookUp(o.Metadata.Annotations, configMirror)
 	return ok
 }
 
-// DisplayName returns the object's name or, before it has one, the prefix from
-// which it will be generated.
+// DisplayName returns the object's name or, if the API server has not generated it
+// yet, its prefix.
 func (o *Object) DisplayName() string {
 	if o.Metadata.Name != "" {
 		return o.Metadata.Name

@@ -1,13 +1,12 @@
-// Package podimages is the one table of the places where objects name images:
-// which kinds have a pod spec and at which path, which fields of a pod spec are
-// images, and which field holds the pull policy of an image. All rules walk this
-// table, so that no rule can miss a place that another rule knows.
+// Package podimages is the only table of the fields that name images: which kinds
+// have a pod spec and at which path, which fields of a pod spec are images, and
+// which field contains the pull policy of an image. All rules use this table, so that
+// no rule can miss a field that another rule knows.
 //
-// The package never parses, judges or changes a reference.
+// The package never parses, checks or changes a reference.
 //
-// An Object holds only the fields that the rules read. The other fields are not
-// lost: objects are never encoded again, but patched at the places that this
-// table yields.
+// An Object contains only the fields that the rules read. It is never encoded again:
+// changes are patches for the paths in this table, so other fields are not lost.
 package podimages
 
 import (
@@ -18,10 +17,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Pod is the kind of pods.
+// Pod is the kind Pod.
 var Pod = metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}
 
-// place is where the objects of a kind keep a pod spec.
+// place is the path of the pod spec in the objects of a kind.
 type place struct {
 	path    string
 	podSpec func(*Object) *Spec // returns nil if the object has no pod spec
@@ -92,7 +91,7 @@ func containers(list string, entries func(*Spec) []Container) field {
 	}
 }
 
-// Image is a place in an object and the image that it names.
+// Image is an image in an object, with the path of its field.
 type Image struct {
 	Holder     string     // what uses the image: "container" or "volume"
 	Name       string     // the holder's name
@@ -104,10 +103,9 @@ type Image struct {
 	index    int
 }
 
-// allImages yields every place of an object that names an image. It yields an
-// empty reference for a container without an image, which is invalid, and
-// nothing for a volume without an image, which is another type of volume. It
-// yields nothing for a kind without a pod spec or a nil object.
+// allImages yields the images of an object. It yields an empty reference for a
+// container without an image, which is invalid, but skips a volume without an image,
+// which has another type. It yields nothing for a kind without a pod spec and for nil.
 func allImages(kind metav1.GroupVersionKind, o *Object) iter.Seq[Image] {
 	return func(yield func(Image) bool) {
 		place, ok := places[kind]
@@ -137,8 +135,8 @@ func (f *field) yieldImages(spec *Spec, specPath string, yield func(Image) bool)
 	return true
 }
 
-// NewImages yields the images that the old version of the object does not have in the
-// same list under the same name. Without an old version it yields all images.
+// NewImages yields the images that old does not contain in the same list under the same
+// name. If old is nil, it yields all images.
 func NewImages(kind metav1.GroupVersionKind, o, old *Object) iter.Seq[Image] {
 	if old == nil {
 		return allImages(kind, o) // most requests are creations: they need no map
@@ -159,13 +157,12 @@ func NewImages(kind metav1.GroupVersionKind, o, old *Object) iter.Seq[Image] {
 	}
 }
 
-// entryID identifies a list entry, also after the list has grown or changed its
-// order.
+// entryID identifies a list entry, even if the list grows or changes its order.
 type entryID struct{ list, name string }
 
 func (i Image) entryID() entryID { return entryID{i.field.list, i.Name} }
 
-// Field returns the path of the image as Kubernetes writes it in messages.
+// Field returns the path of the image in the notation of Kubernetes' messages.
 func (i Image) Field() string {
 	return i.specPath + "." + i.field.list + "[" + strconv.Itoa(i.index) + "]." + i.field.reference
 }
@@ -184,8 +181,8 @@ func (i Image) key(entryPath string) string {
 // Pointer returns the JSON pointer (RFC 6901) of the image.
 func (i Image) Pointer() string { return i.pointer(i.field.reference) }
 
-// PullPolicyPointer returns the Pointer of the image's pull policy. The policy may
-// be absent; its parent exists, because it also contains the image.
+// PullPolicyPointer returns the Pointer of the image's pull policy. The policy may be
+// absent, but its parent exists, because it also contains the image.
 func (i Image) PullPolicyPointer() string { return i.pointer(i.field.pullPolicy) }
 
 func (i Image) pointer(entryPath string) string {

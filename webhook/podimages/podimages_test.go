@@ -21,7 +21,7 @@ type policyData struct {
 	Pointer, Key string
 }
 
-func TestImagesHavePullPolicies(t *testing.T) {
+func TestAllImagesYieldsPullPolicies(t *testing.T) {
 	pod := decode(t, `{"spec":{
 		"containers":[{"image":"a:1","imagePullPolicy":"Always"},{"image":"a:1","imagePullPolicy":"IfNotPresent"},{"image":"a:1","imagePullPolicy":"Never"}],
 		"initContainers":[{"image":"a:1"},{"image":"a:1","imagePullPolicy":null},{"image":"a:1","imagePullPolicy":""}],
@@ -47,7 +47,6 @@ func TestImagesHavePullPolicies(t *testing.T) {
 	}
 }
 
-// Templates have pointers too, although only pods are mutated.
 func TestPointersReachIntoTemplates(t *testing.T) {
 	cronJob := decode(t, `{"spec":{"jobTemplate":{"spec":{"template":{"spec":{"containers":[{"image":"a:1"}]}}}}}}`)
 	const container = "/spec/jobTemplate/spec/template/spec/containers/0/"
@@ -58,7 +57,7 @@ func TestPointersReachIntoTemplates(t *testing.T) {
 	}
 }
 
-func TestImagesYieldsAllListsOfAPod(t *testing.T) {
+func TestAllImagesYieldsEveryListOfAPod(t *testing.T) {
 	tests := []struct {
 		name string
 		pod  string
@@ -106,7 +105,7 @@ func TestImagesYieldsAllListsOfAPod(t *testing.T) {
 	}
 }
 
-func TestImagesKnowsEveryKindWithAPodSpec(t *testing.T) {
+func TestAllImagesKnowsEveryKindWithAPodSpec(t *testing.T) {
 	kind := func(group, name string) metav1.GroupVersionKind {
 		return metav1.GroupVersionKind{Group: group, Version: "v1", Kind: name}
 	}
@@ -205,8 +204,8 @@ func TestNewYieldsAllImagesWithoutAnOldObject(t *testing.T) {
 	}
 }
 
-// The runtime panics if an iterator continues after its loop has ended.
 func TestIteratorsStopWithTheLoop(t *testing.T) {
+	// The runtime panics if an iterator continues after its loop has ended.
 	pod := decode(t, `{"spec":{"containers":[{"name":"a","image":"a"},{"name":"b"}],"initContainers":[{"name":"c"}]}}`)
 	for name, images := range map[string]func(func(Image) bool){
 		"Images": allImages(Pod, pod),
@@ -221,7 +220,7 @@ func TestIteratorsStopWithTheLoop(t *testing.T) {
 	}
 }
 
-func TestDisplayNameAndIsStatic(t *testing.T) {
+func TestObjectReturnsDisplayNameAndIsStatic(t *testing.T) {
 	tests := []struct {
 		name        string
 		object      string

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// caBundle holds the CAs of one PEM file.
+// caBundle contains the CAs of one PEM file.
 type caBundle struct {
 	cas  []*x509.Certificate
 	pool *x509.CertPool
 }
 
-// parseCABundle parses a PEM text with at least one certificate.
+// parseCABundle parses PEM text, which must contain at least one certificate.
 func parseCABundle(text string) (caBundle, error) {
 	cas, err := parseCertificates(text)
 	if err != nil {
@@ -36,8 +36,8 @@ func parseCABundle(text string) (caBundle, error) {
 // certificateBlock is the type of PEM blocks that hold a certificate.
 const certificateBlock = "CERTIFICATE"
 
-// parseCertificates returns all certificates of a PEM text, or an error if one of
-// them is invalid or truncated: a CA must not get lost without a message.
+// parseCertificates returns all certificates of a PEM text. It returns an error if one
+// is invalid or truncated, so that no CA is ignored silently.
 func parseCertificates(text string) (certs []*x509.Certificate, err error) {
 	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != certificateBlock {

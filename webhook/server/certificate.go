@@ -33,7 +33,7 @@ func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, 
 	return &Certificate{pair}, nil
 }
 
-// expiryDate returns the last day of a certificate as a log attribute.
+// expiryDate returns the expiry date of a certificate as a log attribute.
 func expiryDate(pair *tls.Certificate) slog.Attr {
 	return slog.String("expires", pair.Leaf.NotAfter.Format(time.DateOnly))
 }

@@ -9,14 +9,13 @@ import (
 	"slices"
 )
 
-// Clients decides which callers may use the handlers: those that present a client
-// certificate of a CA in a PEM file. The file is reloaded when it changes. A nil
-// Clients admits all callers.
+// Clients admits only callers that present a client certificate of a CA in a PEM file.
+// The file is reloaded when it changes. A nil Clients admits all callers.
 type Clients struct {
 	cas *reloader[caBundle]
 }
 
-// LoadClients loads the CAs.
+// LoadClients loads the CAs from a PEM file.
 func LoadClients(caFile string, log *slog.Logger) (*Clients, error) {
 	cas, err := newReloader(source[caBundle]{
 		name:  "client CAs",
@@ -36,9 +35,9 @@ func LoadClients(caFile string, log *slog.Logger) (*Clients, error) {
 	return &Clients{cas}, nil
 }
 
-// tlsConfig returns base with client authentication: the handshake requests a
-// client certificate and verifies it with the current CAs. It succeeds without a
-// certificate, because probes present none, and fails with an invalid one.
+// tlsConfig returns base with client authentication. The handshake requests a client
+// certificate and verifies it with the current CAs. It succeeds without a certificate,
+// because probes have none, and fails with an invalid one.
 func (c *Clients) tlsConfig(base *tls.Config) *tls.Config {
 	if c == nil {
 		return base
@@ -52,7 +51,8 @@ func (c *Clients) tlsConfig(base *tls.Config) *tls.Config {
 	return config
 }
 
-// requireCertificate wraps a handler: callers without a trusted certificate get 401.
+// requireCertificate returns h with authentication: callers without a trusted
+// certificate get 401.
 func (c *Clients) requireCertificate(h http.Handler) http.Handler {
 	if c == nil {
 		return h
@@ -68,9 +68,8 @@ func (c *Clients) requireCertificate(h http.Handler) http.Handler {
 	})
 }
 
-// trusts reports whether the certificate of a connection is still valid. The
-// handshake does not suffice: API servers keep their connections, possibly longer
-// than a CA is trusted.
+// trusts reports whether the certificate of a connection is still valid. API servers
+// can keep a connection open for longer than its CA is trusted.
 func (c *Clients) trusts(connection *tls.ConnectionState) bool {
 	cas, now := c.cas.get(), c.cas.now()
 	return slices.ContainsFunc(connection.VerifiedChains, func(chain []*x509.Certificate) bool {

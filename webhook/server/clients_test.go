@@ -28,8 +28,7 @@ func loadClients(t *testing.T, ca servertest.CA, log *slog.Logger) *Clients {
 	return clients
 }
 
-// fetchStatus returns the status and the body of a response. The status is 0 if the
-// handshake failed.
+// fetchStatus returns the status and the body of a response, or 0 if the handshake failed.
 func fetchStatus(t *testing.T, client *http.Client, url string) (int, string) {
 	t.Helper()
 	resp, err := client.Get(url)
@@ -155,7 +154,6 @@ func withoutRefusals(messages []string) (others []string) {
 	return others
 }
 
-// A certificate that expires is rejected on a kept connection too.
 func TestClientsExpireOnKeptConnections(t *testing.T) {
 	ca := servertest.NewCA(t, t.TempDir())
 	discard := slog.New(slog.DiscardHandler)

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// errorWriter logs each line of net/http's error log as a warning. Handshakes that
-// the client aborts are logged as debug: they come from load balancer probes and
-// port scans and need no action. A client that rejects the certificate sends a TLS
-// alert, which stays a warning.
+// errorWriter logs each line of net/http's error log as a warning. It logs handshakes
+// that the client aborts at level debug, because load balancer probes and port scans
+// cause them. A client that rejects the certificate sends a TLS alert, which stays a
+// warning.
 type errorWriter struct {
 	log *slog.Logger
 }

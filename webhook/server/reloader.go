@@ -9,28 +9,27 @@ import (
 	"time"
 )
 
-// checkInterval is the minimum time between two reads of the files. The files are
-// small and in memory (a mounted Secret), so comparing their content costs less
-// than a handshake. Unlike modification times, the content cannot mislead.
+// checkInterval is the minimum time between two reads of the files. The files are small
+// and in memory (a mounted Secret), so comparing their content is cheaper than a
+// handshake, and more reliable than comparing modification times.
 const checkInterval = time.Second
 
-// reloader holds a value that it parses from files and parses again when they
-// change, so that a renewed Secret needs no restart. It keeps the last valid value
-// when the files are invalid: while a Secret is replaced, the files may not match
-// for a moment.
+// reloader contains a value that it parses from files, and parses again when they
+// change, so that a renewed Secret needs no restart. If the files are invalid, it keeps
+// the last valid value: while a Secret is replaced, its files may briefly not match.
 type reloader[T any] struct {
 	source[T]
 	log *slog.Logger
 	now func() time.Time
 
 	mu       sync.Mutex
-	contents []string // of the files that value was parsed from
+	contents []string // of the files from which value was parsed
 	value    T
 	checked  time.Time
 	problem  string // the last one that was logged
 }
 
-// source defines where a value comes from.
+// source describes the files of a value and how to parse them.
 type source[T any] struct {
 	name    string // used in log messages
 	files   []string
@@ -38,7 +37,7 @@ type source[T any] struct {
 	logAttr func(T) slog.Attr // describes a value in the log
 }
 
-// newReloader loads the first value.
+// newReloader returns a reloader with the first value.
 func newReloader[T any](definition source[T], log *slog.Logger) (*reloader[T], error) {
 	r := &reloader[T]{source: definition, log: log, now: time.Now}
 	r.checked = r.now()
@@ -59,7 +58,7 @@ func (r *reloader[T]) get() T {
 	return r.value
 }
 
-// refresh loads a changed value. It logs each problem only once.
+// refresh loads the value if the files have changed. It logs each problem only once.
 func (r *reloader[T]) refresh() {
 	changed, err := r.load()
 	switch {
@@ -102,8 +101,8 @@ func readFiles(names []string) ([]string, error) {
 // maxFileSize is the maximum size of a Secret.
 const maxFileSize = 1 << 20
 
-// readFile rejects everything except regular files: reading a device or a pipe
-// could block the server forever.
+// readFile returns the content of a regular file. A device or a pipe could block the
+// server forever.
 func readFile(name string) (string, error) {
 	info, err := os.Stat(name)
 	if err != nil {

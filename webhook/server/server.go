@@ -1,7 +1,6 @@
-// Package server serves HTTP handlers over TLS to the API server. It owns the
-// certificate and its renewal, client authentication, probes, limits, logs of
-// connection errors and the graceful shutdown. It must never depend on what the
-// handlers decide.
+// Package server serves HTTP handlers over TLS to the API server. It is responsible for
+// reloading the certificate, client authentication, probes, limits, logs of connection
+// errors and the graceful shutdown. It does not know what the handlers do.
 //
 // With Clients, a caller without a trusted client certificate gets 401 from every
 // handler. The server adds two paths without authentication: /healthz returns 200
@@ -25,19 +24,19 @@ import (
 )
 
 const (
-	// The API server waits at most 30 seconds for a webhook, so a slower response
-	// is useless.
+	// readTimeout and writeTimeout together are the maximum time that the API server
+	// waits for a webhook.
 	readTimeout  = 15 * time.Second
 	writeTimeout = 15 * time.Second
-	// The API server closes idle connections after 90 seconds. The side that closes
-	// first can lose requests in flight, so the server waits longer than the client.
+	// idleTimeout is longer than the 90 seconds after which the API server closes idle
+	// connections: the side that closes first can lose requests in flight.
 	idleTimeout = 120 * time.Second
-	// The headers of the API server have a few hundred bytes, and perhaps a token.
+	// maxHeaderBytes is enough for the API server's headers, even with a token.
 	maxHeaderBytes = 16 << 10
-	// During a shutdown the server waits for clients to close their connections
-	// (closeTimeout), then for requests in flight (drainTimeout). The sum must be
-	// less than the pod's 30 seconds of termination minus the preStop pause in
-	// deploy/04-webhook.yaml.
+	// closeTimeout limits how long a shutdown waits for clients to close their
+	// connections, and drainTimeout how long it then waits for requests in flight. The
+	// sum must be less than the pod's termination grace period of 30 seconds minus the
+	// preStop pause in deploy/04-webhook.yaml.
 	closeTimeout = 2 * time.Second
 	drainTimeout = 10 * time.Second
 )
@@ -51,8 +50,7 @@ type Server struct {
 	openConnections atomic.Int64
 }
 
-// New returns a server for handlers by path. If clients is nil, all callers may use
-// the handlers.
+// New returns a server for handlers by path. If clients is nil, it admits all callers.
 func New(handlers map[string]http.Handler, cert *Certificate, clients *Clients, logger *slog.Logger) *Server {
 	s := &Server{closeTimeout: closeTimeout, drainTimeout: drainTimeout}
 	mux := http.NewServeMux()
@@ -76,8 +74,8 @@ func New(handlers map[string]http.Handler, cert *Certificate, clients *Clients, 
 	return s
 }
 
-// http1Only disables HTTP/2: the API server calls webhooks behind a Service with
-// HTTP/1.1.
+// http1Only returns protocols without HTTP/2: the API server calls webhooks behind a
+// Service with HTTP/1.1.
 func http1Only() *http.Protocols {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
@@ -101,7 +99,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return g.Wait()
 }
 
-// shutDown waits for clients and requests up to the timeouts, then closes all
+// shutDown waits for clients and then for requests, up to the timeouts, and closes all
 // connections.
 func (s *Server) shutDown() error {
 	s.draining.Store(true)
@@ -114,10 +112,10 @@ func (s *Server) shutDown() error {
 	return nil
 }
 
-// waitForClientsToClose continues to serve until the clients have closed all
-// connections, which every response asks them to do, or until closeTimeout. A
-// connection that the server closes itself may already carry a new request, which
-// the API server would not retry: it would reject the request.
+// waitForClientsToClose waits until the clients have closed all connections, or until
+// closeTimeout. Meanwhile every response asks the client to close its connection. If the
+// server closed a connection itself, the API server could have sent a new request on it,
+// and would not retry that request.
 func (s *Server) waitForClientsToClose() {
 	timeout := time.After(s.closeTimeout)
 	poll := time.NewTicker(10 * time.Millisecond)
@@ -131,8 +129,8 @@ func (s *Server) waitForClientsToClose() {
 	}
 }
 
-// closeWhenDraining wraps a handler: during a shutdown its responses ask the client
-// to close the connection.
+// closeWhenDraining returns a handler whose responses ask the client to close the
+// connection during a shutdown.
 func (s *Server) closeWhenDraining(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.draining.Load() {

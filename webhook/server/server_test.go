@@ -88,8 +88,8 @@ func (r *runningServer) get(t *testing.T, path string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// fetch returns the body of a response, or the error text. Unlike get, any goroutine
-// may call it.
+// fetch returns the body of a response, or the error text. Unlike get, it can be called
+// from any goroutine.
 func (r *runningServer) fetch(path string) string {
 	resp, err := r.client.Get(r.url + path)
 	if err != nil {
@@ -126,8 +126,6 @@ func TestServerServesHandlersAndProbes(t *testing.T) {
 	}
 }
 
-// A connection that the server closes may already carry a new request, which the API
-// server would not retry.
 func TestServeLetsClientsCloseConnections(t *testing.T) {
 	r := start(t, map[string]http.Handler{"/hello": http.HandlerFunc(hello)}, slog.New(slog.DiscardHandler),
 		func(s *Server) { s.closeTimeout = time.Minute })
@@ -152,7 +150,7 @@ func TestServeLetsClientsCloseConnections(t *testing.T) {
 	if body, err := io.ReadAll(resp.Body); !reused || !resp.Close || string(body) != "hello\n" || err != nil {
 		t.Errorf("got connection reused: %t, close requested: %t, body %q, error %v", reused, resp.Close, body, err)
 	}
-	// Serve now ends before closeTimeout, because no connection is open.
+	// Serve ends before closeTimeout, because no connection is open.
 	if err := <-r.ended; err != nil {
 		t.Errorf("Serve returned %v", err)
 	}
@@ -223,8 +221,7 @@ func TestServeFailsOnAClosedListener(t *testing.T) {
 	}
 }
 
-// servedSerial returns the serial number of the certificate that a new connection
-// gets.
+// servedSerial returns the serial number of the certificate of a new connection.
 func (r *runningServer) servedSerial(t *testing.T) string {
 	t.Helper()
 	conn, err := tls.Dial("tcp", strings.TrimPrefix(r.url, "https://"), &tls.Config{InsecureSkipVerify: true})
@@ -332,7 +329,6 @@ func TestLoadCertificateNamesFileAndCause(t *testing.T) {
 	}
 }
 
-// A test cannot wait for the limits to take effect, so it checks that they are set.
 func TestServerHasLimits(t *testing.T) {
 	pair := servertest.New(t, t.TempDir())
 	s := New(nil, loadCertificate(t, pair, slog.New(slog.DiscardHandler)), nil, slog.New(slog.DiscardHandler)).http

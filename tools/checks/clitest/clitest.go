@@ -1,5 +1,5 @@
-// Package clitest tests command lines. It checks that each command has examples in its help,
-// and that the program accepts each example. It does not know the programs.
+// Package clitest runs command lines in tests, and checks that the help of each command has
+// examples that the program accepts. It does not know the programs.
 package clitest
 
 import (
@@ -20,7 +20,7 @@ type Result struct {
 	Stdout, Stderr string
 }
 
-// Run runs a command line of the program whose command newRoot returns.
+// Run runs a command line of a program. newRoot returns the program's root command.
 func Run(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Command, args ...string) Result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -29,9 +29,9 @@ func Run(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Command, ar
 }
 
 // Examples checks the examples of all commands of a program, and returns the arguments of each
-// example, for tests of their values. newRoot returns the program's command; call is how the
-// examples call it, such as "bin/cluster".
-func Examples(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Command, call string) (all [][]string) {
+// example. newRoot returns the program's root command. call is the program's name in the
+// examples, such as "bin/cluster".
+func Examples(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Command, call string) (examples [][]string) {
 	t.Helper()
 	walk(newRoot(io.Discard, io.Discard), func(c *cobra.Command) {
 		checkHelp(t, newRoot, c)
@@ -41,7 +41,7 @@ func Examples(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Comman
 			if !ok {
 				continue
 			}
-			all = append(all, args)
+			examples = append(examples, args)
 			root := newRoot(io.Discard, io.Discard)
 			found = parse(t, root, args) == c.CommandPath() || found || c.HasSubCommands()
 		}
@@ -49,7 +49,7 @@ func Examples(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Comman
 			t.Errorf("%s: no example of `%s`", c.CommandPath(), c.UseLine())
 		}
 	})
-	return all
+	return examples
 }
 
 // walk visits the commands that the help shows.
@@ -78,8 +78,8 @@ func checkHelp(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Comma
 	}
 }
 
-// arguments returns the arguments if the line of an example calls the program. The last
-// occurrence of call counts, because a namespace may have the program's name.
+// arguments returns the arguments if the line of an example calls the program. It uses the
+// last occurrence of call, because a namespace may have the program's name.
 func arguments(t *testing.T, line, call string) ([]string, bool) {
 	t.Helper()
 	start := strings.LastIndex(line, call)
@@ -97,8 +97,7 @@ func arguments(t *testing.T, line, call string) ([]string, bool) {
 	return strings.FieldsFunc(string(split), func(r rune) bool { return r == '\n' }), true
 }
 
-// parse parses a command line without running it. It returns the path of the command that
-// would run.
+// parse parses a command line without running it, and returns the path of its command.
 func parse(t *testing.T, root *cobra.Command, args []string) string {
 	t.Helper()
 	root.InitDefaultCompletionCmd(args...)

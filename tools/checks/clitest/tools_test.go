@@ -11,7 +11,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// imagePrograms only run inside images. Users do not call them.
+// imagePrograms are programs that run only inside images.
 var imagePrograms = []string{"tools/images/pause", "tools/images/sample", "tools/images/supervise"}
 
 // commandLines are the packages that define the command line of a program, if it is not the

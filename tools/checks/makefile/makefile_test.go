@@ -19,7 +19,7 @@ import (
 
 const root = "../../.."
 
-// runMake runs make, also if make runs this test.
+// runMake runs make, even if make runs this test.
 func runMake(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := subprocess.Command{
@@ -42,7 +42,7 @@ func readFile(t *testing.T, path ...string) string {
 	return string(content)
 }
 
-// findAll returns the matches of the first group of a pattern, sorted and without duplicates.
+// findAll returns the matches of a pattern's first group, sorted and without duplicates.
 func findAll(pattern, text string) (found []string) {
 	for _, match := range regexp.MustCompile("(?m)"+pattern).FindAllStringSubmatch(text, -1) {
 		found = append(found, match[1])
@@ -51,8 +51,8 @@ func findAll(pattern, text string) (found []string) {
 	return slices.Compact(found)
 }
 
-// Targets that only serve other targets are not listed. make can run every listed target.
 func TestHelpListsEveryTarget(t *testing.T) {
+	// Targets that only other targets use are not listed.
 	makefile, help := readFile(t, "Makefile"), runMake(t, "help")
 	var want []string
 	for _, target := range findAll(`^\.PHONY: (\S+)$`, makefile) {
@@ -86,12 +86,10 @@ func TestHelpFitsTerminal(t *testing.T) {
 	}
 }
 
-// builtin are variables that make itself sets.
+// builtin are the variables that make sets.
 var builtin = []string{"MAKE", "MAKEFILE_LIST"}
 
-// Something reads each variable that the help lists, and the help lists each variable that a
-// user can set.
-func TestHelpListsEveryVariable(t *testing.T) {
+func TestHelpListsEveryUsedVariable(t *testing.T) {
 	makefile := readFile(t, "Makefile")
 	listed := findAll(`^  ([A-Z0-9_]+)=\S+ +\S`, runMake(t, "help"))
 	if len(listed) == 0 {
@@ -104,9 +102,9 @@ func TestHelpListsEveryVariable(t *testing.T) {
 			t.Errorf("%s=: nothing reads it", name)
 		}
 	}
-	known := slices.Concat(listed, builtin, findAll(`^([A-Z0-9_]+)\s*:?=`, makefile))
+	documented := slices.Concat(listed, builtin, findAll(`^([A-Z0-9_]+)\s*:?=`, makefile))
 	for _, name := range findAll(`\$\(([A-Z0-9_]+)\)`, makefile) {
-		if !slices.Contains(known, name) {
+		if !slices.Contains(documented, name) {
 			t.Errorf("$(%s) is not in the help", name)
 		}
 	}
@@ -132,8 +130,8 @@ func readPrograms(t *testing.T) string {
 	return code.String()
 }
 
-// KUBECONFIG in the environment may name a production cluster.
 func TestKubeconfigOfEnvironmentIsIgnored(t *testing.T) {
+	// It may name a production cluster.
 	t.Setenv("KUBECONFIG", "/production")
 	const flag = `--kubeconfig="$KUBECONFIG"`
 	for _, target := range []string{"e2e", "e2e-debug"} {

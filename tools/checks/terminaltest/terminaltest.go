@@ -1,5 +1,5 @@
-// Package terminaltest gives tests a real terminal, because programs may write something
-// else to a pipe. It does not know the programs.
+// Package terminaltest gives tests a real terminal, because programs may write other output to
+// a pipe. It does not know the programs.
 package terminaltest
 
 import (
@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Capture returns everything that do writes to a new terminal.
-func Capture(t *testing.T, do func(terminal *os.File)) string {
+// Capture returns everything that write writes to a new terminal.
+func Capture(t *testing.T, write func(terminal *os.File)) string {
 	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
@@ -28,13 +28,13 @@ func Capture(t *testing.T, do func(terminal *os.File)) string {
 	}
 	output := make(chan string)
 	go func() {
-		all, err := io.ReadAll(screen)
+		content, err := io.ReadAll(screen)
 		if !errors.Is(err, syscall.EIO) { // EIO means that the last writer closed the terminal
 			t.Errorf("read the terminal: %v", err)
 		}
-		output <- strings.ReplaceAll(string(all), "\r\n", "\n")
+		output <- strings.ReplaceAll(string(content), "\r\n", "\n")
 	}()
-	do(terminal)
+	write(terminal)
 	if err := terminal.Close(); err != nil {
 		t.Error(err)
 	}

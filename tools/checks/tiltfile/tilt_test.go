@@ -20,7 +20,7 @@ import (
 // root is the directory of the Tiltfile.
 const root = "../../.."
 
-// tilt evaluates the Tiltfile in place of Tilt: it has the built-ins that the Tiltfile
+// tilt evaluates the Tiltfile instead of Tilt. It implements the built-ins that the Tiltfile
 // calls, and records the calls.
 type tilt struct {
 	context string         // the current context of kubectl
@@ -34,13 +34,13 @@ type tilt struct {
 // call is a call of a built-in.
 type call struct {
 	builtin  string
-	argument starlark.Value            // the first one without a name
-	named    map[string]starlark.Value // the others
+	argument starlark.Value            // the first positional argument
+	keywords map[string]starlark.Value // the keyword arguments
 }
 
-// list returns the strings in a named argument.
+// list returns the strings in a keyword argument.
 func (c call) list(name string) (list []string) {
-	if values, ok := c.named[name].(*starlark.List); ok {
+	if values, ok := c.keywords[name].(*starlark.List); ok {
 		for value := range values.Elements() {
 			list = append(list, strings.Trim(value.String(), `"`))
 		}
@@ -74,20 +74,20 @@ func (t *tilt) evaluate() error {
 	return err
 }
 
-// function implements a built-in. It gets the first argument that has no name.
+// function implements a built-in. It gets the first positional argument.
 type function func(starlark.Value) (starlark.Value, error)
 
 func (t *tilt) builtin(name string, f function) *starlark.Builtin {
 	return starlark.NewBuiltin(name, func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-		made := call{name, starlark.None, map[string]starlark.Value{}}
+		recorded := call{name, starlark.None, map[string]starlark.Value{}}
 		if len(args) > 0 {
-			made.argument = args[0]
+			recorded.argument = args[0]
 		}
 		for _, pair := range kwargs {
-			made.named[text(pair[0])] = pair[1]
+			recorded.keywords[text(pair[0])] = pair[1]
 		}
-		t.calls = append(t.calls, made)
-		return f(made.argument)
+		t.calls = append(t.calls, recorded)
+		return f(recorded.argument)
 	})
 }
 

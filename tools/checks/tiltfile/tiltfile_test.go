@@ -1,6 +1,6 @@
-// Package tiltfile tests the Tiltfile without Tilt: it changes only the cluster it is
-// meant for, it applies the manifests in the order of deploy/, and a rollout never has
-// fewer pods. See type tilt for what replaces Tilt.
+// Package tiltfile tests the Tiltfile without Tilt: it changes only the intended cluster, it
+// applies the manifests in the order of deploy/, and a rollout never has fewer pods. Type
+// tilt replaces Tilt.
 package tiltfile
 
 import (
@@ -16,19 +16,19 @@ import (
 	"github.com/image-webhook/image-webhook/deploy"
 )
 
-// modes are the options of the two ways to roll out a change.
+// modes are the options for both methods of rolling out a change.
 var modes = map[string]map[string]any{"rollout": {}, "sync": {"sync": true}}
 
-func evaluated(t *testing.T, mode string) *tilt {
+func evaluateTiltfile(t *testing.T, mode string) *tilt {
 	t.Helper()
-	made := &tilt{context: "kind-image-webhook", options: modes[mode]}
-	if err := made.evaluate(); err != nil {
+	tiltfile := &tilt{context: "kind-image-webhook", options: modes[mode]}
+	if err := tiltfile.evaluate(); err != nil {
 		t.Fatal(err)
 	}
-	return made
+	return tiltfile
 }
 
-func TestRefusesBeforeAnythingElse(t *testing.T) {
+func TestTiltfileRefusesOtherClustersFirst(t *testing.T) {
 	harmless := []string{"define_string", "define_bool", "parse", "k8s_context", "allow_k8s_contexts", "exists", "fail"}
 	for name, tt := range map[string]struct{ context, cluster, missing, want string }{
 		"production cluster":           {"production", "image-webhook", "", `context "production" is not "kind-image-webhook": run ` + "`make tilt`" + `, or eval "$(bin/cluster env --name=image-webhook)" first`},
@@ -50,28 +50,27 @@ func TestRefusesBeforeAnythingElse(t *testing.T) {
 	}
 }
 
-// Without allow_k8s_contexts, Tilt accepts the context of every kind cluster.
-func TestAllowsOnlyTheContextOfItsCluster(t *testing.T) {
+func TestTiltfileAllowsOnlyTheContextOfItsCluster(t *testing.T) {
+	// Without allow_k8s_contexts, Tilt accepts the context of every kind cluster.
 	for context, options := range map[string]map[string]any{"kind-image-webhook": {}, "kind-other": {"cluster": "other"}} {
-		made := &tilt{context: context, options: options}
-		if err := made.evaluate(); err != nil {
+		tiltfile := &tilt{context: context, options: options}
+		if err := tiltfile.evaluate(); err != nil {
 			t.Fatal(err)
 		}
-		if allowed := made.called("allow_k8s_contexts"); len(allowed) != 1 || allowed[0].argument != starlark.String(context) {
+		if allowed := tiltfile.called("allow_k8s_contexts"); len(allowed) != 1 || allowed[0].argument != starlark.String(context) {
 			t.Errorf("the context %s: calls %v", context, allowed)
 		}
 	}
 }
 
-// Every object belongs to a resource, because Tilt applies the others at once. Each
-// resource waits for those of the manifest before.
 func TestResourcesFollowTheOrder(t *testing.T) {
+	// Tilt would apply an object without a resource immediately.
 	for mode := range modes {
 		t.Run(mode, func(t *testing.T) {
-			made := evaluated(t, mode)
-			waitsFor, owner := made.resources()
+			tiltfile := evaluateTiltfile(t, mode)
+			waitsFor, owner := tiltfile.resources()
 			var applied, earlier []string
-			for _, object := range made.objects {
+			for _, object := range tiltfile.objects {
 				applied = append(applied, objectName(object))
 			}
 			for _, file := range deploy.Files() {
@@ -81,9 +80,9 @@ func TestResourcesFollowTheOrder(t *testing.T) {
 					if resource == "" || !slices.Contains(applied, name) {
 						t.Errorf("%s: %s belongs to the resource %q, applied are %v", file.Name, name, resource, applied)
 					}
-					for _, before := range earlier {
-						if before != resource && !slices.Contains(waitsFor[resource], before) {
-							t.Errorf("%s: the resource %s does not wait for %s", file.Name, resource, before)
+					for _, needed := range earlier {
+						if needed != resource && !slices.Contains(waitsFor[resource], needed) {
+							t.Errorf("%s: the resource %s does not wait for %s", file.Name, resource, needed)
 						}
 					}
 					resources = append(resources, resource)
@@ -99,7 +98,7 @@ func TestResourcesFollowTheOrder(t *testing.T) {
 func (t *tilt) resources() (waitsFor map[string][]string, owner map[string]string) {
 	waitsFor, owner = map[string][]string{}, map[string]string{}
 	for _, c := range t.called("k8s_resource") {
-		name, isNew := c.named["new_name"]
+		name, isNew := c.keywords["new_name"]
 		objects := c.list("objects")
 		if !isNew {
 			name = c.argument
@@ -132,26 +131,24 @@ func objectNames(t *testing.T, file deploy.File) (names []string) {
 
 func TestRolloutKeepsAllPods(t *testing.T) {
 	for mode := range modes {
-		made := evaluated(t, mode)
-		at := slices.IndexFunc(made.objects, func(object *unstructured.Unstructured) bool { return object.GetKind() == "Deployment" })
-		got, _, err := unstructured.NestedMap(made.objects[at].Object, "spec", "strategy", "rollingUpdate")
+		objects := evaluateTiltfile(t, mode).objects
+		index := slices.IndexFunc(objects, func(object *unstructured.Unstructured) bool { return object.GetKind() == "Deployment" })
+		got, _, err := unstructured.NestedMap(objects[index].Object, "spec", "strategy", "rollingUpdate")
 		if diff := cmp.Diff(map[string]any{"maxUnavailable": int64(0), "maxSurge": "100%"}, got); diff != "" || err != nil {
 			t.Errorf("%s: error %v, rolling update (-want +got):\n%s", mode, err, diff)
 		}
 	}
 }
 
-// The demos and the suite change the cluster, so they run only when the user starts them.
 func TestDemosWaitForTheUser(t *testing.T) {
-	for _, c := range evaluated(t, "rollout").called("local_resource") {
-		manual := c.named["trigger_mode"] == starlark.String("manual") && c.named["auto_init"] == starlark.False
+	for _, c := range evaluateTiltfile(t, "rollout").called("local_resource") {
+		manual := c.keywords["trigger_mode"] == starlark.String("manual") && c.keywords["auto_init"] == starlark.False
 		if name := text(c.argument); manual == (name == "unit-tests") {
 			t.Errorf("%s: manual is %t", name, manual)
 		}
 	}
 }
 
-// If a source is not watched, the old program keeps running after a save.
 func TestEverySourceIsWatched(t *testing.T) {
 	for _, tt := range []struct{ program, mode, builtin, name string }{
 		{"./webhook/cmd/certgen", "rollout", "custom_build", "image-webhook.dev/certgen"},
@@ -160,7 +157,7 @@ func TestEverySourceIsWatched(t *testing.T) {
 		{"./tools/images/supervise", "sync", "custom_build", "image-webhook.dev/image-webhook"},
 	} {
 		var watched []string
-		for _, c := range evaluated(t, tt.mode).called(tt.builtin) {
+		for _, c := range evaluateTiltfile(t, tt.mode).called(tt.builtin) {
 			if text(c.argument) == tt.name {
 				watched = c.list("deps")
 			}

@@ -1,5 +1,5 @@
-// Package versions checks every list of the supported Kubernetes versions: it must name
-// those of the directories tools/pins/kubernetes-*, which are the one source.
+// Package versions checks that every list of the supported Kubernetes versions names those of
+// the directories tools/pins/kubernetes-*.
 package versions
 
 import (
@@ -15,7 +15,7 @@ import (
 
 const root = "../../.."
 
-// files have at least one list each.
+// files are the files that contain such a list.
 var files = []string{
 	"Makefile", "CONTRIBUTING.md", "docs/configuration.md", "docs/operations.md", ".github/workflows/nightly.yaml",
 }

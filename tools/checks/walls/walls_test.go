@@ -1,5 +1,5 @@
-// Package walls checks the import rules of this repository: which directories may import
-// which. The imports of tests are free, except where a rule says otherwise.
+// Package walls checks the import rules of this repository. Tests may import any package
+// unless a rule is about tests.
 package walls
 
 import (
@@ -31,7 +31,7 @@ type goPackage struct {
 // path returns the directory of the package in the repository.
 func (p goPackage) path() string { return strings.TrimPrefix(p.ImportPath, module) }
 
-func packages(t *testing.T) (all []goPackage) {
+func packages(t *testing.T) (listed []goPackage) {
 	t.Helper()
 	output, err := subprocess.Command{
 		Dir:  root,
@@ -43,72 +43,72 @@ func packages(t *testing.T) (all []goPackage) {
 	for decoder := json.NewDecoder(strings.NewReader(output)); ; {
 		var p goPackage
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
-			return all
+			return listed
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, p)
+		listed = append(listed, p)
 	}
 }
 
 // find returns the package in a directory of the repository.
-func find(t *testing.T, all []goPackage, path string) goPackage {
+func find(t *testing.T, listed []goPackage, path string) goPackage {
 	t.Helper()
-	i := slices.IndexFunc(all, func(p goPackage) bool { return p.path() == path })
+	i := slices.IndexFunc(listed, func(p goPackage) bool { return p.path() == path })
 	if i < 0 {
 		t.Fatalf("there is no package %s: change the rule about it", path)
 	}
-	return all[i]
+	return listed[i]
 }
 
-// in reports whether an import path is one of the prefixes or below it.
-func in(path string, prefixes ...string) bool {
+// isBelow reports whether an import path is one of the prefixes or below it.
+func isBelow(path string, prefixes ...string) bool {
 	return slices.ContainsFunc(prefixes, func(prefix string) bool {
 		return path == prefix || strings.HasPrefix(path, prefix+"/")
 	})
 }
 
-// ours returns the prefixes as import paths of this repository.
-func ours(directories ...string) (paths []string) {
+// importPaths returns the import paths of directories of this repository.
+func importPaths(directories ...string) (paths []string) {
 	for _, directory := range directories {
 		paths = append(paths, module+directory)
 	}
 	return paths
 }
 
-// refuse reports each of the imports that is one of the forbidden paths or below it.
+// refuse reports each import that is one of the forbidden paths or below it.
 func refuse(t *testing.T, importer string, imports []string, reason string, forbidden ...string) {
 	t.Helper()
 	for _, path := range imports {
-		if in(path, forbidden...) {
+		if isBelow(path, forbidden...) {
 			t.Errorf("%s imports %s: %s", importer, strings.TrimPrefix(path, module), reason)
 		}
 	}
 }
 
-func TestServerStaysCompact(t *testing.T) {
+func TestServerImportsNeitherToolsNorKubernetesClients(t *testing.T) {
 	server := find(t, packages(t), "webhook/cmd/image-webhook")
 	if len(server.Deps) == 0 {
 		t.Fatal("the server has no dependencies: the check is broken")
 	}
-	refuse(t, server.path(), server.Deps, "the server must not depend on the tools", ours("tools", "deploy", "e2e")...)
+	refuse(t, server.path(), server.Deps, "the server must not depend on the tools", importPaths("tools", "deploy", "e2e")...)
 	refuse(t, server.path(), server.Deps, "the server must not have a Kubernetes client", "k8s.io/client-go", "sigs.k8s.io/controller-runtime")
 }
 
-func TestImageIsPure(t *testing.T) {
+func TestImageImportsNothingOfKubernetesOrThisRepository(t *testing.T) {
 	image := find(t, packages(t), "webhook/image")
 	refuse(t, image.path(), image.Deps, "webhook/image must not know Kubernetes", "k8s.io", "sigs.k8s.io")
 	refuse(t, image.path(), image.Deps, "webhook/image must not know other packages of this repository", strings.TrimSuffix(module, "/"))
 }
 
-func TestImportsFlowOneWay(t *testing.T) {
-	all := packages(t)
+func TestPackagesImportOnlyAllowedPackages(t *testing.T) {
+	listed := packages(t)
 	for _, rule := range []struct {
-		from, reason string
-		forbidden    []string
+		importers, reason string
+		forbidden         []string
 	}{
 		{"webhook", "the product must not depend on the tools", []string{"tools", "e2e"}},
-		{"webhook/podimages", "the table of image fields must not judge images", []string{"webhook/image", "webhook/admission"}},
+		{"webhook/podimages", "the table of image fields must not check images", []string{"webhook/image", "webhook/admission"}},
 		{"webhook/server", "the listener must not know the rules", []string{"webhook/image", "webhook/podimages", "webhook/admission"}},
 		{"webhook/admission", "the rules must not know the listener", []string{"webhook/server"}},
 		{"deploy", "the manifests must not depend on code", []string{"webhook", "tools", "e2e"}},
@@ -116,34 +116,31 @@ func TestImportsFlowOneWay(t *testing.T) {
 		{"webhook", "only tests may use a package for tests", []string{"webhook/server/servertest"}},
 		{"tools", "the tools must not depend on the suite", []string{"e2e"}},
 	} {
-		for _, p := range all {
-			if in(p.path(), rule.from) && !in(p.path(), "tools/checks") {
-				refuse(t, p.path(), p.Imports, rule.reason, ours(rule.forbidden...)...)
+		for _, p := range listed {
+			if isBelow(p.path(), rule.importers) && !isBelow(p.path(), "tools/checks") {
+				refuse(t, p.path(), p.Imports, rule.reason, importPaths(rule.forbidden...)...)
 			}
 		}
 	}
 }
 
-// The specs see only what a user sees.
 func TestSpecsDoNotUseTheProduct(t *testing.T) {
 	for _, p := range packages(t) {
-		if in(p.path(), "e2e") && !in(p.path(), "e2e/integration") {
-			refuse(t, p.path(), slices.Concat(p.TestImports, p.XTestImports), "specs must not use the code of the webhook", ours("webhook")...)
+		if isBelow(p.path(), "e2e") && !isBelow(p.path(), "e2e/integration") {
+			refuse(t, p.path(), slices.Concat(p.TestImports, p.XTestImports), "specs must not use the code of the webhook", importPaths("webhook")...)
 		}
 	}
 }
 
-// The directory tells programs from libraries, and nothing imports a program, not even a
-// test of another package.
-func TestProgramsAreInTheirDirectories(t *testing.T) {
-	all := packages(t)
+func TestProgramsAreInTheirDirectoriesAndNotImported(t *testing.T) {
+	listed := packages(t)
 	programs := []string{"webhook/cmd", "tools/cmd", "tools/images"}
-	for _, p := range all {
-		if isProgram := p.Name == "main"; isProgram != in(p.path(), programs...) {
-			t.Errorf("%s: is a program: %t: programs belong in %s, libraries beside them", p.path(), isProgram, strings.Join(programs, ", "))
+	for _, p := range listed {
+		if isProgram := p.Name == "main"; isProgram != isBelow(p.path(), programs...) {
+			t.Errorf("%s: is a program: %t: move programs to %s, and libraries out of them", p.path(), isProgram, strings.Join(programs, ", "))
 		}
 		for _, path := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
-			if path != p.ImportPath && in(path, ours(programs...)...) {
+			if path != p.ImportPath && isBelow(path, importPaths(programs...)...) {
 				t.Errorf("%s imports the program %s: move the code to a library", p.path(), strings.TrimPrefix(path, module))
 			}
 		}

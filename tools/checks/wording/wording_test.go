@@ -1,6 +1,5 @@
-// Package wording checks that prose has none of the words and turns that this project does
-// not use: the comments and strings of Go code, and the text of all other sources. The words
-// come from the writing rules in CONTRIBUTING.md.
+// Package wording checks that prose contains no unwanted words and phrases. Prose is the
+// comments and strings of Go code, and the text of all other sources.
 package wording
 
 import (
@@ -19,7 +18,7 @@ import (
 
 const root = "../../.."
 
-// unwanted are the words and turns, each with the better one.
+// unwanted are the unwanted words and phrases, each with a better one.
 var unwanted = []struct{ pattern, instead string }{
 	{`\banew\b`, "again"},
 	{`\bwhoever\b`, "users who, or the user who"},
@@ -42,7 +41,7 @@ var unwanted = []struct{ pattern, instead string }{
 	{`\bmakes? do\b`, "is sufficient"},
 }
 
-// allowed are phrases in which an unwanted word is right.
+// allowed are phrases in which an unwanted word is correct.
 var allowed = []string{
 	"there is no ", "There is no ", "there are no ", "There are no ", // not "is no X"
 	"is no longer", "are no longer",
@@ -50,8 +49,7 @@ var allowed = []string{
 	"invalid character 'h' looking for beginning of value", // of encoding/json
 }
 
-// skipped are directories without prose of this project: what the targets write, what is
-// recorded from other programs, and the Chinese page.
+// skipped are directories with files that the targets write or that other programs wrote.
 var skipped = []string{".git", "artifacts", "bin", "dist", "testdata"}
 
 func TestProseHasNoUnwantedWords(t *testing.T) {
@@ -95,7 +93,7 @@ func TestProblemsAreFound(t *testing.T) {
 	}
 }
 
-// problems returns a line for each unwanted word in a text.
+// problems returns one line for each unwanted word in a text.
 func problems(text string) (found []string) {
 	for _, phrase := range allowed {
 		text = strings.ReplaceAll(text, phrase, " … ")

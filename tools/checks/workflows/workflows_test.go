@@ -94,10 +94,10 @@ func TestActionsArePinnedToCommits(t *testing.T) {
 
 func TestReleaseNotesPrintsOneVersion(t *testing.T) {
 	for _, test := range []struct {
-		version string
-		code    int
-		want    string // part of the output
-		not     string // not part of the output
+		version  string
+		code     int
+		want     string // text in the output
+		unwanted string // text that must not be in the output
 	}{
 		{"Unreleased", 0, "### Added", "[Unreleased]"},
 		{"v999.0.0", 1, `CHANGELOG.md has no entries under "## [999.0.0]": describe the changes there`, "###"},
@@ -107,14 +107,12 @@ func TestReleaseNotesPrintsOneVersion(t *testing.T) {
 		if code := command.ProcessState.ExitCode(); code != test.code {
 			t.Errorf("%s: exit code %d, want %d", test.version, code, test.code)
 		}
-		if got := string(printed); !strings.Contains(got, test.want) || strings.Contains(got, test.not) {
+		if got := string(printed); !strings.Contains(got, test.want) || strings.Contains(got, test.unwanted) {
 			t.Errorf("%s prints:\n%s", test.version, got)
 		}
 	}
 }
 
-// The programs of a release are identical to those in its image only if both are compiled with
-// the same flags.
 func TestGoReleaserUsesFlagsOfImage(t *testing.T) {
 	content, err := os.ReadFile(root + "/.goreleaser.yaml")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/engine"
 )
 
-// addEngine adds the one verb that is not about a cluster.
+// addEngine adds the only verb that does not use a cluster.
 func (t tool) addEngine(c *cli.Named) {
 	cli.AddVerb(c.Root, cli.Text{
 		Use:   "engine",

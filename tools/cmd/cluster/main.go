@@ -1,9 +1,9 @@
-// Command cluster runs a kind cluster to develop, demonstrate and test the webhook in. See
-// package devcluster.
+// Command cluster runs a kind cluster for developing, demonstrating and testing the webhook.
+// See package devcluster.
 //
 //	cluster up        create the cluster and the mirror in it, unless they are up
-//	cluster load      build the webhook's image, load it into the nodes and print the
-//	                  reference derived from its content
+//	cluster load      build the webhook's image, load it into the nodes and print its
+//	                  content reference
 //	cluster install   load the image, then apply the manifests of deploy/
 //	cluster reload    load the image and roll it out; nothing else changes
 //	cluster status    show the state of the cluster and of the webhook in it
@@ -13,7 +13,7 @@
 //
 // The variable K8S chooses the Kubernetes version of a new cluster, such as 1.36.
 //
-// It exits with 3 if there is no container engine and none can be installed, with 2 for a
+// It exits with 3 if there is no container engine and it cannot install one, with 2 for a
 // mistake in the command line, and with 1 for any other failure.
 package main
 
@@ -40,7 +40,7 @@ const examples = `  # A cluster with this checkout in it, and kubectl pointed at
   # Completion of verbs and flags in this shell
   source <(bin/cluster completion bash)`
 
-// tool is what the verbs share; each verb is a file of this package.
+// tool contains the outputs that the verbs share. Each verb has its own file.
 type tool struct {
 	stdout io.Writer
 	report *progress.Reporter
@@ -52,7 +52,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		Use:     "cluster",
 		Short:   "Run a kind cluster with the webhook in it; K8S=1.36 chooses its Kubernetes version",
 		Example: examples,
-	}, devcluster.DefaultName, "name of the cluster", stdout, stderr)
+	}, devcluster.DefaultName, "use the cluster with this `name`", stdout, stderr)
 	for _, addVerb := range []func(*cli.Named){
 		t.addUp, t.addLoad, t.addInstall, t.addReload, t.addStatus, t.addEnv, t.addDown, t.addEngine,
 	} {
@@ -61,10 +61,10 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	return c.Root
 }
 
-// errNotReady ends the verbs that need a running cluster.
+// errNotReady is the error of the verbs that need a running cluster.
 var errNotReady = errors.New("the cluster is not running: run `make up`")
 
-// open returns a cluster, which may not exist.
+// open returns a cluster that may not exist.
 func (t tool) open(ctx context.Context, name string) (*devcluster.Cluster, error) {
 	c, err := devcluster.Open(ctx, name, t.report)
 	return c, withCode(err)
@@ -83,7 +83,7 @@ func (t tool) openReady(ctx context.Context, name string) (*devcluster.Cluster, 
 	return c, err
 }
 
-// exitNoEngine tells `make demo` that it can continue without a cluster.
+// exitNoEngine is the exit code with which `make demo` continues without a cluster.
 const exitNoEngine = 3
 
 func withCode(err error) error {

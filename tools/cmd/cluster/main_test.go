@@ -9,7 +9,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/checks/clitest"
 )
 
-func TestExamples(t *testing.T) {
+func TestHelpHasValidExamples(t *testing.T) {
 	clitest.Examples(t, newRoot, "bin/cluster")
 }
 
@@ -34,7 +34,6 @@ func TestRefusesInvalidCommandLines(t *testing.T) {
 	}
 }
 
-// `make demo` continues without a cluster then.
 func TestMissingEngineHasOwnExitCode(t *testing.T) {
 	t.Setenv("ENGINE", "none")
 	want := clitest.Result{Code: 3, Stderr: "cluster: no container engine: ENGINE=none disables it: unset ENGINE, or use `make controlplane`\n"}

@@ -1,6 +1,6 @@
-// Command controlplane runs a kube-apiserver, its etcd and the webhook of the checkout as
+// Command controlplane runs a kube-apiserver, etcd and the webhook of the checkout as
 // processes on this machine, without a container engine and without nodes. Pods are
-// admitted and stored, and do not run.
+// admitted and stored, but do not run.
 //
 //	controlplane up       start them; restart only the webhook if they run
 //	controlplane status   show whether the API server and the webhook answer
@@ -35,7 +35,7 @@ const examples = `  # An API server that calls the webhook of this checkout, and
   # Completion of verbs and flags in this shell
   source <(bin/controlplane completion bash)`
 
-// tool is what the verbs share.
+// tool contains the outputs that the verbs share.
 type tool struct {
 	stdout io.Writer
 	report *progress.Reporter
@@ -47,7 +47,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		Use:     "controlplane",
 		Short:   "Run an API server with the webhook, without containers; K8S=1.36 chooses its version",
 		Example: examples,
-	}, controlplane.DefaultName, "name of the control plane", stdout, stderr)
+	}, controlplane.DefaultName, "use the control plane with this `name`", stdout, stderr)
 	c.AddVerb(cli.Text{Use: "up", Short: "Start etcd, the API server and the webhook; restart only the webhook if they run", Example: `  # The first time, and after a change in webhook/
   bin/controlplane up
 
@@ -148,7 +148,7 @@ func (t tool) up(ctx context.Context, name string) error {
 	}
 	t.report.Note(`
 An API server, Kubernetes %s, with the webhook of this checkout. There are no nodes and
-no controllers: pods are admitted and stored, and do not run.
+no controllers: pods are admitted and stored, but do not run.
 
   eval "$(bin/controlplane env%[2]s)"   # points kubectl at it
   %[4]sbin/controlplane up%[2]s              # after a change in webhook/: restarts the webhook

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestExamples(t *testing.T) {
+func TestHelpHasValidExamples(t *testing.T) {
 	clitest.Examples(t, newRoot, "bin/controlplane")
 }
 

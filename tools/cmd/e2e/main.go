@@ -25,8 +25,8 @@ import (
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-// SIGHUP ends a run too: Ginkgo is in its own process group, and does not get the signal when the
-// terminal is closed.
+// main also handles SIGHUP: when a terminal is closed, Ginkgo does not get the signal, because it
+// is in its own process group.
 func main() { cli.Main(newRoot, syscall.SIGHUP) }
 
 var help = cli.Text{
@@ -60,18 +60,19 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		return specrunner.Run(c.Context(), root, o, stdout, progress.New(stderr))
 	})
 	f := command.Flags()
-	f.StringVar(&o.Name, "name", devcluster.DefaultName, "name of the kind cluster")
+	f.StringVar(&o.Name, "name", devcluster.DefaultName, "use the kind cluster with this `name`")
 	f.StringVar(&o.Kubeconfig, "kubeconfig", "", "use the cluster of this kubeconfig `file`, where the webhook is installed")
 	f.StringVar(&o.Focus, "focus", "", "run only the specs whose text matches the regular `expression`")
 	f.StringVar(&o.Labels, "label-filter", "", "run only the specs whose labels match Ginkgo's `filter`, such as '!dev-cluster'")
-	f.IntVar(&o.Procs, "procs", defaultProcs, "`number` of specs that run at the same time")
+	f.IntVar(&o.Procs, "procs", defaultProcs, "run this `number` of specs at the same time")
 	f.BoolVar(&o.Keep, "keep", false, "keep a cluster that was created for this run")
 	f.BoolVar(&o.Debug, "debug", false, "stop at the first failure, keep the cluster and its objects, and print how to inspect them")
 	f.BoolVar(&o.Record, "record", false, "record the golden reviews instead of running the specs")
 	return command
 }
 
-// defaultProcs is more than the cores of a small machine, because specs mostly wait for a kubelet.
+// defaultProcs is larger than the number of cores of a small machine, because specs mostly wait for
+// a kubelet.
 const defaultProcs = 4
 
 // checkFlags returns a Mistake for invalid flags.

@@ -8,11 +8,10 @@ import (
 	"github.com/image-webhook/image-webhook/tools/checks/clitest"
 )
 
-func TestExamples(t *testing.T) {
+func TestHelpHasValidExamples(t *testing.T) {
 	clitest.Examples(t, newRoot, "bin/e2e")
 }
 
-// The command line is checked before a cluster is used.
 func TestRefusesInvalidCommandLines(t *testing.T) {
 	t.Setenv("ENGINE", "none") // no test case can reach a cluster of this machine
 	for name, tt := range map[string]struct {

@@ -3,8 +3,8 @@
 //
 //	fuzz --time 10m
 //
-// Go writes a failing input to testdata/fuzz of its package. It is a test case from then on: commit
-// it together with the fix. Failures are printed at the end of the log.
+// Go writes a failing input to testdata/fuzz in the package of the target, where `go test` uses it:
+// commit it together with the fix. Failures are printed at the end of the log.
 package main
 
 import (
@@ -45,13 +45,13 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 
 // run fuzzes all targets, even after a failure.
 func run(ctx context.Context, perTarget time.Duration, stderr io.Writer) error {
-	all, err := findTargets()
+	targets, err := findTargets()
 	if err != nil {
 		return err
 	}
 	report := progress.New(stderr)
 	var failures []error
-	for _, t := range all {
+	for _, t := range targets {
 		if err := fuzz(ctx, report, t, perTarget); ctx.Err() != nil {
 			return context.Cause(ctx)
 		} else if err != nil {
@@ -62,12 +62,12 @@ func run(ctx context.Context, perTarget time.Duration, stderr io.Writer) error {
 		subprocess.Print(stderr, "fuzz", failure)
 	}
 	if len(failures) > 0 {
-		return fmt.Errorf("%d of %d fuzz targets failed", len(failures), len(all))
+		return fmt.Errorf("%d of %d fuzz targets failed", len(failures), len(targets))
 	}
 	return nil
 }
 
-// fuzz runs one target. It limits minimization, which can take a minute for each new input.
+// fuzz runs one target. It limits the minimization of inputs, which can take a minute for each.
 func fuzz(ctx context.Context, report *progress.Reporter, t target, perTarget time.Duration) error {
 	return report.Step(t.name+", "+t.pkg, func(s *progress.Step) error {
 		var output strings.Builder

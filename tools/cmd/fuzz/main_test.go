@@ -8,7 +8,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/checks/clitest"
 )
 
-func TestExamples(t *testing.T) {
+func TestHelpHasValidExamples(t *testing.T) {
 	clitest.Examples(t, newRoot, "go run ./tools/cmd/fuzz")
 }
 

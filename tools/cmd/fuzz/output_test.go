@@ -10,7 +10,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// Recorded output of `go test -fuzz` of Go 1.26.8.
+// running, timeIsUp, inputFails and doesNotCompile are output of `go test -fuzz` of Go 1.26.8.
 const (
 	running = `fuzz: elapsed: 0s, gathering baseline coverage: 0/355 completed
 fuzz: elapsed: 0s, gathering baseline coverage: 355/355 completed, now fuzzing with 2 workers

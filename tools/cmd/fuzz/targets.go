@@ -13,13 +13,12 @@ import (
 // target is one fuzz target.
 type target struct {
 	pkg  string // argument of `go test`, such as ./webhook/image
-	name string // of the function, such as FuzzParse
+	name string // the function, such as FuzzParse
 }
 
 var declaration = regexp.MustCompile(`(?m)^func (Fuzz\w*)\(`)
 
-// findTargets returns the fuzz targets of the packages below the working directory, ordered by
-// path.
+// findTargets returns the fuzz targets below the working directory, in the order of their paths.
 func findTargets() ([]target, error) {
 	var found []target
 	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {

@@ -2,10 +2,10 @@
 // podman can load. It needs no container engine and no base image.
 //
 // The image contains two static programs, /image-webhook and /certgen. Its entrypoint is /certgen,
-// because the Jobs in deploy/ have only arguments, so that they can also use the retired
+// because the Jobs in deploy/ set no command, so that they also work with the retired
 // kube-webhook-certgen. The Deployment has `command: ["/image-webhook"]`.
 //
-// It prints the path, the two references and the size on one line each.
+// The output has one line each for the path, the two references and the size.
 package main
 
 import (

@@ -8,11 +8,11 @@ import (
 	"github.com/image-webhook/image-webhook/tools/checks/clitest"
 )
 
-func TestExamples(t *testing.T) {
+func TestHelpHasValidExamples(t *testing.T) {
 	clitest.Examples(t, newRoot, "go run ./tools/cmd/installpackages")
 }
 
-func TestChecksRequirements(t *testing.T) {
+func TestRefusesInvalidRequirements(t *testing.T) {
 	const usage = "installpackages: missing arguments: use installpackages PURPOSE PROGRAM=PACKAGE[,PACKAGE]... (see `installpackages --help`)\n"
 	tests := []struct {
 		name string

@@ -13,11 +13,10 @@ import (
 	"github.com/image-webhook/image-webhook/tools/markdown"
 )
 
-// generated are the directories that the Makefile's targets and git write. They have no
-// pages.
+// generated are the directories that git and the Makefile's targets write.
 var generated = []string{".git", "artifacts", "bin", "dist"}
 
-// check returns a line for each dead link of the tree's Markdown files.
+// check returns one line for each dead link in the Markdown files of the tree.
 func check(tree fs.FS) (dead []string, err error) {
 	documents, err := read(tree)
 	if err != nil {
@@ -33,7 +32,7 @@ func check(tree fs.FS) (dead []string, err error) {
 	return dead, nil
 }
 
-// read parses every Markdown file of the tree.
+// read returns the parsed Markdown files of the tree by name.
 func read(tree fs.FS) (map[string]markdown.Document, error) {
 	documents := map[string]markdown.Document{}
 	err := fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -56,20 +55,20 @@ func read(tree fs.FS) (map[string]markdown.Document, error) {
 	return documents, err
 }
 
-// follow returns the reason why a link of the file from is dead, or an empty string.
-func follow(tree fs.FS, documents map[string]markdown.Document, from, link string) string {
-	to, err := url.Parse(link)
+// follow returns the reason why a link in a page is dead, or an empty string.
+func follow(tree fs.FS, documents map[string]markdown.Document, page, link string) string {
+	destination, err := url.Parse(link)
 	switch {
 	case err != nil:
 		return "invalid URL"
-	case to.Scheme != "" || to.Host != "":
+	case destination.Scheme != "" || destination.Host != "":
 		return "" // another site
 	}
-	target := resolve(from, to.Path)
+	target := resolve(page, destination.Path)
 	if _, err := fs.Stat(tree, target); err != nil {
 		return "no such file or directory"
 	}
-	if document, ok := documents[target]; ok && to.Fragment != "" && !hasAnchor(document, to.Fragment) {
+	if document, ok := documents[target]; ok && destination.Fragment != "" && !hasAnchor(document, destination.Fragment) {
 		return "no such heading in " + target
 	}
 	return ""
@@ -79,14 +78,14 @@ func hasAnchor(document markdown.Document, anchor string) bool {
 	return slices.ContainsFunc(document.Headings, func(h markdown.Heading) bool { return h.Anchor == anchor })
 }
 
-// resolve returns the path of a link as a name in the tree. A path that begins with a slash
-// begins at the top; an empty path means the file itself.
-func resolve(from, to string) string {
+// resolve returns the name in the tree of a link in a page. A link that begins with a slash is
+// relative to the top of the tree. An empty link means the page itself.
+func resolve(page, link string) string {
 	switch {
-	case to == "":
-		return from
-	case strings.HasPrefix(to, "/"):
-		return path.Join(".", to)
+	case link == "":
+		return page
+	case strings.HasPrefix(link, "/"):
+		return path.Join(".", link)
 	}
-	return path.Join(path.Dir(from), to)
+	return path.Join(path.Dir(page), link)
 }

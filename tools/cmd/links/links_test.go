@@ -12,11 +12,11 @@ import (
 	"github.com/image-webhook/image-webhook/tools/checks/clitest"
 )
 
-func TestExamples(t *testing.T) {
+func TestHelpHasValidExamples(t *testing.T) {
 	clitest.Examples(t, newRoot, "go run ./tools/cmd/links")
 }
 
-func TestReportsDeadLinks(t *testing.T) {
+func TestRunReportsDeadLinks(t *testing.T) {
 	tests := []struct {
 		name   string
 		readme string
@@ -64,8 +64,7 @@ func TestReportsDeadLinks(t *testing.T) {
 	}
 }
 
-// A check of no file must not look like a check without findings.
-func TestFailsWithoutMarkdownFiles(t *testing.T) {
+func TestRunFailsWithoutMarkdownFiles(t *testing.T) {
 	if err := run(fstest.MapFS{}, io.Discard); err == nil || !strings.Contains(err.Error(), "no Markdown file") {
 		t.Errorf("got %v", err)
 	}

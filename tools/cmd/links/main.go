@@ -1,9 +1,8 @@
 // Command links checks the links between the Markdown files of this checkout: a relative
-// link must lead to an existing file or directory, and a fragment to a heading of that name,
-// by GitHub's rule. Links to other sites are not followed, so it needs no network. Links in
-// HTML are not checked.
+// link must lead to an existing file or directory, and a fragment to a heading, with GitHub's
+// anchor. It checks neither links to other sites nor links in HTML.
 //
-// It prints a line for each dead link, and exits with 1 if there is one.
+// It prints one line for each dead link, and exits with 1 if there is one.
 package main
 
 import (
@@ -29,7 +28,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	}, stdout, stderr, func(*cobra.Command) error { return run(os.DirFS("."), stdout) })
 }
 
-// errDead ends a run that found dead links.
+// errDead is the error of a run that found dead links.
 var errDead = errors.New("there are dead links")
 
 func run(tree fs.FS, stdout io.Writer) error {

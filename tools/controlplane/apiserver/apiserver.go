@@ -1,9 +1,9 @@
 // Package apiserver runs a real kube-apiserver and etcd as two processes on this machine, without
-// nodes, controllers and containers. Pods are admitted and stored, and do not run. The package
+// nodes, controllers and containers. Pods are admitted and stored, but do not run. The package
 // does not know the webhook.
 //
 // Start returns when the API server answers. Stop ends both processes and removes their files.
-// If this process is killed, the kernel ends them too, and the next Start removes their files.
+// If this process is killed, the kernel kills them too, and the next Start removes their files.
 package apiserver
 
 import (
@@ -33,15 +33,15 @@ var Programs = []string{"etcd", "kube-apiserver"}
 // Options are the programs and flags of a server.
 type Options struct {
 	Programs *kubebuild.Programs
-	// Flags returns additional flags of kube-apiserver by name, and writes the files that they
-	// name to dir, the server's directory. It may be nil.
+	// Flags returns additional flags of kube-apiserver by name. It can write files to dir, the
+	// server's directory. It may be nil.
 	Flags func(dir string) (map[string][]string, error)
 }
 
 // Server is a running API server.
 type Server struct {
-	Config   *rest.Config // of a member of system:masters, without client-side limits
-	Dir      string       // directory of this server, which Stop removes
+	Config   *rest.Config // for a member of system:masters, without client-side limits
+	Dir      string       // the server's directory, which Stop removes
 	Services *serviceproxy.Proxy
 
 	user       *envtest.AuthenticatedUser
@@ -117,7 +117,7 @@ func (s *Server) configure(o Options) error {
 	}
 	flags := api.Configure().
 		Append("egress-selector-config-file", egress).
-		// A machine without a network has no other address to advertise.
+		// Without a network, kube-apiserver finds no other address to advertise.
 		Append("advertise-address", "127.0.0.1").
 		Append("endpoint-reconciler-type", "none")
 	s.plane = envtest.ControlPlane{APIServer: api, Etcd: etcd}
@@ -131,7 +131,7 @@ func (s *Server) configure(o Options) error {
 	return err
 }
 
-// mkdir creates a directory below the server's.
+// mkdir creates a directory in the server's directory.
 func (s *Server) mkdir(name string) (string, error) {
 	path := filepath.Join(s.Dir, name)
 	return path, os.MkdirAll(path, 0o700)
@@ -145,7 +145,7 @@ func (s *Server) createLog(name string) (*os.File, error) {
 	return file, err
 }
 
-// withLog adds the end of the log of the process that did not start.
+// withLog returns err with the last log lines of the process that did not start.
 func (s *Server) withLog(err error) error {
 	name := "etcd"
 	if tail(filepath.Join(s.Dir, "kube-apiserver.log")) != "" { // it starts after etcd
@@ -177,11 +177,11 @@ func (s *Server) stop() error {
 	return nil
 }
 
-// Kubeconfig returns a kubeconfig for the user of Config.
+// Kubeconfig returns a kubeconfig with the user of Config.
 func (s *Server) Kubeconfig() ([]byte, error) { return s.user.KubeConfig() }
 
-// As returns a configuration with the permissions of another user. The API server adds the
-// groups of a service account.
+// As returns a client configuration that impersonates a user. The API server itself adds the
+// groups of service accounts.
 func (s *Server) As(user string, groups ...string) *rest.Config {
 	config := rest.CopyConfig(s.Config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: groups}

@@ -13,14 +13,14 @@ import (
 )
 
 // wrapperScript asks the kernel to kill the program when its parent ends, and then checks that the
-// parent has not ended before.
+// parent has not already ended.
 const wrapperScript = `#!/bin/sh
 exec %s --pdeathsig KILL sh -c '[ "$PPID" -eq %d ] && exec "$0" "$@"' %s "$@"
 `
 
-// wrapPrograms writes a script for each program, and returns the scripts by program name. The
-// kernel kills the programs when this process ends, even if it is killed: envtest starts each
-// in its own process group, where Ctrl-C and the end of a test do not reach it.
+// wrapPrograms writes a script for each program, and returns the scripts by program name. With
+// the scripts, the programs end when this process ends. envtest starts each in its own process
+// group, where Ctrl-C does not reach it.
 func (s *Server) wrapPrograms(p *kubebuild.Programs) (map[string]string, error) {
 	setpriv, err := exec.LookPath("setpriv")
 	if err != nil {
@@ -40,8 +40,8 @@ func (s *Server) wrapPrograms(p *kubebuild.Programs) (map[string]string, error) 
 	return paths, nil
 }
 
-// writeProgram writes a program to run next. A process forked at the same time would keep the file
-// open for writing, and running it would fail (go.dev/issue/22315).
+// writeProgram writes an executable file. It prevents forks meanwhile: a forked process would keep
+// the file open for writing, and the file could not be executed (go.dev/issue/22315).
 func writeProgram(path, content string) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()

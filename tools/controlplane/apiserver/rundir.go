@@ -10,15 +10,15 @@ import (
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-// NewRunDir creates a directory for one server or test. It is locked until release is called or
-// the process ends. Unlocked directories are removed, because the processes that created them
-// were killed.
+// NewRunDir creates a directory for one server or test. The directory is locked until release is
+// called or the process ends. NewRunDir removes unlocked directories, which killed processes have
+// left behind.
 func NewRunDir(ctx context.Context) (dir string, release func(), err error) {
 	runs, err := workspace.CacheDir("controlplane", "runs")
 	if err != nil {
 		return "", nil, err
 	}
-	// Create one at a time: a new, unlocked directory looks like a leftover.
+	// Only one process at a time, because a new directory is not locked yet.
 	unlock, err := workspace.Lock(ctx, runs, func(wait func() error) error { return wait() })
 	if err != nil {
 		return "", nil, err

@@ -1,7 +1,7 @@
 // Package localinstall installs the webhook of the checkout on an API server without nodes. It
-// applies the numbered manifests unchanged: it knows kinds of objects, but not their names.
+// applies the unchanged numbered manifests. It does not know the names of their objects.
 //
-// It replaces the controllers and kubelets of a cluster: it runs the containers of a Job with
+// It replaces the controllers and kubelets of a cluster. It runs the containers of a Job with
 // the code of certgen, as the Job's service account. It runs the container of the Deployment as
 // a process on this machine, with the Deployment's arguments and with its Secret as files. It
 // connects the Service to that process.
@@ -25,14 +25,14 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// Options are the parts of an installation.
+// Options configure an installation.
 type Options struct {
 	Server  *apiserver.Server
 	Program string // path of the webhook program, which Build writes
-	// Manifests are the numbered manifests; nil: those that are compiled into this program.
+	// Manifests are the numbered manifests; nil: those compiled into this program.
 	Manifests []deploy.File
-	Args      []string  // of the webhook, after those of the Deployment
-	Log       io.Writer // for the output of the Jobs and the webhook
+	Args      []string  // arguments of the webhook, after those of the Deployment
+	Log       io.Writer // gets the output of the Jobs and the webhook
 }
 
 // Installation is an installed webhook. Stop ends it, and keeps the objects.
@@ -41,8 +41,8 @@ type Installation struct {
 	client  kubernetes.Interface
 	applier *applier
 
-	args      []string // of the Deployment
-	addresses []string // of the Service
+	args      []string // arguments in the Deployment
+	addresses []string // addresses of the Service
 	process   *Process
 }
 
@@ -103,12 +103,12 @@ func (i *Installation) applyEffect(ctx context.Context, object *unstructured.Uns
 	return nil
 }
 
-// withTyped calls use with the object converted to its type.
-func withTyped[T any](object *unstructured.Unstructured, use func(*T) error) error {
+// withTyped calls handle with the object converted to its type.
+func withTyped[T any](object *unstructured.Unstructured, handle func(*T) error) error {
 	typed := new(T)
 	err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, typed)
 	if err == nil {
-		err = use(typed)
+		err = handle(typed)
 	}
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
@@ -117,7 +117,7 @@ func withTyped[T any](object *unstructured.Unstructured, use func(*T) error) err
 }
 
 // Restart starts the program again, which may have been rebuilt. When the new process serves,
-// the Service uses it, and the old process is killed.
+// Restart connects the Service to it and kills the old process.
 func (i *Installation) Restart(ctx context.Context) error {
 	old := i.process
 	if err := i.startProcess(ctx); err != nil {

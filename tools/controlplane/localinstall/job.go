@@ -13,7 +13,7 @@ import (
 )
 
 // runJob does the work of a Job's containers, in order, with the permissions of its service
-// account. Then it deletes the Job, which a cluster does after its time to live.
+// account. Then it deletes the Job, like a cluster after the Job's time to live.
 func (i *Installation) runJob(ctx context.Context, job *batchv1.Job) error {
 	pod := job.Spec.Template.Spec
 	worker := certgen.Worker{

@@ -16,15 +16,15 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// stopLimit is how long the webhook may take to answer running requests.
+// stopLimit is how long the webhook may take to answer requests in flight.
 const stopLimit = 15 * time.Second
 
 // Process is a running webhook.
 type Process struct {
-	addr string // on which it serves
+	addr string // address on which it serves
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
-	err  error         // of the process, valid when done is closed
+	err  error         // result of the process, valid when done is closed
 }
 
 // StartProcess starts the program and returns when it serves. The program's output goes to log.
@@ -58,8 +58,8 @@ func StartProcess(ctx context.Context, program string, args []string, log io.Wri
 
 var servingLine = regexp.MustCompile(`msg=serving addr=(\S+)`)
 
-// copyLog copies the program's output to log. Until the program serves, it also copies it to
-// startOutput; then it sends the address.
+// copyLog copies the program's output to log, and until the program serves also to startOutput.
+// Then it sends the address to serving.
 func copyLog(stderr io.Reader, log io.Writer, startOutput *bytes.Buffer, serving chan<- string) {
 	lines := bufio.NewReader(stderr)
 	var err error
@@ -78,7 +78,7 @@ func copyLog(stderr io.Reader, log io.Writer, startOutput *bytes.Buffer, serving
 	}
 }
 
-// Stop lets the program end by itself, and kills it after stopLimit.
+// Stop asks the program to end, and kills it after stopLimit.
 func (p *Process) Stop() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {

@@ -1,9 +1,9 @@
 // Package serviceproxy connects an API server without nodes to the programs on this machine that
-// replace its Services. It does not know Kubernetes objects: a Service is an address.
+// replace its Services. It does not know Kubernetes objects: a Service is only an address.
 //
 // The API server uses the proxy through its egress selector: it sends an HTTP CONNECT for each
-// connection to a Service. So webhook configurations can name Services, and certificates for
-// Service names are valid, as in a cluster.
+// connection to a Service. As in a cluster, webhook configurations can name Services, and
+// certificates for Service names are valid.
 package serviceproxy
 
 import (
@@ -22,11 +22,11 @@ type Proxy struct {
 	server   *http.Server
 
 	mu     sync.Mutex
-	routes map[string]string // addresses of programs by addresses of Services
+	routes map[string]string // address of the program by address of the Service
 }
 
-// Listen starts a proxy without routes, which the caller must close. The name must be unique on
-// this machine.
+// Listen starts a proxy without routes. The caller must close it. The name must be unique on this
+// machine.
 func Listen(name string) (*Proxy, error) {
 	// An abstract socket leaves no file behind, and has no path that can be too long.
 	l, err := net.Listen("unix", "@image-webhook/"+name)
@@ -49,7 +49,7 @@ func (p *Proxy) Route(service, program string) {
 	p.routes[service] = program
 }
 
-// Dial connects to the program behind an address of a Service.
+// Dial connects to the program that replaces a Service, HOST:PORT.
 func (p *Proxy) Dial(ctx context.Context, network, service string) (net.Conn, error) {
 	p.mu.Lock()
 	program, ok := p.routes[service]
@@ -93,26 +93,27 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request) {
 	}
 	defer caller.Close()
 	if _, err := io.WriteString(caller, "HTTP/1.1 200 OK\r\n\r\n"); err == nil {
-		copyBoth(caller, program)
+		copyBothDirections(caller, program)
 	}
 }
 
-// copyBoth copies in both directions until both have ended.
-func copyBoth(a, b net.Conn) {
+// copyBothDirections copies until both connections have ended.
+func copyBothDirections(a, b net.Conn) {
 	var copying sync.WaitGroup
-	copying.Go(func() { copyOne(a, b) })
-	copying.Go(func() { copyOne(b, a) })
+	copying.Go(func() { copyDirection(a, b) })
+	copying.Go(func() { copyDirection(b, a) })
 	copying.Wait()
 }
 
-// copyOne copies one direction and forwards its end. An error closes both connections.
-func copyOne(to, from net.Conn) {
-	_, err := io.Copy(to, from)
-	if half, ok := to.(interface{ CloseWrite() error }); ok {
+// copyDirection copies from source to target and forwards the end. On an error it closes both
+// connections.
+func copyDirection(target, source net.Conn) {
+	_, err := io.Copy(target, source)
+	if half, ok := target.(interface{ CloseWrite() error }); ok {
 		err = errors.Join(err, half.CloseWrite())
 	}
 	if err != nil {
-		to.Close()
-		from.Close()
+		target.Close()
+		source.Close()
 	}
 }

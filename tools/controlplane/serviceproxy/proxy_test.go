@@ -38,7 +38,6 @@ func TestDialConnectsToProgram(t *testing.T) {
 	}
 }
 
-// The API server sends CONNECT to the socket that EgressSelector names.
 func TestConnectForwardsToProgram(t *testing.T) {
 	p := listen(t)
 	socket := p.listener.Addr().String()

@@ -17,11 +17,11 @@ import (
 	"k8s.io/client-go/tools/portforward"
 )
 
-// requestLimit is the time limit of a request to a registry. The sample images have a few MiB.
+// requestLimit is the time limit of a request to a registry.
 const requestLimit = time.Minute
 
 // Client is a client of a registry in the cluster. It uses a forwarded port on this machine's
-// loopback interface. The kernel chooses the port, so that no fixed port must be free.
+// loopback interface, which the kernel chooses.
 type Client struct {
 	registry string // name of the registry
 	address  string // host and forwarded port
@@ -38,7 +38,7 @@ func Connect(ctx context.Context, config *rest.Config, registryName string) (*Cl
 	return &Client{registry: registryName, address: fmt.Sprintf("127.0.0.1:%d", port), auth: authn.Anonymous, stop: stop}, nil
 }
 
-// WithPassword returns a client with the same connection that sends a password.
+// WithPassword returns a client that uses the same connection and sends a password.
 func (c *Client) WithPassword(user, password string) *Client {
 	authenticated := *c
 	authenticated.auth = &authn.Basic{Username: user, Password: password}
@@ -83,7 +83,7 @@ func (c *Client) tag(ref string) (name.Tag, error) {
 	return name.NewTag(c.address+"/"+ref, name.StrictValidation, name.Insecure)
 }
 
-// forwardPort forwards a port of this machine to the registry's pod until stop is closed or
+// forwardPort forwards a port of this machine to the registry's pod, until stop is closed or
 // the pod ends.
 func forwardPort(ctx context.Context, config *rest.Config, registryName string) (port uint16, stop chan struct{}, err error) {
 	stop, ready := make(chan struct{}), make(chan struct{})

@@ -1,8 +1,8 @@
-// Package mirror runs an image registry in a development cluster. Nodes pull from it the
-// images that the webhook sends to the mirrors in the manifests' example flags. So pods run
-// even if the cluster cannot reach another registry.
+// Package mirror runs an image registry in a development cluster, which serves the images of
+// the mirrors in the manifests' example flags. So pods run even if the cluster cannot reach
+// another registry.
 //
-// The registry is the CNCF's, in a Deployment in the namespace Namespace. On each node, a
+// The program is the CNCF registry, in a Deployment in the namespace Namespace. On each node, a
 // hosts.toml file per mirror directs containerd to the registry's Service. The registry has
 // sample images of this project. With EnablePullThrough, containerd gets other images from
 // the registries that the mirrors replace.
@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// Namespace is the namespace of the registries. The API server does not call the webhook
-	// for its pods, so that the mirror can start before the webhook.
+	// Namespace is the namespace of the registries. Its mode is off, so that the mirror can
+	// start before the webhook.
 	Namespace = "mirror"
 	// Name is the name of the mirror's Deployment and Service.
 	Name = "mirror"
@@ -74,7 +74,7 @@ func (m *Mirror) Install(ctx context.Context) error {
 }
 
 // EnablePullThrough starts caches of docker.io and registry.k8s.io for images that the mirror
-// does not have. The mirror must be installed. The caches remain in the cluster.
+// does not have. The mirror must be installed.
 func (m *Mirror) EnablePullThrough(ctx context.Context) error {
 	for _, u := range upstreams {
 		if err := m.Start(ctx, Registry{Name: u.cache, Upstream: u.url}); err != nil {
@@ -115,8 +115,8 @@ func (m *Mirror) RouteHost(ctx context.Context, host string, names ...string) er
 }
 
 // hostsFile returns containerd's configuration for a registry host whose images are at urls,
-// in this order. containerd uses `server` last. By default it is the registry's own host,
-// which does not exist.
+// in this order. containerd uses `server` last. Its default would be the host itself, which
+// does not exist.
 func hostsFile(urls []string) string {
 	last := len(urls) - 1
 	content := fmt.Sprintf("server = %q\n", urls[last])

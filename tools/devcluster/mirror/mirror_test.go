@@ -35,8 +35,7 @@ func TestHostsFileKeepsTheOrderOfRegistries(t *testing.T) {
 	}
 }
 
-// The strict decoder finds misspelled fields, for which kubectl only prints a warning.
-func TestManifestOfEachKindOfRegistry(t *testing.T) {
+func TestManifestConfiguresEachKindOfRegistry(t *testing.T) {
 	tests := []struct {
 		name     string
 		registry Registry
@@ -98,11 +97,11 @@ type objects struct {
 	secret     corev1.Secret
 }
 
-func decode(t *testing.T, manifest string) (all objects) {
+func decode(t *testing.T, manifest string) (decoded objects) {
 	t.Helper()
 	targets := map[string]any{
-		"Namespace": &all.namespace, "ConfigMap": &all.config, "Deployment": &all.deployment,
-		"Service": &all.service, "Secret": &all.secret,
+		"Namespace": &decoded.namespace, "ConfigMap": &decoded.config, "Deployment": &decoded.deployment,
+		"Service": &decoded.service, "Secret": &decoded.secret,
 	}
 	for document := range strings.SplitSeq(manifest, "\n---\n") {
 		var kind metav1.TypeMeta
@@ -117,7 +116,7 @@ func decode(t *testing.T, manifest string) (all objects) {
 			t.Fatalf("%v in\n%s", err, document)
 		}
 	}
-	return all
+	return decoded
 }
 
 func TestNewestNotReadyReturnsTheReason(t *testing.T) {
@@ -176,8 +175,6 @@ func TestNewestNotReadyReturnsTheReason(t *testing.T) {
 	}
 }
 
-// If a digest changed, the images on nodes would differ from those in the mirror. If two
-// samples had the same digest, a node would treat them as one image.
 func TestSamplesHaveStableAndDifferentDigests(t *testing.T) {
 	digests := map[string]string{}
 	for range 2 {

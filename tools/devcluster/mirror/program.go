@@ -13,13 +13,13 @@ import (
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-// registryRepository is the name of the registry's image. Nothing pulls from it: the image is
-// loaded into the nodes.
+// registryRepository is the name of the registry's image, which is loaded into the nodes and
+// never pulled.
 const registryRepository = "image-webhook.dev/registry"
 
-// registryRef returns the reference of the registry's image, and the directory of this
-// repository's module. The tag is a hash of the registry's sources and manifests, so that a
-// change in them replaces a running registry.
+// registryRef returns the reference of the registry's image, and the top of the checkout. The
+// tag is a hash of the registry's sources and manifests, so that a change in them replaces a
+// running registry.
 func registryRef(ctx context.Context) (ref, root string, err error) {
 	if root, err = workspace.Root(ctx); err != nil {
 		return "", "", err
@@ -85,8 +85,7 @@ func (m *Mirror) buildRegistry(ctx context.Context, root, ref, archive string) e
 	})
 }
 
-// removeOldArchives removes all archives of the registry's image except current. They belong
-// to older sources and are not used again.
+// removeOldArchives removes all archives of the registry's image except current.
 func removeOldArchives(current string) {
 	archives, _ := filepath.Glob(filepath.Join(filepath.Dir(current), "registry-*.tar"))
 	for _, archive := range archives {

@@ -66,25 +66,25 @@ func (m *Mirror) waitReady(ctx context.Context, name string, step *progress.Step
 	return err
 }
 
-// waitReachable returns when the nodes can reach the named registry. kube-proxy updates the
-// rules of a Service up to seconds after the pod is ready, and the kubelet repeats a pull that
-// fails before that only after ten seconds.
+// waitReachable returns when the nodes can reach the named registry. kube-proxy may update the
+// rules of a Service seconds after the pod is ready, and the kubelet repeats a failed pull only
+// after ten seconds.
 func (m *Mirror) waitReachable(ctx context.Context, name string, step *progress.Step) error {
 	url, err := m.registryURL(ctx, name)
 	if err != nil {
 		return err
 	}
-	var last error
+	var lastErr error
 	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, readyLimit, true, func(ctx context.Context) (bool, error) {
 		err := m.cluster.RunOnNodes(ctx, "curl", "--silent", "--show-error", "--max-time", "1", url+"/v2/")
 		if err != nil && ctx.Err() == nil { // an error from the end of the wait is not the registry's
-			last = err
+			lastErr = err
 			step.SetDetail(err.Error())
 		}
 		return err == nil, nil
 	})
 	if wait.Interrupted(err) && ctx.Err() == nil {
-		return fmt.Errorf("the nodes cannot reach the registry %s at %s: %w", name, url, last)
+		return fmt.Errorf("the nodes cannot reach the registry %s at %s: %w", name, url, lastErr)
 	}
 	return err
 }
@@ -98,8 +98,7 @@ func listPods(ctx context.Context, client kubernetes.Interface, name string) ([]
 	return list.Items, nil
 }
 
-// newestNotReady returns the reason why the newest pod is not ready, and whether it has
-// failed, so that waiting longer does not help.
+// newestNotReady returns the reason why the newest pod is not ready, and whether it has failed.
 func newestNotReady(pods []corev1.Pod) (reason string, failed bool) {
 	pods = slices.DeleteFunc(pods, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
 	if len(pods) == 0 {

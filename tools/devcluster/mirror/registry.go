@@ -15,7 +15,7 @@ import (
 // Registry is a registry in the namespace of the mirror.
 type Registry struct {
 	Name     string // name of its Deployment and Service
-	Upstream string // if set, the registry is a cache of this one, and does not accept pushes
+	Upstream string // if set, the registry is a cache of this registry and accepts no pushes
 	Htpasswd string // its users, in the format of htpasswd -B; empty: no password is needed
 }
 
@@ -40,8 +40,8 @@ func (r Registry) manifest(ref string) (string, error) {
 	return out.String(), err
 }
 
-// Start runs r, and returns when the nodes can use it. It replaces an existing registry that
-// has another image or does not become ready. The images in it are lost then.
+// Start runs r and returns when the nodes can use it. It replaces an existing registry, with
+// its images, if that runs another program or does not become ready.
 func (m *Mirror) Start(ctx context.Context, r Registry) error {
 	ref, root, err := registryRef(ctx)
 	if err != nil {
@@ -71,7 +71,7 @@ func (m *Mirror) Start(ctx context.Context, r Registry) error {
 	})
 }
 
-// title names the registry in messages.
+// title returns the registry's name for messages.
 func (r Registry) title() string {
 	if r.Upstream != "" {
 		return "the cache of " + r.Upstream
@@ -95,8 +95,8 @@ func (m *Mirror) start(ctx context.Context, r Registry, ref string, step *progre
 	return m.waitReachable(ctx, r.Name, step)
 }
 
-// explainFailure returns an error that says what to do if a registry does not start. It
-// removes a cache that does not start, for example because it cannot reach its upstream.
+// explainFailure returns an error that says what to do if a registry does not start. It removes
+// a cache that does not start.
 func (m *Mirror) explainFailure(ctx context.Context, r Registry, cause error) error {
 	if ctx.Err() != nil { // the next run replaces the registry
 		return cause
@@ -126,7 +126,7 @@ func (m *Mirror) deleteObjects(ctx context.Context, names []string, kinds, casca
 }
 
 // registryURL returns the URL of the named registry for the nodes. It contains the cluster IP
-// of the Service, because nodes cannot resolve its name.
+// of the Service, because nodes cannot resolve Service names.
 func (m *Mirror) registryURL(ctx context.Context, name string) (string, error) {
 	service, err := m.client.CoreV1().Services(Namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {

@@ -43,7 +43,7 @@ func (s Sample) program() string {
 	return "sample"
 }
 
-// SampleBuilder builds sample images. Its directory must exist until they have been pushed.
+// SampleBuilder builds sample images. Its directory must exist until the images are pushed.
 type SampleBuilder struct {
 	Dir string // contains the programs of the samples
 }

@@ -1,6 +1,5 @@
-// Command sample is the program of the sample images: a small web server that shows the image in
-// which it runs. Its page is the file /www/index.html of the image. It also serves volumes that are
-// mounted below /www.
+// Command sample is the program of the sample images: a small web server that serves the file
+// /www/index.html of its image, which names the image, and volumes that are mounted below /www.
 //
 //	sample --addr=:80    serve until SIGTERM or SIGINT
 //	sample --print       print the page and end, like an init container

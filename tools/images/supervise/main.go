@@ -7,17 +7,15 @@
 //
 //	supervise --restart
 //
-// ends the program and runs the one with the same name in directory /live, if it exists. Signals
-// that end a process are forwarded to the program, and orphans are reaped.
+// ends the program and runs the one with the same name in the directory /live, if it exists.
+// supervise forwards termination signals to the program and reaps orphans.
 //
 // If PROGRAM ends by itself, the container ends with the same exit code. If a program in /live ends,
-// the container waits for the next one: the kubelet would restart the container with longer and
-// longer delays, and the next program may arrive within seconds. A restarted container starts with
-// PROGRAM, even if /live is a volume that survived: Tilt relies on that, and sends the newer program
-// again.
+// the container waits for the next one, which may arrive within seconds. The kubelet would restart
+// the container with increasing delays. A restarted container starts with PROGRAM, even if /live is
+// a volume that still exists: Tilt expects that, and sends the newer program again.
 //
-// Called as tar, it unpacks the files that Tilt sends to the container, which has no tar. See
-// unpack.
+// Called as tar, it unpacks the files that Tilt sends to the container, which has no tar.
 package main
 
 import (

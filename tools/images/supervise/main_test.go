@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestMain runs a supervisor if a test started this binary as the first process of a container. It
-// becomes the parent of orphans.
+// TestMain runs a supervisor, which becomes the parent of orphans, if a test started this binary as
+// the first process of a container.
 func TestMain(m *testing.M) {
 	dir := os.Getenv(liveDirVariable)
 	if dir == "" {
@@ -120,8 +120,8 @@ func TestRestartRunsNewerProgram(t *testing.T) {
 	}
 }
 
-// The volume still has the newer program after a crash of the container.
 func TestStartsWithProgramOfImage(t *testing.T) {
+	// After a crash of the container, the volume still has the newer program.
 	c := start(t, "echo image", "echo newer")
 	c.expect("image")
 	c.expectExit(0)
@@ -155,7 +155,6 @@ func TestWaitsForNextProgramAfterCrash(t *testing.T) {
 	c.expectExit(8)
 }
 
-// The script's child is an orphan, and a zombie until it is reaped.
 func TestReapsOrphans(t *testing.T) {
 	c := start(t, `orphan=$(sh -c 'true >/dev/null & echo $!'); tries=0
 while [ -e /proc/$orphan ] && [ $tries -lt 1000000 ]; do tries=$((tries+1)); done

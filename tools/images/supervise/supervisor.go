@@ -40,7 +40,7 @@ func (s *supervisor) run() (int, error) {
 	}
 }
 
-// newestProgram returns the program in liveDir, or the one of the image.
+// newestProgram returns the program in liveDir, or else that of the image.
 func (s *supervisor) newestProgram() string {
 	path := filepath.Join(s.liveDir, filepath.Base(s.args[0]))
 	if _, err := os.Stat(path); err != nil {
@@ -77,8 +77,7 @@ func (s *supervisor) waitAndForward(program *os.Process, signals <-chan os.Signa
 	}
 }
 
-// reapUntil reaps every child that ends, until the one with pid ends. Orphans are children of the
-// first process.
+// reapUntil reaps children, including orphans, until the one with pid ends.
 func reapUntil(pid int) syscall.WaitStatus {
 	for {
 		var status syscall.WaitStatus

@@ -13,8 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A running program can only be replaced, not overwritten. The archive is written by tar; Tilt's
-// contains only the file.
 func TestUnpackReplacesRunningProgram(t *testing.T) {
 	root := t.TempDir()
 	for range 2 {
@@ -76,8 +74,7 @@ func TestUnpackRefusesUnsafeEntries(t *testing.T) {
 	}
 }
 
-// The umask of the process does not change the mode.
-func TestUnpackKeepsMode(t *testing.T) {
+func TestUnpackKeepsModeDespiteUmask(t *testing.T) {
 	root := t.TempDir()
 	var archive bytes.Buffer
 	if err := tar.NewWriter(&archive).WriteHeader(&tar.Header{Name: "deep/er/app", Mode: 0o777, Typeflag: tar.TypeReg}); err != nil {

@@ -1,6 +1,5 @@
-// Package reviewlog extracts AdmissionReviews from the log of the webhook. The webhook must run
-// with Flags, or its log does not contain them. The package reads lines, and does not know the
-// cluster that they come from.
+// Package reviewlog extracts AdmissionReviews from the log of the webhook. The log contains them
+// only if the webhook runs with Flags. The package does not know the cluster.
 package reviewlog
 
 import (
@@ -17,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Flags are the flags that the webhook needs in addition to those of its manifest.
+// Flags are the flags that the webhook needs in addition to those in its manifest.
 var Flags = []string{"--log-level=debug"}
 
 // Exchange is an AdmissionReview that the webhook received, and the one that it returned.
@@ -37,7 +36,7 @@ func Exchanges(lines, namespaces []string) (found []Exchange) {
 	return found
 }
 
-// OtherLines returns the lines without exchanges that name one of the namespaces, or no
+// OtherLines returns the lines that are not exchanges and that name one of the namespaces or no
 // namespace.
 func OtherLines(lines, namespaces []string) (found []string) {
 	for _, line := range lines {
@@ -57,16 +56,16 @@ func namesAny(line string, namespaces []string) bool {
 var answered = regexp.MustCompile(` msg=answered path=(\S+) review=("(?:[^"\\]|\\.)*") answer=("(?:[^"\\]|\\.)*")`)
 
 func parse(line string) (Exchange, bool) {
-	parts := answered.FindStringSubmatch(line)
-	if parts == nil {
+	groups := answered.FindStringSubmatch(line)
+	if groups == nil {
 		return Exchange{}, false
 	}
-	received, err := strconv.Unquote(parts[2])
+	received, err := strconv.Unquote(groups[2])
 	if err != nil {
 		return Exchange{}, false
 	}
-	returned, err := strconv.Unquote(parts[3])
-	return Exchange{parts[1], json.RawMessage(received), json.RawMessage(returned)}, err == nil
+	returned, err := strconv.Unquote(groups[3])
+	return Exchange{groups[1], json.RawMessage(received), json.RawMessage(returned)}, err == nil
 }
 
 // request returns the request of the received review, or an empty one if the review is invalid.
@@ -81,7 +80,7 @@ func (e Exchange) request() admissionv1.AdmissionRequest {
 // JSON returns both reviews as an indented object.
 func (e Exchange) JSON() string {
 	var indented bytes.Buffer
-	_ = json.Indent(&indented, fmt.Appendf(nil, `{"path":%q,"asked":%s,"answered":%s}`, e.Path, e.received, e.returned), "", "  ")
+	_ = json.Indent(&indented, fmt.Appendf(nil, `{"path":%q,"request":%s,"response":%s}`, e.Path, e.received, e.returned), "", "  ")
 	return indented.String() + "\n"
 }
 

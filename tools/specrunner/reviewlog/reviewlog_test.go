@@ -57,9 +57,9 @@ func TestExchangesShowRequestAndResponse(t *testing.T) {
 	if diff := cmp.Diff(want, found[0].String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	for _, part := range []string{`"path": "/mutating"`, `"asked": {`, `"managedFields": [`, `"answered": {`} {
-		if !strings.Contains(found[0].JSON(), part) {
-			t.Errorf("no %s in %s", part, found[0].JSON())
+	for _, text := range []string{`"path": "/mutating"`, `"request": {`, `"managedFields": [`, `"response": {`} {
+		if !strings.Contains(found[0].JSON(), text) {
+			t.Errorf("no %s in %s", text, found[0].JSON())
 		}
 	}
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// Limits for the reason of a failure on a terminal. Ginkgo has printed all of it.
+// reasonLines and reasonWidth limit the reason of a failure on a terminal. Ginkgo has printed all
+// of it.
 const (
 	reasonLines = 16
 	reasonWidth = 600
@@ -33,11 +34,11 @@ func (s Summary) Print(w io.Writer) {
 	s.eachPhase(func(name, duration string) { fmt.Fprintf(table, "  %s\t%s\n", name, duration) })
 }
 
-// eachPhase calls show for each phase that took noticeable time, and for the total.
+// eachPhase calls show for each phase except very short ones, and for the total.
 func (s Summary) eachPhase(show func(name, duration string)) {
 	for _, phase := range s.Phases {
 		if phase.Duration < 50*time.Millisecond {
-			continue // it ran in the background and had ended
+			continue // it had already ended in the background
 		}
 		show(phase.Name, progress.Elapsed(phase.Duration))
 	}

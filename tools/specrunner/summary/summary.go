@@ -1,6 +1,6 @@
-// Package summary writes one page about a run of the suite: which specs failed and why, and how
-// long everything took. It reads Ginkgo's report, to which the suite has added report entries
-// about failed specs. It does not know the cluster.
+// Package summary writes one page about a run of the suite: which specs failed and why, and the
+// duration of each phase and spec. It reads Ginkgo's report, to which the suite has added report
+// entries about failed specs. It does not know the cluster.
 package summary
 
 import (
@@ -17,7 +17,8 @@ import (
 	"github.com/onsi/ginkgo/v2/types"
 )
 
-// Names of the report entries that the suite adds to a failed spec. Their values are text.
+// Diagnosis, Directory and KeptNamespace are the names of the report entries that the suite adds
+// to a failed spec.
 const (
 	// Diagnosis is the state of the cluster after the failure.
 	Diagnosis = "diagnosis"
@@ -77,7 +78,7 @@ func Read(path string) (Summary, error) {
 	return Summary{report: reports[0]}, nil
 }
 
-// spec is a spec, or a part of the suite's set-up, as the page shows it.
+// spec is a spec, or a set-up node of the suite, in the form of the page.
 type spec struct {
 	name     string
 	location string // file and line, relative to the top of the checkout
@@ -85,8 +86,7 @@ type spec struct {
 	types.SpecReport
 }
 
-// specs returns all specs that ran, the slowest first. Other parts of the suite are included if
-// they failed.
+// specs returns all specs that ran and all failed set-up nodes, the slowest first.
 func (s Summary) specs() []spec {
 	var specs []spec
 	for _, report := range s.report.SpecReports {
@@ -120,13 +120,13 @@ func newSpec(report types.SpecReport) spec {
 // colourCode matches the colours that Ginkgo adds to some reasons, even without a terminal.
 var colourCode = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 
-// failed reports whether the spec failed by itself: a user, or the failure of another spec,
-// can interrupt it.
+// failed reports whether the spec failed, and was not interrupted by a user or by the failure of
+// another spec.
 func (s spec) failed() bool {
 	return s.State.Is(types.SpecStateFailureStates) && s.State != types.SpecStateInterrupted
 }
 
-// entries returns the values of the report entries of a name.
+// entries returns the values of the report entries with a name.
 func (s spec) entries(name string) (values []string) {
 	for _, entry := range s.ReportEntries {
 		if entry.Name == name {
@@ -136,11 +136,11 @@ func (s spec) entries(name string) (values []string) {
 	return values
 }
 
-// firstProcessFailed matches the reason that Ginkgo reports in all other processes if the set-up
-// failed in the first one.
+// firstProcessFailed matches the reason that Ginkgo reports in the other processes if the set-up
+// failed in the first process.
 var firstProcessFailed = regexp.MustCompile(`^\w+ failed on Ginkgo parallel process #1`)
 
-// failures returns the failed specs in the order of their ends.
+// failures returns the failed specs in the order in which they ended.
 func (s Summary) failures() []spec {
 	failed := slices.DeleteFunc(s.specs(), func(s spec) bool { return !s.failed() || firstProcessFailed.MatchString(s.reason) })
 	slices.SortFunc(failed, func(a, b spec) int { return a.EndTime.Compare(b.EndTime) })
@@ -165,7 +165,7 @@ func (s Summary) KeptNamespaces() (namespaces []string) {
 	return namespaces
 }
 
-// Focus returns the regular expression that runs only the first failed spec, or an empty string.
+// Focus returns a regular expression that matches only the first failed spec, or an empty string.
 // It contains no single quote, so that a shell command can quote it.
 func (s Summary) Focus() string {
 	for _, failed := range s.failures() {

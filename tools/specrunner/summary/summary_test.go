@@ -38,7 +38,7 @@ func withFailure(spec types.SpecReport, reason string, entries map[string]string
 	return spec
 }
 
-// writeAndRead returns the summary of a report that was written to a file.
+// writeAndRead writes a report to a file and returns its summary.
 func writeAndRead(t *testing.T, report types.Report) Summary {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "e2e.json")
@@ -204,7 +204,6 @@ Details: ` + "`artifacts/deny-names`" + `
 	}
 }
 
-// The focus is part of a shell command in single quotes.
 func TestFocusAndKeptNamespacesNameFailedSpec(t *testing.T) {
 	s := writeAndRead(t, failedReport())
 	if diff := cmp.Diff(`deny names the pod.s image \(all\)`, s.Focus()); diff != "" {

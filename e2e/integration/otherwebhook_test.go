@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// otherWebhook is a webhook that the test process serves next to ours.
+// otherWebhook is a webhook of the test process, in addition to ours.
 type otherWebhook struct {
 	server *httptest.Server
 
@@ -97,7 +97,7 @@ func (w *otherWebhook) client(path string) admissionregistrationv1.WebhookClient
 
 // registration is a configuration with one webhook for new pods of a namespace.
 type registration struct {
-	name      string // of the configuration: the API server calls mutating webhooks in this order
+	name      string // the configuration's name: the API server calls mutating webhooks in this order
 	namespace string
 	policy    admissionregistrationv1.FailurePolicyType
 	client    admissionregistrationv1.WebhookClientConfig
@@ -157,8 +157,8 @@ func (s *testServer) registerValidating(t *testing.T, c *admissionregistrationv1
 	t.Cleanup(func() { _ = configurations.Delete(suiteContext, c.Name, metav1.DeleteOptions{}) })
 }
 
-// waitUntil waits until condition returns true. The API server applies new configurations
-// and labels after a short delay. description is what the test waits for.
+// waitUntil waits until condition, which description describes, returns true. The API server
+// applies new configurations and labels after a short delay.
 func waitUntil(t *testing.T, description string, condition func() bool) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 30*time.Second, true, wait.ConditionFunc(func() (bool, error) {

@@ -15,17 +15,17 @@ import (
 // calledLabel selects the namespaces of TestRequestCallsWebhooksOfMode.
 const calledLabel = "integration.image-webhook.dev/called"
 
-// request is a request of TestRequestCallsWebhooksOfMode. It creates an object, or patches
-// one that was created before the webhooks were registered.
+// request is a request of TestRequestCallsWebhooksOfMode. It creates an object, or patches an
+// object that was created before the webhooks were registered.
 type request struct {
 	name     string
 	resource schema.GroupVersionResource
 	manifest string // with the placeholder NAME
 	patch    string // a JSON patch of the object; if empty, the request creates the object
-	// subresource is what the patch changes, unless it is empty.
+	// subresource is the patched subresource; it may be empty.
 	subresource string
-	// called has the webhooks that the API server must call, in alphabetical order, by the
-	// mode of the namespace. It must call none for a mode without an entry.
+	// called contains the webhooks that the API server must call, in alphabetical order, by
+	// mode of the namespace. A mode without an entry has none.
 	called map[string][]string
 }
 
@@ -97,8 +97,8 @@ var requests = []request{
 	},
 }
 
-// The API server calls the right webhooks in each mode. The test uses the rules, selectors
-// and conditions of the configurations in 05, with a recorder instead of the webhook server.
+// TestRequestCallsWebhooksOfMode uses the rules, selectors and conditions of the
+// configurations in 05, with a recorder instead of the webhook's server.
 func TestRequestCallsWebhooksOfMode(t *testing.T) {
 	t.Parallel()
 	server := standardServer(t)

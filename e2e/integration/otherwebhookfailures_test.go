@@ -15,7 +15,7 @@ import (
 // badPatch does not apply to any pod.
 var badPatch = []byte(`[{"op":"replace","path":"/spec/nowhere/0","value":"x"}]`)
 
-// failure is how another webhook fails.
+// failure is a way in which another webhook fails.
 type failure struct {
 	name          string
 	respond       responder // nil if the webhook does not listen
@@ -23,7 +23,7 @@ type failure struct {
 	alwaysRejects bool      // the API server rejects the request even if the policy is Ignore
 }
 
-// client returns a client configuration for a webhook that fails like this.
+// client returns the client configuration of a webhook with this failure.
 func (f failure) client(t *testing.T) admissionregistrationv1.WebhookClientConfig {
 	t.Helper()
 	webhook := startOtherWebhook(t, f.respond)
@@ -60,10 +60,7 @@ var failures = []failure{
 	}, "webhook returned response.patch but not response.patchType", false},
 }
 
-// Another webhook fails, as a mutating and as a validating webhook, with each failure
-// policy. Pods that the API server admits are still mirrored and checked. If it rejects a
-// pod, its message names the failure.
-func TestOtherWebhookFails(t *testing.T) {
+func TestWebhookWorksWhenOtherWebhookFails(t *testing.T) {
 	for _, test := range failures {
 		for _, policy := range []admissionregistrationv1.FailurePolicyType{admissionregistrationv1.Ignore, admissionregistrationv1.Fail} {
 			for _, side := range []string{"mutating", "validating"} {
@@ -91,7 +88,7 @@ func TestOtherWebhookFails(t *testing.T) {
 	}
 }
 
-// mustReject checks that the API server rejects pods in a namespace with a message.
+// mustReject checks that the API server rejects pods in a namespace, with a message.
 func (s *testServer) mustReject(t *testing.T, namespace, message string) {
 	t.Helper()
 	var err error

@@ -28,8 +28,8 @@ rules:
 
 // standardServer returns the API server that most tests share. It has the webhook, an audit
 // log, the plugin AlwaysPullImages, and the default plugins of Kubernetes except
-// ServiceAccount, which needs a controller. The matrix's existing objects were created before
-// the webhook was installed.
+// ServiceAccount, which needs a controller. The objects of createExisting are older than the
+// installation of the webhook.
 func standardServer(t *testing.T) *testServer {
 	t.Helper()
 	server, err := startStandardServer()

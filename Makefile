@@ -17,7 +17,7 @@ SHELL := /bin/sh
 #   DEBIAN_MIRROR=URL      mirror of the Debian packages of the node image
 #   FUZZTIME=30s           how long make fuzz runs each target
 #   TILT=--sync            make tilt replaces the webhook in its running containers
-#   NO_COLOR=1             no colour, not even on a terminal
+#   NO_COLOR=1             no color, not even on a terminal
 export ENGINE K8S KIND_NODE_IMAGE FOCUS LABELS
 
 CLUSTER := bin/cluster

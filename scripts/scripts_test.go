@@ -197,7 +197,7 @@ func checkOnlyReads(t *testing.T, name, log string) {
 }
 
 // The marks are the ones of package progress.
-func TestMarksAreColouredOnATerminal(t *testing.T) {
+func TestMarksAreColoredOnATerminal(t *testing.T) {
 	const marks = `. ./shared.sh; choose_marks 1; printf "%s %s" "$done_mark" "$failed_mark"`
 	tests := []struct {
 		name   string
@@ -206,11 +206,11 @@ func TestMarksAreColouredOnATerminal(t *testing.T) {
 		want   string // the start of the output
 	}{
 		{"terminal", []string{"NO_COLOR=", "TERM=xterm"}, marks, "\033[32m✓\033[0m \033[31m✗\033[0m"},
-		{"no colour", []string{"NO_COLOR=0", "TERM=xterm"}, marks, "✓ ✗"},
+		{"no color", []string{"NO_COLOR=0", "TERM=xterm"}, marks, "✓ ✗"},
 		{"dumb", []string{"NO_COLOR=", "TERM=dumb"}, marks, "✓ ✗"},
 		{"no terminal", []string{"NO_COLOR=", "TERM=xterm"}, "{ " + marks + "; } | cat", "✓ ✗"},
 		{"step", []string{"NO_COLOR=", "TERM=xterm"}, "./step.sh compile false", "\033[31m✗\033[0m compile ("},
-		{"step without colour", []string{"NO_COLOR=1", "TERM=xterm"}, "./step.sh compile false", "✗ compile ("},
+		{"step without color", []string{"NO_COLOR=1", "TERM=xterm"}, "./step.sh compile false", "✗ compile ("},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

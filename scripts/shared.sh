@@ -42,7 +42,7 @@ needs() {
 	esac
 }
 
-# choose_marks FD sets done_mark and failed_mark: in colour if FD is a terminal, unless
+# choose_marks FD sets done_mark and failed_mark: in color if FD is a terminal, unless
 # NO_COLOR is set. Package progress uses the same marks.
 # shellcheck disable=SC2034 # the scripts use them
 choose_marks() {

@@ -24,7 +24,7 @@ type mode struct {
 	valid  bool // if false, new pods in the namespace get a warning about the mode
 }
 
-// action is the behaviour of the webhook in a mode.
+// action is the behavior of the webhook in a mode.
 type action string
 
 const (

@@ -7,7 +7,7 @@
 //
 // While a step runs, a terminal shows a spinner with the last line of the step's output. A
 // CI log or a file gets a line every few seconds instead. On a terminal the marks are in
-// colour, unless NO_COLOR is set (https://no-color.org). A dumb terminal is treated like a
+// color, unless NO_COLOR is set (https://no-color.org). A dumb terminal is treated like a
 // file.
 package progress
 
@@ -33,7 +33,7 @@ const (
 	wideRunes = 4
 )
 
-// green, red and plain are escape sequences that set a terminal's colour.
+// green, red and plain are escape sequences that set a terminal's color.
 const (
 	green = "\033[32m"
 	red   = "\033[31m"
@@ -46,12 +46,12 @@ var frames = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "�
 type Reporter struct {
 	w        io.Writer
 	columns  func() int // width of the terminal; nil: w is not a terminal
-	colour   bool
+	color    bool
 	interval time.Duration
 }
 
 // New returns a Reporter that writes to w. If w is a terminal, it shows a spinner and
-// colours.
+// colors.
 func New(w io.Writer) *Reporter {
 	f, ok := terminal(w)
 	if !ok {
@@ -64,11 +64,11 @@ func New(w io.Writer) *Reporter {
 		}
 		return width
 	}
-	return &Reporter{w: w, columns: columns, colour: Coloured(w), interval: frameInterval}
+	return &Reporter{w: w, columns: columns, color: Colored(w), interval: frameInterval}
 }
 
-// Coloured reports whether output to w may have colours.
-func Coloured(w io.Writer) bool {
+// Colored reports whether output to w may have colors.
+func Colored(w io.Writer) bool {
 	_, ok := terminal(w)
 	return ok && os.Getenv("NO_COLOR") == ""
 }
@@ -127,7 +127,7 @@ func (r *Reporter) mark(err error) string {
 	if err != nil {
 		mark, paint = "✗", red
 	}
-	if !r.colour {
+	if !r.color {
 		return mark
 	}
 	return paint + mark + plain

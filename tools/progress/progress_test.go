@@ -54,7 +54,7 @@ func TestStepEndsWithOneLine(t *testing.T) {
 	}
 }
 
-func TestMarksAreColouredOnTerminals(t *testing.T) {
+func TestMarksAreColoredOnTerminals(t *testing.T) {
 	const green, red, plain = "\r\033[K\033[32m✓\033[0m ", "\r\033[K\033[31m✗\033[0m ", "\r\033[K"
 	tests := []struct {
 		name    string
@@ -65,8 +65,8 @@ func TestMarksAreColouredOnTerminals(t *testing.T) {
 	}{
 		{"done", "xterm", "", false, green},
 		{"failed", "xterm", "", true, red},
-		{"no colour", "xterm", "1", false, plain + "✓ "},
-		{"no colour, any value", "xterm", "0", true, plain + "✗ "},
+		{"no color", "xterm", "1", false, plain + "✓ "},
+		{"no color, any value", "xterm", "0", true, plain + "✗ "},
 		{"dumb", "dumb", "", true, "✗ "},
 	}
 	for _, test := range tests {

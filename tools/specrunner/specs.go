@@ -78,7 +78,7 @@ func (r *run) ginkgoArgs(cluster target) []string {
 		"--output-dir=artifacts", "--junit-report=e2e.xml", "--json-report=e2e.json", "--focus=" + r.Focus, "--label-filter=" + r.labelFilter(cluster),
 	}
 	for flag, wanted := range map[string]bool{
-		"--no-color":      !progress.Coloured(r.stdout),
+		"--no-color":      !progress.Colored(r.stdout),
 		"--github-output": os.Getenv("GITHUB_ACTIONS") != "",
 		"--fail-fast":     r.Debug,
 	} {

@@ -23,7 +23,7 @@ func UnknownMode(r *Request) *admissionv1.AdmissionResponse {
 		resp.Warnings = []string{fmt.Sprintf("namespace %s is treated as deny: its label %s is not deny, warn or off", quote(r.Namespace), modeLabel)}
 		return resp
 	}
-	if mode, labelled := r.Object.Label(modeLabel); labelled && !slices.Contains(modes, mode) {
+	if mode, labeled := r.Object.Label(modeLabel); labeled && !slices.Contains(modes, mode) {
 		resp.Warnings = []string{fmt.Sprintf("namespace %s is treated as deny: set its label %s to deny, warn or off instead of %s", quote(r.Namespace), modeLabel, quote(mode))}
 	}
 	return resp

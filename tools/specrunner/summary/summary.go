@@ -111,14 +111,14 @@ func newSpec(report types.SpecReport) spec {
 		if failure := report.FailureLocation(); filepath.Base(filepath.Dir(failure.FileName)) == "e2e" { // a panic may be in Go's sources
 			location = failure
 		}
-		s.reason = strings.TrimSpace(colourCode.ReplaceAllString(report.Failure.Message+"\n"+report.Failure.ForwardedPanic, ""))
+		s.reason = strings.TrimSpace(colorCode.ReplaceAllString(report.Failure.Message+"\n"+report.Failure.ForwardedPanic, ""))
 	}
 	s.location = fmt.Sprintf("e2e/%s:%d", filepath.Base(location.FileName), location.LineNumber)
 	return s
 }
 
-// colourCode matches the colours that Ginkgo adds to some reasons, even without a terminal.
-var colourCode = regexp.MustCompile(`\x1b\[[0-9;]*m`)
+// colorCode matches the colors that Ginkgo adds to some reasons, even without a terminal.
+var colorCode = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 
 // failed reports whether the spec failed, and was not interrupted by a user or by the failure of
 // another spec.

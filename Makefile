@@ -22,6 +22,7 @@ export ENGINE K8S KIND_NODE_IMAGE FOCUS LABELS
 
 CLUSTER := bin/cluster
 CONTROLPLANE := bin/controlplane
+UP = $(CLUSTER) up $(if $(filter 1,$(PULL_THROUGH)),--pull-through)
 # Points the following commands at the cluster of `make up`; fails if it is not running.
 ON_CLUSTER = environment=$$($(CLUSTER) env) && eval "$$environment" &&
 # Only KUBECONFIG on make's command line selects another cluster. KUBECONFIG in the
@@ -32,15 +33,20 @@ E2E = bin/e2e $(if $(PROCS),--procs=$(PROCS)) --focus="$$FOCUS" --label-filter="
 ##@ See it work
 
 .PHONY: demo
-demo: bin/cluster ## Create a cluster, install the webhook and show what it does
+demo: $(if $(filter none,$(ENGINE)),demo-controlplane,demo-engine) ## Create a cluster, install the webhook and show what it does
+
+# The demo on a kind cluster, or without one if no container engine answers.
+.PHONY: demo-engine
+demo-engine: bin/cluster
 	@engine=$$($(CLUSTER) engine); case $$? in \
 		0) $(MAKE) --no-print-directory demo-cluster ENGINE=$$engine ;; \
 		3) $(MAKE) --no-print-directory demo-controlplane ;; \
 		*) exit 1 ;; esac
 
-# The demo on a kind cluster.
+# The demo on a kind cluster. `demo-engine` has compiled bin/cluster.
 .PHONY: demo-cluster
-demo-cluster: up
+demo-cluster:
+	@$(UP)
 	@$(CLUSTER) load
 	@$(ON_CLUSTER) scripts/install.sh && scripts/deny.sh && scripts/outage.sh && scripts/mirror.sh
 	@printf '\n--- Next steps:\n\n%s\n%s\n%s\n%s\n' \
@@ -71,7 +77,7 @@ controlplane: bin/controlplane ## Start an API server with the webhook of this c
 
 .PHONY: up
 up: bin/cluster ## Create the kind cluster and the mirror in it, unless they are up
-	@$(CLUSTER) up $(if $(filter 1,$(PULL_THROUGH)),--pull-through)
+	@$(UP)
 
 .PHONY: install
 install: bin/cluster ## Build the image, load it, apply deploy/ (after `make up`)

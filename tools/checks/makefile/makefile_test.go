@@ -59,7 +59,7 @@ func TestHelpListsEveryTarget(t *testing.T) {
 		switch {
 		case len(findAll(`^(`+target+`):.*## \S`, makefile)) > 0:
 			want = append(want, target)
-		case len(findAll(`^([a-z0-9-]+):[^#\n]* `+target+`\b`, makefile)) == 0 && len(findAll(`\$\(MAKE\) [^\n]*\b(`+target+`)\b`, makefile)) == 0:
+		case len(findAll(`^([a-z0-9-]+):[^#\n]*[ ,]`+target+`\b`, makefile)) == 0 && len(findAll(`\$\(MAKE\) [^\n]*\b(`+target+`)\b`, makefile)) == 0:
 			t.Errorf("make %s has no help text, and no other target uses it: add a text after ##", target)
 		}
 	}
@@ -69,6 +69,15 @@ func TestHelpListsEveryTarget(t *testing.T) {
 	}
 	for _, target := range listed {
 		runMake(t, "--dry-run", target, "CLUSTER=true", "CONTROLPLANE=true") // make runs lines that call make even in a dry run
+	}
+}
+
+func TestDemoWithoutEngineCompilesNoCluster(t *testing.T) {
+	for engine, want := range map[string]bool{"none": false, "": true} {
+		steps := runMake(t, "--dry-run", "--always-make", "demo", "ENGINE="+engine, "CLUSTER=true", "CONTROLPLANE=true")
+		if got := strings.Contains(steps, "./tools/cmd/cluster"); got != want {
+			t.Errorf("make demo ENGINE=%s compiles the program cluster: %v, want %v:\n%s", engine, got, want, steps)
+		}
 	}
 }
 

@@ -69,7 +69,7 @@ demo-controlplane: bin/controlplane
 		'    a pod that runs an image from a mirror, and the page that it serves.'
 	@printf '\n--- Next steps:\n\n%s\n%s\n' \
 		'eval "$$($(CONTROLPLANE) env)"    # points kubectl at this API server' \
-		'make down                         # stops it'
+		'$(CONTROLPLANE) down             # stops it'
 
 .PHONY: controlplane
 controlplane: bin/controlplane ## Start an API server with the webhook of this checkout, without containers

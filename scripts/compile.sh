@@ -27,16 +27,18 @@ needs go
 packages=$*
 total=
 
-# step_detail LOG counts the packages that `go build -v` has printed.
+# step_detail LOG sets detail to the number of packages that `go build -v` has printed. It
+# counts the packages of the build only once, because that takes about a second.
 step_detail() {
 	compiled=$(grep -vc '^go: ' "$1")
 	if [ "$compiled" -eq 0 ]; then
-		echo "$(grep -c '^go: downloading' "$1") modules downloaded"
+		detail="$(grep -c '^go: downloading' "$1") modules downloaded"
 		return
 	fi
 	# shellcheck disable=SC2086 # a list of packages
 	[ -n "$total" ] || total=$(go list -deps $packages 2>/dev/null | wc -l)
-	echo "$compiled packages compiled, at most $total"
+	# shellcheck disable=SC2034 # shared.sh uses it
+	detail="$compiled packages compiled, at most $total"
 }
 
 if [ -n "$prefetch" ]; then

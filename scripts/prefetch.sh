@@ -18,7 +18,7 @@ cd "$(dirname "$0")/.."
 help_or_go_on "$@"
 kubernetes=$(printf '%s\n' tools/pins/kubernetes-* | sort -V | tail -n 1)
 [ -z "${K8S:-}" ] || kubernetes=tools/pins/kubernetes-$K8S
-trap 'kill "$downloader" 2>/dev/null' TERM
+trap 'kill "$downloader" 2>/dev/null; exit 143' TERM
 
 # download MODULE PACKAGE... downloads what the packages of a module need.
 download() {

@@ -53,7 +53,7 @@ choose_marks() {
 }
 
 # run_step NAME COMMAND [ARG...] runs a command and shows its progress: see scripts/step.sh.
-# The script defines step_detail LOG, which prints what the command has done so far.
+# The script defines step_detail LOG, which sets detail to what the command has done so far.
 run_step() {
 	name=$1
 	shift
@@ -67,7 +67,7 @@ run_step() {
 	while kill -0 "$running" 2>/dev/null; do
 		sleep 0.1
 		if [ $(($(date +%s) - started)) -ge $next ]; then
-			detail=$(step_detail "$log")
+			step_detail "$log"
 			echo "  … $name, ${next}s so far${detail:+: $detail}" >&2
 			next=$((next + 10))
 		fi

@@ -16,7 +16,8 @@ help_or_go_on "$@"
 [ $# -ge 2 ] || mistake "expected NAME COMMAND [ARG...]"
 needs "$2"
 
-# step_detail LOG prints the last line of the output.
-step_detail() { tail -n 1 "$1" | cut -c 1-60; }
+# step_detail LOG sets detail to the last line of the output.
+# shellcheck disable=SC2034 # shared.sh uses it
+step_detail() { detail=$(tail -n 1 "$1" | cut -c 1-60); }
 
 run_step "$@"

@@ -22,7 +22,9 @@ func Deny(policy image.Policy) Verdict {
 		case !r.isPod():
 			return &admissionv1.AdmissionResponse{Allowed: true, Warnings: found.warnings("; its pods will be denied")}
 		}
-		return forbidden(found)
+		resp := forbidden(found.String())
+		resp.Warnings = found.warnings("")
+		return resp
 	}
 }
 
@@ -95,15 +97,14 @@ func (v *violations) add(found violation, ref image.Reference) {
 // isComplete reports whether the search can end.
 func (v *violations) isComplete() bool { return v.count >= maxCounted }
 
-// forbidden returns the response that denies a request.
-func forbidden(found *violations) *admissionv1.AdmissionResponse {
+// forbidden returns the response that denies a request with a message.
+func forbidden(message string) *admissionv1.AdmissionResponse {
 	return &admissionv1.AdmissionResponse{
-		Warnings: found.warnings(""),
 		Result: &metav1.Status{
 			Status:  metav1.StatusFailure,
 			Code:    http.StatusForbidden,
 			Reason:  metav1.StatusReasonForbidden,
-			Message: found.String(),
+			Message: message,
 		},
 	}
 }

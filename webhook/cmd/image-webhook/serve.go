@@ -192,7 +192,8 @@ func (o serveOptions) changes(mirrors image.Mirrors) (c admission.Changes, err e
 func joinLists(values []string) string { return strings.Join(values, ",") }
 
 // handlers returns the handlers by path. The webhook configurations select a path by the
-// mode of the namespace. The API server's plugin ImagePolicyWebhook uses /image-policy.
+// mode of the namespace. The API server's plugin ImagePolicyWebhook uses /image-policy. Nothing
+// calls the paths below /namespace-owner unless deploy/namespace-owner is installed.
 func (c serverConfig) handlers(log *slog.Logger) map[string]http.Handler {
 	return map[string]http.Handler{
 		"/validating":              admission.Handler(log, admission.Deny(c.policy)),
@@ -200,6 +201,8 @@ func (c serverConfig) handlers(log *slog.Logger) map[string]http.Handler {
 		"/validating/unknown-mode": admission.Handler(log, admission.UnknownMode),
 		"/mutating":                admission.Handler(log, admission.Mutate(c.changes)),
 		"/image-policy":            admission.ImageReviews(log, c.policy),
+		"/namespace-owner":         admission.NamespaceOwners(log),
+		"/namespace-owner/chosen":  admission.ChosenNamespaceOwners(log),
 	}
 }
 

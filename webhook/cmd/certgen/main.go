@@ -11,17 +11,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-
 	"github.com/image-webhook/image-webhook/webhook/certgen"
+	"github.com/image-webhook/image-webhook/webhook/kubeconfig"
 )
 
 func main() {
@@ -48,23 +45,9 @@ func execute(ctx context.Context, command certgen.Command, stdout, stderr io.Wri
 	if command == nil {
 		return nil // Parse has written the help
 	}
-	config, err := loadConfig(command.KubeconfigPath())
+	config, err := kubeconfig.Load(command.KubeconfigPath())
 	if err != nil {
-		return fmt.Errorf("cannot load a cluster configuration: %w: run in a pod with a service account token, or set --kubeconfig", err)
+		return err
 	}
 	return certgen.Worker{Config: config, Stdout: stdout, Stderr: stderr}.Do(ctx, command)
-}
-
-// loadConfig returns the configuration for the API server: from the kubeconfig file if
-// one is given, else from the pod's service account, else from kubectl's file.
-func loadConfig(kubeconfig string) (*rest.Config, error) {
-	if kubeconfig == "" {
-		config, err := rest.InClusterConfig()
-		if !errors.Is(err, rest.ErrNotInCluster) {
-			return config, err
-		}
-	}
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = kubeconfig
-	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
 }

@@ -1,6 +1,7 @@
-// Package deploy contains the numbered manifests of the installation and their order. It does
-// not know the code that the manifests run. kubectl applies them without rendering. The
-// kustomization in this directory is for users who keep their changes in an overlay.
+// Package deploy contains the numbered manifests of the installation and their order: those
+// of the webhook, and in namespace-owner those of an optional part, which is installed after
+// them. It does not know the code that the manifests run. kubectl applies them without
+// rendering. The kustomizations are for users who keep their changes in an overlay.
 package deploy
 
 import (
@@ -17,7 +18,11 @@ const (
 )
 
 //go:embed order.yaml [0-9][0-9]-*.yaml
+//go:embed namespace-owner/order.yaml namespace-owner/[0-9][0-9]-*.yaml
 var embedded embed.FS
+
+// NamespaceOwner is the directory of the optional manifests for the owners of namespaces.
+const NamespaceOwner = "namespace-owner"
 
 // File is a numbered manifest.
 type File struct {
@@ -34,8 +39,18 @@ type Step struct {
 }
 
 // Steps returns the steps of the installation in their order.
-func Steps() []Step {
-	steps, err := readSteps(embedded)
+func Steps() []Step { return embeddedSteps(".") }
+
+// NamespaceOwnerSteps returns the steps that install the optional part for the owners of
+// namespaces, after Steps.
+func NamespaceOwnerSteps() []Step { return embeddedSteps(NamespaceOwner) }
+
+func embeddedSteps(dir string) []Step {
+	part, err := fs.Sub(embedded, dir)
+	if err != nil {
+		panic(err) // the directory is part of the program
+	}
+	steps, err := readSteps(part)
 	if err != nil {
 		panic(err) // the files are part of the program
 	}
@@ -44,6 +59,9 @@ func Steps() []Step {
 
 // Files returns the manifests in the order of the installation.
 func Files() []File { return files(Steps()) }
+
+// NamespaceOwnerFiles returns the manifests of NamespaceOwnerSteps.
+func NamespaceOwnerFiles() []File { return files(NamespaceOwnerSteps()) }
 
 // Read returns the manifests in dir, in the order of its order.yaml. Unlike Files, it does not
 // use the files that were compiled into the program.

@@ -344,9 +344,14 @@ func TestContainersUseTheBuiltImage(t *testing.T) {
 	for _, o := range load(t) {
 		template, _ := o.podTemplate()
 		for _, c := range containers(template) {
-			if c.Image != webhookimage.StaticRef || c.ImagePullPolicy != corev1.PullIfNotPresent {
-				t.Errorf("%s: image %s, pull policy %s", o, c.Image, c.ImagePullPolicy)
-			}
+			checkImage(t, o, c)
 		}
+	}
+}
+
+func checkImage(t *testing.T, o object, c corev1.Container) {
+	t.Helper()
+	if c.Image != webhookimage.StaticRef || c.ImagePullPolicy != corev1.PullIfNotPresent {
+		t.Errorf("%s: image %s, pull policy %s", o, c.Image, c.ImagePullPolicy)
 	}
 }

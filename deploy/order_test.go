@@ -65,15 +65,23 @@ func commands(step deploy.Step) (lines []string) {
 	return lines
 }
 
+// Objects that show that the webhook, and the manifests for the owners of namespaces, are
+// installed, as kubectl is called to get them.
+const (
+	webhookInstalled        = "deployment webhook "
+	namespaceOwnerInstalled = "deployment namespace-owner "
+	namespaceOwnerPresent   = "clusterroles -l app.kubernetes.io/component=namespace-owner "
+)
+
 // changingCommands returns the kubectl commands of a script, except those that only read.
-// installed is whether the webhook is already installed in the cluster.
-func changingCommands(t *testing.T, script string, installed bool) (lines []string) {
+// present are objects in the cluster.
+func changingCommands(t *testing.T, script string, present ...string) (lines []string) {
 	t.Helper()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "log")
-	kubectl := "#!/bin/sh\necho \"kubectl $*\" >>" + log + "\n"
-	if installed {
-		kubectl += "case $* in 'get deployment '*) echo deployment.apps/webhook ;; esac\n"
+	kubectl := "#!/bin/sh\nprintf '%s\\n' \"kubectl $*\" >>" + log + "\n"
+	for _, object := range present {
+		kubectl += "case $* in 'get " + object + "'*) echo object ;; esac\n"
 	}
 	if err := os.WriteFile(filepath.Join(dir, "kubectl"), []byte(kubectl), 0o700); err != nil {
 		t.Fatal(err)
@@ -92,37 +100,78 @@ func changingCommands(t *testing.T, script string, installed bool) (lines []stri
 	})
 }
 
-func TestInstallScriptFollowsTheOrder(t *testing.T) {
-	var firstRun, secondRun []string
-	for _, step := range deploy.Steps() {
-		lines := commands(step)
-		firstRun = append(firstRun, lines...)
-		if step.Name == "04-webhook.yaml" { // the image's tag does not show that its content has changed
-			lines = slices.Insert(lines, 1, "kubectl rollout restart deployment/webhook -n image-webhook")
+func TestInstallScriptsFollowTheOrder(t *testing.T) {
+	var lastRuns []string
+	for _, tt := range []struct {
+		script     string
+		steps      []deploy.Step
+		deployment string   // file of the Deployment
+		restart    string   // arguments of the command that restarts its pods
+		first      []string // objects in the cluster before the first installation
+		second     []string // objects in the cluster before the second installation
+	}{
+		{"install.sh", deploy.Steps(), "04-webhook.yaml", "deployment/webhook -n image-webhook", nil, []string{webhookInstalled}},
+		{"install-namespace-owner.sh", deploy.NamespaceOwnerSteps(), "04-controller.yaml", "deployment/namespace-owner -n image-webhook",
+			[]string{webhookInstalled}, []string{webhookInstalled, namespaceOwnerInstalled}},
+	} {
+		var firstRun, secondRun []string
+		for _, step := range tt.steps {
+			lines := commands(step)
+			firstRun = append(firstRun, lines...)
+			if step.Name == tt.deployment { // the image's tag does not show that its content has changed
+				lines = slices.Insert(lines, 1, "kubectl rollout restart "+tt.restart)
+			}
+			secondRun = append(secondRun, lines...)
 		}
-		secondRun = append(secondRun, lines...)
+		script := "../scripts/" + tt.script
+		if diff := cmp.Diff(firstRun, changingCommands(t, script, tt.first...)); diff != "" {
+			t.Errorf("first installation (-order.yaml +%s):\n%s", tt.script, diff)
+		}
+		if diff := cmp.Diff(secondRun, changingCommands(t, script, tt.second...)); diff != "" {
+			t.Errorf("second installation (-order.yaml +%s):\n%s", tt.script, diff)
+		}
+		lastRuns = append(lastRuns, secondRun...)
 	}
-	if diff := cmp.Diff(firstRun, changingCommands(t, "../scripts/install.sh", false)); diff != "" {
-		t.Errorf("first installation (-order.yaml +install.sh):\n%s", diff)
-	}
-	if diff := cmp.Diff(secondRun, changingCommands(t, "../scripts/install.sh", true)); diff != "" {
-		t.Errorf("second installation (-order.yaml +install.sh):\n%s", diff)
+	// A second installation of the webhook includes that of the owners, which uses its image and CA.
+	if diff := cmp.Diff(lastRuns, changingCommands(t, "../scripts/install.sh", webhookInstalled, namespaceOwnerInstalled)); diff != "" {
+		t.Errorf("second installation of everything (-order.yaml +install.sh):\n%s", diff)
 	}
 }
 
-func TestUninstallScriptReversesTheOrder(t *testing.T) {
-	// The webhook configurations are deleted first, so that the API server does not call a
-	// webhook that is being deleted.
-	const configurations = "kubectl delete -f 05-webhookconfigure.yaml --ignore-not-found"
-	want := []string{configurations}
-	for _, file := range slices.Backward(deploy.Files()) {
-		if line := "kubectl delete -f " + file.Name + " --ignore-not-found"; line != configurations {
-			want = append(want, line)
+// deletions returns the commands that delete manifests: those called first, then the others in
+// the reverse order of their installation.
+func deletions(installed []deploy.File, first ...string) (lines []string) {
+	for _, file := range slices.Backward(installed) {
+		if !slices.Contains(first, file.Name) {
+			first = append(first, file.Name)
 		}
 	}
-	want = append(want, "kubectl delete namespace image-webhook-demo --ignore-not-found")
-	if diff := cmp.Diff(want, changingCommands(t, "../scripts/uninstall.sh", true)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	for _, name := range first {
+		lines = append(lines, "kubectl delete -f "+name+" --ignore-not-found")
+	}
+	return lines
+}
+
+func TestUninstallScriptsReverseTheOrder(t *testing.T) {
+	// The webhook configurations are deleted first, so that the API server does not call a
+	// webhook that is being deleted. The policies about owners stay until nothing acts on an
+	// owner.
+	webhook := append(deletions(deploy.Files(), "05-webhookconfigure.yaml"),
+		"kubectl delete namespace image-webhook-demo --ignore-not-found")
+	namespaceOwner := append(deletions(deploy.NamespaceOwnerFiles(), "05-webhookconfigure.yaml"),
+		"kubectl delete namespace/image-webhook-demo-alice namespace/image-webhook-demo-bob clusterrolebinding/image-webhook-demo --ignore-not-found")
+	for _, tt := range []struct {
+		script  string
+		present []string
+		want    []string
+	}{
+		{"uninstall.sh", []string{webhookInstalled}, webhook},
+		{"uninstall.sh", []string{webhookInstalled, namespaceOwnerPresent}, slices.Concat(namespaceOwner, webhook)},
+		{"uninstall-namespace-owner.sh", []string{webhookInstalled, namespaceOwnerPresent}, namespaceOwner},
+	} {
+		if diff := cmp.Diff(tt.want, changingCommands(t, "../scripts/"+tt.script, tt.present...)); diff != "" {
+			t.Errorf("%s, installed are %q (-want +got):\n%s", tt.script, tt.present, diff)
+		}
 	}
 }
 

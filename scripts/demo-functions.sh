@@ -6,6 +6,9 @@ no_arguments "$@"
 
 # demo is the namespace of the demos' pods.
 demo=image-webhook-demo
+# alice and bob are the namespaces of the demo about owners.
+# shellcheck disable=SC2034 # the scripts use them
+alice=$demo-alice bob=$demo-bob
 
 # heading TEXT says what the next command shows.
 heading() { printf '\n--- %s\n' "$1"; }

@@ -3,7 +3,9 @@
 # the image in the manifests; `bin/cluster load` copies it to the nodes of `make up`.
 #
 # You can run it again: it deletes the Jobs of an earlier run, and restarts the webhook's
-# pods, because the image's tag does not show whether its content has changed.
+# pods, because the image's tag does not show whether its content has changed. If the optional
+# manifests for the owners of namespaces are installed, it then runs
+# scripts/install-namespace-owner.sh: they need the same image and the same CA.
 #
 # Examples:
 #   # On the cluster of `make up`
@@ -22,6 +24,7 @@ wait_for() {
 }
 
 installed=$(kubectl get deployment webhook -n image-webhook --ignore-not-found -o name)
+with_owner=$(kubectl get deployment namespace-owner -n image-webhook --ignore-not-found -o name)
 
 # The commands follow order.yaml.
 heading 'Create the namespace and the permissions of the Jobs and the webhook:'
@@ -42,3 +45,5 @@ heading 'Register the webhook with the API server; a Job sets the CA, then failu
 run 'kubectl apply -f 05-webhookconfigure.yaml'
 run 'kubectl create -f 06-patch-webhookconfigure.yaml'
 wait_for 'kubectl wait --for=condition=complete job -l job=patch-webhookconfigure -n image-webhook --timeout=120s'
+
+[ -z "$with_owner" ] || ../scripts/install-namespace-owner.sh

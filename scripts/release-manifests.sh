@@ -2,7 +2,9 @@
 # Prints the manifests in deploy/ as one file, for a release: with the release's image, and
 # with the example mirrors commented out.
 #
-#   scripts/release-manifests.sh IMAGE
+#   scripts/release-manifests.sh IMAGE [namespace-owner]
+#
+# With namespace-owner, it prints the optional manifests for the owners of namespaces.
 #
 # Examples:
 #   # For an image that you pushed
@@ -11,9 +13,12 @@ set -eu
 cd "$(dirname "$0")/.."
 . scripts/shared.sh
 help_or_go_on "$@"
-[ $# -eq 1 ] || mistake "expected IMAGE"
-cd deploy
-cat <<END
+case "$# ${2-}" in
+'1 ' | '2 namespace-owner') ;;
+*) mistake "expected IMAGE [namespace-owner]" ;;
+esac
+cd "deploy/${2-.}"
+[ $# -eq 2 ] || cat <<END
 # The manifests of image-webhook with the image $1
 #
 #   kubectl delete job certgen patch-webhookconfigure -n image-webhook --ignore-not-found
@@ -21,6 +26,16 @@ cat <<END
 #   kubectl wait --for=condition=complete job/patch-webhookconfigure -n image-webhook --timeout=6m
 #
 # To set mirrors, edit --registry-mirrors in the Deployment below.
+
+END
+[ $# -eq 1 ] || cat <<END
+# The manifests for the owners of namespaces, with the image $1
+#
+# Install the webhook first. Then:
+#
+#   kubectl delete job patch-namespace-owner -n image-webhook --ignore-not-found
+#   kubectl apply -f install-namespace-owner.yaml
+#   kubectl wait --for=condition=complete job/patch-namespace-owner -n image-webhook --timeout=6m
 
 END
 separator=

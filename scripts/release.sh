@@ -29,4 +29,5 @@ for architecture in amd64 arm64; do
 done
 pushed=$(scripts/push-image.sh "$image:$version" "$out"/image-webhook-*.tar)
 scripts/release-manifests.sh "$pushed" >"$out/install.yaml"
+scripts/release-manifests.sh "$pushed" namespace-owner >"$out/install-namespace-owner.yaml"
 echo "$pushed"

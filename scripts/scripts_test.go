@@ -83,7 +83,7 @@ func TestInvalidArguments(t *testing.T) {
 		dir + "step.sh":                          {[]string{"name"}, "../scripts/step.sh: expected NAME COMMAND [ARG...]: see ../scripts/step.sh --help\n"},
 		dir + "compile-tests.sh":                 {}, // passes its arguments to go build
 		dir + "release.sh":                       {[]string{"image"}, "../scripts/release.sh: expected IMAGE VERSION: see ../scripts/release.sh --help\n"},
-		dir + "release-manifests.sh":             {nil, "../scripts/release-manifests.sh: expected IMAGE: see ../scripts/release-manifests.sh --help\n"},
+		dir + "release-manifests.sh":             {nil, "../scripts/release-manifests.sh: expected IMAGE [namespace-owner]: see ../scripts/release-manifests.sh --help\n"},
 		dir + "release-notes.sh":                 {nil, "../scripts/release-notes.sh: expected VERSION: see ../scripts/release-notes.sh --help\n"},
 		dir + "push-image.sh":                    {[]string{"image"}, "../scripts/push-image.sh: expected REFERENCE ARCHIVE...: see ../scripts/push-image.sh --help\n"},
 		"../deploy/image-policy/certificates.sh": {nil, "usage: ../deploy/image-policy/certificates.sh DIRECTORY, such as /etc/kubernetes/image-webhook\n"},
@@ -104,7 +104,10 @@ func TestInvalidArguments(t *testing.T) {
 }
 
 // clusterScripts are the scripts that use the cluster of kubectl's current context.
-var clusterScripts = []string{"outage.sh", "deny.sh", "install.sh", "mirror.sh", "rewrite.sh", "uninstall.sh"}
+var clusterScripts = []string{
+	"outage.sh", "deny.sh", "install.sh", "mirror.sh", "rewrite.sh", "uninstall.sh",
+	"install-namespace-owner.sh", "namespace-owner.sh", "uninstall-namespace-owner.sh",
+}
 
 // path returns a PATH with only these programs.
 func path(t *testing.T, programs ...string) string {
@@ -192,6 +195,31 @@ func checkOnlyReads(t *testing.T, name, log string) {
 	for line := range strings.Lines(string(content)) {
 		if line != "get nodes\n" && line != "config current-context\n" {
 			t.Errorf("%s: kubectl %s", name, line)
+		}
+	}
+}
+
+// The scripts that need an installation name the script that installs it.
+func TestMissingInstallationIsNamed(t *testing.T) {
+	const (
+		kindNode = `"get nodes") echo "one kind://docker/one/one" ;;`
+		webhook  = `"get deployment") echo deployment.apps/webhook ;;`
+	)
+	tests := []struct{ script, present, want string }{
+		{"deny.sh", "", "the webhook is not installed: run scripts/install.sh"},
+		{"install-namespace-owner.sh", "", "the webhook is not installed: run scripts/install.sh"},
+		{"namespace-owner.sh", "", "the webhook is not installed: run scripts/install.sh"},
+		{"namespace-owner.sh", webhook, "the manifests for the owners of namespaces are not installed: run scripts/install-namespace-owner.sh"},
+	}
+	for _, test := range tests {
+		bin := t.TempDir()
+		kubectl := "#!/bin/sh\ncase \"$1 $2\" in\n" + kindNode + "\n" + test.present + "\nesac\n"
+		if err := os.WriteFile(filepath.Join(bin, "kubectl"), []byte(kubectl), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		got := run(t, dir+test.script, nil, "PATH="+bin+":"+os.Getenv("PATH"))
+		if diff := cmp.Diff(result{1, "", dir + test.script + ": " + test.want + "\n"}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.script, diff)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Removes the webhook and the pods of the demos. It deletes the webhook configurations first:
-# from then on, the API server does not call the webhook, even if a later command fails.
+# Removes the webhook and the pods of the demos. If the optional manifests for the owners of
+# namespaces are installed, it first runs scripts/uninstall-namespace-owner.sh. It deletes the
+# webhook configurations first: from then on, the API server does not call the webhook, even if
+# a later command fails.
 #
 # Examples:
 #   # From the cluster of kubectl's current context
@@ -8,6 +10,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/demo-functions.sh
+if [ -n "$(kubectl get clusterroles -l app.kubernetes.io/component=namespace-owner -o name)" ]; then
+	scripts/uninstall-namespace-owner.sh
+fi
 cd deploy
 
 heading 'Remove the webhook from the API server:'
@@ -22,6 +27,6 @@ heading 'Delete the pods of the demos:'
 run "kubectl delete namespace $demo --ignore-not-found"
 
 heading 'Check that no object of the webhook is left:'
-list='kubectl get namespaces,clusterroles,clusterrolebindings,validatingwebhookconfigurations,mutatingwebhookconfigurations -l app.kubernetes.io/name=image-webhook'
+list='kubectl get namespaces,clusterroles,clusterrolebindings,validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings,roles,rolebindings -n default -l app.kubernetes.io/name=image-webhook'
 run "$list"
 [ -z "$($list -o name)" ] || fail 'these objects were not deleted: delete them with kubectl'

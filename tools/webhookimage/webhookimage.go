@@ -47,6 +47,7 @@ type program struct{ path, pkg string }
 var programs = []program{
 	{"/certgen", "./webhook/cmd/certgen"},
 	{"/image-webhook", "./webhook/cmd/image-webhook"},
+	{"/namespace-owner", "./webhook/cmd/namespace-owner"},
 }
 
 // supervisePrograms are the additional files of a supervised image, in which the webhook's

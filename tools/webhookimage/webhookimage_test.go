@@ -25,10 +25,11 @@ func newCheckout(t *testing.T, files map[string]string) string {
 	t.Setenv("GOFLAGS", "")
 	root := t.TempDir()
 	contents := map[string]string{
-		"go.mod":                            "module example.org/small\n\ngo 1.26\n",
-		"webhook/cmd/image-webhook/main.go": "package main\n\nfunc main() {}\n",
-		"webhook/cmd/certgen/main.go":       "package main\n\nfunc main() { println() }\n",
-		"tools/images/supervise/main.go":    "package main\n\nfunc main() { println(1) }\n",
+		"go.mod":                              "module example.org/small\n\ngo 1.26\n",
+		"webhook/cmd/image-webhook/main.go":   "package main\n\nfunc main() {}\n",
+		"webhook/cmd/certgen/main.go":         "package main\n\nfunc main() { println() }\n",
+		"webhook/cmd/namespace-owner/main.go": "package main\n\nfunc main() { println(2) }\n",
+		"tools/images/supervise/main.go":      "package main\n\nfunc main() { println(1) }\n",
 	}
 	for path, content := range files {
 		contents[path] = content
@@ -105,7 +106,7 @@ func TestBuildWritesBothReferencesToOneImage(t *testing.T) {
 		t.Errorf("%s has image %s, %s has image %s", built.StaticRef, config, built.ContentRef, other)
 	}
 	checkConfig(t, image)
-	checkLayer(t, image, "certgen", "image-webhook")
+	checkLayer(t, image, "certgen", "image-webhook", "namespace-owner")
 	checkVersion(t, image, "")
 	left, err := os.ReadDir(filepath.Dir(built.Path))
 	if err != nil || len(left) != 1 {
@@ -156,7 +157,7 @@ func contains(t *testing.T, built Image, text string) bool {
 
 func TestSupervisedImageIsNotNamedAsInTheManifests(t *testing.T) {
 	built := build(t, Options{Root: newCheckout(t, nil), Arch: "arm64", Supervised: true, Output: filepath.Join(t.TempDir(), "a.tar")})
-	checkLayer(t, open(t, built.Path, built.ContentRef), "certgen", "image-webhook", "supervise", "bin/tar")
+	checkLayer(t, open(t, built.Path, built.ContentRef), "certgen", "image-webhook", "namespace-owner", "supervise", "bin/tar")
 	static, err := name.NewTag(StaticRef)
 	if err != nil {
 		t.Fatal(err)

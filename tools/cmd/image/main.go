@@ -1,9 +1,9 @@
 // Command image writes the container image of image-webhook to an archive that kind, docker and
 // podman can load. It needs no container engine and no base image.
 //
-// The image contains two static programs, /image-webhook and /certgen. Its entrypoint is /certgen,
-// because the Jobs in deploy/ set no command, so that they also work with the retired
-// kube-webhook-certgen. The Deployment has `command: ["/image-webhook"]`.
+// The image contains static programs: /image-webhook, /certgen and /namespace-owner. Its
+// entrypoint is /certgen, because the Jobs in deploy/ set no command, so that they also work
+// with the retired kube-webhook-certgen. The Deployments set a command.
 //
 // The output has one line each for the path, the two references and the size.
 package main

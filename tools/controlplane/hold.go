@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/tools/controlplane/apiserver"
 	"github.com/image-webhook/image-webhook/tools/controlplane/localinstall"
 	"github.com/image-webhook/image-webhook/tools/kubebuild"
@@ -33,30 +32,35 @@ func (p *Plane) Hold(ctx context.Context, programs *kubebuild.Programs, root str
 		return err
 	}
 	defer unlock()
-	manifests, hash, err := readManifests(root)
+	files, err := readManifests(root)
 	if err != nil {
 		return err
 	}
-	state := State{PID: os.Getpid(), Release: programs.Release, ManifestHash: hash}
+	state := State{PID: os.Getpid(), Release: programs.Release, ManifestHash: files.hash()}
 	restart := make(chan os.Signal, 1)
 	signal.Notify(restart, syscall.SIGHUP)
 	defer signal.Stop(restart)
 	if err := p.writeState(state); err != nil {
 		return err
 	}
-	return errors.Join(p.run(ctx, state, programs, manifests, restart), p.removeState())
+	return errors.Join(p.run(ctx, state, programs, files, restart), p.removeState())
 }
 
+// controllers are the controllers of kube-controller-manager that namespaces with an owner need.
+// Without the last one, the ClusterRole admin has no rights.
+var controllers = []string{"resourcequota-controller", "namespace-controller", "serviceaccount-controller", "clusterrole-aggregation-controller"}
+
 // run starts the programs, and stops them when ctx ends.
-func (p *Plane) run(ctx context.Context, state State, programs *kubebuild.Programs, manifests []deploy.File, restart <-chan os.Signal) (err error) {
+func (p *Plane) run(ctx context.Context, state State, programs *kubebuild.Programs, files manifests, restart <-chan os.Signal) (err error) {
 	report := progress.New(os.Stderr)
-	server, err := apiserver.Start(ctx, apiserver.Options{Programs: programs}, report)
+	server, err := apiserver.Start(ctx, apiserver.Options{Programs: programs, Controllers: controllers}, report)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	installed, err := localinstall.Install(ctx,
-		localinstall.Options{Server: server, Program: p.webhookProgram(), Manifests: manifests, Log: os.Stderr}, report)
+	installed, err := localinstall.Install(ctx, localinstall.Options{
+		Server: server, Programs: p.programDir(), Manifests: files.webhook, NamespaceOwner: files.namespaceOwner, Log: os.Stderr,
+	}, report)
 	if err != nil {
 		return err
 	}
@@ -71,7 +75,8 @@ func (p *Plane) run(ctx context.Context, state State, programs *kubebuild.Progra
 	return p.handleRestarts(ctx, state, installed, restart)
 }
 
-// handleRestarts restarts the webhook on each signal, and writes the state after each start.
+// handleRestarts restarts the programs of the checkout on each signal, and writes the state
+// after each start.
 func (p *Plane) handleRestarts(ctx context.Context, state State, installed *localinstall.Installation, restart <-chan os.Signal) error {
 	for {
 		state.Starts++

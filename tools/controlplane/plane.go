@@ -1,8 +1,9 @@
 // Package controlplane runs an API server with the webhook of the checkout in the background,
 // after the command that started it has ended. It does not know the command line.
 //
-// One process, the holder, runs etcd, the API server and the webhook. Up starts it, and Down ends
-// it together with its programs. The kubeconfig and the log are in a directory of the user's
+// One process, the holder, runs etcd, the API server, some controllers and the programs of the
+// checkout: the webhook and the controller namespace-owner. Up starts it, and Down ends it together
+// with its programs. The kubeconfig and the log are in a directory of the user's
 // cache.
 package controlplane
 
@@ -50,11 +51,11 @@ func (p *Plane) Kubeconfig() string { return p.path("kubeconfig") }
 // KubectlPath returns the path of a kubectl of the API server's version.
 func (p *Plane) KubectlPath() string { return p.path("bin", "kubectl") }
 
-// Log returns the path of the log. The log contains the output of the webhook and of the Jobs, and
-// the reason why the control plane did not start.
+// Log returns the path of the log. The log contains the output of the checkout's programs and of
+// the Jobs, and the reason why the control plane did not start.
 func (p *Plane) Log() string { return p.path("log") }
 
-func (p *Plane) webhookProgram() string { return p.path("bin", "image-webhook") }
+func (p *Plane) programDir() string { return p.path("bin") }
 
 func (p *Plane) path(elem ...string) string {
 	return filepath.Join(append([]string{p.Dir}, elem...)...)
@@ -65,9 +66,9 @@ type State struct {
 	PID           int    // process ID of the holder
 	Release       string // Kubernetes version
 	ManifestHash  string // hash of the manifests in deploy/
-	Starts        int    // number of starts of the webhook, including failed ones; 0: not started yet
-	RestartError  string // error of the last restart of the webhook
-	RestartOutput string // output of the webhook in a failed restart
+	Starts        int    // number of starts of the checkout's programs, including failed ones; 0: not started yet
+	RestartError  string // error of the last restart of these programs
+	RestartOutput string // output of the program that did not start
 }
 
 // State returns the state of a control plane that runs or starts, or ErrDown.
@@ -133,7 +134,7 @@ func (p *Plane) Down(ctx context.Context, report *progress.Reporter) error {
 	if err != nil {
 		return err
 	}
-	return report.Step("stop the webhook, kube-apiserver and etcd", func(*progress.Step) error { return p.stopHolder(ctx, state.PID) })
+	return report.Step("stop the webhook and Kubernetes", func(*progress.Step) error { return p.stopHolder(ctx, state.PID) })
 }
 
 // stopHolder ends the holder, and kills it after stopLimit. Its programs end with it.

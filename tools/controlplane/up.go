@@ -27,16 +27,16 @@ import (
 const startLimit = 3 * time.Minute
 
 // Programs are the Kubernetes programs of a control plane.
-var Programs = append([]string{"kubectl"}, apiserver.Programs...)
+var Programs = append([]string{"kubectl", apiserver.ControllerManager}, apiserver.Programs...)
 
-// Up builds the webhook of the checkout in root and the missing programs, and starts the control
+// Up builds the programs of the checkout in root and the missing programs, and starts the control
 // plane; holder is the command line that calls Hold. If the control plane runs, Up only restarts
-// the webhook, and the API server keeps its objects.
+// the programs of the checkout, and the API server keeps its objects.
 func (p *Plane) Up(ctx context.Context, programs *kubebuild.Programs, root string, holder []string, report *progress.Reporter) error {
 	if err := programs.Build(ctx, report, Programs...); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(p.webhookProgram()), 0o755); err != nil {
+	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
 		return err
 	}
 	unlock, err := workspace.Lock(ctx, p.path("up.lock"), func(wait func() error) error {
@@ -63,7 +63,7 @@ func (p *Plane) startAll(ctx context.Context, programs *kubebuild.Programs, root
 	if err := p.buildPrograms(ctx, programs, root, report); err != nil {
 		return err
 	}
-	return report.Step("start etcd, kube-apiserver "+programs.Release+" and the webhook", func(*progress.Step) error {
+	return report.Step("start Kubernetes "+programs.Release+" and the webhook", func(*progress.Step) error {
 		return p.startHolder(ctx, holder)
 	})
 }
@@ -75,7 +75,7 @@ func (p *Plane) restartWebhook(ctx context.Context, state State, programs *kubeb
 	if err := p.buildPrograms(ctx, programs, root, report); err != nil {
 		return err
 	}
-	return report.Step("restart the webhook", func(*progress.Step) error { return p.signalRestart(ctx, state) })
+	return report.Step("restart the webhook and its controller", func(*progress.Step) error { return p.signalRestart(ctx, state) })
 }
 
 // findRunning returns the state if the API server answers. Otherwise it stops the control plane. If
@@ -104,24 +104,32 @@ func (p *Plane) checkUnchanged(state State, programs *kubebuild.Programs, root s
 	if state.Release != programs.Release {
 		return fmt.Errorf("the control plane runs Kubernetes %s, not %s: %s", state.Release, programs.Release, remedy)
 	}
-	_, hash, err := readManifests(root)
-	if err == nil && hash != state.ManifestHash {
+	files, err := readManifests(root)
+	if err == nil && files.hash() != state.ManifestHash {
 		return fmt.Errorf("deploy/ has changed since the control plane was started: %s", remedy)
 	}
 	return err
 }
 
-// readManifests returns the manifests of a checkout and their hash.
-func readManifests(root string) (manifests []deploy.File, hash string, err error) {
-	if manifests, err = deploy.Read(os.DirFS(filepath.Join(root, "deploy"))); err != nil {
-		return nil, "", fmt.Errorf("read deploy/: %w", err)
+// manifests are the manifests of a checkout.
+type manifests struct{ webhook, namespaceOwner []deploy.File }
+
+func readManifests(root string) (files manifests, err error) {
+	dir := filepath.Join(root, "deploy")
+	if files.webhook, err = deploy.Read(os.DirFS(dir)); err != nil {
+		return files, fmt.Errorf("read deploy/: %w", err)
 	}
-	return manifests, gobuild.Hash(fmt.Append(nil, manifests)), nil
+	if files.namespaceOwner, err = deploy.Read(os.DirFS(filepath.Join(dir, deploy.NamespaceOwner))); err != nil {
+		return files, fmt.Errorf("read deploy/%s/: %w", deploy.NamespaceOwner, err)
+	}
+	return files, nil
 }
 
-// buildPrograms builds the webhook, and links kubectl.
+func (m manifests) hash() string { return gobuild.Hash(fmt.Append(nil, m)) }
+
+// buildPrograms builds the programs of the checkout, and links kubectl.
 func (p *Plane) buildPrograms(ctx context.Context, programs *kubebuild.Programs, root string, report *progress.Reporter) error {
-	if err := localinstall.Build(ctx, root, p.webhookProgram(), report); err != nil {
+	if err := localinstall.Build(ctx, root, p.programDir(), report); err != nil {
 		return err
 	}
 	return renameio.Symlink(programs.Path("kubectl"), p.KubectlPath())
@@ -200,14 +208,14 @@ func (p *Plane) waitForState(ctx context.Context, condition func(State, error) (
 	return state, err
 }
 
-// signalRestart makes the holder restart the webhook, and waits for the result.
+// signalRestart makes the holder restart the programs of the checkout, and waits for the result.
 func (p *Plane) signalRestart(ctx context.Context, before State) error {
 	if err := syscall.Kill(before.PID, syscall.SIGHUP); err != nil {
 		return fmt.Errorf("signal process %d: %w", before.PID, err)
 	}
 	state, err := p.waitForState(ctx, startedMoreThan(before.Starts))
 	if err == nil && state.RestartError != "" {
-		err = &subprocess.Error{Err: fmt.Errorf("restart the webhook: the new build does not start, so the old one keeps running: %s", state.RestartError), Output: state.RestartOutput}
+		err = &subprocess.Error{Err: fmt.Errorf("restart the webhook and its controller: the new build does not start, so the old one keeps running: %s", state.RestartError), Output: state.RestartOutput}
 	}
 	return err
 }

@@ -10,38 +10,42 @@ import (
 
 func TestUpRefusesOtherVersionAndManifests(t *testing.T) {
 	root := t.TempDir()
-	manifest := filepath.Join(root, "deploy", "01-namespace.yaml")
-	if err := os.Mkdir(filepath.Dir(manifest), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	order := filepath.Join(root, "deploy", "order.yaml")
-	if err := os.WriteFile(order, []byte("- {file: 01-namespace.yaml, verb: apply}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	write := func(content string) {
-		if err := os.WriteFile(manifest, []byte(content), 0o600); err != nil {
+	write := func(name, content string) {
+		path := filepath.Join(root, "deploy", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	write("kind: Namespace\n")
-	_, hash, err := readManifests(root)
+	const webhook, namespaceOwner = "01-namespace.yaml", "namespace-owner/01-rbac.yaml"
+	write("order.yaml", "- {file: 01-namespace.yaml, verb: apply}\n")
+	write("namespace-owner/order.yaml", "- {file: 01-rbac.yaml, verb: apply}\n")
+	write(webhook, "kind: Namespace\n")
+	write(namespaceOwner, "kind: Role\n")
+	files, err := readManifests(root)
 	if err != nil {
 		t.Fatal(err)
 	}
+	hash := files.hash()
 	const remedy = ": stop it first with `bin/controlplane down`"
 	tests := []struct {
 		name    string
 		release string // that the user chose
-		content string // of the manifest
+		file    string
+		content string
 		want    string // the error; empty: none
 	}{
-		{"unchanged", "v1.37.1", "kind: Namespace\n", ""},
-		{"other Kubernetes version", "v1.36.3", "kind: Namespace\n", "the control plane runs Kubernetes v1.37.1, not v1.36.3" + remedy},
-		{"changed manifest", "v1.37.1", "kind: Pod\n", "deploy/ has changed since the control plane was started" + remedy},
+		{"unchanged", "v1.37.1", webhook, "kind: Namespace\n", ""},
+		{"other Kubernetes version", "v1.36.3", webhook, "kind: Namespace\n", "the control plane runs Kubernetes v1.37.1, not v1.36.3" + remedy},
+		{"changed manifest of the webhook", "v1.37.1", webhook, "kind: Pod\n", "deploy/ has changed since the control plane was started" + remedy},
+		{"restored manifest", "v1.37.1", webhook, "kind: Namespace\n", ""},
+		{"changed manifest for owners", "v1.37.1", namespaceOwner, "kind: ClusterRole\n", "deploy/ has changed since the control plane was started" + remedy},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			write(tt.content)
+			write(tt.file, tt.content)
 			programs := &kubebuild.Programs{Version: kubebuild.Version{Release: tt.release}}
 			err := (&Plane{}).checkUnchanged(State{Release: "v1.37.1", ManifestHash: hash}, programs, root)
 			if got := errorText(err); got != tt.want {

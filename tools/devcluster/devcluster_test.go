@@ -60,19 +60,20 @@ func TestKindConfigHasPatches(t *testing.T) {
 	}
 }
 
-func TestOnlyTheDeploymentIsCustomized(t *testing.T) {
-	for _, step := range deploy.Steps() {
-		if isDeployment := step.Name == "04-webhook.yaml"; waitsForRollout(step) != isDeployment {
-			t.Errorf("%s: waits for a rollout: %t", step.Name, !isDeployment)
-		} else if !isDeployment {
+func TestOnlyDeploymentsAreCustomized(t *testing.T) {
+	deployments := map[string]string{"04-webhook.yaml": "webhook", "04-controller.yaml": "namespace-owner"}
+	for _, step := range slices.Concat(deploy.Steps(), deploy.NamespaceOwnerSteps()) {
+		if got := deploymentName(step); got != deployments[step.Name] || waitsForRollout(step) != (got != "") {
+			t.Errorf("%s: waits for the rollout of Deployment %q, want %q", step.Name, got, deployments[step.Name])
+		} else if got == "" {
 			continue
 		}
 		got := CustomizeDeployment(step.Content, "example.com/app:v1", "--log-level=debug")
 		if strings.Contains(got, webhookimage.StaticRef) || !strings.Contains(got, "image: example.com/app:v1\n") {
 			t.Errorf("%s does not have the image:\n%s", step.Name, got)
 		}
-		if !strings.Contains(got, "- serve\n            - --log-level=debug\n") {
-			t.Errorf("%s does not have the flag:\n%s", step.Name, got)
+		if hasFlag := strings.Contains(got, "- serve\n            - --log-level=debug\n"); hasFlag != (step.Name == "04-webhook.yaml") {
+			t.Errorf("%s: only the webhook has the flag: %t:\n%s", step.Name, hasFlag, got)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package devcluster
 import (
 	"context"
 	"fmt"
+	"path"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,25 +17,57 @@ import (
 // Install applies the numbered manifests with kubectl, in the order of deploy/order.yaml,
 // and returns when the webhook answers. It sets the image of the Deployment to contentRef,
 // unless that is empty, so that a new image is rolled out. It adds the flags to those of the
-// manifest.
+// manifest. If the manifests for the owners of namespaces are installed, it also calls
+// InstallNamespaceOwner: they need the same image and the same CA.
 func (c *Cluster) Install(ctx context.Context, contentRef string, flags ...string) error {
-	if err := c.runSteps(ctx, deploy.Steps(), contentRef, flags); err != nil {
+	if err := c.installWebhook(ctx, deploy.Steps(), contentRef, flags); err != nil {
 		return err
 	}
-	return c.markInstalled(ctx)
+	if err := c.markInstalled(ctx); err != nil {
+		return err
+	}
+	found, err := c.Kubectl("get", "deployment", "namespace-owner", "-n", "image-webhook", "--ignore-not-found", "-o", "name").Output(ctx)
+	if err != nil || found == "" {
+		return err
+	}
+	return c.InstallNamespaceOwner(ctx, contentRef)
 }
 
-// runSteps runs steps of the installation and returns when the webhook answers.
-func (c *Cluster) runSteps(ctx context.Context, steps []deploy.Step, contentRef string, flags []string) error {
+// installWebhook runs steps of the installation and returns when the webhook answers.
+func (c *Cluster) installWebhook(ctx context.Context, steps []deploy.Step, contentRef string, flags []string) error {
+	if err := c.runSteps(ctx, ".", steps, contentRef, flags); err != nil {
+		return err
+	}
+	return c.waitServing(ctx)
+}
+
+// InstallNamespaceOwner applies the manifests for the owners of namespaces, like Install. The
+// webhook must be installed. It returns when the API server calls the webhook for new
+// namespaces and evaluates the policies.
+func (c *Cluster) InstallNamespaceOwner(ctx context.Context, contentRef string) error {
+	if err := c.runSteps(ctx, deploy.NamespaceOwner, deploy.NamespaceOwnerSteps(), contentRef, nil); err != nil {
+		return err
+	}
+	config, err := c.Config()
+	if err != nil {
+		return err
+	}
+	return c.report.Step("wait until new namespaces are checked", func(step *progress.Step) error {
+		return probe.WaitNamespacesChecked(ctx, config, step)
+	})
+}
+
+// runSteps runs the steps of a directory of deploy.
+func (c *Cluster) runSteps(ctx context.Context, dir string, steps []deploy.Step, contentRef string, flags []string) error {
 	for _, step := range steps {
 		if waitsForRollout(step) {
 			step.Content = CustomizeDeployment(step.Content, contentRef, flags...)
 		}
-		if err := c.runStep(ctx, step); err != nil {
+		if err := c.runStep(ctx, dir, step); err != nil {
 			return err
 		}
 	}
-	return c.waitServing(ctx)
+	return nil
 }
 
 // waitServing waits until the API server calls both the validating and the mutating webhook.
@@ -48,11 +81,11 @@ func (c *Cluster) waitServing(ctx context.Context) error {
 	})
 }
 
-// waitsForRollout reports whether a step applies the Deployment: only that step waits for a
+// waitsForRollout reports whether a step applies a Deployment: only such a step waits for a
 // rollout.
 func waitsForRollout(step deploy.Step) bool { return len(step.Wait) > 0 && step.Wait[0] == "rollout" }
 
-// CustomizeDeployment returns the manifest of the Deployment with the image ref, unless that
+// CustomizeDeployment returns the manifest of a Deployment with the image ref, unless that
 // is empty, and with additional flags. The manifests of the Jobs must not be customized:
 // `kubectl apply` of a manifest that changes the template of an existing Job fails.
 func CustomizeDeployment(manifest, ref string, flags ...string) string {
@@ -66,11 +99,12 @@ func CustomizeDeployment(manifest, ref string, flags ...string) string {
 	return manifest
 }
 
-func (c *Cluster) runStep(ctx context.Context, step deploy.Step) error {
-	err := c.report.Step("apply "+step.Name, func(progressStep *progress.Step) error { return c.applyAndWait(ctx, step, progressStep) })
+func (c *Cluster) runStep(ctx context.Context, dir string, step deploy.Step) error {
+	file := path.Join(dir, step.Name)
+	err := c.report.Step("apply "+file, func(progressStep *progress.Step) error { return c.applyAndWait(ctx, step, progressStep) })
 	if err != nil {
 		c.describe(ctx)
-		return fmt.Errorf("apply deploy/%s: %w", step.Name, err)
+		return fmt.Errorf("apply deploy/%s: %w", file, err)
 	}
 	return nil
 }
@@ -88,7 +122,7 @@ func (c *Cluster) applyAndWait(ctx context.Context, step deploy.Step, progressSt
 	}
 	progressStep.SetDetail("kubectl " + strings.Join(step.Wait, " "))
 	if waitsForRollout(step) {
-		return c.waitForRollout(ctx)
+		return c.waitForRollout(ctx, step)
 	}
 	return c.Kubectl(step.Wait...).Run(ctx)
 }

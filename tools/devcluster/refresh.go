@@ -21,7 +21,7 @@ func (c *Cluster) Refresh(ctx context.Context, contentRef string, flags ...strin
 	if !c.isInstalled(ctx) {
 		return c.Install(ctx, contentRef, flags...)
 	}
-	return c.runSteps(ctx, []deploy.Step{rolloutStep()}, contentRef, flags)
+	return c.installWebhook(ctx, []deploy.Step{rolloutStep()}, contentRef, flags)
 }
 
 // isInstalled reports whether all manifests except the Deployment's are installed and

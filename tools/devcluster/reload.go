@@ -50,7 +50,7 @@ func (c *Cluster) rollOut(ctx context.Context, contentRef string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.waitForRollout(ctx); err != nil {
+	if err := c.waitForRollout(ctx, rolloutStep()); err != nil {
 		return err
 	}
 	return c.KillTerminating(ctx)

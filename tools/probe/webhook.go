@@ -30,6 +30,11 @@ const interval = 100 * time.Millisecond
 // other denies a pod with the tag latest. It creates the pods as a dry run. An available
 // Deployment does not prove that the API server calls the webhooks.
 func WaitServing(ctx context.Context, config *rest.Config, step *progress.Step) error {
+	return poll(ctx, config, step, checkBoth)
+}
+
+// poll waits until check succeeds. It shows the last error of check as the detail of step.
+func poll(ctx context.Context, config *rest.Config, step *progress.Step, check func(context.Context, kubernetes.Interface) error) error {
 	quiet := rest.CopyConfig(config)
 	quiet.WarningHandler = rest.NoWarnings{}
 	quiet.QPS = -1 // the polling itself is the limit
@@ -40,7 +45,7 @@ func WaitServing(ctx context.Context, config *rest.Config, step *progress.Step) 
 	started := time.Now()
 	var lastErr error
 	err = wait.PollUntilContextTimeout(ctx, interval, servingLimit, true, func(ctx context.Context) (bool, error) {
-		err := checkBoth(ctx, client)
+		err := check(ctx, client)
 		if err != nil && ctx.Err() == nil { // an error after the end of ctx is not the webhook's
 			lastErr = err
 			step.SetDetail(err.Error())

@@ -1,12 +1,12 @@
-// Command controlplane runs a kube-apiserver, etcd and the webhook of the checkout as
-// processes on this machine, without a container engine and without nodes. Pods are
-// admitted and stored, but do not run.
+// Command controlplane runs a kube-apiserver, etcd, a few controllers and the webhook of the
+// checkout as processes on this machine, without a container engine and without nodes. Pods
+// are admitted and stored, but do not run.
 //
 //	controlplane up       start them; restart only the webhook if they run
 //	controlplane status   show whether the API server and the webhook answer
 //	controlplane env      print shell commands that point kubectl at the API server
 //	controlplane down     stop them
-//	controlplane build    only build etcd, kube-apiserver and kubectl, for the tests
+//	controlplane build    only build the programs of Kubernetes, for the tests
 //
 // The variable K8S chooses the Kubernetes version, such as 1.36.
 package main
@@ -60,7 +60,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	c.AddVerb(cli.Text{Use: "down", Short: "Stop etcd, the API server and the webhook", Example: `  # With all stored objects
   bin/controlplane down`}, t.down)
 	c.AddVerb(cli.Text{Use: "hold", Short: "Run etcd, the API server and the webhook: the process that `up` starts"}, t.hold).Hidden = true
-	cli.AddVerb(c.Root, cli.Text{Use: "build", Short: "Build etcd, kube-apiserver and kubectl, and start nothing", Example: `  # Programs of another Kubernetes version, for the tests
+	cli.AddVerb(c.Root, cli.Text{Use: "build", Short: "Build etcd, kube-apiserver, kube-controller-manager and kubectl, and start nothing", Example: `  # Programs of another Kubernetes version, for the tests
   K8S=1.36 bin/controlplane build`}, func(c *cobra.Command) error { return t.build(c.Context()) })
 	return c.Root
 }
@@ -147,8 +147,9 @@ func (t tool) up(ctx context.Context, name string) error {
 		version = "K8S=" + chosen + " "
 	}
 	t.report.Note(`
-An API server, Kubernetes %s, with the webhook of this checkout. There are no nodes and
-no controllers: pods are admitted and stored, but do not run.
+An API server, Kubernetes %s, with the webhook of this checkout. There are no nodes: pods
+are admitted and stored, but do not run. Only the controllers of quotas, namespaces, service
+accounts and aggregated ClusterRoles run.
 
   eval "$(bin/controlplane env%[2]s)"   # points kubectl at it
   %[4]sbin/controlplane up%[2]s              # after a change in webhook/: restarts the webhook

@@ -107,8 +107,9 @@ func TestUpRestartsWebhookAndKeepsObjects(t *testing.T) {
 	if got := shell(t, env.Stdout, "kubectl get namespace shop -o name"); got != "namespace/shop\n" {
 		t.Errorf("after the second up: %s", got)
 	}
-	if starts := strings.Count(readLog(t, plane), "msg=serving"); starts != 2 {
-		t.Errorf("the webhook was started %d times, want 2:\n%s", starts, readLog(t, plane))
+	// The webhook and the controller namespace-owner.
+	if starts := strings.Count(readLog(t, plane), "msg=serving"); starts != 2*2 {
+		t.Errorf("%d programs were started, want 2 programs twice:\n%s", starts, readLog(t, plane))
 	}
 	if got := run(t, "down", name); got.Code != 0 {
 		t.Errorf("down: %+v", got)

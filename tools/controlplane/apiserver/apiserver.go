@@ -1,8 +1,8 @@
-// Package apiserver runs a real kube-apiserver and etcd as two processes on this machine, without
-// nodes, controllers and containers. Pods are admitted and stored, but do not run. The package
-// does not know the webhook.
+// Package apiserver runs a real kube-apiserver and etcd as processes on this machine, without
+// nodes and containers. Pods are admitted and stored, but do not run. It can also run
+// kube-controller-manager with some of its controllers. The package does not know the webhook.
 //
-// Start returns when the API server answers. Stop ends both processes and removes their files.
+// Start returns when the API server answers. Stop ends the processes and removes their files.
 // If this process is killed, the kernel kills them too, and the next Start removes their files.
 package apiserver
 
@@ -12,10 +12,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/image-webhook/image-webhook/tools/controlplane/serviceproxy"
@@ -27,7 +30,7 @@ import (
 // startLimit is how long each process may take to start. An idle machine needs three seconds.
 const startLimit = time.Minute
 
-// Programs are the programs that Start runs.
+// Programs are the programs that Start always runs.
 var Programs = []string{"etcd", "kube-apiserver"}
 
 // Options are the programs and flags of a server.
@@ -36,6 +39,19 @@ type Options struct {
 	// Flags returns additional flags of kube-apiserver by name. It can write files to dir, the
 	// server's directory. It may be nil.
 	Flags func(dir string) (map[string][]string, error)
+	// Controllers are the controllers of kube-controller-manager to run, such as
+	// resourcequota-controller; empty: none.
+	Controllers []string
+	// ControllerFlags are additional flags of kube-controller-manager.
+	ControllerFlags []string
+}
+
+// programNames returns the names of the programs to run, in the order of their start.
+func (o Options) programNames() []string {
+	if len(o.Controllers) == 0 {
+		return Programs
+	}
+	return append(slices.Clone(Programs), ControllerManager)
 }
 
 // Server is a running API server.
@@ -44,17 +60,19 @@ type Server struct {
 	Dir      string       // the server's directory, which Stop removes
 	Services *serviceproxy.Proxy
 
-	user       *envtest.AuthenticatedUser
-	plane      envtest.ControlPlane
-	logs       []*os.File
-	releaseDir func()
-	stopOnce   sync.Once
-	stopErr    error
+	user        *envtest.AuthenticatedUser
+	plane       envtest.ControlPlane
+	controllers *controllerManager // nil: none
+	logs        []*os.File
+	releaseDir  func()
+	stopOnce    sync.Once
+	stopErr     error
 }
 
 // Start builds the programs if they are missing, and starts them.
 func Start(ctx context.Context, o Options, report *progress.Reporter) (*Server, error) {
-	if err := o.Programs.Build(ctx, report, Programs...); err != nil {
+	names := o.programNames()
+	if err := o.Programs.Build(ctx, report, names...); err != nil {
 		return nil, err
 	}
 	s := &Server{}
@@ -62,40 +80,52 @@ func Start(ctx context.Context, o Options, report *progress.Reporter) (*Server, 
 	if s.Dir, s.releaseDir, err = NewRunDir(ctx); err != nil {
 		return nil, err
 	}
-	err = report.Step("start etcd and kube-apiserver "+o.Programs.Release, func(*progress.Step) error { return s.start(o) })
-	if err == nil {
-		err = context.Cause(ctx) // envtest takes no context
-	}
+	err = report.Step("start "+strings.Join(names, ", ")+" "+o.Programs.Release, func(*progress.Step) error { return s.start(ctx, o) })
 	if err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
 }
 
-func (s *Server) start(o Options) (err error) {
+func (s *Server) start(ctx context.Context, o Options) (err error) {
 	if s.Services, err = serviceproxy.Listen(filepath.Base(s.Dir)); err != nil {
 		return err
 	}
-	if err := s.configure(o); err != nil {
+	programs, err := s.wrapPrograms(o.Programs, o.programNames())
+	if err != nil {
 		return err
 	}
+	if err := s.configure(o, programs); err != nil {
+		return err
+	}
+	if err := s.startPlane(ctx); err != nil {
+		return err
+	}
+	if len(o.Controllers) == 0 {
+		return nil
+	}
+	return s.startControllers(ctx, programs[ControllerManager], o)
+}
+
+// startPlane starts etcd and kube-apiserver, and creates a user.
+func (s *Server) startPlane(ctx context.Context) (err error) {
 	if err := s.plane.Start(); err != nil {
-		return s.withLog(err)
+		name := "etcd"
+		if s.tailLog("kube-apiserver") != "" { // it starts after etcd
+			name = "kube-apiserver"
+		}
+		return s.startError(name, err)
 	}
 	s.user, err = s.plane.AddUser(envtest.User{Name: "kubernetes-admin", Groups: []string{"system:masters"}}, &rest.Config{QPS: -1})
 	if err != nil {
 		return fmt.Errorf("create a user of the API server: %w", err)
 	}
 	s.Config = s.user.Config()
-	return nil
+	return context.Cause(ctx) // envtest takes no context
 }
 
-// configure prepares the programs, directories and flags of both processes.
-func (s *Server) configure(o Options) error {
-	programs, err := s.wrapPrograms(o.Programs)
-	if err != nil {
-		return err
-	}
+// configure prepares the programs, directories and flags of etcd and kube-apiserver.
+func (s *Server) configure(o Options, programs map[string]string) (err error) {
 	etcd, api := &envtest.Etcd{StartTimeout: startLimit}, &envtest.APIServer{StartTimeout: startLimit}
 	etcd.Path, api.Path = programs["etcd"], programs["kube-apiserver"]
 	if etcd.DataDir, err = s.mkdir("etcd"); err != nil {
@@ -145,14 +175,13 @@ func (s *Server) createLog(name string) (*os.File, error) {
 	return file, err
 }
 
-// withLog returns err with the last log lines of the process that did not start.
-func (s *Server) withLog(err error) error {
-	name := "etcd"
-	if tail(filepath.Join(s.Dir, "kube-apiserver.log")) != "" { // it starts after etcd
-		name = "kube-apiserver"
-	}
-	return &subprocess.Error{Err: fmt.Errorf("start %s: %w", name, err), Output: tail(filepath.Join(s.Dir, name+".log"))}
+// startError returns err with the last log lines of the program that did not start.
+func (s *Server) startError(name string, err error) error {
+	return &subprocess.Error{Err: fmt.Errorf("start %s: %w", name, err), Output: s.tailLog(name)}
 }
+
+// tailLog returns the last log lines of a program.
+func (s *Server) tailLog(name string) string { return tail(filepath.Join(s.Dir, name+".log")) }
 
 // Stop ends the processes and removes the directory. Further calls return the result of the
 // first call.
@@ -162,7 +191,7 @@ func (s *Server) Stop() error {
 }
 
 func (s *Server) stop() error {
-	err := s.plane.Stop()
+	err := errors.Join(s.stopControllers(), s.plane.Stop())
 	if s.Services != nil {
 		err = errors.Join(err, s.Services.Close())
 	}
@@ -179,6 +208,22 @@ func (s *Server) stop() error {
 
 // Kubeconfig returns a kubeconfig with the user of Config.
 func (s *Server) Kubeconfig() ([]byte, error) { return s.user.KubeConfig() }
+
+// KubeconfigAs returns a kubeconfig that impersonates a user, like As.
+func (s *Server) KubeconfigAs(user string) ([]byte, error) {
+	content, err := s.Kubeconfig()
+	if err != nil {
+		return nil, err
+	}
+	config, err := clientcmd.Load(content)
+	if err != nil {
+		return nil, err
+	}
+	for _, credentials := range config.AuthInfos {
+		credentials.Impersonate = user
+	}
+	return clientcmd.Write(*config)
+}
 
 // As returns a client configuration that impersonates a user. The API server itself adds the
 // groups of service accounts.

@@ -19,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientset "k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/image-webhook/image-webhook/tools/kubebuild"
 	"github.com/image-webhook/image-webhook/tools/progress"
@@ -51,6 +52,13 @@ func TestStopRemovesProcessesAndFiles(t *testing.T) {
 	version, err := client.Discovery().ServerVersion()
 	if err != nil || version.GitVersion != p.Release {
 		t.Errorf("version %v, %v, want %s", version, err, p.Release)
+	}
+	kubeconfig, err := s.KubeconfigAs("system:serviceaccount:default:default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig); err != nil || config.Impersonate.UserName != "system:serviceaccount:default:default" {
+		t.Errorf("the kubeconfig does not impersonate the service account: %v", err)
 	}
 	unprivileged, err := clientset.NewForConfig(s.As("system:serviceaccount:default:default"))
 	if err != nil {
@@ -85,7 +93,7 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	s, err := Start(context.Background(), Options{Programs: p}, progress.New(os.Stderr))
+	s, err := Start(context.Background(), Options{Programs: p, Controllers: []string{"namespace-controller"}}, progress.New(os.Stderr))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -125,8 +133,8 @@ func TestProcessesEndWhenStarterIsKilled(t *testing.T) {
 		}
 		return errors.Is(err, unix.ECHILD), nil
 	})
-	if err != nil || ended != len(Programs) {
-		t.Errorf("%d processes ended, want etcd and kube-apiserver: %v", ended, err)
+	if err != nil || ended != 3 {
+		t.Errorf("%d processes ended, want etcd, kube-apiserver and kube-controller-manager: %v", ended, err)
 	}
 	if c, err := net.Dial("tcp", strings.TrimSpace(line)); err == nil {
 		c.Close()

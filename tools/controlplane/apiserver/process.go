@@ -21,7 +21,7 @@ exec %s --pdeathsig KILL sh -c '[ "$PPID" -eq %d ] && exec "$0" "$@"' %s "$@"
 // wrapPrograms writes a script for each program, and returns the scripts by program name. With
 // the scripts, the programs end when this process ends. envtest starts each in its own process
 // group, where Ctrl-C does not reach it.
-func (s *Server) wrapPrograms(p *kubebuild.Programs) (map[string]string, error) {
+func (s *Server) wrapPrograms(p *kubebuild.Programs, names []string) (map[string]string, error) {
 	setpriv, err := exec.LookPath("setpriv")
 	if err != nil {
 		return nil, fmt.Errorf("find setpriv, which ends the API server together with this process: %w: install util-linux", err)
@@ -31,7 +31,7 @@ func (s *Server) wrapPrograms(p *kubebuild.Programs) (map[string]string, error) 
 		return nil, err
 	}
 	paths := map[string]string{}
-	for _, name := range Programs {
+	for _, name := range names {
 		paths[name] = filepath.Join(dir, name)
 		if err := writeProgram(paths[name], fmt.Sprintf(wrapperScript, subprocess.ShellQuote(setpriv), os.Getpid(), subprocess.ShellQuote(p.Path(name)))); err != nil {
 			return nil, err

@@ -17,7 +17,7 @@ import (
 func (i *Installation) runJob(ctx context.Context, job *batchv1.Job) error {
 	pod := job.Spec.Template.Spec
 	worker := certgen.Worker{
-		Config: i.Server.As(fmt.Sprintf("system:serviceaccount:%s:%s", job.Namespace, pod.ServiceAccountName)),
+		Config: i.Server.As(serviceAccount(job.Namespace, pod)),
 		Dial:   i.Server.Services.Dial,
 		Stdout: i.Log,
 		Stderr: i.Log,

@@ -16,12 +16,13 @@ import (
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
-// stopLimit is how long the webhook may take to answer requests in flight.
+// stopLimit is how long a program may take to end, such as to answer requests in flight.
 const stopLimit = 15 * time.Second
 
-// Process is a running webhook.
+// Process is a running program of the product.
 type Process struct {
-	addr string // address on which it serves
+	Addr string // address on which it serves
+
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
 	err  error         // result of the process, valid when done is closed
@@ -47,7 +48,7 @@ func StartProcess(ctx context.Context, program string, args []string, log io.Wri
 		p.err = p.cmd.Wait()
 	}()
 	select {
-	case p.addr = <-serving:
+	case p.Addr = <-serving:
 		return p, nil
 	case <-p.done:
 		return nil, &subprocess.Error{Args: []string{filepath.Base(program)}, Err: p.err, Output: startOutput.String()}
@@ -66,7 +67,7 @@ func copyLog(stderr io.Reader, log io.Writer, startOutput *bytes.Buffer, serving
 	for started := false; err == nil; {
 		var line []byte
 		line, err = lines.ReadBytes('\n')
-		_, _ = log.Write(line) // the webhook goes on if the log cannot be written
+		_, _ = log.Write(line) // the program goes on if the log cannot be written
 		if started {
 			continue
 		}
@@ -77,6 +78,9 @@ func copyLog(stderr io.Reader, log io.Writer, startOutput *bytes.Buffer, serving
 		}
 	}
 }
+
+// PID returns the process ID, also after the process has ended.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Stop asks the program to end, and kills it after stopLimit.
 func (p *Process) Stop() error {

@@ -61,6 +61,13 @@ func (c *Controller) unbind(ctx context.Context, n *namespace) error {
 	return stepFailed("RoleBindingFailed", err)
 }
 
+// hasFormerOwner reports whether a RoleBinding gives the rights of the owner to others. In a new
+// namespace, the cached RoleBinding may be one of an earlier namespace with the same name.
+func (c *Controller) hasFormerOwner(n *namespace) bool {
+	found := c.informers.bindings.managedIn(n.name)
+	return found != nil && found.spec != c.bindingSpec(n.owner) && (isReady(n) || found.isFor(n))
+}
+
 // hasLeftover reports whether a namespace without an owner and a label still has a condition or a
 // RoleBinding of the controller: it was killed before it set the label, or an exempt user has
 // removed owner and label together.

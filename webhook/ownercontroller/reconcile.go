@@ -27,7 +27,7 @@ func (c *Controller) reconcile(ctx context.Context, name string) error {
 
 // bind gives a namespace the objects of the template, and its owner the role.
 func (c *Controller) bind(ctx context.Context, n *namespace) error {
-	if bound := c.informers.bindings.managedIn(n.name); bound != nil && bound.spec != c.bindingSpec(n.owner) {
+	if c.hasFormerOwner(n) {
 		if err := c.bindOwner(ctx, n); err != nil { // a former owner loses the rights at once
 			return err
 		}

@@ -210,7 +210,7 @@ func TestRoleOfOwnersIsTheSameInAllPlaces(t *testing.T) {
 }
 
 func TestControllerHasOnlyTheseRights(t *testing.T) {
-	// Package e2e/integration compares this list with the requests of the controller.
+	// The tests in e2e/integration run the controller with exactly these rights.
 	want := calls{}
 	allow := func(group, resource, namespace, name string, verbs ...string) {
 		for _, verb := range verbs {

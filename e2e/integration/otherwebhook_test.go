@@ -159,7 +159,7 @@ func (s *testServer) registerValidating(t *testing.T, c *admissionregistrationv1
 
 // waitUntil waits until condition, which description describes, returns true. The API server
 // applies new configurations and labels after a short delay.
-func waitUntil(t *testing.T, description string, condition func() bool) {
+func waitUntil(t testing.TB, description string, condition func() bool) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 30*time.Second, true, wait.ConditionFunc(func() (bool, error) {
 		return condition(), nil

@@ -8,6 +8,7 @@ package integration
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -29,6 +30,9 @@ import (
 
 const root = "../.."
 
+// webhookLog is the name of the log of the product's programs in the API server's directory.
+const webhookLog = "webhook.log"
+
 // suiteContext is the context of everything that outlives a test. Ctrl-C cancels it.
 var suiteContext, cancelSuite = context.WithCancel(context.Background())
 
@@ -41,12 +45,18 @@ func TestMain(m *testing.M) {
 		_ = stops.stop() // the exit code already reports the interruption
 		os.Exit(130)
 	}()
+	// Most tests wait for other processes, so that more tests than CPUs can run at the same time.
+	// m.Run parses the flags, and -parallel still counts.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err) // package testing has the flag
+	}
 	code := m.Run()
 	if err := stops.stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	printMatrix(os.Stdout)
+	printOwnerMatrix(os.Stdout)
 	os.Exit(code)
 }
 
@@ -96,8 +106,7 @@ var webhookProgram = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "image-webhook")
-	return path, localinstall.Build(suiteContext, root, path, reporter())
+	return filepath.Join(dir, "image-webhook"), localinstall.Build(suiteContext, root, dir, reporter())
 })
 
 // testServer is an API server with clients for it.
@@ -112,11 +121,16 @@ func reporter() *progress.Reporter { return progress.New(os.Stderr) }
 
 // startServer starts an API server with additional flags and without the webhook.
 func startServer(flags func(dir string) (map[string][]string, error)) (*testServer, error) {
-	programs, err := kubebuild.FromEnvironment(suiteContext, root)
-	if err != nil {
+	return startServerWith(apiserver.Options{Flags: flags})
+}
+
+// startServerWith starts an API server without the webhook. It sets the programs in o.
+func startServerWith(o apiserver.Options) (*testServer, error) {
+	var err error
+	if o.Programs, err = kubebuild.FromEnvironment(suiteContext, root); err != nil {
 		return nil, err
 	}
-	apiServer, err := apiserver.Start(suiteContext, apiserver.Options{Programs: programs, Flags: flags}, reporter())
+	apiServer, err := apiserver.Start(suiteContext, o, reporter())
 	if err != nil {
 		return nil, err
 	}
@@ -135,20 +149,27 @@ func startServer(flags func(dir string) (map[string][]string, error)) (*testServ
 
 // install installs the webhook with additional arguments.
 func (s *testServer) install(args ...string) error {
+	_, err := s.installWith(localinstall.Options{Args: map[string][]string{"image-webhook": args}})
+	return err
+}
+
+// installWith installs the webhook. It sets the server, the programs and the log in o. The
+// log is webhookLog in the API server's directory.
+func (s *testServer) installWith(o localinstall.Options) (*localinstall.Installation, error) {
 	path, err := webhookProgram()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	log, err := os.Create(filepath.Join(s.Dir, "webhook.log"))
+	log, err := os.Create(filepath.Join(s.Dir, webhookLog))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	installed, err := localinstall.Install(suiteContext,
-		localinstall.Options{Server: s.Server, Program: path, Args: args, Log: log}, reporter())
+	o.Server, o.Programs, o.Log = s.Server, filepath.Dir(path), log
+	installed, err := localinstall.Install(suiteContext, o, reporter())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return stops.push(installed.Stop)
+	return installed, stops.push(installed.Stop)
 }
 
 // warnings collects the API server's warnings for the context of collectWarnings.

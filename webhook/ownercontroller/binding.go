@@ -34,7 +34,7 @@ func (c *Controller) bindOwner(ctx context.Context, n *namespace) error {
 		}
 	}
 	if err := c.roles.check(ctx, c.ClusterRole); err != nil {
-		return stepFailed("RoleNotFound", err)
+		return err
 	}
 	_, err := c.clients.rbac.RoleBindings(n.name).Apply(ctx, c.binding(n), applyOptions)
 	if err == nil && found != nil {
@@ -96,10 +96,10 @@ func (r *roleChecker) check(ctx context.Context, name string) error {
 	}
 	_, err := r.roles.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("ClusterRole %q does not exist: create it, or choose another one with --cluster-role", name)
+		return &stepError{"RoleNotFound", fmt.Errorf("ClusterRole %q does not exist: create it, or choose another one with --cluster-role", name)}
 	}
 	if err == nil {
 		r.checked = time.Now()
 	}
-	return err
+	return stepFailed("RoleBindingFailed", err)
 }

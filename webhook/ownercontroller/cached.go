@@ -118,6 +118,12 @@ const namespaceUIDAnnotation = "image-webhook.dev/namespace-uid"
 // isFor reports whether the object was written for a namespace. m may be nil.
 func (m *managed) isFor(n *namespace) bool { return m != nil && m.namespaceUID == n.uid }
 
+// isExempt reports whether an administrator has exempted the object of a namespace. In a pending
+// namespace, it must be an object of this namespace and not of an earlier one. m may be nil.
+func (m *managed) isExempt(n *namespace) bool {
+	return m != nil && m.ignoresTemplate && (m.isFor(n) || n.tenancy != owner.Pending)
+}
+
 // compactManaged is the transformation of the informers for managed objects.
 func compactManaged(object any) (any, error) {
 	o, ok := object.(metav1.Object)

@@ -49,7 +49,7 @@ func (c *Controller) applyTemplate(ctx context.Context, n *namespace, t *templat
 func (c *Controller) applyLimits(ctx context.Context, n *namespace, limits *part[applycorev1.LimitRangeSpecApplyConfiguration]) error {
 	found, api := c.informers.limits.managedIn(n.name), c.clients.core.LimitRanges(n.name)
 	switch {
-	case found != nil && found.ignoresTemplate:
+	case found.isExempt(n):
 		return nil
 	case limits == nil && found == nil:
 		return nil
@@ -65,7 +65,7 @@ func (c *Controller) applyLimits(ctx context.Context, n *namespace, limits *part
 func (c *Controller) applyQuota(ctx context.Context, n *namespace, quota *part[applycorev1.ResourceQuotaSpecApplyConfiguration]) error {
 	found, api := c.informers.quotas.managedIn(n.name), c.clients.core.ResourceQuotas(n.name)
 	switch {
-	case found != nil && found.ignoresTemplate:
+	case found.isExempt(n):
 		return nil
 	case quota == nil && found == nil:
 		return nil

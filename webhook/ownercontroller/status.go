@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 	"unique"
 
@@ -35,7 +36,7 @@ func (c *Controller) setReady(ctx context.Context, n *namespace) error {
 func (c *Controller) setNotReady(ctx context.Context, n *namespace, reason, message string) error {
 	const maxMessage = 1024
 	if len(message) > maxMessage {
-		message = message[:maxMessage] + "..."
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "..."
 	}
 	notBound := condition{corev1.ConditionFalse, reason, message}
 	if isReady(n) || n.condition == unique.Make(notBound) {

@@ -48,6 +48,15 @@ func (d *deployment) pod() corev1.PodSpec { return d.Spec.Template.Spec }
 
 func (d *deployment) container() corev1.Container { return d.pod().Containers[0] }
 
+// environment returns the environment of this process with the variables of the container.
+func (d *deployment) environment() []string {
+	environment := os.Environ()
+	for _, variable := range d.container().Env {
+		environment = append(environment, variable.Name+"="+variable.Value)
+	}
+	return environment
+}
+
 // program returns the name of the container's program.
 func (d *deployment) program() (string, error) {
 	command := d.container().Command
@@ -87,7 +96,7 @@ func (i *Installation) start(ctx context.Context, d *deployment) (*Process, erro
 	}
 	ctx, stop := context.WithTimeoutCause(ctx, servingLimit, fmt.Errorf("%s is not ready after %s", program, servingLimit))
 	defer stop()
-	started, err := StartProcess(ctx, filepath.Join(i.Programs, program), args, i.Log)
+	started, err := startProcess(ctx, filepath.Join(i.Programs, program), args, d.environment(), i.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,13 @@ type Process struct {
 // StartProcess starts the program and returns when it serves. The program's output goes to log.
 // The kernel kills the program when this process ends.
 func StartProcess(ctx context.Context, program string, args []string, log io.Writer) (*Process, error) {
+	return startProcess(ctx, program, args, nil, log)
+}
+
+// startProcess is StartProcess with an environment; nil: that of this process.
+func startProcess(ctx context.Context, program string, args, environment []string, log io.Writer) (*Process, error) {
 	p := &Process{cmd: exec.Command(program, args...), done: make(chan struct{})}
+	p.cmd.Env = environment
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {

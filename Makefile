@@ -48,21 +48,22 @@ demo-engine: bin/cluster
 demo-cluster:
 	@$(UP)
 	@$(CLUSTER) load
-	@$(ON_CLUSTER) scripts/install.sh && scripts/deny.sh && scripts/outage.sh && scripts/mirror.sh
+	@$(ON_CLUSTER) scripts/install.sh && scripts/deny.sh && scripts/outage.sh && scripts/mirror.sh && \
+		scripts/install-namespace-owner.sh && scripts/namespace-owner.sh
 	@printf '\n--- Next steps:\n\n%s\n%s\n%s\n%s\n' \
 		'eval "$$($(CLUSTER) env)"    # points kubectl, and scripts/*.sh, at this cluster' \
 		'make status                  # shows the state of the cluster and the webhook' \
-		'make uninstall               # removes the webhook and the pods of the demo' \
+		'make uninstall               # removes the webhook, and what the demo created' \
 		'make down                    # deletes the cluster'
 
 # The part of the demo that needs no container engine.
 .PHONY: demo-controlplane
 demo-controlplane: bin/controlplane
 	@printf '\n%s\n%s\n\n' '--- Without a container engine there is no cluster. The demo uses a bare API server and shows' \
-		'    what is denied, and which image is stored. No pod runs.'
+		'    what is denied, which image is stored, and what the owner of a namespace can do. No pod runs.'
 	@$(CONTROLPLANE) up
 	@environment=$$($(CONTROLPLANE) env) && eval "$$environment" && export ANY_CLUSTER=1 && \
-		scripts/deny.sh && scripts/rewrite.sh
+		scripts/deny.sh && scripts/rewrite.sh && scripts/namespace-owner.sh
 	@printf '\n%s\n%s\n%s\n%s\n' '--- With Docker or podman, `make demo` creates a kind cluster, and also shows:' \
 		'    how the manifests install the webhook, as two replicas behind a Service,' \
 		'    which requests are rejected while no replica runs,' \

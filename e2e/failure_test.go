@@ -62,6 +62,7 @@ func diagnose(ctx context.Context, spec SpecReport) {
 		dir.writeKubectl(ctx, namespace+"-objects.yaml", "get", "all", "-o", "yaml", "-n", namespace)
 		dir.writeKubectl(ctx, namespace+"-events.txt", "get", "events", "--sort-by=.lastTimestamp", "-n", namespace)
 	}
+	dir.writeKubectl(ctx, "namespace-owner.log", "logs", "-n", ownNamespace, "-l", ownerController, "--prefix", "--tail=-1")
 	if len(transcript) > 0 {
 		dir.write("kubectl.txt", transcript.String())
 		AddReportEntry("kubectl commands and their output", transcript.String(), ReportEntryVisibilityFailureOrVerbose)

@@ -68,25 +68,6 @@ var _ = Describe("installation", Label(devCluster), Ordered, ContinueOnFailure, 
 		Expect(failurePolicies(ctx)).To(Equal(installedPolicies))
 	})
 
-	// After this spec, the servers use the old certificate until the kubelet updates the
-	// volume, which takes up to a minute. The Job of 06 waits for that before it sets Fail,
-	// so no later spec may run that Job.
-	It("repairs a lost Secret when both Jobs run at once, and keeps the API server's trust", func(ctx SpecContext) {
-		old := get(ctx, &corev1.Secret{}, "webhook-tls")
-		removeJobs(ctx)
-		succeed(ctx, "delete", "secret", "webhook-tls", "-n", ownNamespace)
-		succeed(ctx, "create", "-f", manifest("03-certgen.yaml"), "-f", manifest("06-patch-webhookconfigure.yaml"))
-		waitForJob(ctx, "certgen")
-		waitForJob(ctx, "patch-webhookconfigure")
-		repaired := get(ctx, &corev1.Secret{}, "webhook-tls")
-		Expect(repaired.Data["key"]).NotTo(Equal(old.Data["key"]))
-		Expect(caBundle(ctx)).To(HavePrefix(string(repaired.Data["ca"])))
-		current, _ := pem.Decode(old.Data["ca"]) // the CA of the certificate that the servers use
-		Expect(caBundle(ctx)).To(ContainSubstring(string(pem.EncodeToMemory(current))), "the old CA stays trusted")
-		webhookServes(ctx)
-		Expect(failurePolicies(ctx)).To(Equal(installedPolicies))
-	})
-
 	It("has two servers without a service account token", func(ctx SpecContext) {
 		Expect(get(ctx, &appsv1.Deployment{}, "webhook").Status.ReadyReplicas).To(BeEquivalentTo(2))
 		for _, pod := range servers(ctx) {
@@ -110,8 +91,28 @@ var _ = Describe("installation", Label(devCluster), Ordered, ContinueOnFailure, 
 	})
 })
 
-// Serial, because no server answers during this spec.
+// Serial, because these specs replace the certificate, and stop all servers.
 var _ = Describe("installation", Label(devCluster), Serial, func() {
+	// After this spec, the servers use the old certificate until the kubelet updates the
+	// volume, which takes up to a minute. The Job of 06 waits for that before it sets Fail,
+	// so no later spec may run that Job. The configuration for the owners of namespaces does
+	// not trust the new certificate.
+	It("repairs a lost Secret when both Jobs run at once, and keeps the API server's trust", func(ctx SpecContext) {
+		old := get(ctx, &corev1.Secret{}, "webhook-tls")
+		removeJobs(ctx)
+		succeed(ctx, "delete", "secret", "webhook-tls", "-n", ownNamespace)
+		succeed(ctx, "create", "-f", manifest("03-certgen.yaml"), "-f", manifest("06-patch-webhookconfigure.yaml"))
+		waitForJob(ctx, "certgen")
+		waitForJob(ctx, "patch-webhookconfigure")
+		repaired := get(ctx, &corev1.Secret{}, "webhook-tls")
+		Expect(repaired.Data["key"]).NotTo(Equal(old.Data["key"]))
+		Expect(caBundle(ctx)).To(HavePrefix(string(repaired.Data["ca"])))
+		current, _ := pem.Decode(old.Data["ca"]) // the CA of the certificate that the servers use
+		Expect(caBundle(ctx)).To(ContainSubstring(string(pem.EncodeToMemory(current))), "the old CA stays trusted")
+		webhookServes(ctx)
+		Expect(failurePolicies(ctx)).To(Equal(installedPolicies))
+	})
+
 	It("blocks only new images of namespaces with mode deny while no server answers, and recovers", func(ctx SpecContext) {
 		namespace, warnNamespace, offNamespace := newNamespace(ctx), newNamespace(ctx), newNamespace(ctx)
 		setMode(ctx, warnNamespace, "warn")

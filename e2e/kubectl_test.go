@@ -81,9 +81,12 @@ func succeed(ctx context.Context, args ...string) string {
 // manifest returns the path of a numbered manifest.
 func manifest(name string) string { return filepath.Join("..", "deploy", name) }
 
-// managedByLabel marks the cluster-scoped objects of a run, so that the next run can
-// remove the objects of a killed run.
-const managedByLabel = "app.kubernetes.io/managed-by=image-webhook-e2e"
+// managedByLabel marks the cluster-scoped objects of a run, which have managedByKinds, so that the
+// next run can remove the objects of a killed run.
+const (
+	managedByLabel = "app.kubernetes.io/managed-by=image-webhook-e2e"
+	managedByKinds = "namespaces,mutatingwebhookconfigurations,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings"
+)
 
 // newNamespace creates a namespace for one spec, waits until pods can be created in it,
 // and deletes it after the spec.

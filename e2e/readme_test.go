@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,19 +19,50 @@ import (
 	"github.com/image-webhook/image-webhook/tools/markdown"
 )
 
-// These specs run the `console` blocks of the pages, each in its own namespace instead of
+// ownerPage is the page whose blocks need the manifests for the owners of namespaces. Specs with
+// the name `namespace owner` run them.
+const ownerPage = "../docs/namespace-owner.md"
+
+// These specs run the `console` blocks of all other pages, each in its own namespace instead of
 // `default`.
 var _ = Describe("manual", Label(devCluster), func() {
-	for _, block := range terminalBlocks("../README.md", "../CONTRIBUTING.md", "../docs/*.md") {
-		It("shows the real terminal output in the block at line "+strconv.Itoa(block.line)+" of "+block.page, func(ctx SpecContext) {
-			skipIfPullThrough(ctx)
-			terminal := newTerminal(ctx)
-			for _, command := range block.commands {
-				terminal.expect(ctx, command)
-			}
-		})
-	}
+	runBlocks(findPages("../README.md", "../CONTRIBUTING.md", "../docs/*.md"), func(SpecContext) {})
 })
+
+// runBlocks declares a spec for each `console` block of pages. The spec calls setUp first. It
+// panics if there is no block.
+func runBlocks(pages []string, setUp func(SpecContext)) {
+	blocks := 0
+	for _, page := range pages {
+		for _, block := range readBlocks(page) {
+			blocks++
+			It("shows the real terminal output in the block at line "+strconv.Itoa(block.line)+" of "+block.page, func(ctx SpecContext) {
+				skipIfPullThrough(ctx)
+				setUp(ctx)
+				terminal := newTerminal(ctx)
+				for _, command := range block.commands {
+					terminal.expect(ctx, command)
+				}
+			})
+		}
+	}
+	if blocks == 0 {
+		panic(fmt.Sprintf("pages %q have no console block", pages))
+	}
+}
+
+// findPages returns the files that match patterns, except ownerPage. It panics if a pattern
+// matches no file.
+func findPages(patterns ...string) (pages []string) {
+	for _, pattern := range patterns {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			panic(fmt.Sprintf("no page matches %q: %v", pattern, err))
+		}
+		pages = append(pages, found...)
+	}
+	return slices.DeleteFunc(pages, func(page string) bool { return page == ownerPage })
+}
 
 // terminalBlock is a `console` block of a page.
 type terminalBlock struct {
@@ -43,24 +75,6 @@ type terminalBlock struct {
 type terminalCommand struct {
 	line   string
 	output []string
-}
-
-// terminalBlocks returns the blocks of the Markdown files that match patterns. It panics if a
-// pattern matches no file or no file has a block, because then there would be no specs.
-func terminalBlocks(patterns ...string) (blocks []terminalBlock) {
-	for _, pattern := range patterns {
-		pages, err := filepath.Glob(pattern)
-		if err != nil || len(pages) == 0 {
-			panic(fmt.Sprintf("no page matches %q: %v", pattern, err))
-		}
-		for _, page := range pages {
-			blocks = append(blocks, readBlocks(page)...)
-		}
-	}
-	if len(blocks) == 0 {
-		panic(fmt.Sprintf("pages %q have no console block", patterns))
-	}
-	return blocks
 }
 
 func readBlocks(path string) (blocks []terminalBlock) {

@@ -21,7 +21,10 @@ var _ = Describe("scripts", Label(devCluster), func() {
 		Expect(client.Resources().Create(ctx, node)).To(Succeed())
 		DeferCleanup(func(ctx SpecContext) { Expect(client.Resources().Delete(ctx, node)).To(Succeed()) })
 		context := succeed(ctx, "config", "current-context")
-		for _, script := range []string{"install.sh", "deny.sh", "rewrite.sh", "mirror.sh", "outage.sh", "uninstall.sh"} {
+		for _, script := range []string{
+			"install.sh", "deny.sh", "rewrite.sh", "mirror.sh", "outage.sh", "uninstall.sh",
+			"install-namespace-owner.sh", "namespace-owner.sh", "uninstall-namespace-owner.sh",
+		} {
 			Expect(runScript(ctx, script)).To(Equal(result{
 				Stderr: "../scripts/" + script + ": node \"" + foreignNode + "\" of cluster \"" + context + "\" was not created by kind: set ANY_CLUSTER=1 to use the cluster anyway\n",
 				Exit:   1,

@@ -93,7 +93,7 @@ func removeLeftovers(ctx context.Context, cluster *devcluster.Cluster, m *mirror
 	GinkgoHelper()
 	Expect(m.Remove(ctx, specRegistries...)).To(Succeed())
 	Expect(cluster.Kubectl("delete", "node", foreignNode, "--ignore-not-found").Run(ctx)).To(Succeed())
-	Expect(cluster.Kubectl("delete", "namespaces,mutatingwebhookconfigurations", "-l", managedByLabel, "--wait=false").Run(ctx)).To(Succeed())
+	Expect(cluster.Kubectl("delete", managedByKinds, "-l", managedByLabel, "--wait=false").Run(ctx)).To(Succeed())
 	Expect(cluster.RunOnNodes(ctx, "rm", "-rf", dockerHosts)).To(Succeed())
 }
 

@@ -52,7 +52,7 @@ func ChosenNamespaceOwners(log *slog.Logger) http.Handler {
 // and stamps. An error of stamp is a denial.
 func namespaceHandler(log *slog.Logger, stamp func(*namespaceRequest) (owner.Stamp, error)) http.Handler {
 	return handler(log, func(body []byte) (any, error) {
-		r, err := decodeNamespaceRequest(body)
+		r, err := decodeReview[*namespaceRequest](body)
 		if err != nil {
 			return nil, err
 		}
@@ -62,20 +62,6 @@ func namespaceHandler(log *slog.Logger, stamp func(*namespaceRequest) (owner.Sta
 		resp.UID = r.UID
 		return admissionv1.AdmissionReview{TypeMeta: reviewType, Response: resp}, nil
 	})
-}
-
-func decodeNamespaceRequest(body []byte) (*namespaceRequest, error) {
-	var review struct {
-		metav1.TypeMeta `json:",inline"`
-		Request         *namespaceRequest `json:"request"`
-	}
-	if err := decode(body, &review, &review.TypeMeta, reviewType); err != nil {
-		return nil, err
-	}
-	if review.Request == nil {
-		return nil, errors.New("the AdmissionReview has no request")
-	}
-	return review.Request, review.Request.check()
 }
 
 // check returns an error for a request that the handler must not be registered for.

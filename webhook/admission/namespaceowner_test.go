@@ -130,7 +130,7 @@ func FuzzNamespaceOwners(f *testing.F) {
 		}
 		metadata := string(encoded)
 		review := namespaceReview(user, metadata)
-		r, err := decodeNamespaceRequest([]byte(review))
+		r, err := decodeReview[*namespaceRequest]([]byte(review))
 		if err != nil {
 			return
 		}

@@ -60,16 +60,23 @@ func (r *Request) newImages() iter.Seq[podimages.Image] {
 //
 // encoding/json ignores the case of keys and merges duplicate keys. This is harmless, because
 // the API server decodes and encodes an object itself before it calls a webhook.
-func decodeRequest(body []byte) (*Request, error) {
+func decodeRequest(body []byte) (*Request, error) { return decodeReview[*Request](body) }
+
+// decodeReview returns the request of an AdmissionReview, if its check finds no error. R is a
+// pointer to the fields that are checked.
+func decodeReview[R interface {
+	comparable
+	check() error
+}](body []byte) (request R, err error) {
 	var review struct {
 		metav1.TypeMeta `json:",inline"`
-		Request         *Request `json:"request"`
+		Request         R `json:"request"`
 	}
 	if err := decode(body, &review, &review.TypeMeta, reviewType); err != nil {
-		return nil, err
+		return request, err
 	}
-	if review.Request == nil {
-		return nil, errors.New("the AdmissionReview has no request")
+	if review.Request == request { // nil
+		return request, errors.New("the AdmissionReview has no request")
 	}
 	return review.Request, review.Request.check()
 }

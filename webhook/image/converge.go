@@ -8,21 +8,35 @@ import "fmt"
 // A rule produces references at or below its mirror. They are rewritten again only if another
 // rule rewrites the mirror itself or a path below it.
 func (m Mirrors) check() error {
+	below := m.rewritersBelow()
 	for i, r := range m.rules {
-		for _, earlier := range m.rules[:i] {
-			if earlier.pattern.equal(r.pattern) {
-				return fmt.Errorf("mirror rules %q and %q are both for %s: keep one of them", earlier, r, r.pattern)
-			}
+		if first, _ := m.byPattern.first(r.pattern.canonical, r.pattern.path); first < i {
+			return fmt.Errorf("mirror rules %q and %q are both for %s: keep one of them", m.rules[first], r, r.pattern)
 		}
-		if err := m.checkTarget(r); err != nil {
+		if err := m.checkTarget(r, below); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkTarget returns an error if a rule rewrites the mirrored images of rule r again.
-func (m Mirrors) checkTarget(r rule) error {
+// rewritersBelow returns the rules that rewrite images at or below each path.
+func (m Mirrors) rewritersBelow() index {
+	below := index{}
+	for i, r := range m.rules {
+		if r.excludes() {
+			continue
+		}
+		for parent := range parents(r.pattern.path) {
+			below.add(r.pattern.canonical, parent, i)
+		}
+	}
+	return below
+}
+
+// checkTarget returns an error if a rule rewrites the mirrored images of rule r again. below
+// is the result of rewritersBelow.
+func (m Mirrors) checkTarget(r rule, below index) error {
 	if r.excludes() {
 		return nil
 	}
@@ -33,11 +47,9 @@ func (m Mirrors) checkTarget(r rule) error {
 		return fmt.Errorf("mirror rule %q sends images to %s, which rule %q rewrites again: %s",
 			r, r.mirror, next, remedy(r, next))
 	}
-	for _, next := range m.rules {
-		if !next.excludes() && next.pattern.canonical == r.mirror.canonical && below(next.pattern.path, r.mirror.path) {
-			return fmt.Errorf("mirror rule %q sends images to %s, and rule %q rewrites images below it again: remove one of the rules or choose another mirror",
-				r, r.mirror, next)
-		}
+	if next, ok := below.first(r.mirror.canonical, r.mirror.path); ok {
+		return fmt.Errorf("mirror rule %q sends images to %s, and rule %q rewrites images below it again: remove one of the rules or choose another mirror",
+			r, r.mirror, m.rules[next])
 	}
 	return nil
 }

@@ -11,7 +11,9 @@ const mirrorForm = "REGISTRY[/PATH]=HOST[:PORT][/PATH]"
 
 // Mirrors is a list of mirror rules. The zero value has no rules and changes nothing.
 type Mirrors struct {
-	rules []rule
+	rules     []rule
+	byPattern index
+	byMirror  index // without the rules that exclude
 }
 
 // rule sends images that match a pattern to a mirror, or excludes them from other rules.
@@ -33,11 +35,23 @@ func ParseMirrors(s string) (Mirrors, error) {
 	if err != nil {
 		return Mirrors{}, err
 	}
-	m := Mirrors{rules}
+	m := newMirrors(rules)
 	if err := m.check(); err != nil {
 		return Mirrors{}, err
 	}
 	return m, nil
+}
+
+// newMirrors returns the rules without checking them.
+func newMirrors(rules []rule) Mirrors {
+	m := Mirrors{rules, index{}, index{}}
+	for i, r := range rules {
+		m.byPattern.add(r.pattern.canonical, r.pattern.path, i)
+		if !r.excludes() {
+			m.byMirror.add(r.mirror.canonical, r.mirror.path, i)
+		}
+	}
+	return m
 }
 
 // String returns the rules in the unambiguous form, which ParseMirrors accepts.
@@ -70,7 +84,7 @@ func splitRule(item string) (pattern, mirror string, ok bool) {
 // startsWithPort reports whether s is a port number, with or without a path.
 func startsWithPort(s string) bool {
 	port, _, _ := strings.Cut(s, "/")
-	return port != "" && strings.Trim(port, "0123456789") == ""
+	return isNumber(port)
 }
 
 // unambiguous returns the possible meanings of an ambiguous item: a mirror of docker.io, or

@@ -4,20 +4,30 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 )
 
 // Patterns is a list of image patterns. The zero value is empty.
-type Patterns struct{ patterns []pattern }
+type Patterns struct {
+	patterns []pattern
+	index    index
+}
 
 // ParsePatterns parses a comma-separated list of patterns REGISTRY[/PATH], which may be
 // empty. A pattern matches the images at or below its path. The wildcard is an error, because
 // it would exempt every image.
 func ParsePatterns(s string) (Patterns, error) {
 	patterns, err := parseList("image pattern", s, parseExemption)
-	return Patterns{patterns}, err
+	return newPatterns(patterns), err
+}
+
+func newPatterns(patterns []pattern) Patterns {
+	p := Patterns{patterns, index{}}
+	for i, added := range patterns {
+		p.index.add(added.canonical, added.path, i)
+	}
+	return p
 }
 
 func parseExemption(item string) (pattern, error) {
@@ -33,8 +43,8 @@ func (p Patterns) String() string { return joinList(p.patterns) }
 
 // match reports whether a pattern matches the reference.
 func (p Patterns) match(ref Reference) bool {
-	registry := canonical(ref.Registry)
-	return slices.ContainsFunc(p.patterns, func(candidate pattern) bool { return candidate.matches(registry, ref.Path) })
+	_, ok := p.index.longest(canonical(ref.Registry), ref.Path)
+	return ok
 }
 
 // wildcard is the pattern of all registries.
@@ -58,38 +68,26 @@ func (p pattern) String() string {
 
 func (p pattern) isWildcard() bool { return p.registry == wildcard }
 
-// matches reports whether the pattern matches a path on a canonical registry.
-func (p pattern) matches(registry, path string) bool {
-	return p.isWildcard() || p.canonical == registry && below(path, p.path)
-}
-
-// below reports whether path equals parent or begins with all of its components. Every
-// path is below the empty path.
-func below(path, parent string) bool {
-	rest, ok := strings.CutPrefix(path, parent)
-	return ok && (parent == "" || rest == "" || rest[0] == '/')
-}
-
 // equal reports whether two patterns match the same references.
 func (p pattern) equal(q pattern) bool { return p.canonical == q.canonical && p.path == q.path }
-
-// longer reports whether p is more specific than q. Both must match the same reference.
-func (p pattern) longer(q pattern) bool {
-	return q.isWildcard() && !p.isWildcard() || len(p.path) > len(q.path)
-}
 
 // canonical returns the spelling of a registry for comparisons: in lower case, without
 // leading zeros in the port, without the default port 443, and docker.io instead of
 // index.docker.io. So QUAY.IO/app and quay.io:0443/app do not bypass a rule for quay.io.
 func canonical(registry string) string {
-	host, port := splitPort(strings.ToLower(registry))
-	if port = strings.TrimLeft(port, "0"); port != "" && port != "443" {
-		return host + ":" + port
+	registry = strings.ToLower(registry)
+	host, port := splitPort(registry)
+	switch number := strings.TrimLeft(port, "0"); {
+	case number == "" || number == "443":
+		if host == dockerIndex {
+			return dockerHub
+		}
+		return host
+	case number == port:
+		return registry // the usual case, without an allocation
+	default:
+		return host + ":" + number
 	}
-	if host == dockerIndex {
-		return dockerHub
-	}
-	return host
 }
 
 // splitPort splits a registry into its host and its port, which may be empty.

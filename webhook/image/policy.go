@@ -43,8 +43,18 @@ func (p Policy) exempts(ref Reference) bool {
 	if len(p.Exempt.patterns) == 0 {
 		return false // the common case: a pod can have many images
 	}
-	mirrored, _ := p.Mirrors.Rewrite(ref)
-	return slices.ContainsFunc(append(p.Mirrors.origins(ref), ref, mirrored), p.Exempt.match)
+	if p.Exempt.match(ref) {
+		return true
+	}
+	if mirrored, ok := p.Mirrors.Rewrite(ref); ok && p.Exempt.match(mirrored) {
+		return true
+	}
+	for origin := range p.Mirrors.origins(ref) {
+		if p.Exempt.match(origin) {
+			return true
+		}
+	}
+	return false
 }
 
 // CheckExempt returns an error for an exemption that cannot work: images that the wildcard

@@ -135,11 +135,190 @@ func TestParseRefusesInvalidReferences(t *testing.T) {
 	}
 }
 
+// unusual are strings at the limits of parseCommon.
+var unusual = []struct {
+	in     string
+	common bool // whether parseCommon parses it
+}{
+	// Path components and their separators.
+	{"a", true},
+	{"0", true},
+	{"a.b", true},
+	{"a_b", true},
+	{"a__b", true},
+	{"a-b--c---d", true},
+	{"a___b", false},
+	{"a____b", false},
+	{"a..b", false},
+	{"a._b", false},
+	{"a_.b", false},
+	{"a-_b", false},
+	{"a_-b", false},
+	{"a.-b", false},
+	{"a-.b", false},
+	{".a", false},
+	{"a.", false},
+	{"_a", false},
+	{"a_", false},
+	{"a__", false},
+	{"__a", false},
+	{"-a", false},
+	{"a-", false},
+	{"a/", false},
+	{"/a", false},
+	{"a//b", false},
+	{"a/-b", false},
+	{"a-/b", false},
+	{"a/_b/c", false},
+	{"a+b", false},
+	{"\x10\x11", false}, // with the bit 0x20, they are the digits 0 and 1
+	{"a\x00b", false},
+	{"ä", false},
+	{"a\n", false},
+	{"\xff", false},
+	// Registries.
+	{"a.b/c", true},
+	{"a.b", true},
+	{"a.b:1", true},
+	{"a--b.c/d", true},
+	{"a_b/c", true},
+	{"a_b.c/d", false},
+	{"a__b:1/c", false},
+	{"a-.b/c", false},
+	{".b/c", false},
+	{"a./c", false},
+	{"10.0.0.1:5000/x", true},
+	{"1.2/x", true},
+	{"localhost/x", true},
+	{"localhost", true},
+	{"localhost:5000", true},
+	{"localhost:5000/x", true},
+	{"localhost/x/y:1", true},
+	{"LOCALHOST/x", false},
+	{"localhost_/x", false},
+	{"host:/x", false},
+	{":5000/x", false},
+	{"host:5000/", false},
+	{"host:5000:1/x", false},
+	{"host:5000a/x", false},
+	{"host:99999999/x", true},
+	{"host:00/x:1", true},
+	{"host:latest/x", false},
+	{"nginx:1/x", true},
+	{"nginx@" + sha256Ref + "/x", false},
+	{"A/b", false},
+	{"A.b/c", false},
+	{"a.B/c", false},
+	{"a.b/C", false},
+	{"a/B", false},
+	{"[::1]/x", false},
+	{"[::1]:5000/x", false},
+	{"::1/x", false},
+	// Names of docker.io.
+	{"docker.io/x", true},
+	{"docker.io/x/y", true},
+	{"docker.io/library/x", true},
+	{"docker.io/docker.io/x", true},
+	{"docker.io/", false},
+	{"docker.io", true},
+	{"index.docker.io", true},
+	{"index.docker.io/x", true},
+	{"index.docker.io/x/y:1", true},
+	{"index.docker.io/", false},
+	{"index.docker.io/index.docker.io/x", true},
+	{"index.docker.io:443/x", true},
+	{"docker.io:443/x", true},
+	{"Docker.io/x", false},
+	{"library/x", true},
+	{"library", true},
+	// Tags.
+	{"a:B_c.D-e", true},
+	{"a:_", true},
+	{"a:0", true},
+	{"a:-", false},
+	{"a:.", false},
+	{"a:", false},
+	{":", false},
+	{":a", false},
+	{"a:b:c", false},
+	{"a/b:c/d", false},
+	{"a:b+c", false},
+	{"a:\x11", false},
+	{"a:é", false},
+	{"a:" + strings.Repeat("b", 128), true},
+	{"a:" + strings.Repeat("b", 129), false},
+	// Digests.
+	{"a@" + sha256Ref, true},
+	{"a@" + sha512Ref, true},
+	{"a.b/c:d@" + sha256Ref, true},
+	{"a:@" + sha256Ref, false},
+	{"a@", false},
+	{"@", false},
+	{"@" + sha256Ref, false},
+	{"a@@" + sha256Ref, false},
+	{"a@" + sha256Ref + "@" + sha256Ref, false},
+	{"a@" + sha256Ref + "0", false},
+	{"a@" + sha256Ref[:len(sha256Ref)-1], false},
+	{"a@sha256:" + strings.ToUpper(sha256Hex), false},
+	{"a@sha256:" + sha256Hex + sha256Hex, false},
+	{"a@sha512:" + sha256Hex, false},
+	{"a@sha384:" + sha256Hex + sha256Hex[:32], false},
+	{"a@SHA256:" + sha256Hex, false},
+	{"a@sha256", false},
+	{"a@sha256:", false},
+	{"a@" + sha256Hex, false},
+	{"a@" + sha256Ref[:len(sha256Ref)-1] + "g", false},
+	{sha256Ref, true}, // the image sha256 with a tag
+	// 64 hexadecimal digits are the ID of an image, but only alone.
+	{sha256Hex, false},
+	{sha256Hex[1:], true},
+	{sha256Hex + "0", true},
+	{sha256Hex + ":1", true},
+	{"docker.io/" + sha256Hex, true},
+	{sha256Hex[1:] + "g", true},
+	// The limit of a path includes library/, but not the registry.
+	{strings.Repeat("a", 247), true},
+	{strings.Repeat("a", 248), false},
+	{"docker.io/" + strings.Repeat("a", 248), false},
+	{"b/" + strings.Repeat("a", 253), true},
+	{"b/" + strings.Repeat("a", 254), false},
+	{"b.c/" + strings.Repeat("a", 255), true},
+	{"b.c/" + strings.Repeat("a", 256), false},
+	{strings.Repeat("a", 300) + ".b/c:d@" + sha512Ref, true},
+}
+
+func TestParseAgreesWithTheParser(t *testing.T) {
+	for _, tt := range unusual {
+		t.Run(tt.in, func(t *testing.T) {
+			checkParse(t, tt.in)
+			if _, ok := parseCommon(tt.in); ok != tt.common {
+				t.Errorf("parseCommon parses it: %v, want %v", ok, tt.common)
+			}
+		})
+	}
+}
+
+// checkParse compares the result of Parse with that of parseAny, which is slower.
+func checkParse(t *testing.T, s string) {
+	t.Helper()
+	got, err := Parse(s)
+	want, wantErr := parseAny(s)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Parse of %q (-parser +got):\n%s", s, diff)
+	}
+	if errorText(err) != errorText(wantErr) {
+		t.Errorf("Parse of %q fails with %v, the parser with %v", s, err, wantErr)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, tt := range valid {
 		f.Add(tt.in)
 	}
 	for _, tt := range invalidReferences {
+		f.Add(tt.in)
+	}
+	for _, tt := range unusual {
 		f.Add(tt.in)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -150,6 +329,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
+		checkParse(t, s)
 		want, wantErr := reference.ParseNormalizedNamed(s)
 		if (err == nil) != (wantErr == nil) {
 			t.Fatalf("Parse fails with %v, the parser with %v", err, wantErr)

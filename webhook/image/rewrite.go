@@ -1,6 +1,7 @@
 package image
 
 import (
+	"iter"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -30,69 +31,65 @@ func (m Mirrors) Rewrite(ref Reference) (Reference, bool) {
 // or if only the wildcard sends images there, which does not keep the registry.
 func (m Mirrors) Origins(ref Reference) []string {
 	var names []string
-	for _, origin := range m.origins(ref) {
+	for origin := range m.origins(ref) {
 		names = append(names, origin.familiar())
 	}
 	return names
 }
 
-func (m Mirrors) origins(ref Reference) (origins []Reference) {
-	registry := canonical(ref.Registry)
-	for _, r := range m.rules {
-		if r.pattern.isWildcard() || !r.mirror.matches(registry, ref.Path) {
-			continue
-		}
-		origin, ok := ref.move(r.mirror, r.pattern)
-		if !ok {
-			continue
-		}
-		if mirrored, ok := m.Rewrite(origin); ok && mirrored.Written == ref.Written {
-			origins = append(origins, origin)
+// origins yields the results of Origins as references, in the order of the rules.
+func (m Mirrors) origins(ref Reference) iter.Seq[Reference] {
+	return func(yield func(Reference) bool) {
+		for _, position := range m.byMirror.all(canonical(ref.Registry), ref.Path) {
+			r := m.rules[position]
+			if r.pattern.isWildcard() {
+				continue
+			}
+			origin, ok := ref.move(r.mirror, r.pattern)
+			if !ok {
+				continue
+			}
+			if mirrored, ok := m.Rewrite(origin); ok && mirrored.Written == ref.Written && !yield(origin) {
+				return
+			}
 		}
 	}
-	return origins
 }
 
 // move replaces the pattern source, which must match the reference, by target. It keeps tag
 // and digest byte for byte. It returns false if the result would be invalid or mean another
 // image.
 func (r Reference) move(source, target pattern) (Reference, bool) {
-	path := strings.Trim(target.path+"/"+strings.TrimPrefix(r.Path[len(source.path):], "/"), "/")
-	moved := Reference{Registry: target.registry, Path: path, Tag: r.Tag, Digest: r.Digest}
-	moved.Written = moved.String()
+	rest := strings.TrimPrefix(r.Path[len(source.path):], "/")
+	slash := "/"
+	if target.path == "" || rest == "" {
+		slash = ""
+	}
+	suffix := r.suffix()
+	written := target.registry + "/" + target.path + slash + rest + suffix // the only allocation
+	path := written[len(target.registry)+1 : len(written)-len(suffix)]
 	switch {
-	case path == "", len(path) > reference.RepositoryNameTotalLengthMax, len(moved.Written) > maxLength:
+	case path == "", len(path) > reference.RepositoryNameTotalLengthMax, len(written) > maxLength:
 		return Reference{}, false
 	case target.registry == dockerHub && !strings.Contains(path, "/"): // it would mean library/path
 		return Reference{}, false
 	}
-	return moved, true
+	return Reference{Written: written, Registry: target.registry, Path: path, Tag: r.Tag, Digest: r.Digest}, true
 }
 
-// find returns the rule with the longest matching pattern. A linear search is fast enough for
-// the few rules.
+// find returns the rule with the longest matching pattern. The wildcard matches only if no
+// other pattern does, and never matches a mirror, because its images are already mirrored.
 func (m Mirrors) find(registry, path string) (found rule, ok bool) {
 	registry = canonical(registry)
-	for _, r := range m.rules {
-		if !r.pattern.matches(registry, path) || r.pattern.isWildcard() && m.isMirror(registry) {
-			continue
-		}
-		if !ok || r.pattern.longer(found.pattern) {
-			found, ok = r, true
-		}
+	i, ok := m.byPattern.longest(registry, path)
+	if !ok {
+		i, ok = m.byPattern.first(wildcard, "")
+		ok = ok && m.byMirror[registry] == nil
 	}
-	return found, ok
-}
-
-// isMirror reports whether a rule sends images to the registry. The wildcard does not match
-// such a registry, because its images are already mirrored.
-func (m Mirrors) isMirror(registry string) bool {
-	for _, r := range m.rules {
-		if r.mirror.canonical == registry {
-			return true
-		}
+	if !ok {
+		return rule{}, false
 	}
-	return false
+	return m.rules[i], true
 }
 
 // isID reports whether s is the ID of an image on the node, which the kubelet accepts. An ID

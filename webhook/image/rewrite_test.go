@@ -1,6 +1,8 @@
 package image
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -182,13 +184,15 @@ func FuzzRewrite(f *testing.F) {
 		for _, origin := range m.Origins(once) {
 			checkRewrite(t, rules, origin, once.Written)
 		}
+		checkLookups(t, m, ref)
+		checkLookups(t, m, once)
 	})
 }
 
 // rewriteByParsing is a slower implementation of Rewrite. It replaces the text of the
 // pattern and parses the result.
 func (m Mirrors) rewriteByParsing(ref Reference) (string, bool) {
-	r, ok := m.find(ref.Registry, ref.Path)
+	r, ok := m.findByScan(ref.Registry, ref.Path)
 	if !ok || r.excludes() || isID(ref.Written) {
 		return ref.Written, false
 	}
@@ -215,15 +219,40 @@ func checkRewritten(t *testing.T, before, after Reference) {
 	}
 }
 
-// FuzzConverge checks that valid rules never rewrite a reference twice. The rules have few
-// registries and paths, so that they overlap. The references are those that could show a
-// violation: at and below the patterns and mirrors of the rules.
+// checkLookups compares the rule and the origins of a reference, and whether an exemption with
+// the patterns of the rules matches it, with the results of slower implementations.
+func checkLookups(t *testing.T, m Mirrors, ref Reference) {
+	t.Helper()
+	got, ok := m.find(ref.Registry, ref.Path)
+	if want, wantOK := m.findByScan(ref.Registry, ref.Path); got != want || ok != wantOK {
+		t.Errorf("%q applies %q, %v to %q, want %q, %v", m, got, ok, ref.Written, want, wantOK)
+	}
+	if diff := cmp.Diff(m.originsByScan(ref), slices.Collect(m.origins(ref))); diff != "" {
+		t.Errorf("origins of %q with the rules %q (-want +got):\n%s", ref.Written, m, diff)
+	}
+	var patterns []pattern
+	for _, r := range m.rules {
+		if !r.pattern.isWildcard() {
+			patterns = append(patterns, r.pattern)
+		}
+	}
+	exempt := newPatterns(patterns)
+	if got, want := exempt.match(ref), exempt.matchByScan(ref); got != want {
+		t.Errorf("%q matches %q: %v, want %v", exempt, ref.Written, got, want)
+	}
+}
+
+// FuzzConverge checks that valid rules never rewrite a reference twice, and that errors name
+// the first rules that conflict. The rules have few registries and paths, so that they overlap.
+// The references are those that could show a violation: at and below the patterns and mirrors
+// of the rules.
 func FuzzConverge(f *testing.F) {
 	for i := range byte(len(mirrorTexts)) {
 		f.Add([]byte{i, i + 1, i + 2, i / 2, 0, i})
 	}
 	f.Fuzz(func(t *testing.T, choices []byte) {
 		m, err := ParseMirrors(ruleSet(choices))
+		checkConflict(t, ruleSet(choices), err)
 		if err != nil {
 			return
 		}
@@ -235,6 +264,7 @@ func FuzzConverge(f *testing.F) {
 			if err != nil {
 				continue
 			}
+			checkLookups(t, m, ref)
 			if once, ok := m.Rewrite(ref); ok {
 				if twice, again := m.Rewrite(once); again {
 					t.Errorf("%q rewrites %q to %q and then to %q", m, s, once.Written, twice.Written)
@@ -242,6 +272,26 @@ func FuzzConverge(f *testing.F) {
 			}
 		}
 	})
+}
+
+// checkConflict compares the rules that an error of ParseMirrors names with those that a slower
+// implementation finds.
+func checkConflict(t *testing.T, list string, err error) {
+	t.Helper()
+	rules, listErr := parseList("mirror rule", list, parseRule)
+	if listErr != nil {
+		t.Fatal(listErr)
+	}
+	first, second, conflict := Mirrors{rules: rules}.conflictByScan()
+	if conflict != (err != nil) {
+		t.Fatalf("%q: error %v, want one: %v", list, err, conflict)
+	}
+	if conflict {
+		_, rest, ok := strings.Cut(err.Error(), strconv.Quote(first.String()))
+		if !ok || !strings.Contains(rest, strconv.Quote(second.String())) && first != second {
+			t.Errorf("%q: error %v, want one about %q and %q", list, err, first, second)
+		}
+	}
 }
 
 // patternTexts and mirrorTexts are the possible patterns and mirrors of the rules.

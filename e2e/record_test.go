@@ -39,6 +39,7 @@ const removeRecordedImages = "rm -rf " + dockerHosts + "; " +
 type step struct {
 	file    string   // file of the review, without .json
 	before  []string // commands that run first
+	stdin   string   // input of command
 	command string
 	keep    reviewSelector
 }
@@ -73,6 +74,11 @@ const (
 	shopIsRolledOut = "rollout status deployment/shop --timeout=60s"
 )
 
+// isPending is a condition like webIsReady for a pod that recordedPod returned.
+func isPending(pod string) string {
+	return "wait pod/" + pod + " --for=condition=PodScheduled=False --timeout=60s"
+}
+
 // reviewTimeout is long enough for the kubelet, which syncs its static pods about once a
 // minute.
 const reviewTimeout = 2 * time.Minute
@@ -103,6 +109,16 @@ var steps = []step{
 	{file: "job-create", command: dryRunCreate + "job.yaml", keep: created("Job", "shop")},
 	{file: "cronjob-create", command: dryRunCreate + "cronjob.yaml", keep: created("CronJob", "shop")},
 	{file: "namespace-create", command: dryRunCreate + "namespace.yaml", keep: created("Namespace", "shop")},
+
+	// `make bench` sends these.
+	{file: "pod-create-1-container", stdin: recordedPod("pod-1", 1), command: "create -f -", keep: created("Pod", "pod-1")},
+	{file: "pod-create-3-containers", stdin: recordedPod("pod-3", 3), command: "create -f -", keep: created("Pod", "pod-3")},
+	{file: "pod-create-10-containers", stdin: recordedPod("pod-10", 10), command: "create -f -", keep: created("Pod", "pod-10")},
+	{file: "pod-create-60-containers", stdin: recordedPod("pod-60", 60), command: "create -f -", keep: created("Pod", "pod-60")},
+	{file: "pod-update-1-container", before: []string{isPending("pod-1")}, command: "set image pod/pod-1 web=nginx:1.26", keep: updated("Pod", "pod-1")},
+	{file: "pod-update-3-containers", before: []string{isPending("pod-3")}, command: "set image pod/pod-3 web=nginx:1.26", keep: updated("Pod", "pod-3")},
+	{file: "pod-update-10-containers", before: []string{isPending("pod-10")}, command: "set image pod/pod-10 web=nginx:1.26", keep: updated("Pod", "pod-10")},
+	{file: "pod-update-60-containers", before: []string{isPending("pod-60")}, command: "set image pod/pod-60 web=nginx:1.26", keep: updated("Pod", "pod-60")},
 }
 
 // `make record` records the reviews that the unit tests use, for example after an update of
@@ -145,14 +161,14 @@ func createRecordingNamespace(ctx context.Context) {
 
 func removeRecordingNamespace(ctx context.Context) {
 	GinkgoHelper()
-	runInRecording(ctx, removeFinalizer) // of a run that ended between addFinalizer and removeFinalizer
+	runInRecording(ctx, "", removeFinalizer) // of a run that ended between addFinalizer and removeFinalizer
 	succeed(ctx, "delete", "namespace", recordingNamespace, "--ignore-not-found", "--now")
 }
 
-// runInRecording runs a kubectl command in the recording namespace by default.
-func runInRecording(ctx context.Context, command string) result {
+// runInRecording runs a kubectl command with an input, in the recording namespace by default.
+func runInRecording(ctx context.Context, stdin, command string) result {
 	GinkgoHelper()
-	return kubectl(ctx, append([]string{"-n", recordingNamespace}, strings.Fields(command)...)...) // kubectl uses the last of two -n
+	return kubectlWith(ctx, stdin, append([]string{"-n", recordingNamespace}, strings.Fields(command)...)...) // kubectl uses the last of two -n
 }
 
 // recorder keeps the reviews that the API server sends.
@@ -175,7 +191,7 @@ func startRecorder(ctx context.Context) *recorder {
 	startHostWebhook(ctx, r.allow).registerMutating(ctx, "a-recorder", recordedObjects(), recordedStaticPods())
 	probeStep := step{command: "run probe --image=nginx:1.25 --dry-run=server", keep: created("Pod", "probe")}
 	Eventually(func() []byte {
-		runInRecording(ctx, probeStep.command)
+		runInRecording(ctx, probeStep.stdin, probeStep.command)
 		return r.last(probeStep.keep)
 	}).WithContext(ctx).ShouldNot(BeEmpty(), "the API server sends no review to the recorder")
 	return r
@@ -229,10 +245,10 @@ func (r *recorder) allow(review *admissionv1.AdmissionReview, body []byte) *admi
 func (r *recorder) review(ctx context.Context, step step) (body []byte) {
 	GinkgoHelper()
 	for _, command := range step.before {
-		Expect(runInRecording(ctx, command).Exit).To(BeZero(), "prepare %s: kubectl %s", step.file, command)
+		Expect(runInRecording(ctx, "", command).Exit).To(BeZero(), "prepare %s: kubectl %s", step.file, command)
 	}
 	r.reset()
-	got := runInRecording(ctx, step.command)
+	got := runInRecording(ctx, step.stdin, step.command)
 	Eventually(func() []byte {
 		body = r.last(step.keep)
 		return body

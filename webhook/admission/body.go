@@ -1,12 +1,13 @@
 package admission
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -19,20 +20,23 @@ const maxBody = 30 << 20
 
 const jsonType = "application/json"
 
-// readBody reads the body of an HTTP request. It reserves memory for the body, and then for
-// the objects that the body decodes to.
-func readBody(w http.ResponseWriter, r *http.Request, memory *reservation) ([]byte, *rejection) {
+// readBody reads the body of an HTTP request into the exchange. It reserves memory for a
+// large body.
+func (x *exchange) readBody(w http.ResponseWriter, r *http.Request) *rejection {
 	if rejected := checkHeader(w, r); rejected != nil {
-		return nil, rejected
+		return rejected
 	}
-	if rejected := memory.reserve(r.Context(), maxSize(r)); rejected != nil {
-		return nil, rejected
+	x.memory.context = r.Context()
+	if rejected := x.memory.reserve(maxSize(r)); rejected != nil {
+		return rejected
 	}
-	body, rejected := readAll(w, r)
-	if rejected != nil {
-		return nil, rejected
+	if maxSize(r) > smallBody {
+		connection := http.NewResponseController(w)
+		// A large body must arrive soon, because it has reserved memory.
+		_ = connection.SetReadDeadline(time.Now().Add(maxWait)) // fails only without a connection
+		defer func() { _ = connection.SetReadDeadline(time.Time{}) }()
 	}
-	return body, memory.reserve(r.Context(), elementSize*countElements(body))
+	return x.readAll(w, r)
 }
 
 func checkHeader(w http.ResponseWriter, r *http.Request) *rejection {
@@ -64,26 +68,22 @@ func maxSize(r *http.Request) int64 {
 	return r.ContentLength
 }
 
-// readAll reads the body. A large body must arrive within maxWait, because it has reserved
-// memory.
-func readAll(w http.ResponseWriter, r *http.Request) ([]byte, *rejection) {
-	if maxSize(r) > smallBody {
-		connection := http.NewResponseController(w)
-		_ = connection.SetReadDeadline(time.Now().Add(maxWait)) // fails only without a connection
-		defer func() { _ = connection.SetReadDeadline(time.Time{}) }()
+// readAll reads the body.
+func (x *exchange) readAll(w http.ResponseWriter, r *http.Request) *rejection {
+	var err error
+	if size := r.ContentLength; size >= 0 && size <= maxBody {
+		x.body = slices.Grow(x.body, int(size))[:size]
+		_, err = io.ReadFull(r.Body, x.body)
+	} else {
+		x.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	}
-	var content bytes.Buffer
-	if r.ContentLength > 0 {
-		content.Grow(int(maxSize(r)) + bytes.MinRead) // growing step by step would take twice the memory
+	if err == nil {
+		return nil
 	}
-	_, err := content.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		return nil, &rejection{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d MiB", maxBody>>20)}
+		return &rejection{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d MiB", maxBody>>20)}
 	}
-	if err != nil {
-		return nil, &rejection{http.StatusBadRequest, "cannot read the body: " + err.Error()}
-	}
-	return content.Bytes(), nil
+	return &rejection{http.StatusBadRequest, "cannot read the body: " + err.Error()}
 }
 
 const (
@@ -93,30 +93,38 @@ const (
 	// maxInFlight limits the memory of all larger reviews together. A few huge pods must
 	// not exhaust a server that the whole cluster needs.
 	maxInFlight = 96 << 20
-	// elementSize is the memory in bytes of a list element that is decoded into a growing
-	// slice. In JSON, an empty container has only two bytes.
-	elementSize = 108
-	// maxWait is how long a large review waits for memory, and then for its body. Both
-	// together take less than the timeout of the API server.
+	// maxWait is how long a large review waits for memory in total, and then for its body.
+	// Both together take less than the timeout of the API server.
 	maxWait = 2 * time.Second
-	// maxDepth is the maximum nesting depth that encoding/json accepts.
-	maxDepth = 10000
 )
 
 // inFlight is shared by all handlers, because they share the memory of the process.
 var inFlight = semaphore.NewWeighted(maxInFlight)
 
-// reservation is the memory that one review has reserved, in bytes.
-type reservation struct{ reserved int64 }
+// reservation is the memory that one review has reserved, in bytes. The zero value has
+// reserved nothing.
+type reservation struct {
+	context  context.Context // of the HTTP request
+	reserved int64
+	waited   time.Duration
+}
+
+// Reserve implements jsonfields.Memory.
+func (r *reservation) Reserve(bytes int64) error {
+	if rejected := r.reserve(bytes); rejected != nil {
+		return rejected
+	}
+	return nil
+}
 
 // reserve reserves more memory. It waits up to maxWait until the memory is free.
-func (r *reservation) reserve(ctx context.Context, bytes int64) *rejection {
+func (r *reservation) reserve(bytes int64) *rejection {
 	switch {
 	case bytes <= smallBody:
 		return nil
 	case r.reserved+bytes > maxInFlight:
 		return &rejection{http.StatusRequestEntityTooLarge, "the body has too many objects"}
-	case !acquire(ctx, bytes):
+	case !r.acquire(bytes):
 		return &rejection{http.StatusServiceUnavailable, "too many large reviews are in flight: try again"}
 	}
 	r.reserved += bytes
@@ -126,51 +134,13 @@ func (r *reservation) reserve(ctx context.Context, bytes int64) *rejection {
 func (r *reservation) release() { inFlight.Release(r.reserved) }
 
 // acquire acquires bytes of inFlight. It starts a timer only if it has to wait.
-func acquire(ctx context.Context, bytes int64) bool {
+func (r *reservation) acquire(bytes int64) bool {
 	if inFlight.TryAcquire(bytes) {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	start := time.Now()
+	defer func() { r.waited += time.Since(start) }()
+	ctx, cancel := context.WithTimeout(r.context, maxWait-r.waited)
 	defer cancel()
 	return inFlight.Acquire(ctx, bytes) == nil
-}
-
-// countElements returns the number of elements of all lists in a JSON text, each of which
-// may become a struct. An empty list counts as one. For a small text it returns the number of
-// commas and brackets, an upper bound that is faster to count. For invalid JSON, which the
-// decoder refuses, the result is meaningless.
-func countElements(body []byte) int64 {
-	if upperBound := int64(bytes.Count(body, []byte(",")) + bytes.Count(body, []byte("["))); upperBound*elementSize <= smallBody {
-		return upperBound
-	}
-	var count int64
-	var lists []bool // whether each enclosing value is a list
-	for i := 0; i < len(body) && len(lists) <= maxDepth; i++ {
-		switch body[i] {
-		case '"':
-			i = endOfString(body, i)
-		case '[', '{':
-			lists = append(lists, body[i] == '[')
-			if body[i] == '[' {
-				count++
-			}
-		case ']', '}':
-			lists = lists[:max(0, len(lists)-1)]
-		case ',':
-			if len(lists) > 0 && lists[len(lists)-1] {
-				count++
-			}
-		}
-	}
-	return count
-}
-
-// endOfString returns the index of the quote that ends the string beginning at i.
-func endOfString(body []byte, i int) int {
-	for i++; i < len(body) && body[i] != '"'; i++ {
-		if body[i] == '\\' {
-			i++
-		}
-	}
-	return i
 }

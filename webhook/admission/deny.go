@@ -1,12 +1,6 @@
 package admission
 
 import (
-	"iter"
-	"net/http"
-
-	admissionv1 "k8s.io/api/admission/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/image-webhook/image-webhook/webhook/image"
 	"github.com/image-webhook/image-webhook/webhook/podimages"
 )
@@ -14,35 +8,37 @@ import (
 // Deny denies pods with images that the policy disallows. It never denies workloads: their
 // users get a warning, and the pods are checked when they are created.
 func Deny(policy image.Policy) Verdict {
-	return func(r *Request) *admissionv1.AdmissionResponse {
+	return func(r *Request) Response {
 		found := findViolations(&policy, r)
 		switch {
 		case found.count == 0:
-			return &admissionv1.AdmissionResponse{Allowed: true}
+			return Response{Allowed: true}
 		case !r.isPod():
-			return &admissionv1.AdmissionResponse{Allowed: true, Warnings: found.warnings("; its pods will be denied")}
+			return Response{Allowed: true, Warnings: found.warnings("; its pods will be denied")}
 		}
-		resp := forbidden(found.String())
-		resp.Warnings = found.warnings("")
-		return resp
+		return Response{Message: found.String(), Warnings: found.warnings("")}
 	}
 }
 
 // Warn allows every object, with a warning for each image that the policy disallows.
 func Warn(policy image.Policy) Verdict {
-	return func(r *Request) *admissionv1.AdmissionResponse {
-		return &admissionv1.AdmissionResponse{Allowed: true, Warnings: findViolations(&policy, r).warnings("")}
+	return func(r *Request) Response {
+		found := findViolations(&policy, r)
+		return Response{Allowed: true, Warnings: found.warnings("")}
 	}
 }
 
 // findViolations returns the new images of a request that the policy disallows. Only images
 // of pods may already be mirrored.
-func findViolations(policy *image.Policy, r *Request) *violations {
-	found := &violations{}
+func findViolations(policy *image.Policy, r *Request) (found violations) {
 	if r.isPod() {
 		found.mirrors = policy.Mirrors
 	}
-	found.find(policy, r.newImages())
+	for img := range r.newImages().Each {
+		if found.check(policy, img); found.isComplete() {
+			break
+		}
+	}
 	return found
 }
 
@@ -65,20 +61,13 @@ type violation struct {
 	invalid error           // from image.Parse
 }
 
-// find adds the images that the policy disallows.
-func (v *violations) find(policy *image.Policy, images iter.Seq[podimages.Image]) {
-	for img := range images {
-		ref, err := image.Parse(img.Reference)
-		found := violation{Image: img, invalid: err}
-		if err == nil {
-			found.tag = policy.Check(ref)
-		}
-		if found.invalid != nil || found.tag != nil {
-			v.add(found, ref)
-		}
-		if v.isComplete() {
-			return
-		}
+// check adds an image if the policy disallows it.
+func (v *violations) check(policy *image.Policy, img podimages.Image) {
+	ref, err := image.Parse(img.Reference)
+	if err != nil {
+		v.add(violation{Image: img, invalid: err}, ref)
+	} else if tag := policy.Check(ref); tag != nil {
+		v.add(violation{Image: img, tag: tag}, ref)
 	}
 }
 
@@ -96,15 +85,3 @@ func (v *violations) add(found violation, ref image.Reference) {
 
 // isComplete reports whether the search can end.
 func (v *violations) isComplete() bool { return v.count >= maxCounted }
-
-// forbidden returns the response that denies a request with a message.
-func forbidden(message string) *admissionv1.AdmissionResponse {
-	return &admissionv1.AdmissionResponse{
-		Result: &metav1.Status{
-			Status:  metav1.StatusFailure,
-			Code:    http.StatusForbidden,
-			Reason:  metav1.StatusReasonForbidden,
-			Message: message,
-		},
-	}
-}

@@ -104,7 +104,7 @@ func TestDenyChecksTagsAndReferences(t *testing.T) {
 	deny := Deny(newPolicy(t, exampleRules))
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, deny(created(t, tt.pod))); diff != "" {
+			if diff := cmp.Diff(tt.want, decide(t, deny, created(t, tt.pod))); diff != "" {
 				t.Errorf("response (-want +got):\n%s", diff)
 			}
 		})
@@ -115,7 +115,7 @@ func TestDenyNamesEveryOriginOfASharedMirror(t *testing.T) {
 	deny := Deny(newPolicy(t, "docker.io=m.example/all,quay.io=m.example/all"))
 	want := denial(uses+`"acme/app:latest" or "quay.io/acme/app:latest" (mirrored to "m.example/all/acme/app:latest")`+latest+remedy("m.example/all/acme/app"),
 		tagWarning+app+` has image "m.example/all/acme/app:latest"`)
-	if diff := cmp.Diff(want, deny(created(t, podOf("m.example/all/acme/app:latest")))); diff != "" {
+	if diff := cmp.Diff(want, decide(t, deny, created(t, podOf("m.example/all/acme/app:latest")))); diff != "" {
 		t.Errorf("response (-want +got):\n%s", diff)
 	}
 }
@@ -128,10 +128,10 @@ func TestDenyUsesTheDisallowedTags(t *testing.T) {
 	}
 	want := denial(uses+`"nginx:edge": tag "edge" is not allowed because its image can change: `+remedy("nginx"),
 		"use `edge` tag is not allowed: "+app+` has image "nginx:edge"`)
-	if diff := cmp.Diff(want, Deny(p)(created(t, podOf("nginx:edge")))); diff != "" {
+	if diff := cmp.Diff(want, decide(t, Deny(p), created(t, podOf("nginx:edge")))); diff != "" {
 		t.Errorf("response (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(allowed(), Deny(p)(created(t, podOf("nginx:latest")))); diff != "" {
+	if diff := cmp.Diff(allowed(), decide(t, Deny(p), created(t, podOf("nginx:latest")))); diff != "" {
 		t.Errorf("response (-want +got):\n%s", diff)
 	}
 }
@@ -152,7 +152,7 @@ func TestWorkloadsGetWarningsOnly(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			want := &admissionv1.AdmissionResponse{Allowed: true, Warnings: tt.want}
-			if diff := cmp.Diff(want, tt.verdict(created(t, deploymentOf("nginx:latest")).withKind(deploymentKind))); diff != "" {
+			if diff := cmp.Diff(want, decide(t, tt.verdict, created(t, deploymentOf("nginx:latest")).withKind(deploymentKind))); diff != "" {
 				t.Errorf("response (-want +got):\n%s", diff)
 			}
 		})
@@ -190,7 +190,7 @@ func TestWorkloadWarningsNameTheWrittenImage(t *testing.T) {
 
 func TestDenialsAreASCII(t *testing.T) {
 	// The parser's error contains the reference, which must not control a terminal.
-	message := Deny(newPolicy(t, ""))(created(t, podOf("N) is fine\n\u001b[32mcreated (x"))).Result.Message
+	message := Deny(newPolicy(t, ""))(created(t, podOf("N) is fine\n\u001b[32mcreated (x"))).Message
 	if strings.ContainsFunc(message, func(r rune) bool { return r < ' ' || r > '~' }) {
 		t.Errorf("%q", message)
 	}
@@ -200,8 +200,8 @@ func TestDenyMessagesAreBounded(t *testing.T) {
 	deny := Deny(newPolicy(t, exampleRules))
 	for _, ref := range []string{strings.Repeat("A", 1<<20), strings.Repeat("\u00fc", 1<<20), strings.Repeat("a.", 500) + "a/x:latest"} {
 		resp := deny(created(t, podOf(ref)))
-		if resp.Allowed || len(resp.Result.Message) > 8192 {
-			t.Errorf("allowed %v with a message of %d bytes", resp.Allowed, len(resp.Result.Message))
+		if resp.Allowed || len(resp.Message) > 8192 {
+			t.Errorf("allowed %v with a message of %d bytes", resp.Allowed, len(resp.Message))
 		}
 	}
 }
@@ -217,7 +217,7 @@ func TestDenyDescribesTheFirstViolations(t *testing.T) {
 	for _, tt := range tests {
 		containers := strings.Repeat(`{"name":"app","image":"nginx"},`, tt.images)
 		resp := Deny(newPolicy(t, ""))(created(t, `{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}`))
-		lines := strings.Split(resp.Result.Message, "\n")
+		lines := strings.Split(resp.Message, "\n")
 		if first, last := lines[0], lines[len(lines)-1]; len(lines) != maxShown+2 || first != tt.first || last != tt.last {
 			t.Errorf("%d lines, from %q to %q", len(lines), first, last)
 		}

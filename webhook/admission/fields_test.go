@@ -87,7 +87,7 @@ func TestEveryRuleAppliesToEveryFieldAndOperation(t *testing.T) {
 			for _, op := range operations {
 				t.Run(f.path+"/"+rule.name+"/"+op.name, func(t *testing.T) {
 					pod := fmt.Sprintf(f.pod, rule.image)
-					resp := rule.verdict(t)(op.request(t, "{}", pod, fmt.Sprintf(f.pod, "other.example/app:1")))
+					resp := decide(t, rule.verdict(t), op.request(t, "{}", pod, fmt.Sprintf(f.pod, "other.example/app:1")))
 					applies := op.adds && (op.name == "CREATE" || !rule.onCreate)
 					if applies && !rule.applies(resp, f) {
 						t.Errorf("did not %s: %+v", rule.name, resp)

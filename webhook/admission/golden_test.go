@@ -66,7 +66,7 @@ func TestEveryRecordedReviewHasItsGoldenAnswers(t *testing.T) {
 	policy := newPolicy(t, exampleRules)
 	for _, name := range reviews(t) {
 		t.Run(name, func(t *testing.T) {
-			req, err := decodeRequest(review(t, name))
+			req, err := decodeBody(review(t, name))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,10 +75,10 @@ func TestEveryRecordedReviewHasItsGoldenAnswers(t *testing.T) {
 			encoder.SetIndent("", "  ")
 			encoder.SetEscapeHTML(false)
 			err = encoder.Encode(map[string]golden{
-				"/validating":              goldenOf(Deny(policy)(req)),
-				"/validating/warn":         goldenOf(Warn(policy)(req)),
-				"/validating/unknown-mode": goldenOf(UnknownMode(req)),
-				"/mutating":                goldenOf(Mutate(Changes{Mirrors: policy.Mirrors})(req)),
+				"/validating":              goldenOf(decide(t, Deny(policy), req)),
+				"/validating/warn":         goldenOf(decide(t, Warn(policy), req)),
+				"/validating/unknown-mode": goldenOf(decide(t, UnknownMode, req)),
+				"/mutating":                goldenOf(decide(t, Mutate(Changes{Mirrors: policy.Mirrors}), req)),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -107,15 +107,15 @@ func compare(t *testing.T, file string, got []byte) {
 }
 
 func TestDecodeKeepsTheFieldsThatVerdictsNeed(t *testing.T) {
-	req, err := decodeRequest(review(t, "pod-update-set-image"))
+	req, err := decodeBody(review(t, "pod-update-set-image"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if req.UID == "" || !req.isPod() || req.Operation != admissionv1.Update || req.OldObject == nil || req.Object.DisplayName() == "" {
+	if req.UID == "" || !req.isPod() || req.Operation != operationUpdate || req.OldObject == nil || req.Object.DisplayName() == "" {
 		t.Errorf("request %+v", req)
 	}
 	var images []string
-	for i := range req.newImages() {
+	for i := range req.newImages().Each {
 		images = append(images, i.Reference)
 	}
 	if diff := cmp.Diff([]string{"nginx:1.26"}, images); diff != "" {
@@ -129,7 +129,7 @@ func TestRecordedReviewsConverge(t *testing.T) {
 	patches := 0
 	for _, name := range reviews(t) {
 		body := review(t, name)
-		req, err := decodeRequest(body)
+		req, err := decodeBody(body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestPatchKeepsFieldsThatTheWebhookDoesNotKnow(t *testing.T) {
 	for _, known := range []string{`"spec":{`, `"image":{`, `"metadata":{`} {
 		body = bytes.ReplaceAll(body, []byte(known), []byte(known+`"futureField":{"a":[1.50,null,"\u00fc"]},`))
 	}
-	req, err := decodeRequest(body)
+	req, err := decodeBody(body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,10 +193,14 @@ func applyPatch(t *testing.T, document, patch []byte) []byte {
 func inverse(t *testing.T, req *Request, patch []byte) []byte {
 	t.Helper()
 	written := map[string]string{}
-	for i := range req.newImages() {
-		written[i.Pointer()], written[i.PullPolicyPointer()] = i.Reference, string(i.PullPolicy)
+	for i := range req.newImages().Each {
+		written[string(i.AppendPointer(nil))], written[string(i.AppendPullPolicyPointer(nil))] = i.Reference, i.PullPolicy
 	}
-	var ops []operation
+	var ops []struct {
+		Op    string `json:"op"`
+		Path  string `json:"path"`
+		Value string `json:"value"`
+	}
 	if err := json.Unmarshal(patch, &ops); err != nil {
 		t.Fatal(err)
 	}

@@ -3,9 +3,10 @@
 // imagepolicy.k8s.io/v1alpha1 that its plugin ImagePolicyWebhook sends.
 //
 // Each stage of a review has a file: handler.go answers the HTTP request, body.go reads its
-// body within limits, request.go decodes the fields that are checked, a verdict decides
-// (mutate.go, deny.go, mode.go; imagereview.go for the plugin), denial.go writes the message
-// for the user, log.go logs the result.
+// body within limits, exchange.go and request.go decode the fields that are checked, a verdict
+// decides (mutate.go, deny.go, mode.go; imagereview.go for the plugin; namespaceowner.go for
+// owners of namespaces), denial.go writes the message for the user, log.go logs the result,
+// answer.go encodes it.
 //
 // A verdict on an AdmissionReview is a pure function of the request. Deny denies images that
 // must not run, Warn only warns about them, Mutate sends images to mirrors and sets their
@@ -25,58 +26,98 @@
 package admission
 
 import (
-	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
 
-	admissionv1 "k8s.io/api/admission/v1"
+	"github.com/image-webhook/image-webhook/webhook/image"
 )
 
-// Verdict decides about a request. Handler sets the UID of the response.
-type Verdict func(*Request) *admissionv1.AdmissionResponse
+// Verdict decides about a request. The response must not refer to the request after the
+// handler has answered.
+type Verdict func(*Request) Response
+
+// Handlers returns the handlers by path. The webhook configurations select a path by the
+// mode of the namespace. The API server's plugin ImagePolicyWebhook uses /image-policy. Nothing
+// calls the paths below /namespace-owner unless deploy/namespace-owner is installed.
+func Handlers(log *slog.Logger, policy image.Policy, changes Changes) map[string]http.Handler {
+	return map[string]http.Handler{
+		"/validating":              Handler(log, Deny(policy)),
+		"/validating/warn":         Handler(log, Warn(policy)),
+		"/validating/unknown-mode": Handler(log, UnknownMode),
+		"/mutating":                Handler(log, Mutate(changes)),
+		"/image-policy":            ImageReviews(log, policy),
+		"/namespace-owner":         NamespaceOwners(log),
+		"/namespace-owner/chosen":  ChosenNamespaceOwners(log),
+	}
+}
 
 // Handler returns a handler that answers AdmissionReviews with a verdict, and logs denials,
 // warnings and changes.
 func Handler(log *slog.Logger, verdict Verdict) http.Handler {
-	return handler(log, func(body []byte) (any, error) {
-		req, err := decodeRequest(body)
+	return handler(log, func(x *exchange) error {
+		req, err := decodeReview[Request](x)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		resp := verdict(req)
-		resp.UID = req.UID
-		record(log, req, resp)
-		return admissionv1.AdmissionReview{TypeMeta: reviewType, Response: resp}, nil
+		record(log, req, &resp)
+		x.answer = resp.append(x.answer, req.UID)
+		return nil
 	})
 }
 
-// handler returns a handler that answers bodies with reviews. answer returns an error if the
-// body is not a valid review.
-func handler(log *slog.Logger, answer func(body []byte) (review any, err error)) http.Handler {
+// handler returns a handler that answers reviews. answer decodes the body of an exchange and
+// appends the answer. It returns an error if the body is not a valid review.
+func handler(log *slog.Logger, answer func(*exchange) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var memory reservation
-		defer memory.release()
-		body, rejected := readBody(w, r, &memory)
-		if rejected != nil {
+		x := newExchange()
+		defer x.release()
+		if rejected := x.readBody(w, r); rejected != nil {
 			reject(log, w, r, rejected)
 			return
 		}
-		review, err := answer(body)
-		if err != nil {
-			reject(log, w, r, &rejection{http.StatusBadRequest, err.Error()})
+		if err := answer(x); err != nil {
+			reject(log, w, r, rejectionOf(err))
 			return
 		}
-		w.Header().Set("Content-Type", jsonType)
-		// An error here means that the API server has closed the connection.
-		_ = json.NewEncoder(w).Encode(review)
-		recordAnswer(r.Context(), log, r.URL.Path, body, review)
+		writeAnswer(w, x.answer)
+		recordAnswer(r.Context(), log, r.URL.Path, x)
 	})
+}
+
+// jsonHeader is the value of the header Content-Type of all answers.
+var jsonHeader = []string{jsonType}
+
+// maxUnannounced is the size in bytes up to which net/http adds the header Content-Length
+// itself. It would send a larger answer in chunks.
+const maxUnannounced = 2048
+
+// writeAnswer writes an answer. An error means that the API server has closed the connection.
+func writeAnswer(w http.ResponseWriter, answer []byte) {
+	header := w.Header()
+	header["Content-Type"] = jsonHeader
+	if len(answer) > maxUnannounced {
+		header.Set("Content-Length", strconv.Itoa(len(answer)))
+	}
+	_, _ = w.Write(answer)
 }
 
 // rejection is the answer to an HTTP request that is not a valid review.
 type rejection struct {
 	status int
 	reason string
+}
+
+func (r *rejection) Error() string { return r.reason }
+
+// rejectionOf returns the rejection of a body that is not a valid review.
+func rejectionOf(err error) *rejection {
+	if rejected := new(rejection); errors.As(err, &rejected) {
+		return rejected
+	}
+	return &rejection{http.StatusBadRequest, err.Error()}
 }
 
 func reject(log *slog.Logger, w http.ResponseWriter, r *http.Request, rejected *rejection) {

@@ -1,19 +1,17 @@
 package admission
 
 import (
-	"iter"
 	"log/slog"
 	"net/http"
 	"slices"
-
-	imagepolicyv1alpha1 "k8s.io/api/imagepolicy/v1alpha1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"strconv"
 
 	"github.com/image-webhook/image-webhook/webhook/image"
+	"github.com/image-webhook/image-webhook/webhook/jsonfields"
 	"github.com/image-webhook/image-webhook/webhook/podimages"
 )
 
-var imageReviewType = metav1.TypeMeta{APIVersion: "imagepolicy.k8s.io/v1alpha1", Kind: "ImageReview"}
+var imageReviewType = reviewType{"imagepolicy.k8s.io/v1alpha1", "ImageReview"}
 
 // exemptNamespaces are the namespaces whose images are always allowed, because denying their
 // pods could lock the cluster out. The webhook configurations exclude the same namespaces.
@@ -23,30 +21,51 @@ var exemptNamespaces = []string{"kube-system", "kube-node-lease", "image-webhook
 // imageReview contains the fields of an ImageReview that are checked. Its images may already
 // be mirrored.
 type imageReview struct {
-	metav1.TypeMeta `json:",inline"`
-	Spec            struct {
-		Containers []struct {
-			Image string `json:"image"`
-		} `json:"containers"`
-		Namespace string `json:"namespace"`
-	} `json:"spec"`
+	namespace  string
+	references []string
 }
 
-// images yields the images of the review. It does not name their containers.
-func (r *imageReview) images() iter.Seq[podimages.Image] {
-	return func(yield func(podimages.Image) bool) {
-		for _, c := range r.Spec.Containers {
-			if !yield(podimages.Image{Reference: c.Image}) {
-				return
-			}
-		}
+func (r *imageReview) decode(d *jsonfields.Decoder, key string) error {
+	if key != "spec" {
+		return d.Skip()
 	}
+	return d.Object(func(key string) error {
+		switch key {
+		case "containers":
+			return decodeReferences(d, &r.references)
+		case "namespace":
+			return d.Text(&r.namespace)
+		}
+		return d.Skip()
+	})
 }
 
-// imageAnswer is the ImageReview that the handler returns.
-type imageAnswer struct {
-	metav1.TypeMeta `json:",inline"`
-	Status          imagepolicyv1alpha1.ImageReviewStatus `json:"status"`
+// decodeReferences reads the images of a list of containers.
+func decodeReferences(d *jsonfields.Decoder, references *[]string) error {
+	return jsonfields.List(d, references, func(reference *string) error {
+		return d.Object(func(key string) error {
+			if key == "image" {
+				return d.Text(reference)
+			}
+			return d.Skip()
+		})
+	})
+}
+
+// imageStatus is the answer to an ImageReview.
+type imageStatus struct {
+	allowed bool
+	reason  string // of a denial
+}
+
+// append appends the ImageReview with the status.
+func (s imageStatus) append(b []byte) []byte {
+	b = append(b, `{"kind":"ImageReview","apiVersion":"imagepolicy.k8s.io/v1alpha1","status":{"allowed":`...)
+	b = strconv.AppendBool(b, s.allowed)
+	if s.reason != "" {
+		b = appendString(append(b, `,"reason":`...), s.reason)
+	}
+	return append(b, "}}\n"...)
 }
 
 // ImageReviews returns a handler that answers the ImageReviews of the API server's plugin
@@ -54,33 +73,37 @@ type imageAnswer struct {
 // init containers, or of its ephemeral containers. It does not say which are new, so updates
 // of existing pods are denied too. It does not contain the mode of the namespace.
 func ImageReviews(log *slog.Logger, policy image.Policy) http.Handler {
-	return handler(log, func(body []byte) (any, error) {
+	return handler(log, func(x *exchange) error {
 		var review imageReview
-		if err := decode(body, &review, &review.TypeMeta, imageReviewType); err != nil {
-			return nil, err
+		if err := x.decode(imageReviewType, review.decode); err != nil {
+			return err
 		}
 		status := review.status(&policy)
 		review.record(log, status)
-		return imageAnswer{imageReviewType, status}, nil
+		x.answer = status.append(x.answer)
+		return nil
 	})
 }
 
 // status returns the answer: a denial if the policy disallows an image.
-func (r *imageReview) status(policy *image.Policy) imagepolicyv1alpha1.ImageReviewStatus {
-	found := &violations{mirrors: policy.Mirrors}
-	if !slices.Contains(exemptNamespaces, r.Spec.Namespace) {
-		found.find(policy, r.images())
+func (r *imageReview) status(policy *image.Policy) imageStatus {
+	if slices.Contains(exemptNamespaces, r.namespace) {
+		return imageStatus{allowed: true}
+	}
+	found := violations{mirrors: policy.Mirrors}
+	for i := 0; i < len(r.references) && !found.isComplete(); i++ {
+		found.check(policy, podimages.Image{Reference: r.references[i]}) // does not name its container
 	}
 	if found.count == 0 {
-		return imagepolicyv1alpha1.ImageReviewStatus{Allowed: true}
+		return imageStatus{allowed: true}
 	}
-	return imagepolicyv1alpha1.ImageReviewStatus{Reason: found.String()}
+	return imageStatus{reason: found.String()}
 }
 
 // record logs a denial. It cannot name the pod, because the review does not.
-func (r *imageReview) record(log *slog.Logger, status imagepolicyv1alpha1.ImageReviewStatus) {
-	if !status.Allowed {
-		log.Warn("denied", slog.String("namespace", clip(r.Spec.Namespace, maxQuoted)),
-			slog.String("object", "imagereview"), slog.String("reason", clip(status.Reason, maxLogged)))
+func (r *imageReview) record(log *slog.Logger, status imageStatus) {
+	if !status.allowed {
+		log.Warn("denied", slog.String("namespace", clip(r.namespace, maxQuoted)),
+			slog.String("object", "imagereview"), slog.String("reason", clip(status.reason, maxLogged)))
 	}
 }

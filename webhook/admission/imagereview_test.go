@@ -106,7 +106,7 @@ func TestImageReviewsAllowTheExemptNamespaces(t *testing.T) {
 func reviewStatus(t *testing.T, policy image.Policy, body string) imagepolicyv1alpha1.ImageReviewStatus {
 	t.Helper()
 	w := serve(ImageReviews(slog.New(slog.DiscardHandler), policy), []byte(body))
-	var answer imageAnswer
+	var answer imagepolicyv1alpha1.ImageReview
 	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != http.StatusOK {
 		t.Fatalf("status %d, %v: %s", w.Code, err, w.Body)
 	}
@@ -116,9 +116,9 @@ func reviewStatus(t *testing.T, policy image.Policy, body string) imagepolicyv1a
 // invalidImageReviews are bodies that the plugin does not send, with their errors.
 var invalidImageReviews = []struct{ name, body, want string }{
 	{"empty", "", "the body is empty: send an ImageReview"},
-	{"text", "hello", "the body is not JSON: invalid character 'h' looking for beginning of value"},
-	{"truncated", `{"kind":"Image`, "the body is not JSON: unexpected end of JSON input"},
-	{"trailing", imageReviewOf("shop") + "{}", "the body is not JSON: invalid character '{' after top-level value"},
+	{"text", "hello", "the body is not JSON: unexpected byte 'h' at 0"},
+	{"truncated", `{"kind":"Image`, "the body is not JSON: unexpected end"},
+	{"trailing", imageReviewOf("shop") + "{}", "the body is not JSON: unexpected byte '{' at 206"},
 	{"null", "null", `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "" and its kind ""`},
 	{"array", "[]", `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "" and its kind ""`},
 	{"an AdmissionReview", latestReview, `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "admission.k8s.io/v1" and its kind "AdmissionReview"`},
@@ -147,7 +147,7 @@ func TestImageReviewsRefuseInvalidReviews(t *testing.T) {
 }
 
 func TestImageReviewsHaveTheLimitsOfAdmissionReviews(t *testing.T) {
-	large := imageReviewWith(`,"spec":{"containers":[` + strings.Repeat("{},", maxInFlight/elementSize) + `{}]}`)
+	large := imageReviewWith(`,"spec":{"containers":[` + strings.Repeat("{},", 1<<23) + `{}]}`)
 	tests := []struct {
 		name, method, contentType, body string
 		status                          int
@@ -180,8 +180,8 @@ func TestImageReviewsAgreeWithDeny(t *testing.T) {
 		if got.Allowed != resp.Allowed {
 			t.Errorf("%q: allowed %v, to a pod %v", reference, got.Allowed, resp.Allowed)
 		}
-		if !got.Allowed && app+" uses "+got.Reason != resp.Result.Message {
-			t.Errorf("%q: %s\nto a pod: %s", reference, got.Reason, resp.Result.Message)
+		if !got.Allowed && app+" uses "+got.Reason != resp.Message {
+			t.Errorf("%q: %s\nto a pod: %s", reference, got.Reason, resp.Message)
 		}
 	}
 }
@@ -224,20 +224,20 @@ func checkImageAnswer(t *testing.T, policy image.Policy, body []byte, w *httptes
 	if w.Code == http.StatusBadRequest && strings.TrimSpace(w.Body.String()) != "" {
 		return
 	}
-	var got imageAnswer
-	if err := json.Unmarshal(w.Body.Bytes(), &got); w.Code != http.StatusOK || err != nil || got.TypeMeta != imageReviewType {
+	var got imagepolicyv1alpha1.ImageReview
+	if err := json.Unmarshal(w.Body.Bytes(), &got); w.Code != http.StatusOK || err != nil || got.Kind != imageReviewType.kind {
 		t.Fatalf("status %d, %v: %q", w.Code, err, w.Body)
 	}
 	var review imageReview
-	if err := decode(body, &review, &review.TypeMeta, imageReviewType); err != nil {
+	if err := (&exchange{body: body}).decode(imageReviewType, review.decode); err != nil {
 		t.Fatalf("answered an invalid body: %v", err)
 	}
 	want := true
-	for _, c := range review.Spec.Containers {
-		ref, err := image.Parse(c.Image)
+	for _, reference := range review.references {
+		ref, err := image.Parse(reference)
 		want = want && err == nil && policy.Check(ref) == nil
 	}
-	want = want || slices.Contains(exemptNamespaces, review.Spec.Namespace)
+	want = want || slices.Contains(exemptNamespaces, review.namespace)
 	if got.Status.Allowed != want || (got.Status.Reason == "") != want {
 		t.Errorf("allowed %v, want %v: %s", got.Status.Allowed, want, w.Body)
 	}

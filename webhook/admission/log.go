@@ -1,55 +1,55 @@
 package admission
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"log/slog"
-	"slices"
 	"strconv"
 	"strings"
-
-	admissionv1 "k8s.io/api/admission/v1"
 )
 
 // record logs a denial, warnings or changes, with the name of the object.
-func record(log *slog.Logger, req *Request, resp *admissionv1.AdmissionResponse) {
+func record(log *slog.Logger, req *Request, resp *Response) {
 	switch {
 	case !resp.Allowed:
-		log.Warn("denied", objectOf(req), slog.String("reason", clip(resp.Result.Message, maxLogged)))
+		recordText(log, slog.LevelWarn, "denied", req, "reason", resp.Message)
 	case len(resp.Warnings) > 0:
-		log.Warn("warned", objectOf(req), slog.String("reason", clip(strings.Join(resp.Warnings, "\n"), maxLogged)))
-	case len(resp.Patch) > 0:
-		log.Info("changed", objectOf(req), slog.String("fields", clip(joinNotes(resp.AuditAnnotations), maxLogged)))
+		recordText(log, slog.LevelWarn, "warned", req, "reason", strings.Join(resp.Warnings, "\n"))
+	case len(resp.Changes) > 0 && log.Enabled(context.Background(), slog.LevelInfo):
+		recordText(log, slog.LevelInfo, "changed", req, "fields", describeChanges(resp.Changes))
 	}
+}
+
+// recordText logs a text about the request's object. It names the object in the notation of
+// kubectl.
+func recordText(log *slog.Logger, level slog.Level, message string, req *Request, key, text string) {
+	log.LogAttrs(context.Background(), level, message,
+		slog.String("namespace", clip(req.Namespace, maxQuoted)),
+		slog.String("object", strings.ToLower(req.Kind.Kind)+"/"+clip(req.Object.DisplayName(), maxQuoted)),
+		slog.String(key, clip(text, maxLogged)))
 }
 
 // recordAnswer logs the full review and answer at level debug. They contain the environment
 // variables of pods.
-func recordAnswer(ctx context.Context, log *slog.Logger, path string, body []byte, answer any) {
-	if !log.Enabled(ctx, slog.LevelDebug) {
-		return
-	}
-	if encoded, err := json.Marshal(answer); err == nil {
-		log.Debug("answered", "path", path, "review", string(body), "answer", string(encoded))
+func recordAnswer(ctx context.Context, log *slog.Logger, path string, x *exchange) {
+	if log.Enabled(ctx, slog.LevelDebug) {
+		log.Debug("answered", "path", path, "review", string(x.body), "answer", string(bytes.TrimSpace(x.answer)))
 	}
 }
 
-// joinNotes returns the notes for the audit log on one line, ordered by field.
-func joinNotes(notes map[string]string) string {
-	lines := make([]string, 0, len(notes))
-	for key, note := range notes {
-		lines = append(lines, key+": "+note)
+// describeChanges returns the changes on one line.
+func describeChanges(changes []Change) string {
+	text := make([]byte, 0, 512) // enough for a pod with few containers
+	for i, c := range changes {
+		if i > 0 {
+			text = append(text, ", "...)
+		}
+		text = append(append(text, c.Field...), ": "...)
+		if text = c.appendText(text); len(text) > maxLogged {
+			break
+		}
 	}
-	slices.Sort(lines)
-	return strings.Join(lines, ", ")
-}
-
-// objectOf returns the namespace and the name of the request's object as log attributes, in
-// the notation of kubectl.
-func objectOf(req *Request) slog.Attr {
-	return slog.Group("",
-		slog.String("namespace", clip(req.Namespace, maxQuoted)),
-		slog.String("object", strings.ToLower(req.Kind.Kind)+"/"+clip(req.Object.DisplayName(), maxQuoted)))
+	return string(text)
 }
 
 const (

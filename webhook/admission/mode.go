@@ -3,8 +3,6 @@ package admission
 import (
 	"fmt"
 	"slices"
-
-	admissionv1 "k8s.io/api/admission/v1"
 )
 
 // modeLabel is the label of a namespace that sets the mode of its pods. The selectors of the
@@ -17,8 +15,8 @@ var modes = []string{"deny", "warn", "off"}
 
 // UnknownMode allows namespaces with an unknown mode, and their pods, with a warning that the
 // namespace is treated as deny. The API server calls Deny for these pods too.
-func UnknownMode(r *Request) *admissionv1.AdmissionResponse {
-	resp := &admissionv1.AdmissionResponse{Allowed: true}
+func UnknownMode(r *Request) Response {
+	resp := Response{Allowed: true}
 	if r.Kind != namespaceKind {
 		resp.Warnings = []string{fmt.Sprintf("namespace %s is treated as deny: its label %s is not deny, warn or off", quote(r.Namespace), modeLabel)}
 		return resp

@@ -38,7 +38,7 @@ func TestUnknownModeWarnsAboutTheLabel(t *testing.T) {
 			if tt.want != "" {
 				want.Warnings = []string{tt.want}
 			}
-			if diff := cmp.Diff(want, UnknownMode(tt.request)); diff != "" {
+			if diff := cmp.Diff(want, decide(t, UnknownMode, tt.request)); diff != "" {
 				t.Errorf("response (-want +got):\n%s", diff)
 			}
 		})

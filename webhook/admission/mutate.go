@@ -1,11 +1,6 @@
 package admission
 
 import (
-	"encoding/json"
-	"strings"
-
-	admissionv1 "k8s.io/api/admission/v1"
-
 	"github.com/image-webhook/image-webhook/webhook/image"
 	"github.com/image-webhook/image-webhook/webhook/podimages"
 )
@@ -20,21 +15,19 @@ type Changes struct {
 // change, under the path of the field. Workloads stay unchanged: GitOps tools would report a
 // difference between the cluster and the manifest.
 func Mutate(changes Changes) Verdict {
-	return func(r *Request) *admissionv1.AdmissionResponse {
-		resp := &admissionv1.AdmissionResponse{Allowed: true}
+	return func(r *Request) Response {
 		if !r.isPod() {
-			return resp
+			return Response{Allowed: true}
 		}
 		var p patch
 		alwaysPull := changes.AlwaysPull && r.creates()
-		for img := range r.newImages() {
+		for img := range r.newImages().Each {
 			p.mirror(changes.Mirrors, img)
 			if alwaysPull {
 				p.alwaysPull(img)
 			}
 		}
-		p.apply(resp)
-		return resp
+		return Response{Allowed: true, Patch: p.end(), Changes: p.changes}
 	}
 }
 
@@ -46,7 +39,10 @@ func (p *patch) mirror(mirrors image.Mirrors, img podimages.Image) {
 		return
 	}
 	if mirrored, ok := mirrors.Rewrite(ref); ok {
-		p.add(operation{"replace", img.Pointer(), mirrored.Written}, img.Key(), ref.Written+" -> "+mirrored.Written)
+		p.begin("replace")
+		p.operations = img.AppendPointer(p.operations)
+		p.value(mirrored.Written)
+		p.changes = append(p.changes, Change{img.Key(), ref.Written, mirrored.Written})
 	}
 }
 
@@ -56,44 +52,45 @@ func (p *patch) alwaysPull(img podimages.Image) {
 	if img.Reference == "" || img.PullPolicy == podimages.PullAlways {
 		return
 	}
-	const always = string(podimages.PullAlways)
-	note := clip(string(img.PullPolicy), maxQuoted) + " -> " + always
-	p.add(operation{"add", img.PullPolicyPointer(), always}, img.PullPolicyKey(), strings.TrimPrefix(note, " "))
+	p.begin("add")
+	p.operations = img.AppendPullPolicyPointer(p.operations)
+	p.value(podimages.PullAlways)
+	p.changes = append(p.changes, Change{img.PullPolicyKey(), clip(img.PullPolicy, maxQuoted), podimages.PullAlways})
 }
 
-// operation is an operation of a JSON Patch (RFC 6902). A patch that does not apply fails
-// the request regardless of the failure policy. So replace is used only for an existing
-// value, and add only for a member of an existing object. add also replaces a member, even
-// null.
-type operation struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	Value string `json:"value"`
-}
-
-// patch contains changes to an object and their audit annotations. The zero value changes
-// nothing.
+// patch contains the changes of fields: a JSON Patch (RFC 6902) and a description of each
+// operation. The zero value changes nothing.
+//
+// A patch that does not apply fails the request regardless of the failure policy. So replace
+// is used only for an existing value, and add only for a member of an existing object. add
+// also replaces a member, even null.
 type patch struct {
-	operations []operation
-	notes      map[string]string
+	operations []byte // a list in JSON, without its closing bracket
+	changes    []Change
 }
 
-func (p *patch) add(op operation, key, note string) {
-	if p.notes == nil {
-		p.notes = map[string]string{}
+// begin begins an operation. The caller appends the path, which needs no escapes, and calls
+// value.
+func (p *patch) begin(op string) {
+	separator := byte(',')
+	if p.operations == nil {
+		p.operations, separator = make([]byte, 0, 512), '[' // enough for a pod with few containers
+		p.changes = make([]Change, 0, 4)
 	}
-	p.operations = append(p.operations, op)
-	p.notes[key] = note
+	p.operations = append(append(append(p.operations, separator), `{"op":"`...), op...)
+	p.operations = append(p.operations, `","path":"`...)
 }
 
-// apply adds the patch to the response. If the patch is empty, it adds no patch type either,
-// because the API server rejects that.
-func (p *patch) apply(resp *admissionv1.AdmissionResponse) {
-	if len(p.operations) == 0 {
-		return
+// value ends an operation with its value.
+func (p *patch) value(value string) {
+	p.operations = append(p.operations, `","value":`...)
+	p.operations = append(appendString(p.operations, value), '}')
+}
+
+// end returns the complete patch, or nil if it has no operations.
+func (p *patch) end() []byte {
+	if p.operations == nil {
+		return nil
 	}
-	kind := admissionv1.PatchTypeJSONPatch
-	resp.PatchType = &kind
-	resp.Patch, _ = json.Marshal(p.operations) // encoding strings cannot fail
-	resp.AuditAnnotations = p.notes
+	return append(p.operations, ']')
 }

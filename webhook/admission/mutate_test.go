@@ -61,7 +61,7 @@ func TestMutateSendsImagesToMirrors(t *testing.T) {
 	mutate := Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, mutate(created(t, tt.pod))); diff != "" {
+			if diff := cmp.Diff(tt.want, decide(t, mutate, created(t, tt.pod))); diff != "" {
 				t.Errorf("response (-want +got):\n%s", diff)
 			}
 		})
@@ -150,7 +150,7 @@ func TestMutateSetsThePullPolicy(t *testing.T) {
 	mutate := Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors, AlwaysPull: true})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			resp := mutate(created(t, tt.pod))
+			resp := decide(t, mutate, created(t, tt.pod))
 			if diff := cmp.Diff(tt.want, resp); diff != "" {
 				t.Errorf("response (-want +got):\n%s", diff)
 			}
@@ -167,7 +167,7 @@ func checkConverges(t *testing.T, mutate Verdict, pod, patch []byte) {
 		return
 	}
 	patched := applyPatch(t, pod, patch)
-	if again := mutate(created(t, string(patched))); again.Patch != nil || again.AuditAnnotations != nil {
+	if again := decide(t, mutate, created(t, string(patched))); again.Patch != nil || again.AuditAnnotations != nil {
 		t.Errorf("a second patch %s of %s", again.Patch, patched)
 	}
 }
@@ -189,7 +189,7 @@ func TestMutateSetsThePullPolicyOnlyOfNewPods(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(allowed(), Mutate(Changes{AlwaysPull: true})(tt.request)); diff != "" {
+			if diff := cmp.Diff(allowed(), decide(t, Mutate(Changes{AlwaysPull: true}), tt.request)); diff != "" {
 				t.Errorf("response (-want +got):\n%s", diff)
 			}
 		})

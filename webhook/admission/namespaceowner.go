@@ -1,44 +1,88 @@
 package admission
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
 
-	admissionv1 "k8s.io/api/admission/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-
+	"github.com/image-webhook/image-webhook/webhook/jsonfields"
 	"github.com/image-webhook/image-webhook/webhook/owner"
+	"github.com/image-webhook/image-webhook/webhook/podimages"
 )
 
 // namespaceRequest contains the fields that decide about the owner of a new namespace.
 type namespaceRequest struct {
-	UID         types.UID               `json:"uid"`
-	Kind        metav1.GroupVersionKind `json:"kind"`
-	SubResource string                  `json:"subResource"`
-	Operation   admissionv1.Operation   `json:"operation"`
-	UserInfo    struct {
-		Username string `json:"username"`
-	} `json:"userInfo"`
-	Object *struct {
-		Metadata struct {
-			Name         string            `json:"name"`
-			GenerateName string            `json:"generateName"`
-			Annotations  map[string]string `json:"annotations"`
-			Labels       map[string]string `json:"labels"`
-		} `json:"metadata"`
-	} `json:"object"`
+	uid         string
+	kind        podimages.Kind
+	subResource string
+	operation   string
+	username    string
+	object      *namespaceMetadata
+}
+
+// namespaceMetadata contains fields of a namespace's metadata.
+type namespaceMetadata struct {
+	name         string
+	generateName string
+	annotations  map[string]string
+	labels       map[string]string
+}
+
+func (r *namespaceRequest) decode(d *jsonfields.Decoder) error {
+	return d.Object(func(key string) error {
+		switch key {
+		case "uid":
+			return d.Text(&r.uid)
+		case "kind":
+			return decodeKind(d, &r.kind)
+		case "subResource":
+			return d.Text(&r.subResource)
+		case "operation":
+			return d.Text(&r.operation)
+		case "userInfo":
+			return decodeMember(d, "username", func() error { return d.Text(&r.username) })
+		case "object":
+			return jsonfields.Optional(d, &r.object, new(namespaceMetadata), func(m *namespaceMetadata) error {
+				return decodeMember(d, "metadata", func() error { return m.decode(d) })
+			})
+		}
+		return d.Skip()
+	})
+}
+
+func (m *namespaceMetadata) decode(d *jsonfields.Decoder) error {
+	return d.Object(func(key string) error {
+		switch key {
+		case "name":
+			return d.Text(&m.name)
+		case "generateName":
+			return d.Text(&m.generateName)
+		case "annotations":
+			return d.Texts(&m.annotations, owner.Annotation)
+		case "labels":
+			return d.Texts(&m.labels, owner.TenancyLabel)
+		}
+		return d.Skip()
+	})
+}
+
+// decodeMember reads an object with read, which reads the value of one key.
+func decodeMember(d *jsonfields.Decoder, name string, read func() error) error {
+	return d.Object(func(key string) error {
+		if key == name {
+			return read()
+		}
+		return d.Skip()
+	})
 }
 
 // NamespaceOwners returns a handler that writes the requester into a new namespace, as its
 // owner. It denies a namespace that names another owner.
 func NamespaceOwners(log *slog.Logger) http.Handler {
 	return namespaceHandler(log, func(r *namespaceRequest) (owner.Stamp, error) {
-		return owner.StampRequester(r.namespace(), r.UserInfo.Username)
+		return owner.StampRequester(r.namespace(), r.username)
 	})
 }
 
@@ -51,85 +95,73 @@ func ChosenNamespaceOwners(log *slog.Logger) http.Handler {
 // namespaceHandler returns a handler that adds a stamp to new namespaces, and logs denials
 // and stamps. An error of stamp is a denial.
 func namespaceHandler(log *slog.Logger, stamp func(*namespaceRequest) (owner.Stamp, error)) http.Handler {
-	return handler(log, func(body []byte) (any, error) {
-		r, err := decodeReview[*namespaceRequest](body)
+	return handler(log, func(x *exchange) error {
+		r, err := decodeReview[namespaceRequest](x)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		stamped, err := stamp(r)
 		r.record(log, stamped, err)
-		resp := r.answer(stamped, err)
-		resp.UID = r.UID
-		return admissionv1.AdmissionReview{TypeMeta: reviewType, Response: resp}, nil
+		resp := r.respond(stamped, err)
+		x.answer = resp.append(x.answer, r.uid)
+		return nil
 	})
 }
 
 // check returns an error for a request that the handler must not be registered for.
 func (r *namespaceRequest) check() error {
 	switch {
-	case r.UID == "":
+	case r.uid == "":
 		return errors.New("the request has no uid")
-	case r.Kind != namespaceKind || r.SubResource != "":
-		return fmt.Errorf("the request is for %s: register only namespaces", describe(r.Kind, r.SubResource))
-	case r.Operation != admissionv1.Create:
-		return fmt.Errorf("the operation is %s: register only CREATE", quote(string(r.Operation)))
-	case r.Object == nil:
+	case r.kind != namespaceKind || r.subResource != "":
+		return fmt.Errorf("the request is for %s: register only namespaces", describe(r.kind, r.subResource))
+	case r.operation != operationCreate:
+		return fmt.Errorf("the operation is %s: register only CREATE", quote(r.operation))
+	case r.object == nil:
 		return errors.New("the request has no object")
 	}
 	return nil
 }
 
 func (r *namespaceRequest) namespace() owner.Namespace {
-	return owner.Namespace{Annotations: r.Object.Metadata.Annotations, Labels: r.Object.Metadata.Labels}
+	return owner.Namespace{Annotations: r.object.annotations, Labels: r.object.labels}
 }
 
-// answer returns a denial, or a response that adds the stamp to the namespace.
-func (r *namespaceRequest) answer(stamp owner.Stamp, denied error) *admissionv1.AdmissionResponse {
+// respond returns a denial, or a response that adds the stamp to the namespace.
+func (r *namespaceRequest) respond(stamp owner.Stamp, denied error) Response {
 	if denied != nil {
-		return forbidden(denied.Error())
+		return Response{Message: denied.Error()}
 	}
-	resp := &admissionv1.AdmissionResponse{Allowed: true}
-	if operations := r.operations(stamp); len(operations) > 0 {
-		kind := admissionv1.PatchTypeJSONPatch
-		resp.PatchType = &kind
-		resp.Patch, _ = json.Marshal(operations) // encoding strings and maps cannot fail
-	}
-	return resp
-}
-
-// operations returns the operations that add the stamp.
-func (r *namespaceRequest) operations(stamp owner.Stamp) (operations []mapOperation) {
+	var p patch
 	if stamp.Owner != "" {
-		operations = append(operations, addPair("/metadata/annotations", r.Object.Metadata.Annotations, owner.Annotation, stamp.Owner))
+		p.addPair("/metadata/annotations", r.object.annotations, owner.Annotation, stamp.Owner)
 	}
 	if stamp.Tenancy != "" {
-		operations = append(operations, addPair("/metadata/labels", r.Object.Metadata.Labels, owner.TenancyLabel, stamp.Tenancy))
+		p.addPair("/metadata/labels", r.object.labels, owner.TenancyLabel, stamp.Tenancy)
 	}
-	return operations
+	return Response{Allowed: true, Patch: p.end()}
 }
 
-// mapOperation is an operation of a JSON Patch (RFC 6902) that adds a pair to a map, or a map
-// with one pair.
-type mapOperation struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	Value any    `json:"value"`
-}
-
-// addPair returns the operation that adds a pair to the map at a path. If the map is missing,
-// a path into it would not apply.
-func addPair(path string, pairs map[string]string, key, value string) mapOperation {
-	if pairs == nil {
-		return mapOperation{"add", path, map[string]string{key: value}}
+// addPair adds a pair to the map at a path. If the map is missing, a path into it would not
+// apply, so the operation adds a map with the pair.
+func (p *patch) addPair(path string, pairs map[string]string, key, value string) {
+	p.begin("add")
+	p.operations = append(p.operations, path...)
+	if pairs != nil {
+		p.operations = append(append(p.operations, '/'), strings.ReplaceAll(key, "/", "~1")...)
+		p.value(value)
+		return
 	}
-	return mapOperation{"add", path + "/" + strings.ReplaceAll(key, "/", "~1"), value}
+	p.operations = appendString(append(p.operations, `","value":{`...), key)
+	p.operations = appendString(append(p.operations, ':'), value)
+	p.operations = append(p.operations, "}}"...)
 }
 
 // record logs a denial or the stamp of a namespace.
 func (r *namespaceRequest) record(log *slog.Logger, stamp owner.Stamp, denied error) {
-	name := r.Object.Metadata.Name
+	name := r.object.name
 	if name == "" {
-		name = r.Object.Metadata.GenerateName + "*"
+		name = r.object.generateName + "*"
 	}
 	object := slog.String("object", "namespace/"+clip(name, maxQuoted))
 	switch {

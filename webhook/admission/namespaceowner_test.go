@@ -130,7 +130,7 @@ func FuzzNamespaceOwners(f *testing.F) {
 		}
 		metadata := string(encoded)
 		review := namespaceReview(user, metadata)
-		r, err := decodeReview[*namespaceRequest]([]byte(review))
+		r, err := decodeReview[namespaceRequest](&exchange{body: []byte(review)})
 		if err != nil {
 			return
 		}
@@ -152,8 +152,8 @@ func FuzzNamespaceOwners(f *testing.F) {
 		if err := json.Unmarshal(patched, &stamped); err != nil {
 			t.Fatal(err)
 		}
-		if stamped.Metadata.Annotations["image-webhook.dev/owner"] != r.UserInfo.Username || stamped.Metadata.Labels["image-webhook.dev/tenancy"] != "pending" {
-			t.Errorf("the namespace is not stamped with %q: %s", r.UserInfo.Username, patched)
+		if stamped.Metadata.Annotations["image-webhook.dev/owner"] != r.username || stamped.Metadata.Labels["image-webhook.dev/tenancy"] != "pending" {
+			t.Errorf("the namespace is not stamped with %q: %s", r.username, patched)
 		}
 	})
 }

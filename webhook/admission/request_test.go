@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -22,14 +23,14 @@ const (
 
 func join(fields ...string) string { return reviewOf(strings.Join(fields, ",")) }
 
-// invalidReviews are bodies that decodeRequest refuses, with its errors.
+// invalidReviews are bodies that decodeReview refuses, with its errors.
 var invalidReviews = []struct{ name, body, want string }{
 	{"empty", "", "the body is empty: send an AdmissionReview"},
-	{"blank", " \n", "the body is not JSON: unexpected end of JSON input"},
-	{"text", "hello", "the body is not JSON: invalid character 'h' looking for beginning of value"},
-	{"truncated", `{"kind":"Admis`, "the body is not JSON: unexpected end of JSON input"},
-	{"trailing", join(uid, pod, create, anObject) + "{}", "the body is not JSON: invalid character '{' after top-level value"},
-	{"deep", strings.Repeat("[", 1<<20), "the body is not JSON: invalid character '[' exceeded max depth"},
+	{"blank", " \n", "the body is not JSON: unexpected end"},
+	{"text", "hello", "the body is not JSON: unexpected byte 'h' at 0"},
+	{"truncated", `{"kind":"Admis`, "the body is not JSON: unexpected end"},
+	{"trailing", join(uid, pod, create, anObject) + "{}", "the body is not JSON: unexpected byte '{' at 223"},
+	{"deep", `{"x":` + strings.Repeat("[", 1<<20), "the body is not JSON: nested deeper than 200 levels"},
 	{"null", "null", `the body is not an AdmissionReview of admission.k8s.io/v1: its apiVersion is "" and its kind ""`},
 	{"array", "[]", `the body is not an AdmissionReview of admission.k8s.io/v1: its apiVersion is "" and its kind ""`},
 	{"empty object", "{}", `the body is not an AdmissionReview of admission.k8s.io/v1: its apiVersion is "" and its kind ""`},
@@ -57,10 +58,17 @@ var invalidReviews = []struct{ name, body, want string }{
 	{"odd image", join(uid, pod, create, `"object":{"spec":{"containers":[{"image":7}]}}`), "the field request.object.spec.containers.image of the AdmissionReview must not be a JSON number"},
 }
 
+// decodeBody returns the request of a review.
+func decodeBody(body []byte) (*Request, error) {
+	x := newExchange()
+	x.memory.context, x.body = context.Background(), body
+	return decodeReview[Request](x)
+}
+
 func TestDecodeRefusesInvalidReviews(t *testing.T) {
 	for _, tt := range invalidReviews {
 		t.Run(tt.name, func(t *testing.T) {
-			r, err := decodeRequest([]byte(tt.body))
+			r, err := decodeBody([]byte(tt.body))
 			if err == nil {
 				t.Fatalf("accepted as %+v", r)
 			}
@@ -78,7 +86,7 @@ func TestDecodeBoundsItsErrors(t *testing.T) {
 		join(uid, fmt.Sprintf(`"kind":{"kind":%q}`, long)),
 		join(uid, pod, fmt.Sprintf(`"operation":%q`, long)),
 	} {
-		_, err := decodeRequest([]byte(body))
+		_, err := decodeBody([]byte(body))
 		if err == nil {
 			t.Fatal("accepted")
 		}

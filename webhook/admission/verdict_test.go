@@ -6,32 +6,32 @@ import (
 	"testing"
 
 	admissionv1 "k8s.io/api/admission/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/image-webhook/image-webhook/webhook/image"
+	"github.com/image-webhook/image-webhook/webhook/jsonfields"
 	"github.com/image-webhook/image-webhook/webhook/podimages"
 )
 
 const digest = "@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-var deploymentKind = metav1.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}
+var deploymentKind = podimages.Kind{Group: "apps", Version: "v1", Kind: "Deployment"}
 
 // created returns the request that creates a pod, which is given as JSON.
 func created(t testing.TB, pod string) *Request {
 	t.Helper()
-	return &Request{UID: "u", Kind: podimages.Pod, Namespace: "shop", Operation: admissionv1.Create, Object: object(t, pod)}
+	return &Request{UID: "u", Kind: podimages.Pod, Namespace: "shop", Operation: operationCreate, Object: object(t, pod)}
 }
 
 // updated returns the request that updates a pod; both versions are given as JSON.
 func updated(t testing.TB, old, pod string) *Request {
 	t.Helper()
 	r := created(t, pod)
-	r.Operation, r.OldObject = admissionv1.Update, object(t, old)
+	r.Operation, r.OldObject = operationUpdate, object(t, old)
 	return r
 }
 
 // withKind changes the kind of a request.
-func (r *Request) withKind(kind metav1.GroupVersionKind) *Request {
+func (r *Request) withKind(kind podimages.Kind) *Request {
 	r.Kind = kind
 	return r
 }
@@ -39,7 +39,8 @@ func (r *Request) withKind(kind metav1.GroupVersionKind) *Request {
 func object(t testing.TB, s string) *podimages.Object {
 	t.Helper()
 	var o podimages.Object
-	if err := json.Unmarshal([]byte(s), &o); err != nil {
+	var d jsonfields.Decoder
+	if err := d.Decode([]byte(s), &reservation{}, o.Decode); err != nil {
 		t.Fatal(err)
 	}
 	return &o
@@ -70,6 +71,17 @@ func newPolicy(t testing.TB, rules string) (p image.Policy) {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// decide returns the response of a verdict as the API server decodes it.
+func decide(t testing.TB, verdict Verdict, r *Request) *admissionv1.AdmissionResponse {
+	t.Helper()
+	resp := verdict(r)
+	var review admissionv1.AdmissionReview
+	if err := json.Unmarshal(resp.append(nil, ""), &review); err != nil {
+		t.Fatal(err)
+	}
+	return review.Response
 }
 
 // allowed returns a response without changes and warnings.

@@ -2,64 +2,132 @@ package podimages
 
 import (
 	"bytes"
-	"encoding/json"
+
+	"github.com/image-webhook/image-webhook/webhook/jsonfields"
 )
 
 // Object contains the fields of an object that the rules read. All kinds in the table
 // share this type, so that a body is decoded in one pass in any order of its keys.
 // This works because no two kinds have different fields at the same path.
 type Object struct {
-	Metadata Metadata  `json:"metadata"`
-	Spec     Spec      `json:"spec"`
-	Template *Template `json:"template"` // only in a PodTemplate
+	Metadata Metadata
+	Spec     Spec
+	Template *Template // only in a PodTemplate
+}
+
+// Decode reads an object.
+func (o *Object) Decode(d *jsonfields.Decoder) error {
+	return d.Object(func(key string) error {
+		switch key {
+		case "metadata":
+			return o.Metadata.decode(d)
+		case "spec":
+			return o.Spec.decode(d)
+		case "template":
+			return decodeTemplate(d, &o.Template)
+		}
+		return d.Skip()
+	})
 }
 
 // Metadata contains the name, the labels and the annotations of an object.
 type Metadata struct {
-	Name         string `json:"name"`
-	GenerateName string `json:"generateName"`
-	Labels       Pairs  `json:"labels"`
-	Annotations  Pairs  `json:"annotations"`
+	Name         string
+	GenerateName string
+	Labels       Pairs
+	Annotations  Pairs
+}
+
+func (m *Metadata) decode(d *jsonfields.Decoder) error {
+	return d.Object(func(key string) error {
+		switch key {
+		case "name":
+			return d.Text(&m.Name)
+		case "generateName":
+			return d.Text(&m.GenerateName)
+		case "labels":
+			return d.Raw((*[]byte)(&m.Labels))
+		case "annotations":
+			return d.Raw((*[]byte)(&m.Annotations))
+		}
+		return d.Skip()
+	})
 }
 
 // Pairs are labels or annotations in JSON. They stay encoded because a pod can
 // have many of them and they are rarely read.
-type Pairs = json.RawMessage
+type Pairs []byte
 
 // lookUp returns the value of a key. It does not find a key that is escaped in the
-// JSON. It decodes into a map, because a struct field matches a key in any case.
-func lookUp(pairs Pairs, key string) (value string, ok bool) {
-	if !bytes.Contains(pairs, []byte(key)) {
+// JSON.
+func (p Pairs) lookUp(key string) (value string, ok bool) {
+	if !bytes.Contains(p, []byte(key)) {
 		return "", false
 	}
-	var decoded map[string]string
-	if json.Unmarshal(pairs, &decoded) != nil {
-		return "", false
-	}
-	value, ok = decoded[key]
-	return value, ok
+	var d jsonfields.Decoder
+	err := d.Decode(p, nil, func(d *jsonfields.Decoder) error {
+		return d.Object(func(k string) error {
+			if k != key {
+				return d.Skip()
+			}
+			ok = true
+			return d.Text(&value)
+		})
+	})
+	return value, ok && err == nil
 }
 
 // Label returns the value of a label.
 func (o *Object) Label(key string) (value string, ok bool) {
-	return lookUp(o.Metadata.Labels, key)
+	return o.Metadata.Labels.lookUp(key)
 }
 
 // Spec contains the fields of a pod spec that name images, and the templates in the
 // spec of a workload.
 type Spec struct {
-	Containers          []Container `json:"containers"`
-	InitContainers      []Container `json:"initContainers"`
-	EphemeralContainers []Container `json:"ephemeralContainers"`
-	Volumes             []Volume    `json:"volumes"`
+	Containers          []Container
+	InitContainers      []Container
+	EphemeralContainers []Container
+	Volumes             []Volume
 
-	Template    *Template `json:"template"`    // of pods
-	JobTemplate *Template `json:"jobTemplate"` // of Jobs, in a CronJob
+	Template    *Template // of pods
+	JobTemplate *Template // of Jobs, in a CronJob
+}
+
+func (s *Spec) decode(d *jsonfields.Decoder) error {
+	return d.Object(func(key string) error {
+		switch key {
+		case "containers":
+			return decodeContainers(d, &s.Containers)
+		case "initContainers":
+			return decodeContainers(d, &s.InitContainers)
+		case "ephemeralContainers":
+			return decodeContainers(d, &s.EphemeralContainers)
+		case "volumes":
+			return jsonfields.List(d, &s.Volumes, func(v *Volume) error { return v.decode(d) })
+		case "template":
+			return decodeTemplate(d, &s.Template)
+		case "jobTemplate":
+			return decodeTemplate(d, &s.JobTemplate)
+		}
+		return d.Skip()
+	})
 }
 
 // Template is a template of pods or of Jobs.
 type Template struct {
-	Spec Spec `json:"spec"`
+	Spec Spec
+}
+
+func decodeTemplate(d *jsonfields.Decoder, t **Template) error {
+	return jsonfields.Optional(d, t, new(Template), func(t *Template) error {
+		return d.Object(func(key string) error {
+			if key == "spec" {
+				return t.Spec.decode(d)
+			}
+			return d.Skip()
+		})
+	})
 }
 
 // spec returns the template's spec, or nil without a template.
@@ -80,18 +148,56 @@ func (t *Template) innerSpec() *Spec {
 
 // Container is an entry of a list of containers in a pod spec.
 type Container struct {
-	Name            string     `json:"name"`
-	Image           string     `json:"image"`
-	ImagePullPolicy PullPolicy `json:"imagePullPolicy"`
+	Name       string
+	Image      string
+	PullPolicy string
+}
+
+func decodeContainers(d *jsonfields.Decoder, list *[]Container) error {
+	return jsonfields.List(d, list, func(c *Container) error {
+		return d.Object(func(key string) error {
+			switch key {
+			case "name":
+				return d.Text(&c.Name)
+			case "image":
+				return d.Text(&c.Image)
+			case "imagePullPolicy":
+				return d.Text(&c.PullPolicy)
+			}
+			return d.Skip()
+		})
+	})
 }
 
 // Volume is a volume of a pod. Only image volumes have a reference.
 type Volume struct {
-	Name  string `json:"name"`
-	Image struct {
-		Reference  string     `json:"reference"`
-		PullPolicy PullPolicy `json:"pullPolicy"`
-	} `json:"image"`
+	Name       string
+	Reference  string
+	PullPolicy string
+}
+
+func (v *Volume) decode(d *jsonfields.Decoder) error {
+	return d.Object(func(key string) error {
+		switch key {
+		case "name":
+			return d.Text(&v.Name)
+		case "image":
+			return v.decodeImage(d)
+		}
+		return d.Skip()
+	})
+}
+
+func (v *Volume) decodeImage(d *jsonfields.Decoder) error {
+	return d.Object(func(key string) error {
+		switch key {
+		case "reference":
+			return d.Text(&v.Reference)
+		case "pullPolicy":
+			return d.Text(&v.PullPolicy)
+		}
+		return d.Skip()
+	})
 }
 
 // configMirror is the annotation of mirror pods. They represent static pods, which
@@ -103,7 +209,7 @@ const configMirror = "kubernetes.io/config.mirror"
 // cannot bypass the rules with this annotation: it cannot be removed later, and the
 // kubelet deletes a mirror pod that has no file.
 func (o *Object) IsStatic() bool {
-	_, ok := lookUp(o.Metadata.Annotations, configMirror)
+	_, ok := o.Metadata.Annotations.lookUp(configMirror)
 	return ok
 }
 

@@ -10,15 +10,15 @@
 package podimages
 
 import (
-	"iter"
 	"strconv"
 	"strings"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// Kind identifies a kind of objects, like metav1.GroupVersionKind.
+type Kind struct{ Group, Version, Kind string }
+
 // Pod is the kind Pod.
-var Pod = metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}
+var Pod = Kind{Version: "v1", Kind: "Pod"}
 
 // place is the path of the pod spec in the objects of a kind.
 type place struct {
@@ -34,7 +34,7 @@ var (
 )
 
 // places is the table of the kinds that have a pod spec.
-var places = map[metav1.GroupVersionKind]place{
+var places = map[Kind]place{
 	Pod: inSpec,
 
 	{Version: "v1", Kind: "PodTemplate"}:                inPodTemplate,
@@ -48,7 +48,7 @@ var places = map[metav1.GroupVersionKind]place{
 }
 
 // HasPodSpec reports whether objects of the kind have a pod spec.
-func HasPodSpec(kind metav1.GroupVersionKind) bool {
+func HasPodSpec(kind Kind) bool {
 	_, ok := places[kind]
 	return ok
 }
@@ -61,7 +61,7 @@ type field struct {
 	pullPolicy string // path of the pull policy in an entry
 	optional   bool   // whether an entry may have no image
 	count      func(*Spec) int
-	entry      func(*Spec, int) (name, reference string, policy PullPolicy)
+	entry      func(*Spec, int) (name, reference string, policy string)
 }
 
 // fields is the table of image fields.
@@ -72,9 +72,9 @@ var fields = []field{
 	{
 		list: "volumes", holder: "volume", reference: "image.reference", pullPolicy: "image.pullPolicy", optional: true,
 		count: func(s *Spec) int { return len(s.Volumes) },
-		entry: func(s *Spec, i int) (string, string, PullPolicy) {
+		entry: func(s *Spec, i int) (string, string, string) {
 			v := &s.Volumes[i]
-			return v.Name, v.Image.Reference, v.Image.PullPolicy
+			return v.Name, v.Reference, v.PullPolicy
 		},
 	},
 }
@@ -84,39 +84,61 @@ func containers(list string, entries func(*Spec) []Container) field {
 	return field{
 		list: list, holder: "container", reference: "image", pullPolicy: "imagePullPolicy",
 		count: func(s *Spec) int { return len(entries(s)) },
-		entry: func(s *Spec, i int) (string, string, PullPolicy) {
+		entry: func(s *Spec, i int) (string, string, string) {
 			c := &entries(s)[i]
-			return c.Name, c.Image, c.ImagePullPolicy
+			return c.Name, c.Image, c.PullPolicy
 		},
 	}
 }
 
 // Image is an image in an object, with the path of its field.
 type Image struct {
-	Holder     string     // what uses the image: "container" or "volume"
-	Name       string     // the holder's name
-	Reference  string     // as written, perhaps invalid
-	PullPolicy PullPolicy // as written, perhaps invalid, or empty
+	Holder     string // what uses the image: "container" or "volume"
+	Name       string // the holder's name
+	Reference  string // as written, perhaps invalid
+	PullPolicy string // as written, perhaps invalid, or empty
 
 	specPath string // of the pod spec
 	field    *field
 	index    int
 }
 
-// allImages yields the images of an object. It yields an empty reference for a
-// container without an image, which is invalid, but skips a volume without an image,
-// which has another type. It yields nothing for a kind without a pod spec and for nil.
-func allImages(kind metav1.GroupVersionKind, o *Object) iter.Seq[Image] {
-	return func(yield func(Image) bool) {
-		place, ok := places[kind]
-		if !ok || o == nil {
+// Images are the images of an object, or of a change of an object.
+type Images struct {
+	Kind   Kind
+	Object *Object // nil: no images
+	// Old is the object before an update. Its images are skipped if Object has them in the
+	// same list under the same name. nil: all images are new.
+	Old *Object
+}
+
+// Each yields the new images: for img := range images.Each. It yields an empty reference for a
+// container without an image, which is invalid, but skips a volume without an image, which
+// has another type. It yields nothing for a kind without a pod spec.
+func (i Images) Each(yield func(Image) bool) {
+	place, ok := places[i.Kind]
+	if !ok || i.Object == nil {
+		return
+	}
+	before := oldImages{spec: place.spec(i.Old)}
+	if spec := place.spec(i.Object); spec != nil {
+		spec.each(place.path, func(img Image) bool { return before.contain(img) || yield(img) })
+	}
+}
+
+// spec returns the pod spec of an object, or nil.
+func (p place) spec(o *Object) *Spec {
+	if o == nil {
+		return nil
+	}
+	return p.podSpec(o)
+}
+
+// each yields the images of a pod spec, which is at a path.
+func (s *Spec) each(path string, yield func(Image) bool) {
+	for i := range fields {
+		if !fields[i].yieldImages(s, path, yield) {
 			return
-		}
-		spec := place.podSpec(o)
-		for i := range fields {
-			if spec == nil || !fields[i].yieldImages(spec, place.path, yield) {
-				return
-			}
 		}
 	}
 }
@@ -135,32 +157,46 @@ func (f *field) yieldImages(spec *Spec, specPath string, yield func(Image) bool)
 	return true
 }
 
-// NewImages yields the images that old does not contain in the same list under the same
-// name. If old is nil, it yields all images.
-func NewImages(kind metav1.GroupVersionKind, o, old *Object) iter.Seq[Image] {
-	if old == nil {
-		return allImages(kind, o) // most requests are creations: they need no map
-	}
-	return func(yield func(Image) bool) {
-		before := map[entryID]string{}
-		for i := range allImages(kind, old) {
-			before[i.entryID()] = i.Reference
-		}
-		for i := range allImages(kind, o) {
-			if reference, ok := before[i.entryID()]; ok && reference == i.Reference {
-				continue
-			}
-			if !yield(i) {
-				return
-			}
-		}
-	}
+// oldImages are the images of the object before an update.
+type oldImages struct {
+	spec *Spec // nil: none
+	set  map[entry]bool
 }
 
-// entryID identifies a list entry, even if the list grows or changes its order.
-type entryID struct{ list, name string }
+// entry identifies an image in a list, even if the list grows or changes its order.
+type entry struct{ list, name, reference string }
 
-func (i Image) entryID() entryID { return entryID{i.field.list, i.Name} }
+func (i Image) entry() entry { return entry{i.field.list, i.Name, i.Reference} }
+
+// maxSearched is the number of entries of a list that are searched one by one.
+const maxSearched = 64
+
+// contain reports whether the old object has the image. Most updates keep the order of the
+// lists, so the search begins at the same index.
+func (o *oldImages) contain(i Image) bool {
+	if o.spec == nil {
+		return false
+	}
+	n := i.field.count(o.spec)
+	for k := range min(n, maxSearched) {
+		if name, reference, _ := i.field.entry(o.spec, (i.index+k)%n); name == i.Name && reference == i.Reference {
+			return true
+		}
+	}
+	return n > maxSearched && o.all()[i.entry()]
+}
+
+// all returns the set of the old images.
+func (o *oldImages) all() map[entry]bool {
+	if o.set == nil {
+		o.set = map[entry]bool{}
+		o.spec.each("", func(img Image) bool {
+			o.set[img.entry()] = true
+			return true
+		})
+	}
+	return o.set
+}
 
 // Field returns the path of the image in the notation of Kubernetes' messages.
 func (i Image) Field() string {
@@ -178,15 +214,20 @@ func (i Image) key(entryPath string) string {
 	return i.specPath + "." + i.field.list + "." + strconv.Itoa(i.index) + "." + entryPath
 }
 
-// Pointer returns the JSON pointer (RFC 6901) of the image.
-func (i Image) Pointer() string { return i.pointer(i.field.reference) }
+// AppendPointer appends the JSON pointer (RFC 6901) of the image.
+func (i Image) AppendPointer(b []byte) []byte { return i.appendPointer(b, i.field.reference) }
 
-// PullPolicyPointer returns the Pointer of the image's pull policy. The policy may be
-// absent, but its parent exists, because it also contains the image.
-func (i Image) PullPolicyPointer() string { return i.pointer(i.field.pullPolicy) }
+// AppendPullPolicyPointer appends the JSON pointer of the image's pull policy. The policy may
+// be absent, but its parent exists, because it also contains the image.
+func (i Image) AppendPullPolicyPointer(b []byte) []byte {
+	return i.appendPointer(b, i.field.pullPolicy)
+}
 
-func (i Image) pointer(entryPath string) string {
-	return "/" + slashed(i.specPath) + "/" + i.field.list + "/" + strconv.Itoa(i.index) + "/" + slashed(entryPath)
+func (i Image) appendPointer(b []byte, entryPath string) []byte {
+	b = append(append(b, '/'), slashed(i.specPath)...)
+	b = append(append(b, '/'), i.field.list...)
+	b = strconv.AppendInt(append(b, '/'), int64(i.index), 10)
+	return append(append(b, '/'), slashed(entryPath)...)
 }
 
 // slashed returns a dotted path in the form of a JSON pointer.

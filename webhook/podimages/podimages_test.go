@@ -1,27 +1,29 @@
 package podimages
 
 import (
-	"encoding/json"
+	"fmt"
+	"iter"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/image-webhook/image-webhook/webhook/jsonfields"
 )
 
 // imageData holds the exported data of an Image, except its pull policy.
 type imageData struct{ Holder, Name, Reference, Pointer, Field, Key string }
 
 func dataOf(i Image) imageData {
-	return imageData{i.Holder, i.Name, i.Reference, i.Pointer(), i.Field(), i.Key()}
+	return imageData{i.Holder, i.Name, i.Reference, string(i.AppendPointer(nil)), i.Field(), i.Key()}
 }
 
 // policyData holds the data of an Image's pull policy.
 type policyData struct {
-	PullPolicy   PullPolicy
+	PullPolicy   string
 	Pointer, Key string
 }
 
-func TestAllImagesYieldsPullPolicies(t *testing.T) {
+func TestImagesYieldPullPolicies(t *testing.T) {
 	pod := decode(t, `{"spec":{
 		"containers":[{"image":"a:1","imagePullPolicy":"Always"},{"image":"a:1","imagePullPolicy":"IfNotPresent"},{"image":"a:1","imagePullPolicy":"Never"}],
 		"initContainers":[{"image":"a:1"},{"image":"a:1","imagePullPolicy":null},{"image":"a:1","imagePullPolicy":""}],
@@ -39,8 +41,8 @@ func TestAllImagesYieldsPullPolicies(t *testing.T) {
 		{"", "/spec/volumes/1/image/pullPolicy", "spec.volumes.1.image.pullPolicy"},
 	}
 	var got []policyData
-	for i := range allImages(Pod, pod) {
-		got = append(got, policyData{i.PullPolicy, i.PullPolicyPointer(), i.PullPolicyKey()})
+	for i := range (Images{Kind: Pod, Object: pod}).Each {
+		got = append(got, policyData{i.PullPolicy, string(i.AppendPullPolicyPointer(nil)), i.PullPolicyKey()})
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("pull policies (-want +got):\n%s", diff)
@@ -50,14 +52,14 @@ func TestAllImagesYieldsPullPolicies(t *testing.T) {
 func TestPointersReachIntoTemplates(t *testing.T) {
 	cronJob := decode(t, `{"spec":{"jobTemplate":{"spec":{"template":{"spec":{"containers":[{"image":"a:1"}]}}}}}}`)
 	const container = "/spec/jobTemplate/spec/template/spec/containers/0/"
-	for i := range allImages(metav1.GroupVersionKind{Group: "batch", Version: "v1", Kind: "CronJob"}, cronJob) {
-		if image, policy := i.Pointer(), i.PullPolicyPointer(); image != container+"image" || policy != container+"imagePullPolicy" {
+	for i := range (Images{Kind: Kind{Group: "batch", Version: "v1", Kind: "CronJob"}, Object: cronJob}).Each {
+		if image, policy := string(i.AppendPointer(nil)), string(i.AppendPullPolicyPointer(nil)); image != container+"image" || policy != container+"imagePullPolicy" {
 			t.Errorf("pointers %s and %s, want them below %s", image, policy, container)
 		}
 	}
 }
 
-func TestAllImagesYieldsEveryListOfAPod(t *testing.T) {
+func TestImagesYieldEveryListOfAPod(t *testing.T) {
 	tests := []struct {
 		name string
 		pod  string
@@ -95,7 +97,7 @@ func TestAllImagesYieldsEveryListOfAPod(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []imageData
-			for i := range allImages(Pod, decode(t, tt.pod)) {
+			for i := range (Images{Kind: Pod, Object: decode(t, tt.pod)}).Each {
 				got = append(got, dataOf(i))
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -105,14 +107,14 @@ func TestAllImagesYieldsEveryListOfAPod(t *testing.T) {
 	}
 }
 
-func TestAllImagesKnowsEveryKindWithAPodSpec(t *testing.T) {
-	kind := func(group, name string) metav1.GroupVersionKind {
-		return metav1.GroupVersionKind{Group: group, Version: "v1", Kind: name}
+func TestImagesKnowEveryKindWithAPodSpec(t *testing.T) {
+	kind := func(group, name string) Kind {
+		return Kind{Group: group, Version: "v1", Kind: name}
 	}
 	const spec = `{"containers":[{"name":"app","image":"a:1"}]}`
 	const inTemplate = `{"spec":{"template":{"spec":` + spec + `}}}`
 	tests := []struct {
-		kind   metav1.GroupVersionKind
+		kind   Kind
 		object string
 		want   string // the field of the only image; empty: no image
 	}{
@@ -129,21 +131,21 @@ func TestAllImagesKnowsEveryKindWithAPodSpec(t *testing.T) {
 		{kind("", "Namespace"), `{"spec":` + spec + `}`, ""},
 		{kind("", "Deployment"), inTemplate, ""},
 		{kind("metrics.k8s.io", "Pod"), `{"spec":` + spec + `}`, ""},
-		{metav1.GroupVersionKind{Group: "apps", Version: "v1beta1", Kind: "Deployment"}, inTemplate, ""},
+		{Kind{Group: "apps", Version: "v1beta1", Kind: "Deployment"}, inTemplate, ""},
 	}
 	for _, tt := range tests {
-		t.Run(tt.kind.String(), func(t *testing.T) {
+		t.Run(fmt.Sprint(tt.kind), func(t *testing.T) {
 			got := ""
-			for i := range allImages(tt.kind, decode(t, tt.object)) {
+			for i := range (Images{Kind: tt.kind, Object: decode(t, tt.object)}).Each {
 				got += i.Field()
 			}
 			if got != tt.want {
 				t.Errorf("got image field %q, want %q", got, tt.want)
 			}
-			for i := range allImages(tt.kind, decode(t, `{}`)) {
+			for i := range (Images{Kind: tt.kind, Object: decode(t, `{}`)}).Each {
 				t.Errorf("got image field %q in an empty object", i.Field())
 			}
-			for i := range allImages(tt.kind, decode(t, `{"spec":{"jobTemplate":{}}}`)) {
+			for i := range (Images{Kind: tt.kind, Object: decode(t, `{"spec":{"jobTemplate":{}}}`)}).Each {
 				t.Errorf("got image field %q in an object without a template", i.Field())
 			}
 			if HasPodSpec(tt.kind) != (tt.want != "") {
@@ -153,7 +155,7 @@ func TestAllImagesKnowsEveryKindWithAPodSpec(t *testing.T) {
 	}
 }
 
-func TestNewYieldsOnlyChangedImages(t *testing.T) {
+func TestImagesYieldOnlyChangedImages(t *testing.T) {
 	const before = `{"spec":{
 		"containers":[{"name":"app","image":"a:1"},{"name":"side","image":"s:1"}],
 		"initContainers":[{"name":"init","image":"i:1"}],
@@ -184,7 +186,7 @@ func TestNewYieldsOnlyChangedImages(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
-			for i := range NewImages(Pod, decode(t, tt.now), decode(t, before)) {
+			for i := range (Images{Pod, decode(t, tt.now), decode(t, before)}).Each {
 				got = append(got, i.Field())
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -194,9 +196,9 @@ func TestNewYieldsOnlyChangedImages(t *testing.T) {
 	}
 }
 
-func TestNewYieldsAllImagesWithoutAnOldObject(t *testing.T) {
+func TestImagesYieldAllWithoutAnOldObject(t *testing.T) {
 	var got []string
-	for i := range NewImages(Pod, decode(t, `{"spec":{"containers":[{"name":"app","image":"a:1"}]}}`), nil) {
+	for i := range (Images{Pod, decode(t, `{"spec":{"containers":[{"name":"app","image":"a:1"}]}}`), nil}).Each {
 		got = append(got, i.Field())
 	}
 	if diff := cmp.Diff([]string{"spec.containers[0].image"}, got); diff != "" {
@@ -208,8 +210,8 @@ func TestIteratorsStopWithTheLoop(t *testing.T) {
 	// The runtime panics if an iterator continues after its loop has ended.
 	pod := decode(t, `{"spec":{"containers":[{"name":"a","image":"a"},{"name":"b"}],"initContainers":[{"name":"c"}]}}`)
 	for name, images := range map[string]func(func(Image) bool){
-		"Images": allImages(Pod, pod),
-		"New":    NewImages(Pod, pod, &Object{}),
+		"created": Images{Kind: Pod, Object: pod}.Each,
+		"updated": Images{Pod, pod, &Object{}}.Each,
 	} {
 		for i := range images {
 			if i.Name != "a" {
@@ -260,11 +262,42 @@ func TestLabelMatchesTheExactKey(t *testing.T) {
 	}
 }
 
+// unlimited is memory without a limit.
+type unlimited struct{}
+
+func (unlimited) Reserve(int64) error { return nil }
+
 func decode(t *testing.T, s string) *Object {
 	t.Helper()
 	var object Object
-	if err := json.Unmarshal([]byte(s), &object); err != nil {
+	var d jsonfields.Decoder
+	if err := d.Decode([]byte(s), unlimited{}, object.Decode); err != nil {
 		t.Fatal(err)
 	}
 	return &object
+}
+
+func TestImagesFindEntriesOfLongListsInAnyOrder(t *testing.T) {
+	list := func(indexes iter.Seq[int]) *Object {
+		o := &Object{}
+		for i := range indexes {
+			o.Spec.Containers = append(o.Spec.Containers, Container{Name: fmt.Sprint("c", i), Image: fmt.Sprint("a:", i)})
+		}
+		return o
+	}
+	const n = 4 * maxSearched
+	reversed := func(yield func(int) bool) {
+		for i := n; i >= 0 && yield(i); i-- { // the first one is new
+		}
+	}
+	var got []string
+	for i := range (Images{Pod, list(reversed), list(func(yield func(int) bool) {
+		for i := 0; i < n && yield(i); i++ {
+		}
+	})}).Each {
+		got = append(got, i.Name)
+	}
+	if diff := cmp.Diff([]string{fmt.Sprint("c", n)}, got); diff != "" {
+		t.Errorf("new images (-want +got):\n%s", diff)
+	}
 }

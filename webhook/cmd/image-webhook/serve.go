@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -82,7 +81,7 @@ func newServe() *cobra.Command {
 // shell completes file names.
 func registerCompletions(c *cobra.Command) {
 	values := map[string][]string{
-		"image-pull-policy": {string(podimages.PullAlways)},
+		"image-pull-policy": {podimages.PullAlways},
 		"log-level":         logLevels,
 	}
 	for _, flag := range []string{"server-addr", "registry-mirrors", "disallowed-tags", "exempt-images"} {
@@ -115,7 +114,7 @@ func (o serveOptions) run(ctx context.Context, stderr io.Writer) error {
 	if c.policy.Disallowed.String() == "" {
 		log.Warn("--disallowed-tags is empty: only invalid image references are denied")
 	}
-	if err := server.New(c.handlers(log), c.cert, c.clients, log).Serve(ctx, l); err != nil {
+	if err := server.New(admission.Handlers(log, c.policy, c.changes), c.cert, c.clients, log).Serve(ctx, l); err != nil {
 		return &exitError{exitFailure, err}
 	}
 	log.Info("stopped")
@@ -181,7 +180,7 @@ func (o serveOptions) policy() (p image.Policy, err error) {
 
 // changes parses the flags that change pods.
 func (o serveOptions) changes(mirrors image.Mirrors) (c admission.Changes, err error) {
-	always := string(podimages.PullAlways)
+	const always = podimages.PullAlways
 	if o.pullPolicy != "" && o.pullPolicy != always {
 		return c, fmt.Errorf("--image-pull-policy: invalid policy %q: use %s, or omit the flag to keep the policy of the pod", o.pullPolicy, always)
 	}
@@ -190,21 +189,6 @@ func (o serveOptions) changes(mirrors image.Mirrors) (c admission.Changes, err e
 
 // joinLists joins the comma-separated values of a repeated flag.
 func joinLists(values []string) string { return strings.Join(values, ",") }
-
-// handlers returns the handlers by path. The webhook configurations select a path by the
-// mode of the namespace. The API server's plugin ImagePolicyWebhook uses /image-policy. Nothing
-// calls the paths below /namespace-owner unless deploy/namespace-owner is installed.
-func (c serverConfig) handlers(log *slog.Logger) map[string]http.Handler {
-	return map[string]http.Handler{
-		"/validating":              admission.Handler(log, admission.Deny(c.policy)),
-		"/validating/warn":         admission.Handler(log, admission.Warn(c.policy)),
-		"/validating/unknown-mode": admission.Handler(log, admission.UnknownMode),
-		"/mutating":                admission.Handler(log, admission.Mutate(c.changes)),
-		"/image-policy":            admission.ImageReviews(log, c.policy),
-		"/namespace-owner":         admission.NamespaceOwners(log),
-		"/namespace-owner/chosen":  admission.ChosenNamespaceOwners(log),
-	}
-}
 
 // checkAddr returns an error if addr is not an address with a numeric port.
 func checkAddr(addr string) error {

@@ -1,0 +1,114 @@
+package admission
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strconv"
+)
+
+// Response is the answer to an AdmissionRequest. The zero value denies without a message.
+type Response struct {
+	Allowed  bool
+	Message  string   // of a denial
+	Warnings []string // for the user, in any case
+	Patch    []byte   // a JSON Patch (RFC 6902); empty: no change
+	Changes  []Change // annotations for the audit log
+}
+
+// Change describes the new value of a field.
+type Change struct {
+	Field    string // the key of an audit annotation
+	From, To string // values; From may be empty
+}
+
+// appendText appends the change as text, such as "nginx:1 -> mirror.example/library/nginx:1".
+func (c Change) appendText(b []byte) []byte {
+	if c.From != "" {
+		b = append(append(b, c.From...), ' ')
+	}
+	return append(append(b, "-> "...), c.To...)
+}
+
+// appendString appends the change as a JSON string.
+func (c Change) appendString(b []byte) []byte {
+	if needsEscape(c.From) || needsEscape(c.To) {
+		return appendEscaped(b, string(c.appendText(nil)))
+	}
+	return append(c.appendText(append(b, '"')), '"')
+}
+
+// append appends the AdmissionReview with the response. Encoding it without reflection takes a
+// fraction of the time of encoding/json. The type of the patch is set only if there is one:
+// otherwise the API server rejects the response.
+func (r *Response) append(b []byte, uid string) []byte {
+	b = append(b, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":`...)
+	b = appendString(b, uid)
+	b = append(b, `,"allowed":`...)
+	b = strconv.AppendBool(b, r.Allowed)
+	if !r.Allowed {
+		b = append(b, `,"status":{"metadata":{},"status":"Failure","message":`...)
+		b = appendString(b, r.Message)
+		b = append(b, `,"reason":"Forbidden","code":403}`...)
+	}
+	if len(r.Patch) > 0 {
+		b = append(b, `,"patch":"`...)
+		b = base64.StdEncoding.AppendEncode(b, r.Patch)
+		b = append(b, `","patchType":"JSONPatch"`...)
+	}
+	b = appendAnnotations(b, r.Changes)
+	b = appendWarnings(b, r.Warnings)
+	return append(b, "}}\n"...)
+}
+
+func appendAnnotations(b []byte, changes []Change) []byte {
+	if len(changes) == 0 {
+		return b
+	}
+	b = append(b, `,"auditAnnotations":{`...)
+	for i, c := range changes {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = c.appendString(append(appendString(b, c.Field), ':'))
+	}
+	return append(b, '}')
+}
+
+func appendWarnings(b []byte, warnings []string) []byte {
+	if len(warnings) == 0 {
+		return b
+	}
+	b = append(b, `,"warnings":[`...)
+	for i, warning := range warnings {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, warning)
+	}
+	return append(b, ']')
+}
+
+// appendString appends a JSON string. Nearly all strings need no escapes.
+func appendString(b []byte, s string) []byte {
+	if needsEscape(s) {
+		return appendEscaped(b, s)
+	}
+	return append(append(append(b, '"'), s...), '"')
+}
+
+// needsEscape reports whether a string has characters that are not printable ASCII, or that
+// are special in JSON.
+func needsEscape(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return true
+		}
+	}
+	return false
+}
+
+// appendEscaped appends a JSON string with escapes. It replaces bytes that are not UTF-8.
+func appendEscaped(b []byte, s string) []byte {
+	encoded, _ := json.Marshal(s) // encoding a string cannot fail
+	return append(b, encoded...)
+}

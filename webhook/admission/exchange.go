@@ -1,0 +1,85 @@
+package admission
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/image-webhook/image-webhook/webhook/jsonfields"
+)
+
+// exchange is a review and its answer. Its buffers are used again by later reviews. Strings
+// of a decoded review share the memory of body, so they are valid until release.
+type exchange struct {
+	body    []byte
+	answer  []byte
+	decoder jsonfields.Decoder
+	memory  reservation
+}
+
+var exchanges = sync.Pool{New: func() any { return &exchange{} }}
+
+// newExchange returns an exchange with empty buffers. The caller must release it.
+func newExchange() *exchange { return exchanges.Get().(*exchange) }
+
+// release frees the reserved memory and keeps small buffers for later reviews.
+func (x *exchange) release() {
+	x.memory.release()
+	*x = exchange{body: reusable(x.body), answer: reusable(x.answer)}
+	exchanges.Put(x)
+}
+
+// maxReused is the maximum size in bytes of a buffer that is used again. A pod with 60 large
+// containers needs 200 KB for an update. The memory of larger reviews must not stay in use.
+const maxReused = 256 << 10
+
+// reusable returns the buffer without content, or nil if it is too large.
+func reusable(buffer []byte) []byte {
+	if cap(buffer) > maxReused {
+		return nil
+	}
+	return buffer[:0]
+}
+
+// reviewType is the apiVersion and the kind of a review.
+type reviewType struct{ apiVersion, kind string }
+
+// decode reads a review of the expected type. field reads the value of any other key.
+func (x *exchange) decode(expected reviewType, field func(d *jsonfields.Decoder, key string) error) error {
+	if len(x.body) == 0 {
+		return fmt.Errorf("the body is empty: send an %s", expected.kind)
+	}
+	var got reviewType
+	err := x.decoder.Decode(x.body, &x.memory, func(d *jsonfields.Decoder) error {
+		return d.Object(func(key string) error {
+			switch key {
+			case "apiVersion":
+				return d.Text(&got.apiVersion)
+			case "kind":
+				return d.Text(&got.kind)
+			}
+			return field(d, key)
+		})
+	})
+	if err != nil || got != expected {
+		return explain(err, got, expected)
+	}
+	return nil
+}
+
+// explain returns what is wrong with a body. An error about a field comes last, so that the
+// error for another kind names the kind and not the field.
+func explain(err error, got, expected reviewType) error {
+	rejected, field := new(rejection), new(jsonfields.FieldError)
+	isField := errors.As(err, &field)
+	switch {
+	case errors.As(err, &rejected):
+		return rejected
+	case err != nil && !isField:
+		return fmt.Errorf("the body is not JSON: %w", err)
+	case got != expected:
+		return fmt.Errorf("the body is not an %s of %s: its apiVersion is %s and its kind %s",
+			expected.kind, expected.apiVersion, quote(got.apiVersion), quote(got.kind))
+	}
+	return fmt.Errorf("the field %s of the %s %s", field.Path, expected.kind, field.Problem)
+}

@@ -63,14 +63,14 @@ func TestHandlerAnswersAndLogsReviews(t *testing.T) {
 			`"uid":"u","allowed":true,` +
 				`"patch":"W3sib3AiOiJyZXBsYWNlIiwicGF0aCI6Ii9zcGVjL2NvbnRhaW5lcnMvMC9pbWFnZSIsInZhbHVlIjoiZG9ja2VyLm1pcnJvci5leGFtcGxlL2xpYnJhcnkvbmdpbng6bGF0ZXN0In1d",` +
 				`"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.image":"nginx:latest -> docker.mirror.example/library/nginx:latest"}`,
-			`level=INFO msg=changed namespace=shop object=pod/web- fields="spec.containers.0.image: nginx:latest -> docker.mirror.example/library/nginx:latest"`,
+			`level=INFO msg=changed namespace=shop object=pod/web- fields=spec.containers.0.image:nginx:latest->docker.mirror.example/library/nginx:latest`,
 		},
 		{
 			"always pulled", Mutate(Changes{AlwaysPull: true}), join(uid, pod, create, anObject),
 			`"uid":"u","allowed":true,` +
 				`"patch":"W3sib3AiOiJhZGQiLCJwYXRoIjoiL3NwZWMvY29udGFpbmVycy8wL2ltYWdlUHVsbFBvbGljeSIsInZhbHVlIjoiQWx3YXlzIn1d",` +
 				`"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.imagePullPolicy":"-> Always"}`,
-			`level=INFO msg=changed namespace="" object=pod/ fields="spec.containers.0.imagePullPolicy: -> Always"`,
+			`level=INFO msg=changed namespace="" object=pod/ fields=spec.containers.0.imagePullPolicy:->Always`,
 		},
 		{
 			"mirrored and always pulled", Mutate(Changes{Mirrors: policy.Mirrors, AlwaysPull: true}),
@@ -78,7 +78,7 @@ func TestHandlerAnswersAndLogsReviews(t *testing.T) {
 			`"uid":"u","allowed":true,` +
 				`"patch":"W3sib3AiOiJyZXBsYWNlIiwicGF0aCI6Ii9zcGVjL2NvbnRhaW5lcnMvMC9pbWFnZSIsInZhbHVlIjoiZG9ja2VyLm1pcnJvci5leGFtcGxlL2xpYnJhcnkveDoxIn0seyJvcCI6ImFkZCIsInBhdGgiOiIvc3BlYy9jb250YWluZXJzLzAvaW1hZ2VQdWxsUG9saWN5IiwidmFsdWUiOiJBbHdheXMifV0=",` +
 				`"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.image":"docker.io/x:1 -> docker.mirror.example/library/x:1","spec.containers.0.imagePullPolicy":"-> Always"}`,
-			`level=INFO msg=changed namespace="" object=pod/ fields="spec.containers.0.image: docker.io/x:1 -> docker.mirror.example/library/x:1, spec.containers.0.imagePullPolicy: -> Always"`,
+			`level=INFO msg=changed namespace="" object=pod/ fields=spec.containers.0.image:docker.io/x:1->docker.mirror.example/library/x:1,spec.containers.0.imagePullPolicy:->Always`,
 		},
 		{
 			"unchanged", Mutate(Changes{Mirrors: policy.Mirrors}), join(uid, pod, create, `"object":{}`),

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // record logs a denial, warnings or changes, with the name of the object.
@@ -21,12 +22,18 @@ func record(log *slog.Logger, req *Request, resp *Response) {
 }
 
 // recordText logs a text about the request's object. It names the object in the notation of
-// kubectl.
+// kubectl. It does not look up the line of the code that logs, as log.LogAttrs does.
 func recordText(log *slog.Logger, level slog.Level, message string, req *Request, key, text string) {
-	log.LogAttrs(context.Background(), level, message,
+	ctx := context.Background()
+	if !log.Enabled(ctx, level) {
+		return
+	}
+	record := slog.NewRecord(time.Now(), level, message, 0)
+	record.AddAttrs(
 		slog.String("namespace", clip(req.Namespace, maxQuoted)),
 		slog.String("object", strings.ToLower(req.Kind.Kind)+"/"+clip(req.Object.DisplayName(), maxQuoted)),
 		slog.String(key, clip(text, maxLogged)))
+	_ = log.Handler().Handle(ctx, record) // nobody to tell
 }
 
 // recordAnswer logs the full review and answer at level debug. They contain the environment
@@ -37,15 +44,15 @@ func recordAnswer(ctx context.Context, log *slog.Logger, path string, x *exchang
 	}
 }
 
-// describeChanges returns the changes on one line.
+// describeChanges returns the changes as one word, which needs no quotes in the log.
 func describeChanges(changes []Change) string {
 	text := make([]byte, 0, 512) // enough for a pod with few containers
 	for i, c := range changes {
 		if i > 0 {
-			text = append(text, ", "...)
+			text = append(text, ',')
 		}
-		text = append(append(text, c.Field...), ": "...)
-		if text = c.appendText(text); len(text) > maxLogged {
+		text = append(append(append(text, c.Field...), ':'), c.From...)
+		if text = append(append(text, "->"...), c.To...); len(text) > maxLogged {
 			break
 		}
 	}

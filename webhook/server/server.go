@@ -56,11 +56,12 @@ func New(handlers map[string]http.Handler, cert *Certificate, clients *Clients, 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
+	protected := map[string]http.Handler{}
 	for path, h := range handlers {
-		mux.Handle(path, clients.requireCertificate(h))
+		protected[path] = clients.requireCertificate(h)
 	}
 	s.http = &http.Server{
-		Handler:           s.closeWhenDraining(mux),
+		Handler:           s.closeWhenDraining(route(protected, mux)),
 		ConnState:         s.countConnections,
 		TLSConfig:         clients.tlsConfig(cert.tlsConfig()),
 		Protocols:         http1Only(),
@@ -72,6 +73,18 @@ func New(handlers map[string]http.Handler, cert *Certificate, clients *Clients, 
 		ErrorLog:          log.New(errorWriter{logger}, "", 0),
 	}
 	return s
+}
+
+// route returns a handler that chooses a handler by the path of a request. A map is faster
+// than patterns, which only the other paths need.
+func route(handlers map[string]http.Handler, others http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h, ok := handlers[r.URL.Path]; ok {
+			h.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
 }
 
 // http1Only returns protocols without HTTP/2: the API server calls webhooks behind a

@@ -256,7 +256,7 @@ func TestServeAnswersEveryPath(t *testing.T) {
 		{"/validating", podReview, `"allowed":false`, "msg=denied namespace=shop object=pod/web "},
 		{"/validating/warn", podReview, `"warnings":`, "msg=warned namespace=shop object=pod/web "},
 		{"/validating/unknown-mode", podReview, "is treated as deny", "msg=warned namespace=shop object=pod/web "},
-		{"/mutating", podReview, `"patchType":"JSONPatch"`, `msg=changed namespace=shop object=pod/web fields="spec.containers.0.image: nginx -> docker.mirror.example/library/nginx"`},
+		{"/mutating", podReview, `"patchType":"JSONPatch"`, `msg=changed namespace=shop object=pod/web fields=spec.containers.0.image:nginx->docker.mirror.example/library/nginx`},
 		{"/image-policy", imageReview, `"allowed":false`, "msg=denied namespace=shop object=imagereview "},
 	} {
 		s.checkReview(t, client, path.name, path.review, path.answer, path.logged)
@@ -267,7 +267,7 @@ func TestServeAnswersEveryPath(t *testing.T) {
 func TestServeSetsThePullPolicy(t *testing.T) {
 	s := startServe(t, "--image-pull-policy=Always")
 	s.waitUntilServing(t, " imagePullPolicy=Always ")
-	s.checkReview(t, s.pair.Client(t), "/mutating", podReview, `"patchType":"JSONPatch"`, `msg=changed namespace=shop object=pod/web fields="spec.containers.0.imagePullPolicy: -> Always"`)
+	s.checkReview(t, s.pair.Client(t), "/mutating", podReview, `"patchType":"JSONPatch"`, `msg=changed namespace=shop object=pod/web fields=spec.containers.0.imagePullPolicy:->Always`)
 	s.stopAndWait(t)
 }
 

@@ -96,7 +96,9 @@ func registerCompletions(c *cobra.Command) {
 
 // run serves until the context ends.
 func (o serveOptions) run(ctx context.Context, stderr io.Writer) error {
-	log, err := o.newLogger(stderr)
+	lines := &logBuffer{out: stderr}
+	defer func() { _ = lines.Flush() }() // nobody to tell
+	log, err := o.newLogger(lines)
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
@@ -121,13 +123,13 @@ func (o serveOptions) run(ctx context.Context, stderr io.Writer) error {
 	return nil
 }
 
-// newLogger returns a logger that writes messages of --log-level and above to stderr.
-func (o serveOptions) newLogger(stderr io.Writer) (*slog.Logger, error) {
+// newLogger returns a logger that writes messages of --log-level and above to out.
+func (o serveOptions) newLogger(out io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if !slices.Contains(logLevels, o.logLevel) || level.UnmarshalText([]byte(o.logLevel)) != nil {
 		return nil, fmt.Errorf("--log-level: invalid level %q: use %s", o.logLevel, logLevelsText)
 	}
-	return slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})), nil
+	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level})), nil
 }
 
 // serverConfig holds the parsed flags and the loaded files.

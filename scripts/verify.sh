@@ -46,6 +46,7 @@ for module in $modules; do
 done
 # Not tools/images/coredns: that would compile all of CoreDNS for one small file.
 check "vet, tools/images/registry" go -C tools/images/registry vet ./...
+check "tests, tools/parsers" go -C tools/parsers test .
 check staticcheck bin/staticcheck -checks all ./...
 check actionlint bin/actionlint
 # `make test` runs the Kustomize tests, with a kubectl that it compiles first, which can take

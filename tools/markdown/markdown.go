@@ -1,6 +1,6 @@
-// Package markdown parses Markdown pages for the checks of this repository. It returns
+// Package markdown parses Markdown pages for the checks of this repository: Parse returns
 // headings, links, fenced code blocks and inline code, and ignores HTML. The syntax is
-// GitHub's.
+// GitHub's. ReplaceSection writes the generated part of a page.
 package markdown
 
 import (

@@ -16,6 +16,7 @@ SHELL := /bin/sh
 #   ANY_CLUSTER=1          make e2e and scripts/*.sh accept a cluster that kind did not create
 #   DEBIAN_MIRROR=URL      mirror of the Debian packages of the node image
 #   FUZZTIME=30s           how long make fuzz runs each target
+#   SHORT=1                make bench takes seconds, only shows that it works and writes no page
 #   TILT=--sync            make tilt replaces the webhook in its running containers
 #   NO_COLOR=1             no color, not even on a terminal
 export ENGINE K8S KIND_NODE_IMAGE FOCUS LABELS
@@ -148,6 +149,10 @@ loop: bin/cluster ## Measure the time from a saved file until the new webhook an
 fuzz: bin/fuzz ## Run every fuzz target for FUZZTIME (30s)
 	@bin/fuzz $(if $(FUZZTIME),--time=$(FUZZTIME))
 
+.PHONY: bench
+bench: bin/loadtest ## Compare the webhook with other HTTPS handlers, for docs/performance.md
+	@bin/loadtest handlers $(if $(filter 1,$(SHORT)),--short,--write)
+
 .PHONY: record
 record: bin/e2e ## Record the golden reviews from the API server of the cluster
 	@bin/e2e --record
@@ -184,3 +189,7 @@ bin/e2e:
 .PHONY: bin/fuzz
 bin/fuzz:
 	@scripts/compile.sh ./tools/cmd/fuzz
+
+.PHONY: bin/loadtest
+bin/loadtest:
+	@scripts/compile.sh ./tools/cmd/loadtest

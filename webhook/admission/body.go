@@ -93,6 +93,9 @@ const (
 	// maxInFlight limits the memory of all larger reviews together. A few huge pods must
 	// not exhaust a server that the whole cluster needs.
 	maxInFlight = 96 << 20
+	// answerFactor is the ratio of the memory of a review to that of its decoded lists. The
+	// answer may describe each element: in the patch, in an annotation and in a string.
+	answerFactor = 6
 	// maxWait is how long a large review waits for memory in total, and then for its body.
 	// Both together take less than the timeout of the API server.
 	maxWait = 2 * time.Second
@@ -109,9 +112,9 @@ type reservation struct {
 	waited   time.Duration
 }
 
-// Reserve implements jsonfields.Memory.
+// Reserve implements jsonfields.Memory. It also reserves the memory of the answer.
 func (r *reservation) Reserve(bytes int64) error {
-	if rejected := r.reserve(bytes); rejected != nil {
+	if rejected := r.reserve(answerFactor * bytes); rejected != nil {
 		return rejected
 	}
 	return nil

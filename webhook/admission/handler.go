@@ -56,16 +56,19 @@ func Handlers(log *slog.Logger, policy image.Policy, changes Changes) map[string
 // Handler returns a handler that answers AdmissionReviews with a verdict, and logs denials,
 // warnings and changes.
 func Handler(log *slog.Logger, verdict Verdict) http.Handler {
-	return handler(log, func(x *exchange) error {
-		req, err := decodeReview[Request](x)
-		if err != nil {
-			return err
-		}
-		resp := verdict(req)
-		record(log, req, &resp)
-		x.answer = resp.append(x.answer, req.UID)
-		return nil
-	})
+	return handler(log, func(x *exchange) error { return answerReview(log, verdict, x) })
+}
+
+// answerReview decodes the body of an exchange and appends the answer.
+func answerReview(log *slog.Logger, verdict Verdict, x *exchange) error {
+	req, err := decodeReview[Request](x)
+	if err != nil {
+		return err
+	}
+	resp := verdict(req)
+	record(log, req, &resp)
+	x.answer = resp.append(x.answer, req.UID)
+	return nil
 }
 
 // handler returns a handler that answers reviews. answer decodes the body of an exchange and

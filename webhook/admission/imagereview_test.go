@@ -229,7 +229,9 @@ func checkImageAnswer(t *testing.T, policy image.Policy, body []byte, w *httptes
 		t.Fatalf("status %d, %v: %q", w.Code, err, w.Body)
 	}
 	var review imageReview
-	if err := (&exchange{body: body}).decode(imageReviewType, review.decode); err != nil {
+	x := &exchange{body: body}
+	defer x.memory.release()
+	if err := x.decode(imageReviewType, review.decode); err != nil {
 		t.Fatalf("answered an invalid body: %v", err)
 	}
 	want := true

@@ -60,8 +60,8 @@ var invalidReviews = []struct{ name, body, want string }{
 
 // decodeBody returns the request of a review.
 func decodeBody(body []byte) (*Request, error) {
-	x := newExchange()
-	x.memory.context, x.body = context.Background(), body
+	x := &exchange{body: body, memory: reservation{context: context.Background()}}
+	defer x.memory.release()
 	return decodeReview[Request](x)
 }
 

@@ -40,7 +40,9 @@ func object(t testing.TB, s string) *podimages.Object {
 	t.Helper()
 	var o podimages.Object
 	var d jsonfields.Decoder
-	if err := d.Decode([]byte(s), &reservation{}, o.Decode); err != nil {
+	memory := &reservation{context: t.Context()}
+	defer memory.release()
+	if err := d.Decode([]byte(s), memory, o.Decode); err != nil {
 		t.Fatal(err)
 	}
 	return &o

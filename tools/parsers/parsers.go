@@ -148,25 +148,15 @@ func (unlimited) Reserve(int64) error { return nil }
 func decodeJSONFields(text []byte) (containers []container, err error) {
 	var decoder jsonfields.Decoder
 	err = decoder.Decode(text, unlimited{}, func(d *jsonfields.Decoder) error {
-		return only(d, "request", func() error {
-			return only(d, "object", func() error {
-				return only(d, "spec", func() error {
-					return only(d, "containers", func() error { return decodeContainers(d, &containers) })
+		return d.Member("request", func() error {
+			return d.Member("object", func() error {
+				return d.Member("spec", func() error {
+					return d.Member("containers", func() error { return decodeContainers(d, &containers) })
 				})
 			})
 		})
 	})
 	return containers, err
-}
-
-// only decodes the value of one key.
-func only(d *jsonfields.Decoder, name string, decode func() error) error {
-	return d.Object(func(key string) error {
-		if key != name {
-			return d.Skip()
-		}
-		return decode()
-	})
 }
 
 func decodeContainers(d *jsonfields.Decoder, containers *[]container) error {

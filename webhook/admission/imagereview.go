@@ -43,12 +43,7 @@ func (r *imageReview) decode(d *jsonfields.Decoder, key string) error {
 // decodeReferences reads the images of a list of containers.
 func decodeReferences(d *jsonfields.Decoder, references *[]string) error {
 	return jsonfields.List(d, references, func(reference *string) error {
-		return d.Object(func(key string) error {
-			if key == "image" {
-				return d.Text(reference)
-			}
-			return d.Skip()
-		})
+		return d.Member("image", func() error { return d.Text(reference) })
 	})
 }
 

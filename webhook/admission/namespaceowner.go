@@ -42,10 +42,10 @@ func (r *namespaceRequest) decode(d *jsonfields.Decoder) error {
 		case "operation":
 			return d.Text(&r.operation)
 		case "userInfo":
-			return decodeMember(d, "username", func() error { return d.Text(&r.username) })
+			return d.Member("username", func() error { return d.Text(&r.username) })
 		case "object":
 			return jsonfields.Optional(d, &r.object, new(namespaceMetadata), func(m *namespaceMetadata) error {
-				return decodeMember(d, "metadata", func() error { return m.decode(d) })
+				return d.Member("metadata", func() error { return m.decode(d) })
 			})
 		}
 		return d.Skip()
@@ -63,16 +63,6 @@ func (m *namespaceMetadata) decode(d *jsonfields.Decoder) error {
 			return d.Texts(&m.annotations, owner.Annotation)
 		case "labels":
 			return d.Texts(&m.labels, owner.TenancyLabel)
-		}
-		return d.Skip()
-	})
-}
-
-// decodeMember reads an object with read, which reads the value of one key.
-func decodeMember(d *jsonfields.Decoder, name string, read func() error) error {
-	return d.Object(func(key string) error {
-		if key == name {
-			return read()
 		}
 		return d.Skip()
 	})

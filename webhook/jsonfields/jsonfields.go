@@ -101,6 +101,17 @@ func (d *Decoder) Object(field func(key string) error) error {
 	return d.end('}')
 }
 
+// Member reads an object of which only one key is needed. It calls read, which must read the
+// value of that key.
+func (d *Decoder) Member(key string, read func() error) error {
+	return d.Object(func(k string) error {
+		if k != key {
+			return d.Skip()
+		}
+		return read()
+	})
+}
+
 // inField adds the key of the enclosing object to the path of a FieldError.
 func inField(err error, key string) error {
 	if field := new(FieldError); errors.As(err, &field) {

@@ -66,10 +66,7 @@ func (p Pairs) lookUp(key string) (value string, ok bool) {
 	}
 	var d jsonfields.Decoder
 	err := d.Decode(p, nil, func(d *jsonfields.Decoder) error {
-		return d.Object(func(k string) error {
-			if k != key {
-				return d.Skip()
-			}
+		return d.Member(key, func() error {
 			ok = true
 			return d.Text(&value)
 		})
@@ -121,12 +118,7 @@ type Template struct {
 
 func decodeTemplate(d *jsonfields.Decoder, t **Template) error {
 	return jsonfields.Optional(d, t, new(Template), func(t *Template) error {
-		return d.Object(func(key string) error {
-			if key == "spec" {
-				return t.Spec.decode(d)
-			}
-			return d.Skip()
-		})
+		return d.Member("spec", func() error { return t.Spec.decode(d) })
 	})
 }
 

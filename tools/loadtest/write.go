@@ -2,7 +2,6 @@ package loadtest
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -19,18 +18,10 @@ const (
 // WritePage writes the figures to the page, and the plot beside it.
 func (r *Result) WritePage(root string) error {
 	page := filepath.Join(root, Page)
-	content, err := os.ReadFile(page)
-	if err != nil {
+	if err := markdown.WriteSection(page, section, r.Markdown(plotFile)); err != nil {
 		return err
 	}
-	changed, err := markdown.ReplaceSection(string(content), section, r.Markdown(plotFile))
-	if err != nil {
-		return fmt.Errorf("write %s: %w", Page, err)
-	}
-	if err := os.WriteFile(filepath.Join(filepath.Dir(page), plotFile), []byte(r.Plot()), 0o644); err != nil {
-		return err
-	}
-	return os.WriteFile(page, []byte(changed), 0o644)
+	return os.WriteFile(filepath.Join(filepath.Dir(page), plotFile), []byte(r.Plot()), 0o644)
 }
 
 // WriteJSON writes all figures to a file.

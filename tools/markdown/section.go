@@ -2,9 +2,24 @@ package markdown
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 )
+
+// WriteSection replaces the content of a section in a file. If the file does not have the
+// section, it stays unchanged.
+func WriteSection(file, name, content string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("write section %q: %w", name, err)
+	}
+	changed, err := ReplaceSection(string(text), name, content)
+	if err != nil {
+		return fmt.Errorf("write section %q of %s: %w", name, file, err)
+	}
+	return os.WriteFile(file, []byte(changed), 0o644)
+}
 
 // ReplaceSection returns text with content between the markers of a section. A marker is a line:
 //

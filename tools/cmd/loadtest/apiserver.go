@@ -61,13 +61,9 @@ func addAPIServer(root *cobra.Command, stdout, stderr io.Writer) {
 
 // check returns a Mistake for invalid flags.
 func (o *apiserverOptions) check(c *cobra.Command) error {
-	for _, positive := range []struct {
-		flag  string
-		valid bool
-	}{{"iterations", o.Iterations > 0}, {"clients", o.Clients > 0}, {"duration", o.Load > 0}} {
-		if !positive.valid {
-			return cli.Mistake(c, "invalid --%s=%s: use a value above zero", positive.flag, c.Flag(positive.flag).Value)
-		}
+	err := checkPositive(c, map[string]int64{"iterations": int64(o.Iterations), "clients": int64(o.Clients), "duration": int64(o.Load)})
+	if err != nil {
+		return err
 	}
 	if o.Profile != 0 && (o.Profile < time.Second || o.Profile > maxProfile) {
 		return cli.Mistake(c, "invalid --profile=%s: use 0, or from 1s to %s", o.Profile, maxProfile)

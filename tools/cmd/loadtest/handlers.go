@@ -64,13 +64,11 @@ func addHandlers(root *cobra.Command, stdout, stderr io.Writer) {
 
 // check returns a Mistake for invalid flags.
 func (o *handlersOptions) check(c *cobra.Command) error {
-	for _, positive := range []struct {
-		flag  string
-		valid bool
-	}{{"duration", o.Duration > 0}, {"rounds", o.Rounds > 0}, {"connections", o.Connections > 0}, {"rate", o.Rate > 0}} {
-		if !positive.valid {
-			return cli.Mistake(c, "invalid --%s=%s: use a value above zero", positive.flag, c.Flag(positive.flag).Value)
-		}
+	err := checkPositive(c, map[string]int64{
+		"duration": int64(o.Duration), "rounds": int64(o.Rounds), "connections": int64(o.Connections), "rate": int64(o.Rate),
+	})
+	if err != nil {
+		return err
 	}
 	if o.write {
 		if flag, limited := limitingFlag(c); limited {

@@ -8,6 +8,8 @@ package main
 
 import (
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -44,4 +46,14 @@ func addServe(root *cobra.Command, stderr io.Writer) {
 	f.StringVar(&contender, "contender", "", "serve the contender with this `name`")
 	f.StringVar(&certFile, "tls-cert", "", "read the certificate from this PEM `file`")
 	f.StringVar(&keyFile, "tls-key", "", "read the private key from this PEM `file`")
+}
+
+// checkPositive returns a Mistake for the first flag, by name, whose value is not above zero.
+func checkPositive(c *cobra.Command, values map[string]int64) error {
+	for _, flag := range slices.Sorted(maps.Keys(values)) {
+		if values[flag] <= 0 {
+			return cli.Mistake(c, "invalid --%s=%s: use a value above zero", flag, c.Flag(flag).Value)
+		}
+	}
+	return nil
 }

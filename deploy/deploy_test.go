@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
@@ -31,15 +32,25 @@ func TestManifestsContainTheseObjects(t *testing.T) {
 	}
 	want := []string{
 		"01 Namespace /image-webhook",
+		"01 Namespace /image-webhook-probe",
+		"01 ResourceQuota image-webhook-probe/no-pods",
+		"01 ServiceAccount image-webhook-probe/probe",
 		"02 ServiceAccount image-webhook/webhook",
 		"02 ServiceAccount image-webhook/certgen",
+		"02 ServiceAccount image-webhook/renew",
 		"02 Role image-webhook/certgen",
 		"02 RoleBinding image-webhook/certgen",
+		"02 ClusterRole /image-webhook-certgen",
+		"02 ClusterRoleBinding /image-webhook-certgen",
 		"02 ServiceAccount image-webhook/patch-webhookconfigure",
 		"02 Role image-webhook/patch-webhookconfigure",
 		"02 RoleBinding image-webhook/patch-webhookconfigure",
 		"02 ClusterRole /image-webhook-patch-webhookconfigure",
 		"02 ClusterRoleBinding /image-webhook-patch-webhookconfigure",
+		"02 Role default/image-webhook-certgen",
+		"02 RoleBinding default/image-webhook-certgen",
+		"02 Role image-webhook-probe/probe",
+		"02 RoleBinding image-webhook-probe/probe",
 		"03 Job image-webhook/certgen",
 		"04 Deployment image-webhook/webhook",
 		"04 Service image-webhook/webhook",
@@ -48,6 +59,7 @@ func TestManifestsContainTheseObjects(t *testing.T) {
 		"05 ValidatingWebhookConfiguration /image-webhook-warnings",
 		"05 MutatingWebhookConfiguration /image-webhook",
 		"06 Job image-webhook/patch-webhookconfigure",
+		"07 CronJob image-webhook/renew",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -72,11 +84,9 @@ func TestObjectsComeAfterTheirDependencies(t *testing.T) {
 // Secrets that its Job creates.
 func results(t *testing.T, o object) []string {
 	keys := []string{o.key()}
-	if job, ok := o.typed.(*batchv1.Job); ok {
-		for _, c := range jobCommands(t, job) {
-			if c, ok := c.(certgen.Create); ok {
-				keys = append(keys, key("Secret", c.Namespace, c.SecretName))
-			}
+	for _, c := range commandsOf(t, o) {
+		if c, ok := c.(certgen.Create); ok {
+			keys = append(keys, key("Secret", c.Namespace, c.SecretName))
 		}
 	}
 	return keys
@@ -84,15 +94,15 @@ func results(t *testing.T, o object) []string {
 
 // dependencies returns the keys of all objects that o refers to.
 func dependencies(t *testing.T, o object) (needed []string) {
-	if o.GetNamespace() != "" {
+	if o.GetNamespace() != "" && o.GetNamespace() != "default" {
 		needed = append(needed, key("Namespace", "", o.GetNamespace()))
 	}
 	if template, ok := o.podTemplate(); ok {
 		needed = append(needed, podDependencies(o.GetNamespace(), template)...)
 	}
 	switch typed := o.typed.(type) {
-	case *batchv1.Job:
-		for _, c := range jobCommands(t, typed) {
+	case *batchv1.Job, *batchv1.CronJob:
+		for _, c := range commandsOf(t, o) {
 			needed = append(needed, commandDependencies(c)...)
 		}
 	case *rbacv1.RoleBinding:
@@ -119,6 +129,9 @@ func podDependencies(namespace string, template corev1.PodTemplateSpec) []string
 }
 
 func commandDependencies(command certgen.Command) []string {
+	if renew, ok := command.(certgen.Renew); ok {
+		return []string{key("Secret", renew.Namespace, renew.SecretName)}
+	}
 	patch, ok := command.(certgen.Patch)
 	if !ok {
 		return nil
@@ -151,6 +164,10 @@ func TestCertificateIsValidForTheService(t *testing.T) {
 	want := []string{service.Name, full, full + ".svc", full + ".svc.cluster.local"}
 	if diff := cmp.Diff(want, creates[0].Hosts); diff != "" {
 		t.Errorf("hosts of the certificate (-want +got):\n%s", diff)
+	}
+	renews := argumentsOf[certgen.Renew](t, objects)
+	if diff := cmp.Diff([]certgen.Renew{{Create: creates[0], Timeout: time.Minute}}, renews); diff != "" {
+		t.Errorf("07 renews another certificate than the one that 03 creates (-want +got):\n%s", diff)
 	}
 	for _, o := range objects {
 		for _, hook := range hooks(o) {

@@ -93,6 +93,8 @@ func TestKustomizeOverlayChangesOnlyItsSettings(t *testing.T) {
 		switch typed := o.typed.(type) {
 		case *batchv1.Job:
 			setImage(typed.Spec.Template.Spec)
+		case *batchv1.CronJob:
+			setImage(typed.Spec.JobTemplate.Spec.Template.Spec)
 		case *appsv1.Deployment:
 			setImage(typed.Spec.Template.Spec)
 			args := typed.Spec.Template.Spec.Containers[0].Args

@@ -109,6 +109,8 @@ func (o object) podTemplate() (template corev1.PodTemplateSpec, ok bool) {
 		return typed.Spec.Template, true
 	case *batchv1.Job:
 		return typed.Spec.Template, true
+	case *batchv1.CronJob:
+		return typed.Spec.JobTemplate.Spec.Template, true
 	}
 	return template, false
 }
@@ -117,27 +119,32 @@ func containers(template corev1.PodTemplateSpec) []corev1.Container {
 	return append(append([]corev1.Container{}, template.Spec.InitContainers...), template.Spec.Containers...)
 }
 
-// jobCommands returns the certgen commands of a Job's containers, parsed by certgen.
-func jobCommands(t *testing.T, job *batchv1.Job) (parsed []certgen.Command) {
+// commandsOf returns the certgen commands of the containers of a Job or a CronJob, parsed by
+// certgen; none for another object.
+func commandsOf(t *testing.T, o object) (parsed []certgen.Command) {
 	t.Helper()
-	for _, c := range containers(job.Spec.Template) {
+	template, ok := o.podTemplate()
+	if !ok || o.kind == "Deployment" {
+		return nil
+	}
+	for _, c := range containers(template) {
 		if len(c.Command) > 0 {
-			t.Errorf("Job %s, container %s: command is set: it must run the entrypoint of the image", job.Name, c.Name)
+			t.Errorf("%s, container %s: command is set: it must run the entrypoint of the image", o, c.Name)
 		}
 		command, err := certgen.Parse(c.Args, io.Discard)
 		if err != nil || command == nil {
-			t.Fatalf("Job %s, container %s: %v", job.Name, c.Name, err)
+			t.Fatalf("%s, container %s: %v", o, c.Name, err)
 		}
 		parsed = append(parsed, command)
 	}
 	return parsed
 }
 
-// argumentsOf returns the certgen commands of type T of all Jobs.
+// argumentsOf returns the certgen commands of type T of all Jobs and CronJobs.
 func argumentsOf[T certgen.Command](t *testing.T, objects []object) (found []T) {
 	t.Helper()
-	for _, job := range objectsOfType[*batchv1.Job](objects) {
-		for _, command := range jobCommands(t, job) {
+	for _, o := range objects {
+		for _, command := range commandsOf(t, o) {
 			if typed, ok := command.(T); ok {
 				found = append(found, typed)
 			}

@@ -25,8 +25,8 @@ func TestReleaseManifestsFollowTheOrder(t *testing.T) {
 	if diff := cmp.Diff(want, loadFile(t, deploy.File{Content: string(printed)}), cmp.AllowUnexported(object{})); diff != "" {
 		t.Errorf("(-manifests +release):\n%s", diff)
 	}
-	if got := strings.Count(string(printed), "image: "+image+"\n"); got != 5 {
-		t.Errorf("%d containers have the release's image, want 5", got)
+	if got := strings.Count(string(printed), "image: "+image+"\n"); got != 6 {
+		t.Errorf("%d containers have the release's image, want 6", got)
 	}
 	if strings.Contains(string(printed), "\n            - --registry-mirrors") {
 		t.Error("the example mirrors are active")

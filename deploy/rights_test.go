@@ -5,9 +5,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/image-webhook/image-webhook/webhook/certgen"
 )
@@ -32,13 +33,37 @@ func callsOf(command certgen.Command) (used []call) {
 			used = append(used, call{verb, admissionregistrationv1.GroupName, resource, "", name})
 		}
 	}
+	replicas := func(namespace string) {
+		used = append(used, call{"list", discoveryv1.GroupName, "endpointslices", namespace, ""})
+	}
+	apiServers := func() {
+		used = append(used, call{"get", discoveryv1.GroupName, "endpointslices", metav1.NamespaceDefault, "kubernetes"})
+	}
+	probe := func(namespace string) {
+		used = append(used, call{"create", "", "pods", namespace + "-probe", ""})
+	}
 	switch c := command.(type) {
+	case certgen.Renew:
+		probe(c.Namespace)
+		return append(used, callsOf(c.Create)...)
 	case certgen.Create:
 		secret("get", c.Namespace, c.SecretName)
 		secret("create", c.Namespace, "")
 		secret("update", c.Namespace, c.SecretName)
+		replicas(c.Namespace)
+		apiServers()
+		for _, name := range []string{"image-webhook", "image-webhook-warnings"} {
+			configuration("validatingwebhookconfigurations", name)
+		}
+		for _, name := range []string{"image-webhook", "image-webhook-namespace-owner"} {
+			configuration("mutatingwebhookconfigurations", name)
+		}
 	case certgen.Patch:
 		secret("get", c.Namespace, c.SecretName)
+		if c.Validating.FailurePolicy == admissionregistrationv1.Fail || c.Mutating.FailurePolicy == admissionregistrationv1.Fail {
+			apiServers()
+			probe(c.Namespace)
+		}
 		if c.Validating.Selected {
 			configuration("validatingwebhookconfigurations", c.WebhookName)
 		}
@@ -55,10 +80,11 @@ func TestServiceAccountsHaveOnlyUsedPermissions(t *testing.T) {
 	for _, account := range objectsOfType[*corev1.ServiceAccount](objects) {
 		want[account.Name] = calls{}
 	}
-	for _, job := range objectsOfType[*batchv1.Job](objects) {
-		for _, command := range jobCommands(t, job) {
+	for _, o := range objects {
+		template, _ := o.podTemplate()
+		for _, command := range commandsOf(t, o) {
 			for _, used := range callsOf(command) {
-				want[job.Spec.Template.Spec.ServiceAccountName].add(used)
+				want[template.Spec.ServiceAccountName].add(used, acceptsRetiredImage(o))
 			}
 		}
 	}
@@ -69,11 +95,15 @@ func TestServiceAccountsHaveOnlyUsedPermissions(t *testing.T) {
 	}
 }
 
-// add adds a call. For a patch it also adds the update that the retired kube-webhook-certgen
-// sends instead.
-func (c calls) add(used call) {
+// acceptsRetiredImage reports whether the retired kube-webhook-certgen accepts the arguments of a Job
+// that patches, so that its image can replace ours.
+func acceptsRetiredImage(o object) bool { return o.GetName() == "patch-webhookconfigure" }
+
+// add adds a call. With retired, it also adds the update that the retired kube-webhook-certgen
+// sends instead of a patch.
+func (c calls) add(used call, retired bool) {
 	c[used] = true
-	if used.Group == admissionregistrationv1.GroupName && used.Verb == "patch" {
+	if retired && used.Group == admissionregistrationv1.GroupName && used.Verb == "patch" {
 		used.Verb = "update"
 		c[used] = true
 	}
@@ -138,9 +168,25 @@ func TestOnlyPodsThatUseATokenHaveOne(t *testing.T) {
 		if !ok {
 			continue
 		}
-		needed := len(granted(objects, template.Spec.ServiceAccountName)) > 0
+		needed := len(granted(objects, template.Spec.ServiceAccountName)) > 0 && !hasTokenVolume(template)
 		if mount := template.Spec.AutomountServiceAccountToken; mount == nil || *mount != needed {
 			t.Errorf("%s: automountServiceAccountToken is not %t", o, needed)
 		}
 	}
+}
+
+// hasTokenVolume reports whether a pod mounts a token of its own, which expires soon after the pod
+// has ended.
+func hasTokenVolume(template corev1.PodTemplateSpec) bool {
+	for _, v := range template.Spec.Volumes {
+		if v.Projected == nil {
+			continue
+		}
+		for _, source := range v.Projected.Sources {
+			if token := source.ServiceAccountToken; token != nil && token.ExpirationSeconds != nil && *token.ExpirationSeconds == 600 {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -10,9 +10,11 @@ import (
 
 func TestPodsMeetThePodSecurityStandardRestricted(t *testing.T) {
 	objects := load(t)
-	for _, mode := range []string{"enforce", "warn", "audit"} {
-		if level := objectOfType[*corev1.Namespace](t, objects).Labels["pod-security.kubernetes.io/"+mode]; level != "restricted" {
-			t.Errorf("label %s of the namespace is %q, want restricted", mode, level)
+	for _, created := range objectsOfType[*corev1.Namespace](objects) {
+		for _, mode := range []string{"enforce", "warn", "audit"} {
+			if level := created.Labels["pod-security.kubernetes.io/"+mode]; level != "restricted" {
+				t.Errorf("label %s of namespace %s is %q, want restricted", mode, created.Name, level)
+			}
 		}
 	}
 	for _, o := range objects {
@@ -42,8 +44,8 @@ func checkPod(t *testing.T, name string, spec corev1.PodSpec) {
 		RunAsNonRoot: new(true), RunAsUser: &user, RunAsGroup: &user,
 		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 	}
-	if slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool { return v.Secret != nil }) {
-		want.FSGroup = &user // so that the user can read the key
+	if slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool { return v.Secret != nil || v.Projected != nil }) {
+		want.FSGroup = &user // so that the user can read the key or the token
 	}
 	if diff := cmp.Diff(&want, spec.SecurityContext); diff != "" {
 		t.Errorf("%s: security context (-want +got):\n%s", name, diff)

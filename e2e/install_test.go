@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"os"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -94,14 +95,18 @@ var _ = Describe("installation", Label(devCluster), Ordered, ContinueOnFailure, 
 // Serial, because these specs replace the certificate, and stop all servers.
 var _ = Describe("installation", Label(devCluster), Serial, func() {
 	// After this spec, the servers use the old certificate until the kubelet updates the
-	// volume, which takes up to a minute. The Job of 06 waits for that before it sets Fail,
-	// so no later spec may run that Job. The configuration for the owners of namespaces does
-	// not trust the new certificate.
+	// volume, which takes up to a minute.
 	It("repairs a lost Secret when both Jobs run at once, and keeps the API server's trust", func(ctx SpecContext) {
 		old := get(ctx, &corev1.Secret{}, "webhook-tls")
 		removeJobs(ctx)
 		succeed(ctx, "delete", "secret", "webhook-tls", "-n", ownNamespace)
-		succeed(ctx, "create", "-f", manifest("03-certgen.yaml"), "-f", manifest("06-patch-webhookconfigure.yaml"))
+		content, err := os.ReadFile(manifest("03-certgen.yaml"))
+		Expect(err).NotTo(HaveOccurred())
+		const lastArgument = "- --secret-name=webhook-tls"
+		Expect(string(content)).To(ContainSubstring(lastArgument))
+		quick := strings.Replace(string(content), lastArgument, lastArgument+"\n            - --settle=2s", 1)
+		Expect(kubectlWith(ctx, quick, "create", "-f", "-").Exit).To(BeZero())
+		succeed(ctx, "create", "-f", manifest("06-patch-webhookconfigure.yaml"))
 		waitForJob(ctx, "certgen")
 		waitForJob(ctx, "patch-webhookconfigure")
 		repaired := get(ctx, &corev1.Secret{}, "webhook-tls")

@@ -46,4 +46,7 @@ run 'kubectl apply -f 05-webhookconfigure.yaml'
 run 'kubectl create -f 06-patch-webhookconfigure.yaml'
 wait_for 'kubectl wait --for=condition=complete job -l job=patch-webhookconfigure -n image-webhook --timeout=120s'
 
+heading 'Renew the certificate every hour, when it is due:'
+run 'kubectl apply -f 07-renew.yaml'
+
 [ -z "$with_owner" ] || ../scripts/install-namespace-owner.sh

@@ -19,7 +19,7 @@ heading 'Remove the webhook from the API server:'
 run 'kubectl delete -f 05-webhookconfigure.yaml --ignore-not-found'
 
 heading 'Delete the webhook and everything that was installed for it:'
-for file in 06-patch-webhookconfigure.yaml 04-webhook.yaml 03-certgen.yaml 02-rbac.yaml 01-namespace.yaml; do
+for file in 07-renew.yaml 06-patch-webhookconfigure.yaml 04-webhook.yaml 03-certgen.yaml 02-rbac.yaml 01-namespace.yaml; do
 	run "kubectl delete -f $file --ignore-not-found"
 done
 

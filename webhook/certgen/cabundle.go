@@ -10,10 +10,6 @@ import (
 	"time"
 )
 
-// maxEarlierCAs is the number of earlier CAs that stay in the bundle. Two are enough while
-// two consecutive repairs reach the pods, and the bundle cannot grow without limit.
-const maxEarlierCAs = 2
-
 // parseCertificates parses PEM data that must contain only certificates. The
 // webhook configurations publish the CA, so a private key in the data is an error.
 func parseCertificates(data []byte) ([]*x509.Certificate, error) {
@@ -38,20 +34,52 @@ func parseCertificates(data []byte) ([]*x509.Certificate, error) {
 	return certificates, nil
 }
 
-// appendEarlierCAs appends the CAs of the old bundle that are still valid and not yet
-// in the new bundle. Pods that still serve the old certificate stay trusted until the
-// new Secret reaches them.
-func appendEarlierCAs(bundle, old []byte, now time.Time) []byte {
-	appended := 0
-	present := parseValid(bundle)
-	for _, c := range parseValid(old) {
-		valid := c.IsCA && now.After(c.NotBefore) && now.Before(c.NotAfter)
-		if valid && appended < maxEarlierCAs && !slices.ContainsFunc(present, c.Equal) {
-			bundle = append(bundle, encodeCertificates(c)...)
-			appended++
+// mergeBundle returns a bundle of the required CAs, followed by those CAs of the present bundle
+// that are valid and for which keep returns true. Equal inputs give equal bundles, so that
+// concurrent runs agree.
+func mergeBundle(required []*x509.Certificate, present []byte, keep func(*x509.Certificate) bool, now time.Time) []byte {
+	var bundle []*x509.Certificate
+	for _, c := range required {
+		if !slices.ContainsFunc(bundle, c.Equal) {
+			bundle = append(bundle, c)
 		}
 	}
-	return bundle
+	for _, c := range parseValid(present) {
+		if isValidCA(c, now) && !slices.ContainsFunc(bundle, c.Equal) && keep(c) {
+			bundle = append(bundle, c)
+		}
+	}
+	return encodeCertificates(bundle...)
+}
+
+func isValidCA(c *x509.Certificate, now time.Time) bool {
+	return c.IsCA && now.After(c.NotBefore) && now.Before(c.NotAfter)
+}
+
+func keepAll(*x509.Certificate) bool { return true }
+
+// signs reports whether a chain, which begins with the server's certificate, is valid with ca as
+// the only root.
+func signs(ca *x509.Certificate, chain []*x509.Certificate, now time.Time) bool {
+	options := x509.VerifyOptions{Roots: newPool([]*x509.Certificate{ca}), Intermediates: newPool(chain[1:]), CurrentTime: now}
+	_, err := chain[0].Verify(options)
+	return err == nil
+}
+
+// containsAll reports whether a bundle contains all of the CAs.
+func containsAll(bundle []byte, cas []*x509.Certificate) bool {
+	return countMissing(bundle, encodeCertificates(cas...)) == 0
+}
+
+// countMissing returns how many certificates of wanted a bundle does not contain.
+func countMissing(bundle, wanted []byte) (count int) {
+	present := parseValid(bundle)
+	for _, c := range parseValid(wanted) {
+		if !slices.ContainsFunc(present, c.Equal) {
+			count++
+		}
+	}
+	return count
 }
 
 // parseValid returns the certificates that can be parsed and skips everything else.

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestAppendEarlierCAsKeepsValidCAs(t *testing.T) {
+func TestMergeBundleKeepsValidCAs(t *testing.T) {
 	fresh, first, second, third := mustIssue(t, hosts, noon), mustIssue(t, hosts, noon), mustIssue(t, hosts, noon), mustIssue(t, hosts, noon)
 	expired := mustIssue(t, hosts, noon.AddDate(-11, 0, 0))
 	future := mustIssue(t, hosts, noon.AddDate(1, 0, 0))
@@ -18,7 +18,7 @@ func TestAppendEarlierCAsKeepsValidCAs(t *testing.T) {
 		"no old bundle":               {nil, fresh.ca},
 		"an earlier CA":               {first.ca, join(fresh.ca, first.ca)},
 		"the new CA only once":        {join(fresh.ca, first.ca), join(fresh.ca, first.ca)},
-		"at most two earlier CAs":     {join(first.ca, second.ca, third.ca), join(fresh.ca, first.ca, second.ca)},
+		"all earlier CAs":             {join(first.ca, second.ca, third.ca), join(fresh.ca, first.ca, second.ca, third.ca)},
 		"no expired CA":               {join(expired.ca, first.ca), join(fresh.ca, first.ca)},
 		"no CA that is not valid yet": {future.ca, fresh.ca},
 		"no server certificate":       {join(first.cert, first.ca), join(fresh.ca, first.ca)},
@@ -26,7 +26,7 @@ func TestAppendEarlierCAsKeepsValidCAs(t *testing.T) {
 		"no text":                     {join([]byte("junk\n"), first.ca, []byte("more")), join(fresh.ca, first.ca)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := appendEarlierCAs(bytes.Clone(fresh.ca), test.old, noon)
+			got := mergeBundle(mustParse(t, fresh.ca), test.old, keepAll, noon)
 			if diff := cmp.Diff(string(test.want), string(got)); diff != "" {
 				t.Error(diff)
 			}
@@ -36,12 +36,22 @@ func TestAppendEarlierCAsKeepsValidCAs(t *testing.T) {
 
 func TestBothCertificatesVerifyDuringRotation(t *testing.T) {
 	before, after := mustIssue(t, hosts, noon), mustIssue(t, hosts, noon)
-	roots := newPool(mustParse(t, appendEarlierCAs(after.ca, before.ca, noon)))
+	roots := newPool(mustParse(t, mergeBundle(mustParse(t, after.ca), before.ca, keepAll, noon)))
 	for _, served := range [][]byte{before.cert, after.cert} {
 		_, err := mustParse(t, served)[0].Verify(x509.VerifyOptions{Roots: roots, DNSName: "webhook.ns.svc", CurrentTime: noon})
 		if err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestMergeBundleKeepsOnlyNeededCAs(t *testing.T) {
+	fresh, used, unused := mustIssue(t, hosts, noon), mustIssue(t, hosts, noon), mustIssue(t, hosts, noon)
+	s := session{now: atNoon}
+	keep := s.neededBy([][]*x509.Certificate{mustParse(t, used.cert)})
+	got := mergeBundle(mustParse(t, fresh.ca), bytes.Join([][]byte{unused.ca, used.ca}, nil), keep, noon)
+	if diff := cmp.Diff(string(fresh.ca)+string(used.ca), string(got)); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -1,25 +1,25 @@
 // Package certgen gives an admission webhook a TLS certificate and registers its CA
-// with the API server. The Jobs in deploy/ run it: create writes a Secret with a
-// valid certificate; patch writes the Secret's CA, and then the failure policy, into
-// the webhook configurations.
+// with the API server. The Jobs and the CronJob in deploy/ run it: create writes a Secret
+// with a valid certificate; patch writes the Secret's CA, and then the failure policy, into
+// the webhook configurations; renew does both again when it is necessary.
 //
-// Both commands can be repeated and can run concurrently. They change only what is
-// wrong, and every write names the version that it is based on.
+// All commands can be repeated, killed at any time, and run concurrently and in any order.
+// They change only what is wrong, and every write names the version that it is based on.
 //
-// A webhook that does not answer must never block a cluster. So patch sets the
-// failure policy Fail last, and only after the server has answered over TLS with
-// exactly the CA that the API server will trust.
+// A webhook that does not answer must never block a cluster. So
 //
-// The package must never store a CA's private key, publish anything except
-// certificates as a CA, or write other objects than the Secret and the webhook
-// configurations that a command names.
+//   - no server uses a certificate before all API servers trust its CA, and no API server loses a
+//     CA that a server still needs;
+//   - Fail is set last, and only after every API server has got a verdict from the webhook.
+//
+// The package must never store a CA's private key, publish anything except certificates as a
+// CA, or write other objects than the Secret and the webhook configurations.
 package certgen
 
 import (
 	"context"
 	"io"
 	"net"
-	"time"
 
 	"k8s.io/client-go/rest"
 )
@@ -27,7 +27,7 @@ import (
 // Dial connects to a webhook's server, like net.Dialer.DialContext.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Worker runs the commands of the Jobs.
+// Worker runs the commands.
 type Worker struct {
 	Config *rest.Config // for the API server
 	Dial   Dial         // if nil, connects over the network, as in a pod
@@ -35,18 +35,23 @@ type Worker struct {
 	Stderr io.Writer    // gets the progress
 }
 
-// Do runs a Create or a Patch. It does nothing for nil, which Parse returns for a
+// Do runs a Create, a Patch or a Renew. It does nothing for nil, which Parse returns for a
 // request for help.
 func (w Worker) Do(ctx context.Context, command Command) error {
-	api, err := connect(w.Config)
+	if command == nil {
+		return nil
+	}
+	s, err := newSession(w)
 	if err != nil {
 		return err
 	}
 	switch c := command.(type) {
 	case Create:
-		return create(ctx, api.secrets, c, time.Now, w.Stdout)
+		_, err = s.create(ctx, c)
 	case Patch:
-		return patch(ctx, api, c, newSecretWaiter(w.Stderr), newProber(c.Timeout, w.Dial, w.Stderr), w.Stdout)
+		err = s.patch(ctx, c)
+	case Renew:
+		err = s.renew(ctx, c)
 	}
-	return nil
+	return err
 }

@@ -14,31 +14,37 @@ import (
 )
 
 const (
-	caLifetime   = 10 * 365 * 24 * time.Hour
-	leafLifetime = 365 * 24 * time.Hour
+	// defaultValidity is how long a new server certificate is valid.
+	defaultValidity = 365 * 24 * time.Hour
 
-	// renewBefore is how long before its expiry a certificate is renewed. If create
-	// runs once a month, it can fail once: at least two runs are within ninety days.
-	renewBefore = 90 * 24 * time.Hour
+	// caLifetimes is how many times longer than the server certificate its CA is valid.
+	caLifetimes = 10
 
-	// clockSkew is how far a client's clock may be behind when a certificate is issued.
-	clockSkew = time.Hour
+	// clockSkew is how far a clock may be behind when a certificate is issued. It also allows
+	// for two runs whose clocks differ: neither must take the other's certificate for invalid.
+	clockSkew = 2 * time.Hour
 )
+
+// renewalTime returns when a certificate is due: when a quarter of its lifetime is left, which
+// is 91 days of a year. The hourly run then has many attempts before the certificate expires.
+func renewalTime(c *x509.Certificate) time.Time {
+	lifetime := c.NotAfter.Sub(c.NotBefore) - clockSkew
+	return c.NotAfter.Add(-max(lifetime, 0) / 4)
+}
 
 // issuedCertificate holds a new server certificate, its key and its CA, in PEM.
 type issuedCertificate struct {
 	ca, cert, key []byte
-	notAfter      time.Time
 }
 
 // issue creates a CA and one server certificate. It does not return the CA's key, so
 // that the CA can never sign again and the key cannot be stolen.
-func issue(hosts []string, now time.Time) (issuedCertificate, error) {
-	ca, caKey, err := newCA(now)
+func issue(hosts []string, validity time.Duration, now time.Time) (issuedCertificate, error) {
+	ca, caKey, err := newCA(caLifetimes*validity, now)
 	if err != nil {
 		return issuedCertificate{}, err
 	}
-	template := newTemplate("webhook server", now, leafLifetime)
+	template := newTemplate("webhook server", now, validity)
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	template.DNSNames, template.IPAddresses = splitHosts(hosts)
@@ -50,13 +56,18 @@ func issue(hosts []string, now time.Time) (issuedCertificate, error) {
 	if err != nil {
 		return issuedCertificate{}, err
 	}
-	return issuedCertificate{ca: encodeCertificates(ca), cert: encodeCertificates(leaf), key: encodeKey(der), notAfter: leaf.NotAfter}, nil
+	return issuedCertificate{ca: encodeCertificates(ca), cert: encodeCertificates(leaf), key: encodeKey(der)}, nil
+}
+
+// data returns the certificate under the keys of the Secret.
+func (i issuedCertificate) data() map[string][]byte {
+	return map[string][]byte{caKey: i.ca, certKey: i.cert, keyKey: i.key}
 }
 
 // newCA creates a root CA. Its subject contains its serial number: with two roots of
 // the same name in a bundle, a verifier could try the wrong one.
-func newCA(now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, error) {
-	template := newTemplate("certgen CA", now, caLifetime)
+func newCA(lifetime time.Duration, now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	template := newTemplate("certgen CA", now, lifetime)
 	template.Subject.SerialNumber = fmt.Sprintf("%x", template.SerialNumber)
 	template.IsCA = true
 	template.BasicConstraintsValid = true

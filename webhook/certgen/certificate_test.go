@@ -18,7 +18,7 @@ var hosts = []string{"webhook", "webhook.ns.svc", "10.0.0.1"}
 
 func mustIssue(t testing.TB, hosts []string, now time.Time) issuedCertificate {
 	t.Helper()
-	fresh, err := issue(hosts, now)
+	fresh, err := issue(hosts, defaultValidity, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,9 +50,9 @@ func TestIssueReturnsCAAndLeaf(t *testing.T) {
 	}
 	const year = 365 * 24 * time.Hour
 	want := []fields{
-		{IsCA: true, Before: time.Hour, After: 10 * year, Usage: x509.KeyUsageCertSign},
+		{IsCA: true, Before: clockSkew, After: 10 * year, Usage: x509.KeyUsageCertSign},
 		{
-			Before: time.Hour, After: year, Names: []string{"webhook", "webhook.ns.svc"}, Addresses: 1,
+			Before: clockSkew, After: year, Names: []string{"webhook", "webhook.ns.svc"}, Addresses: 1,
 			Usage: x509.KeyUsageDigitalSignature, ExtUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		},
 	}
@@ -74,5 +74,17 @@ func TestIssueNeverRepeatsACA(t *testing.T) {
 	second := mustParse(t, mustIssue(t, hosts, noon).ca)[0]
 	if first.Subject.String() == second.Subject.String() || bytes.Equal(first.SubjectKeyId, second.SubjectKeyId) {
 		t.Errorf("two CAs share a subject or a key: %s", first.Subject)
+	}
+}
+
+func TestRenewalIsDueWhenAQuarterIsLeft(t *testing.T) {
+	for _, validity := range []time.Duration{defaultValidity, 10 * time.Minute} {
+		fresh, err := issue(hosts, validity, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(noon.Add(validity/4*3), renewalTime(mustParse(t, fresh.cert)[0])); diff != "" {
+			t.Errorf("validity %s: %s", validity, diff)
+		}
 	}
 }

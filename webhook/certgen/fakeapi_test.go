@@ -1,13 +1,19 @@
 package certgen
 
 import (
+	"context"
+	"errors"
+	"io"
+	"net"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	admissionfake "k8s.io/client-go/kubernetes/typed/admissionregistration/v1/fake"
 	corefake "k8s.io/client-go/kubernetes/typed/core/v1/fake"
+	discoveryfake "k8s.io/client-go/kubernetes/typed/discovery/v1/fake"
 	clienttesting "k8s.io/client-go/testing"
 )
 
@@ -30,10 +36,30 @@ func newFakeAPI(t *testing.T, objects ...runtime.Object) fakeAPI {
 	fake := &clienttesting.Fake{}
 	fake.AddReactor("*", "*", clienttesting.ObjectReaction(tracker))
 	return fakeAPI{
-		apiClients: apiClients{&corefake.FakeCoreV1{Fake: fake}, &admissionfake.FakeAdmissionregistrationV1{Fake: fake}},
+		apiClients: apiClients{&corefake.FakeCoreV1{Fake: fake}, &admissionfake.FakeAdmissionregistrationV1{Fake: fake}, &discoveryfake.FakeDiscoveryV1{Fake: fake}},
 		Fake:       fake,
 		objects:    tracker,
 	}
+}
+
+// session returns a session that calls only the fake API server, and does not wait.
+func (api fakeAPI) session(t *testing.T, out io.Writer) session {
+	t.Helper()
+	return session{
+		apiClients:   api.apiClients,
+		servers:      constant([]apiServer{{"10.0.0.1:6443", api.apiClients}}),
+		dial:         func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("connection refused") },
+		now:          time.Now,
+		interval:     time.Millisecond,
+		replicaLimit: 30 * time.Second,
+		watchLimit:   30 * time.Second,
+		out:          out,
+		progress:     io.Discard,
+	}
+}
+
+func constant(servers []apiServer) func(context.Context) ([]apiServer, error) {
+	return func(context.Context) ([]apiServer, error) { return servers, nil }
 }
 
 // failFirst makes the first request with this verb and resource return f's error.
@@ -45,6 +71,14 @@ func (api fakeAPI) failFirst(verb, resource string, f func() error) {
 		}
 		done = true
 		return true, nil, f()
+	})
+}
+
+// fail makes each request with this verb and resource return f's error, unless it is nil.
+func (api fakeAPI) fail(verb, resource string, f func() error) {
+	api.PrependReactor(verb, resource, func(clienttesting.Action) (bool, runtime.Object, error) {
+		err := f()
+		return err != nil, nil, err
 	})
 }
 
@@ -96,7 +130,7 @@ func checkCalls(t *testing.T, want, got []call) {
 func (api fakeAPI) countWrites() int {
 	count := 0
 	for _, a := range api.Actions() {
-		if a.GetVerb() != "get" {
+		if a.GetVerb() != "get" && a.GetVerb() != "list" {
 			count++
 		}
 	}

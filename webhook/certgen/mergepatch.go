@@ -3,72 +3,80 @@ package certgen
 import (
 	"bytes"
 	"encoding/json"
-	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 )
 
-// desiredState contains the fields that every webhook of a configuration must have. An
-// empty field keeps its present value.
-type desiredState struct {
+// policyAnnotation on a configuration records the failure policy that a user requested with
+// `certgen patch`. `certgen renew` sets it again after another client has changed the field.
+const policyAnnotation = "image-webhook.dev/failure-policy"
+
+// configurationChange contains the new values of a configuration's fields.
+type configurationChange struct {
+	policy   admissionregistrationv1.FailurePolicyType // value of the annotation; empty: unchanged
+	webhooks []webhookChange
+}
+
+// webhookChange contains the new values of one webhook's fields. Empty fields stay unchanged.
+type webhookChange struct {
+	name          string
 	caBundle      []byte
 	failurePolicy admissionregistrationv1.FailurePolicyType
 }
 
-func (d desiredState) String() string {
-	if d.failurePolicy == "" {
-		return "caBundle"
-	}
-	return "failurePolicy " + string(d.failurePolicy)
-}
+func (c configurationChange) isEmpty() bool { return c.policy == "" && len(c.webhooks) == 0 }
 
-// webhookUpdate contains the new values of the fields of one webhook that must change.
-type webhookUpdate struct {
-	webhook webhook
-	desiredState
-}
-
-// updatesFor returns updates for the webhooks that are not in the desired state. It
-// keeps earlier CAs in the bundles: after a lost Secret is replaced, the servers use
-// the old certificate until they get the new Secret, and the API server must trust them
-// until then.
-func (d desiredState) updatesFor(c configuration, now time.Time) []webhookUpdate {
-	var updates []webhookUpdate
-	for _, hook := range c.webhooks {
-		update := webhookUpdate{webhook: hook}
-		if len(d.caBundle) > 0 {
-			if bundle := appendEarlierCAs(bytes.Clone(d.caBundle), hook.client.CABundle, now); !bytes.Equal(hook.client.CABundle, bundle) {
-				update.caBundle = bundle
-			}
-		}
-		if d.failurePolicy != "" && (hook.failurePolicy == nil || *hook.failurePolicy != d.failurePolicy) {
-			update.failurePolicy = d.failurePolicy
-		}
-		if update.caBundle != nil || update.failurePolicy != "" {
-			updates = append(updates, update)
+// bundleChanges returns changes for the webhooks whose bundle is not the one that wanted returns.
+func bundleChanges(webhooks []webhook, wanted func(present []byte) []byte) []webhookChange {
+	var changes []webhookChange
+	for _, w := range webhooks {
+		if bundle := wanted(w.client.CABundle); len(bundle) > 0 && !bytes.Equal(bundle, w.client.CABundle) {
+			changes = append(changes, webhookChange{name: w.name, caBundle: bundle})
 		}
 	}
-	return updates
+	return changes
+}
+
+// policyChange returns the change that sets and records a failure policy.
+func policyChange(found configuration, policy admissionregistrationv1.FailurePolicyType) configurationChange {
+	var change configurationChange
+	if found.annotations[policyAnnotation] != string(policy) {
+		change.policy = policy
+	}
+	for _, w := range found.webhooks {
+		if !w.has(policy) {
+			change.webhooks = append(change.webhooks, webhookChange{name: w.name, failurePolicy: policy})
+		}
+	}
+	return change
 }
 
 // mergePatch returns a strategic merge patch. The API server merges the list of
 // webhooks by name, so fields that this program does not know are kept. The
 // resource version makes the patch fail if the configuration has changed since it
 // was read.
-func mergePatch(resourceVersion string, updates []webhookUpdate) []byte {
+func (c configurationChange) mergePatch(resourceVersion string) []byte {
 	type object map[string]any
+	metadata := object{"resourceVersion": resourceVersion}
+	if c.policy != "" {
+		metadata["annotations"] = object{policyAnnotation: c.policy}
+	}
+	patch := object{"metadata": metadata}
 	hooks := []object{}
-	for _, update := range updates {
-		hook := object{"name": update.webhook.name}
-		if update.caBundle != nil {
-			hook["clientConfig"] = object{"caBundle": update.caBundle}
+	for _, w := range c.webhooks {
+		hook := object{"name": w.name}
+		if w.caBundle != nil {
+			hook["clientConfig"] = object{"caBundle": w.caBundle}
 		}
-		if update.failurePolicy != "" {
-			hook["failurePolicy"] = update.failurePolicy
+		if w.failurePolicy != "" {
+			hook["failurePolicy"] = w.failurePolicy
 		}
 		hooks = append(hooks, hook)
 	}
-	data, err := json.Marshal(object{"metadata": object{"resourceVersion": resourceVersion}, "webhooks": hooks})
+	if len(hooks) > 0 {
+		patch["webhooks"] = hooks
+	}
+	data, err := json.Marshal(patch)
 	if err != nil {
 		panic(err) // cannot happen: the object contains only strings and bytes
 	}

@@ -2,14 +2,12 @@ package certgen
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
-	"io"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/util/retry"
 )
 
 // patch updates the selected configurations in an order that never makes a cluster
@@ -17,98 +15,136 @@ import (
 //
 //  1. Ignore, if requested. This step needs neither the Secret nor a server, so it
 //     unblocks a cluster whose webhook does not answer.
-//  2. The CA, in every webhook, after create has finished with the Secret.
-//  3. Fail, if requested, after the server has answered with that CA.
-func patch(ctx context.Context, api apiClients, p Patch, waiter secretWaiter, prober *prober, out io.Writer) error {
-	selected := selectConfigurations(api, p)
-	if err := updateAll(ctx, selected, admissionregistrationv1.Ignore, nil, nil, out); err != nil {
-		return err
+//  2. The CA, in every webhook, as soon as the Secret has one.
+//  3. Fail, if requested, after the API servers have got a verdict from the webhook.
+//
+// Earlier CAs stay in the bundles: servers may still use their certificates. `certgen renew`
+// removes them.
+func (s session) patch(ctx context.Context, p Patch) error {
+	selected := selectConfigurations(s.apiClients, p)
+	for _, n := range selected {
+		if n.policy == admissionregistrationv1.Ignore {
+			if err := s.setPolicy(ctx, n.namedConfiguration, n.policy); err != nil {
+				return err
+			}
+		}
 	}
-	if err := waiter.waitUntilValid(ctx, api.secrets, p.Namespace, p.SecretName); err != nil {
-		return err
-	}
-	ca, err := readCA(ctx, api.secrets, p.Namespace, p.SecretName)
+	cas, err := s.waitForCA(ctx, p)
 	if err != nil {
 		return err
 	}
-	if err := updateAll(ctx, selected, "", ca, nil, out); err != nil {
-		return err
-	}
-	return updateAll(ctx, selected, admissionregistrationv1.Fail, ca, prober, out)
-}
-
-// selectedConfiguration is a configuration and the failure policy requested for it.
-type selectedConfiguration struct {
-	configurationClient
-	name   string
-	policy admissionregistrationv1.FailurePolicyType
-}
-
-func (s selectedConfiguration) String() string { return s.kind + " " + s.name }
-
-func selectConfigurations(api apiClients, p Patch) []selectedConfiguration {
-	var selected []selectedConfiguration
-	if p.Validating.Selected {
-		selected = append(selected, selectedConfiguration{validatingClient(api.webhooks), p.WebhookName, p.Validating.FailurePolicy})
-	}
-	if p.Mutating.Selected {
-		selected = append(selected, selectedConfiguration{mutatingClient(api.webhooks), p.WebhookName, p.Mutating.FailurePolicy})
-	}
-	return selected
-}
-
-// updateAll sets the CA and the policy in the configurations for which this policy is
-// requested. With an empty policy, it sets only the CA, in all configurations.
-func updateAll(ctx context.Context, selected []selectedConfiguration, policy admissionregistrationv1.FailurePolicyType, ca []byte, prober *prober, out io.Writer) error {
-	for _, s := range selected {
-		if policy != "" && s.policy != policy {
-			continue
-		}
-		if err := s.update(ctx, desiredState{caBundle: ca, failurePolicy: policy}, prober, out); err != nil {
+	for _, n := range selected {
+		if err := s.setCA(ctx, n.namedConfiguration, cas); err != nil {
 			return err
+		}
+	}
+	for _, n := range selected {
+		if n.policy == admissionregistrationv1.Fail {
+			if err := s.setFail(ctx, n.namedConfiguration, p.Namespace, p.Timeout); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// update brings the configuration into the desired state. With a prober, it waits for
-// the servers first. After a conflict it starts again, so that it always probes the
-// servers of the version that it patches.
-func (s selectedConfiguration) update(ctx context.Context, desired desiredState, prober *prober, out io.Writer) error {
-	return retry.RetryOnConflict(conflictBackoff, func() error {
-		found, err := s.get(ctx, s.name)
-		if err != nil {
-			return explain(err, s.String(), "deploy/05-webhookconfigure.yaml")
-		}
-		updates := desired.updatesFor(found, time.Now())
-		if len(updates) == 0 {
-			fmt.Fprintf(out, "%s: %s already set\n", s, desired)
-			return nil
-		}
-		if prober != nil {
-			if err := prober.waitUntilReady(ctx, readyzURLs(updates), desired.caBundle); err != nil {
-				return fmt.Errorf("%s: %s not set: %w", s, desired, err)
-			}
-		}
-		if err := s.patch(ctx, s.name, mergePatch(found.resourceVersion, updates)); err != nil {
-			return explain(err, s.String(), "deploy/05-webhookconfigure.yaml")
-		}
-		fmt.Fprintf(out, "%s: %s set\n", s, desired)
-		return nil
-	})
+// selectedConfiguration is a configuration and the failure policy requested for it.
+type selectedConfiguration struct {
+	namedConfiguration
+	policy admissionregistrationv1.FailurePolicyType
 }
 
-// readCA returns the CA bundle of the Secret. It returns an error if the bundle
-// contains anything except certificates.
-func readCA(ctx context.Context, secrets coreclient.SecretsGetter, namespace, name string) ([]byte, error) {
-	object := fmt.Sprintf("Secret %s/%s", namespace, name)
-	secret, err := secrets.Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+func selectConfigurations(api apiClients, p Patch) []selectedConfiguration {
+	var selected []selectedConfiguration
+	if p.Validating.Selected {
+		named := namedConfiguration{configurationClient: validatingClient(api.webhooks), name: p.WebhookName}
+		selected = append(selected, selectedConfiguration{named, p.Validating.FailurePolicy})
+	}
+	if p.Mutating.Selected {
+		named := namedConfiguration{configurationClient: mutatingClient(api.webhooks), name: p.WebhookName}
+		selected = append(selected, selectedConfiguration{named, p.Mutating.FailurePolicy})
+	}
+	return selected
+}
+
+// setCA adds the CAs to the bundles of all webhooks of a configuration.
+func (s session) setCA(ctx context.Context, n namedConfiguration, cas []*x509.Certificate) error {
+	changed, err := n.update(ctx, func(found configuration) (configurationChange, error) {
+		return configurationChange{webhooks: bundleChanges(found.webhooks, func(present []byte) []byte {
+			return mergeBundle(cas, present, keepAll, s.now())
+		})}, nil
+	})
+	return s.reportChange(n, "caBundle", changed, err)
+}
+
+// setPolicy sets and records the failure policy of all webhooks of a configuration.
+func (s session) setPolicy(ctx context.Context, n namedConfiguration, policy admissionregistrationv1.FailurePolicyType) error {
+	changed, err := n.update(ctx, func(found configuration) (configurationChange, error) {
+		return policyChange(found, policy), nil
+	})
+	return s.reportChange(n, "failurePolicy "+string(policy), changed, err)
+}
+
+func (s session) reportChange(n namedConfiguration, field string, changed bool, err error) error {
 	if err != nil {
-		return nil, explain(err, object, "deploy/03-certgen.yaml")
+		return explain(err, n.String(), registrationManifest)
 	}
-	ca := secret.Data[caKey]
-	if _, err := parseCertificates(ca); err != nil {
-		return nil, fmt.Errorf("%s: key %q is not a CA bundle: %w: run certgen create, which repairs it", object, caKey, err)
+	state := "already set"
+	if changed {
+		state = "set"
 	}
-	return ca, nil
+	s.report("%s: %s %s", n, field, state)
+	return nil
+}
+
+// setFail sets the policy Fail after each API server has got a verdict. If all webhooks already
+// have the policy, no verdict is needed.
+func (s session) setFail(ctx context.Context, n namedConfiguration, namespace string, timeout time.Duration) error {
+	found, err := n.get(ctx, n.name, metav1.GetOptions{})
+	if err != nil {
+		return explain(err, n.String(), registrationManifest)
+	}
+	if len(policyChange(found, admissionregistrationv1.Fail).webhooks) > 0 {
+		if err := s.waitForVerdicts(ctx, found, probeNamespace(namespace), timeout); err != nil {
+			return fmt.Errorf("%s: failurePolicy Fail not set: %w", n, err)
+		}
+	}
+	return s.setPolicy(ctx, n, admissionregistrationv1.Fail)
+}
+
+// secretLimit is how long patch waits for the Secret, because both Jobs may start at the same
+// time.
+const secretLimit = 30 * time.Second
+
+// waitForCA returns the CAs of the Secret, and waits until create has written them.
+func (s session) waitForCA(ctx context.Context, p Patch) ([]*x509.Certificate, error) {
+	object := fmt.Sprintf("Secret %s/%s", p.Namespace, p.SecretName)
+	var cas []*x509.Certificate
+	announced := false
+	err := s.try(ctx, s.secretLimit, func() error {
+		secret, err := s.core.Secrets(p.Namespace).Get(ctx, p.SecretName, metav1.GetOptions{})
+		if err != nil {
+			err = explain(err, object, secretManifest)
+		} else if cas, err = readCA(secret.Data); err != nil {
+			err = fmt.Errorf("%s: %w: run certgen create, which repairs it", object, err)
+		}
+		if err != nil && !announced {
+			announced = true
+			fmt.Fprintf(s.progress, "%v: waiting up to %s for certgen create\n", err, s.secretLimit)
+		}
+		return err
+	})
+	return cas, err
+}
+
+// readCA returns the CAs of the certificate in a Secret, or of the staged one if there is no other.
+func readCA(data map[string][]byte) ([]*x509.Certificate, error) {
+	cas, err := parseCertificates(data[caKey])
+	if err == nil {
+		return cas, nil
+	}
+	if staged, failed := parseCertificates(data[stagedPrefix+caKey]); failed == nil {
+		return staged, nil
+	}
+	return nil, fmt.Errorf("key %q is not a CA bundle: %w", caKey, err)
 }

@@ -3,7 +3,6 @@ package certgen
 import (
 	"errors"
 	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +18,7 @@ import (
 var patchBoth = Patch{
 	WebhookName: "hooks", Namespace: "ns", SecretName: "tls",
 	Validating: ConfigurationPatch{Selected: true}, Mutating: ConfigurationPatch{Selected: true},
+	Timeout: 20 * time.Millisecond,
 }
 
 func patchWithPolicies(validating, mutating admissionregistrationv1.FailurePolicyType) Patch {
@@ -55,11 +55,11 @@ type state struct {
 
 func (api fakeAPI) state(t *testing.T, ca []byte) state {
 	t.Helper()
-	v, err := validatingClient(api.webhooks).get(t.Context(), "hooks")
+	v, err := validatingClient(api.webhooks).get(t.Context(), "hooks", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := mutatingClient(api.webhooks).get(t.Context(), "hooks")
+	m, err := mutatingClient(api.webhooks).get(t.Context(), "hooks", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,58 +69,61 @@ func (api fakeAPI) state(t *testing.T, ca []byte) state {
 
 func TestPatchSetsCAAndPolicies(t *testing.T) {
 	fresh := mustIssue(t, hosts, time.Now())
-	alive := serve(t, fresh, serveReadyz)
-	dead := serve(t, fresh, http.NotFound).withTimeout(20 * time.Millisecond)
 	tls := secret(data(fresh))
 	for name, test := range map[string]struct {
 		secret  []runtime.Object
 		policy  admissionregistrationv1.FailurePolicyType // of both configurations before
 		patch   Patch
-		prober  *prober
+		denies  bool // the webhook denies the probe pod
 		want    state
 		wantErr string // start of the error; empty: none
 	}{
 		"CA only": {
-			secret: []runtime.Object{tls}, policy: "Ignore", patch: patchBoth, prober: dead,
+			secret: []runtime.Object{tls}, policy: "Ignore", patch: patchBoth,
 			want: state{true, true, "Ignore", "Ignore"},
 		},
 		"one configuration only": {
-			secret: []runtime.Object{tls}, policy: "Ignore", prober: alive,
-			patch: Patch{WebhookName: "hooks", Namespace: "ns", SecretName: "tls", Validating: ConfigurationPatch{Selected: true, FailurePolicy: "Fail"}},
+			secret: []runtime.Object{tls}, policy: "Ignore", denies: true,
+			patch: patchOne(ConfigurationPatch{Selected: true, FailurePolicy: "Fail"}),
 			want:  state{true, false, "Fail", "Ignore"},
 		},
 		"different policies": {
-			secret: []runtime.Object{tls}, policy: "Ignore", patch: patchWithPolicies("Fail", "Ignore"), prober: alive,
+			secret: []runtime.Object{tls}, policy: "Ignore", patch: patchWithPolicies("Fail", "Ignore"), denies: true,
 			want: state{true, true, "Fail", "Ignore"},
 		},
-		"Ignore without a server": {
-			secret: []runtime.Object{tls}, policy: "Fail", patch: patchWithPolicies("Ignore", "Ignore"), prober: dead,
+		"Ignore without a verdict": {
+			secret: []runtime.Object{tls}, policy: "Fail", patch: patchWithPolicies("Ignore", "Ignore"),
 			want: state{true, true, "Ignore", "Ignore"},
 		},
 		"Ignore without a Secret": {
-			policy: "Fail", patch: patchWithPolicies("Ignore", "Ignore"), prober: dead,
+			policy: "Fail", patch: patchWithPolicies("Ignore", "Ignore"),
 			want:    state{false, false, "Ignore", "Ignore"},
 			wantErr: `Secret ns/tls: secrets "tls" not found: apply deploy/03-certgen.yaml, which creates it`,
 		},
-		"no Fail without a server": {
-			secret: []runtime.Object{tls}, policy: "Ignore", patch: patchWithPolicies("Fail", "Fail"), prober: dead,
-			want:    state{true, true, "Ignore", "Ignore"},
-			wantErr: "ValidatingWebhookConfiguration hooks: failurePolicy Fail not set: the server did not answer within 20ms",
+		"no Fail without a verdict": {
+			secret: []runtime.Object{tls}, policy: "Ignore", patch: patchWithPolicies("Fail", "Fail"),
+			want: state{true, true, "Ignore", "Ignore"},
+			wantErr: "ValidatingWebhookConfiguration hooks: failurePolicy Fail not set: API server 10.0.0.1:6443 after 20ms: it gets no verdict from the webhook: " +
+				"the webhook does not answer this pod either: ",
 		},
-		"existing Fail stays without a server": {
-			secret: []runtime.Object{tls}, policy: "Fail", patch: patchWithPolicies("Fail", "Fail"), prober: dead,
+		"existing Fail stays without a verdict": {
+			secret: []runtime.Object{tls}, policy: "Fail", patch: patchWithPolicies("Fail", "Fail"),
 			want: state{true, true, "Fail", "Fail"},
 		},
 		"ca with a private key is not published": {
 			secret: []runtime.Object{secret(map[string][]byte{"ca": append(append([]byte{}, fresh.ca...), fresh.key...)})},
-			policy: "Ignore", patch: patchBoth, prober: dead,
+			policy: "Ignore", patch: patchBoth,
 			want:    state{false, false, "Ignore", "Ignore"},
 			wantErr: `Secret ns/tls: key "ca" is not a CA bundle: unexpected PEM block "PRIVATE KEY": only certificates are allowed: run certgen create, which repairs it`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := newFakeAPI(t, append(test.secret, validatingConfig(test.policy), mutatingConfig(test.policy))...)
-			err := patch(t.Context(), api.apiClients, test.patch, noWait, test.prober, io.Discard)
+			api.refusePods(overQuota)
+			if test.denies {
+				api.refusePods(denial)
+			}
+			err := api.session(t, io.Discard).patch(t.Context(), test.patch)
 			if test.wantErr == "" && err != nil {
 				t.Fatal(err)
 			}
@@ -134,16 +137,21 @@ func TestPatchSetsCAAndPolicies(t *testing.T) {
 	}
 }
 
+func patchOne(validating ConfigurationPatch) Patch {
+	p := patchBoth
+	p.Validating, p.Mutating = validating, ConfigurationPatch{}
+	return p
+}
+
 func TestPatchTwiceWritesOnce(t *testing.T) {
-	fresh := mustIssue(t, hosts, time.Now())
-	api := newFakeAPI(t, secret(data(fresh)), validatingConfig("Ignore"), mutatingConfig("Ignore"))
-	prober := serve(t, fresh, serveReadyz)
+	api := newFakeAPI(t, secret(data(mustIssue(t, hosts, time.Now()))), validatingConfig("Ignore"), mutatingConfig("Ignore"))
+	api.refusePods(denial)
 	var first, second strings.Builder
-	if err := patch(t.Context(), api.apiClients, patchWithPolicies("Fail", ""), noWait, prober, &first); err != nil {
+	if err := api.session(t, &first).patch(t.Context(), patchWithPolicies("Fail", "")); err != nil {
 		t.Fatal(err)
 	}
 	before := api.countWrites()
-	if err := patch(t.Context(), api.apiClients, patchWithPolicies("Fail", ""), noWait, prober, &second); err != nil {
+	if err := api.session(t, &second).patch(t.Context(), patchWithPolicies("Fail", "")); err != nil {
 		t.Fatal(err)
 	}
 	if api.countWrites() != before {
@@ -151,7 +159,7 @@ func TestPatchTwiceWritesOnce(t *testing.T) {
 	}
 	const v, m = "ValidatingWebhookConfiguration hooks: ", "MutatingWebhookConfiguration hooks: "
 	want := []string{
-		v + "caBundle set\n" + m + "caBundle set\n" + v + "failurePolicy Fail set\n",
+		v + "caBundle set\n" + m + "caBundle set\nAPI server 10.0.0.1:6443 gets verdicts from the webhook\n" + v + "failurePolicy Fail set\n",
 		v + "caBundle already set\n" + m + "caBundle already set\n" + v + "failurePolicy Fail already set\n",
 	}
 	if diff := cmp.Diff(want, []string{first.String(), second.String()}); diff != "" {
@@ -169,10 +177,10 @@ func TestPatchRetriesAfterAConflict(t *testing.T) {
 	api.failFirst("patch", resource.Resource, func() error {
 		return errors.Join(api.objects.Update(resource, concurrent, ""), apierrors.NewConflict(resource.GroupResource(), "hooks", nil))
 	})
-	if err := patch(t.Context(), api.apiClients, patchBoth, noWait, nil, io.Discard); err != nil {
+	if err := api.session(t, io.Discard).patch(t.Context(), patchBoth); err != nil {
 		t.Fatal(err)
 	}
-	m, err := mutatingClient(api.webhooks).get(t.Context(), "hooks")
+	m, err := mutatingClient(api.webhooks).get(t.Context(), "hooks", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,49 +194,43 @@ func TestPatchRetriesAfterAConflict(t *testing.T) {
 	}
 }
 
-// noWait is a secretWaiter that reads the Secret once and does not wait.
-var noWait = secretWaiter{interval: time.Millisecond, progress: io.Discard}
+func TestPatchKeepsEarlierCAs(t *testing.T) {
+	fresh, earlier := mustIssue(t, hosts, time.Now()), mustIssue(t, hosts, time.Now())
+	configuration := validatingConfig("Fail")
+	configuration.Webhooks[0].ClientConfig.CABundle = earlier.ca
+	api := newFakeAPI(t, secret(data(fresh)), configuration)
+	if err := api.session(t, io.Discard).patch(t.Context(), patchOne(ConfigurationPatch{Selected: true})); err != nil {
+		t.Fatal(err)
+	}
+	found, err := validatingClient(api.webhooks).get(t.Context(), "hooks", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(fresh.ca)+string(earlier.ca), string(found.webhooks[0].client.CABundle)); diff != "" {
+		t.Error(diff)
+	}
+}
 
 func TestPatchWaitsForCreate(t *testing.T) {
-	expiring, fresh := mustIssue(t, hosts, time.Now().Add(renewBefore-leafLifetime)), mustIssue(t, hosts, time.Now())
-	for name, test := range map[string]struct {
-		before   []runtime.Object // the Secret in the first read
-		timeout  time.Duration
-		noCreate bool   // the Secret never changes
-		want     state  // whether the fresh CA is published
-		progress string // start of the only line
-	}{
-		"create renews the certificate": {
-			before: []runtime.Object{secret(data(expiring))}, timeout: time.Minute,
-			want: state{true, true, "Ignore", "Ignore"}, progress: "Secret ns/tls: the certificate expires soon, on ",
-		},
-		"create creates the Secret": {
-			timeout: time.Minute,
-			want:    state{true, true, "Ignore", "Ignore"}, progress: `Secret ns/tls: secrets "tls" not found: waiting up to 1m0s for certgen create to fix it` + "\n",
-		},
-		"create does not run": {
-			before: []runtime.Object{secret(data(expiring))}, timeout: 20 * time.Millisecond, noCreate: true,
-			want: state{false, false, "Ignore", "Ignore"}, progress: "Secret ns/tls: the certificate expires soon, on ",
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			api := newFakeAPI(t, append(test.before, validatingConfig("Ignore"), mutatingConfig("Ignore"))...)
-			reads := 0
-			api.PrependReactor("get", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) {
-				reads++
-				return reads > 1 && !test.noCreate, secret(data(fresh)), nil
-			})
-			var progress strings.Builder
-			if err := patch(t.Context(), api.apiClients, patchBoth, secretWaiter{test.timeout, time.Millisecond, &progress}, nil, io.Discard); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(test.want, api.state(t, fresh.ca)); diff != "" {
-				t.Error(diff)
-			}
-			if !strings.HasPrefix(progress.String(), test.progress) || strings.Count(progress.String(), "\n") != 1 {
-				t.Errorf("got progress %q, want one line that starts with %q", progress.String(), test.progress)
-			}
-		})
+	fresh := mustIssue(t, hosts, time.Now())
+	api := newFakeAPI(t, validatingConfig("Ignore"), mutatingConfig("Ignore"))
+	reads := 0
+	api.PrependReactor("get", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) {
+		reads++
+		return reads > 1, secret(data(fresh)), nil
+	})
+	var progress strings.Builder
+	s := api.session(t, io.Discard)
+	s.secretLimit, s.progress = time.Minute, &progress
+	if err := s.patch(t.Context(), patchBoth); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(state{true, true, "Ignore", "Ignore"}, api.state(t, fresh.ca)); diff != "" {
+		t.Error(diff)
+	}
+	want := `Secret ns/tls: secrets "tls" not found: apply deploy/03-certgen.yaml, which creates it: waiting up to 1m0s for certgen create` + "\n"
+	if diff := cmp.Diff(want, progress.String()); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -246,7 +248,7 @@ func patchedVersions(t *testing.T, api fakeAPI, resource string) (versions []str
 
 func TestPatchNamesAMissingConfiguration(t *testing.T) {
 	api := newFakeAPI(t, secret(data(mustIssue(t, hosts, noon))))
-	err := patch(t.Context(), api.apiClients, patchBoth, noWait, nil, io.Discard)
+	err := api.session(t, io.Discard).patch(t.Context(), patchBoth)
 	if err == nil {
 		t.Fatal("got no error")
 	}
@@ -257,27 +259,29 @@ func TestPatchNamesAMissingConfiguration(t *testing.T) {
 }
 
 func TestPatchMakesOnlyTheseCalls(t *testing.T) {
-	const group, validating, mutating = "admissionregistration.k8s.io", "validatingwebhookconfigurations", "mutatingwebhookconfigurations"
-	fresh := mustIssue(t, hosts, time.Now())
+	const validating, mutating = "validatingwebhookconfigurations", "mutatingwebhookconfigurations"
 	validatingOnly := patchWithPolicies("Fail", "")
 	validatingOnly.Mutating.Selected = false
 	mutatingOnly := patchWithPolicies("", "Ignore")
 	mutatingOnly.Validating.Selected = false
+	probe := call{"create", "", "pods", "ns-probe", ""}
 	for _, test := range []struct {
 		patch     Patch
 		resources []string
+		more      []call
 	}{
-		{validatingOnly, []string{validating}},
-		{mutatingOnly, []string{mutating}},
-		{patchWithPolicies("Fail", "Ignore"), []string{validating, mutating}},
+		{validatingOnly, []string{validating}, []call{probe}},
+		{mutatingOnly, []string{mutating}, nil},
+		{patchWithPolicies("Fail", "Ignore"), []string{validating, mutating}, []call{probe}},
 	} {
-		api := newFakeAPI(t, secret(data(fresh)), validatingConfig("Ignore"), mutatingConfig("Ignore"))
-		if err := patch(t.Context(), api.apiClients, test.patch, noWait, serve(t, fresh, serveReadyz), io.Discard); err != nil {
+		api := newFakeAPI(t, secret(data(mustIssue(t, hosts, time.Now()))), validatingConfig("Ignore"), mutatingConfig("Ignore"))
+		api.refusePods(denial)
+		if err := api.session(t, io.Discard).patch(t.Context(), test.patch); err != nil {
 			t.Fatal(err)
 		}
-		want := []call{{"get", "", "secrets", "ns", "tls"}}
+		want := append(test.more, call{"get", "", "secrets", "ns", "tls"})
 		for _, resource := range test.resources {
-			want = append(want, call{"get", group, resource, "", "hooks"}, call{"patch", group, resource, "", "hooks"})
+			want = append(want, call{"get", registrationGroup, resource, "", "hooks"}, call{"patch", registrationGroup, resource, "", "hooks"})
 		}
 		checkCalls(t, want, api.calls())
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -14,41 +15,68 @@ const (
 	keyKey  = "key"
 )
 
-// validate returns the first problem of a Secret's data, or nil if the data is valid
-// for the hosts. A certificate that expires within renewBefore is a problem, so that
-// a regular run of create renews it in time.
-func validate(data map[string][]byte, hosts []string, now time.Time) error {
+// stagedPrefix is the prefix of the same keys for a staged certificate: one that the API servers
+// do not trust yet, and that no server uses.
+const stagedPrefix = "next-"
+
+// renewAnnotation on the Secret requests a new certificate, such as after its key has leaked.
+const renewAnnotation = "image-webhook.dev/renew"
+
+// checkUsable returns the first problem for which the data could not be served for the hosts
+// now, or nil.
+func checkUsable(data map[string][]byte, hosts []string, now time.Time) error {
+	_, err := parseUsable(data, hosts, now)
+	return err
+}
+
+// judge is like checkUsable, but a certificate that is due is a problem, too.
+func judge(data map[string][]byte, hosts []string, now time.Time) error {
+	chain, err := parseUsable(data, hosts, now)
+	if err != nil {
+		return err
+	}
+	due := renewalTime(chain[0])
+	for _, root := range parseValid(data[caKey]) {
+		if signs(root, chain, now) && root.NotAfter.Before(due) {
+			due = root.NotAfter
+		}
+	}
+	if now.After(due) {
+		return fmt.Errorf("the certificate expires soon, on %s", date(chain[0].NotAfter))
+	}
+	return nil
+}
+
+// parseUsable returns the certificate chain of the data, or the first problem.
+func parseUsable(data map[string][]byte, hosts []string, now time.Time) ([]*x509.Certificate, error) {
 	for _, key := range []string{caKey, certKey, keyKey} {
 		if len(data[key]) == 0 {
-			return fmt.Errorf("key %q is missing", key)
+			return nil, fmt.Errorf("key %q is missing", key)
 		}
 	}
 	roots, err := parseCertificates(data[caKey])
 	if err != nil {
-		return fmt.Errorf("key %q is invalid: %w", caKey, err)
+		return nil, fmt.Errorf("key %q is invalid: %w", caKey, err)
 	}
 	chain, err := parseCertificates(data[certKey])
 	if err != nil {
-		return fmt.Errorf("key %q is invalid: %w", certKey, err)
+		return nil, fmt.Errorf("key %q is invalid: %w", certKey, err)
 	}
 	if _, err := tls.X509KeyPair(data[certKey], data[keyKey]); err != nil {
-		return fmt.Errorf("keys %q and %q are not a valid pair: %w", certKey, keyKey, err)
+		return nil, fmt.Errorf("keys %q and %q are not a valid pair: %w", certKey, keyKey, err)
 	}
-	return validateChain(chain, roots, hosts, now)
+	return chain, checkChain(chain, roots, hosts, now)
 }
 
-func validateChain(chain, roots []*x509.Certificate, hosts []string, now time.Time) error {
+func checkChain(chain, roots []*x509.Certificate, hosts []string, now time.Time) error {
 	leaf := chain[0]
 	switch {
 	case now.Before(leaf.NotBefore):
 		return fmt.Errorf("the certificate is not valid before %s", date(leaf.NotBefore))
 	case now.After(leaf.NotAfter):
 		return fmt.Errorf("the certificate expired on %s", date(leaf.NotAfter))
-	case now.Add(renewBefore).After(leaf.NotAfter):
-		return fmt.Errorf("the certificate expires soon, on %s", date(leaf.NotAfter))
 	}
-	// Verify at the end of renewBefore, to detect a CA that expires soon.
-	options := x509.VerifyOptions{Roots: newPool(roots), Intermediates: newPool(chain[1:]), CurrentTime: now.Add(renewBefore)}
+	options := x509.VerifyOptions{Roots: newPool(roots), Intermediates: newPool(chain[1:]), CurrentTime: now}
 	if _, err := leaf.Verify(options); err != nil {
 		return fmt.Errorf("the certificate cannot be verified with the CAs in key %q: %w", caKey, err)
 	}
@@ -60,17 +88,43 @@ func validateChain(chain, roots []*x509.Certificate, hosts []string, now time.Ti
 	return nil
 }
 
-// repairedData returns the data with new values for ca, cert and key. It keeps all
-// other keys.
-func repairedData(data map[string][]byte, fresh issuedCertificate, now time.Time) map[string][]byte {
-	result := map[string][]byte{}
-	for key, value := range data {
-		result[key] = value
+// stagedData returns the staged certificate of the data under the keys ca, cert and key.
+func stagedData(data map[string][]byte) map[string][]byte {
+	return map[string][]byte{
+		caKey: data[stagedPrefix+caKey], certKey: data[stagedPrefix+certKey], keyKey: data[stagedPrefix+keyKey],
 	}
-	result[caKey] = appendEarlierCAs(fresh.ca, data[caKey], now)
-	result[certKey] = fresh.cert
-	result[keyKey] = fresh.key
+}
+
+// withCertificate returns the data with a new certificate under the keys with a prefix. It keeps
+// all other keys.
+func withCertificate(data map[string][]byte, prefix string, certificate map[string][]byte) map[string][]byte {
+	result := map[string][]byte{}
+	maps.Copy(result, data)
+	for _, key := range []string{caKey, certKey, keyKey} {
+		result[prefix+key] = certificate[key]
+	}
 	return result
+}
+
+// promoted returns the data with the staged certificate in the place of the present one.
+func promoted(data map[string][]byte) map[string][]byte {
+	result := withCertificate(data, "", stagedData(data))
+	for _, key := range []string{caKey, certKey, keyKey} {
+		delete(result, stagedPrefix+key)
+	}
+	return result
+}
+
+// publishedCAs returns the CAs that the API servers must trust: those of the certificate, and of
+// the staged one. It skips a certificate that is not usable for the hosts.
+func publishedCAs(data map[string][]byte, hosts []string, now time.Time) []*x509.Certificate {
+	var cas []*x509.Certificate
+	for _, d := range []map[string][]byte{data, stagedData(data)} {
+		if checkUsable(d, hosts, now) == nil {
+			cas = append(cas, parseValid(d[caKey])...)
+		}
+	}
+	return cas
 }
 
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }

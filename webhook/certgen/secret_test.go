@@ -8,11 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func data(i issuedCertificate) map[string][]byte {
-	return map[string][]byte{"ca": i.ca, "cert": i.cert, "key": i.key}
-}
+func data(i issuedCertificate) map[string][]byte { return i.data() }
 
-func TestValidateNamesTheProblem(t *testing.T) {
+func TestJudgeNamesTheProblem(t *testing.T) {
 	fresh, other := mustIssue(t, hosts, noon), mustIssue(t, hosts, noon)
 	replace := func(key string, value []byte) map[string][]byte {
 		d := data(fresh)
@@ -28,8 +26,8 @@ func TestValidateNamesTheProblem(t *testing.T) {
 		"new certificate":            {data: data(fresh)},
 		"fewer hosts requested":      {data: data(fresh), hosts: []string{"webhook"}},
 		"bundle of two CAs":          {data: replace("ca", append(bytes.Clone(other.ca), fresh.ca...))},
-		"91 days left":               {data: data(fresh), now: noon.AddDate(1, 0, -91)},
-		"89 days left":               {data: data(fresh), now: noon.AddDate(1, 0, -89), want: "the certificate expires soon, on 2027-03-01"},
+		"92 days left":               {data: data(fresh), now: noon.AddDate(1, 0, -92)},
+		"90 days left":               {data: data(fresh), now: noon.AddDate(1, 0, -90), want: "the certificate expires soon, on 2027-03-01"},
 		"expired":                    {data: data(fresh), now: noon.AddDate(1, 0, 1), want: "the certificate expired on 2027-03-01"},
 		"not yet valid":              {data: data(fresh), now: noon.AddDate(0, 0, -1), want: "the certificate is not valid before 2026-03-01"},
 		"no data":                    {data: nil, want: `key "ca" is missing`},
@@ -53,7 +51,7 @@ func TestValidateNamesTheProblem(t *testing.T) {
 				test.now = noon
 			}
 			got := ""
-			if err := validate(test.data, test.hosts, test.now); err != nil {
+			if err := judge(test.data, test.hosts, test.now); err != nil {
 				got = err.Error()
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
@@ -63,43 +61,76 @@ func TestValidateNamesTheProblem(t *testing.T) {
 	}
 }
 
-func TestValidateAcceptsAWildcardHost(t *testing.T) {
+func TestJudgeAcceptsAWildcardHost(t *testing.T) {
 	wildcard := []string{"*.ns.svc"}
-	if err := validate(data(mustIssue(t, wildcard, noon)), wildcard, noon); err != nil {
+	if err := judge(data(mustIssue(t, wildcard, noon)), wildcard, noon); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestRepairedDataKeepsOtherKeysAndTheOldCA(t *testing.T) {
+func TestStagedCertificateIsPromoted(t *testing.T) {
 	before, fresh := mustIssue(t, hosts, noon), mustIssue(t, hosts, noon)
 	old := data(before)
 	old["note"] = []byte("mine")
-	want := data(fresh)
-	want["ca"] = append(bytes.Clone(fresh.ca), before.ca...)
-	want["note"] = []byte("mine")
-	if diff := cmp.Diff(want, repairedData(old, fresh, noon)); diff != "" {
-		t.Error(diff)
+	staged := withCertificate(old, stagedPrefix, data(fresh))
+	if diff := cmp.Diff(data(fresh), stagedData(staged)); diff != "" {
+		t.Errorf("staged data (-want +got):\n%s", diff)
 	}
-	if !bytes.Equal(old["ca"], before.ca) {
-		t.Error("repairedData changed its argument")
+	want := data(fresh)
+	want["note"] = []byte("mine")
+	if diff := cmp.Diff(want, promoted(staged)); diff != "" {
+		t.Errorf("promoted data (-want +got):\n%s", diff)
+	}
+	if len(old) != 4 || len(staged) != 7 {
+		t.Error("an argument has changed")
 	}
 }
 
-// FuzzValidate checks that no Secret makes certgen panic, and that repaired data is always
-// valid. Use -fuzzminimizetime=10x: by default, each seed takes a minute to minimize.
-func FuzzValidate(f *testing.F) {
+func TestPublishedCAsAreThoseOfUsableCertificates(t *testing.T) {
+	present, staged, foreign := mustIssue(t, hosts, noon), mustIssue(t, hosts, noon), mustIssue(t, []string{"other"}, noon)
+	garbage := map[string][]byte{"ca": []byte("x"), "cert": []byte("y"), "key": []byte("z")}
+	for name, test := range map[string]struct {
+		data map[string][]byte
+		want []byte
+	}{
+		"present only":            {data(present), present.ca},
+		"present and staged":      {withCertificate(data(present), stagedPrefix, data(staged)), append(bytes.Clone(present.ca), staged.ca...)},
+		"staged only":             {withCertificate(nil, stagedPrefix, data(staged)), staged.ca},
+		"of another installation": {data(foreign), nil},
+		"garbage":                 {withCertificate(garbage, stagedPrefix, garbage), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := encodeCertificates(publishedCAs(test.data, hosts, noon)...)
+			if diff := cmp.Diff(string(test.want), string(got)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// FuzzSecret checks that no Secret makes certgen panic, and that a run always leaves a Secret with
+// a valid or a staged certificate. Use -fuzzminimizetime=10x: by default, each seed takes a minute
+// to minimize.
+func FuzzSecret(f *testing.F) {
 	fresh := mustIssue(f, hosts, noon)
-	f.Add(fresh.ca, fresh.cert, fresh.key)
-	f.Add(fresh.cert, fresh.ca, fresh.ca)
-	f.Add(fresh.ca[:100], fresh.cert[100:], []byte("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"))
-	f.Add([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), []byte(nil), []byte("x"))
-	f.Fuzz(func(t *testing.T, ca, cert, key []byte) {
-		found := map[string][]byte{"ca": ca, "cert": cert, "key": key}
-		if validate(found, hosts, noon) == nil {
-			return
-		}
-		if err := validate(repairedData(found, fresh, noon), hosts, noon); err != nil {
-			t.Errorf("repaired data is invalid: %v", err)
+	f.Add(fresh.ca, fresh.cert, fresh.key, true)
+	f.Add(fresh.cert, fresh.ca, fresh.ca, false)
+	f.Add(fresh.ca[:100], fresh.cert[100:], []byte("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"), true)
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), []byte(nil), []byte("x"), false)
+	f.Fuzz(func(t *testing.T, ca, cert, key []byte, running bool) {
+		for _, prefix := range []string{"", stagedPrefix} {
+			found := secret(withCertificate(nil, prefix, map[string][]byte{"ca": ca, "cert": cert, "key": key}))
+			wanted, _, err := session{now: atNoon}.ensured(found, createTLS, running)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if wanted == nil {
+				wanted = found
+			}
+			if judge(wanted.Data, hosts, noon) != nil && judge(stagedData(wanted.Data), hosts, noon) != nil {
+				t.Errorf("prefix %q: neither the certificate nor the staged one is valid", prefix)
+			}
+			publishedCAs(wanted.Data, hosts, noon)
 		}
 	})
 }

@@ -102,7 +102,7 @@ func (t *tilt) resources() (waitsFor map[string][]string, owner map[string]strin
 		objects := c.list("objects")
 		if !isNew {
 			name = c.argument
-			objects = append(objects, text(name)+":deployment", text(name)+":job", text(name)+":service")
+			objects = append(objects, text(name)+":deployment", text(name)+":job", text(name)+":cronjob", text(name)+":service")
 		}
 		waitsFor[text(name)] = c.list("resource_deps")
 		for _, object := range objects {

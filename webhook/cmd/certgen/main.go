@@ -1,9 +1,10 @@
 // Command certgen gives an admission webhook a TLS certificate and registers its CA
-// with the API server. The Jobs in deploy/ run it:
+// with the API server. The Jobs and the CronJob in deploy/ run it:
 //
 //	certgen create  creates or repairs the Secret with ca, cert and key
 //	certgen patch   writes this ca, and then the failure policy, into the webhook
 //	                configurations
+//	certgen renew   does both again when it is necessary
 //
 // It has the flags and Secret keys of the retired kube-webhook-certgen, so that the
 // manifests also work with its image. Package certgen does the work.

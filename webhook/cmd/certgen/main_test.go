@@ -30,14 +30,14 @@ func TestRunReturnsExitCodeAndOneLine(t *testing.T) {
 		stderr string
 	}{
 		"help":            {args: []string{"--help"}, code: 0},
-		"no command":      {args: nil, code: 2, stderr: "certgen: no command: use create or patch\n"},
-		"unknown command": {args: []string{"rotate"}, code: 2, stderr: "certgen: unknown command \"rotate\": use create or patch\n"},
+		"no command":      {args: nil, code: 2, stderr: "certgen: no command: use create, patch or renew\n"},
+		"unknown command": {args: []string{"rotate"}, code: 2, stderr: "certgen: unknown command \"rotate\": use create, patch or renew\n"},
 		"unknown flag":    {args: append(create, "--days=3"), code: 2, stderr: "certgen: create: unknown flag: --days: see certgen create --help\n"},
 		"missing kubeconfig": {
 			args: append(create, "--kubeconfig="+missing), code: 1,
 			stderr: "certgen: cannot load a cluster configuration: stat " + missing + ": no such file or directory: run in a pod with a service account token, or set --kubeconfig\n",
 		},
-		"unreachable API server": {args: append(create, "--kubeconfig="+unreachable), code: 1, stderr: "certgen: Secret ns/tls: Get \"http://"},
+		"unreachable API server": {args: append(create, "--kubeconfig="+unreachable), code: 1, stderr: "certgen: MutatingWebhookConfiguration image-webhook: Get \"http://"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr strings.Builder

@@ -87,6 +87,51 @@ func documentedOverlay(t *testing.T) []object {
 	return kustomize(t, overlayDir)
 }
 
+// withComponent returns the objects of an overlay that only adds a component.
+func withComponent(t *testing.T, component string) []object {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "deploy"), os.DirFS(".")); err != nil {
+		t.Fatal(err)
+	}
+	overlayDir := filepath.Join(dir, "mine")
+	if err := os.Mkdir(overlayDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	content := "resources: [../deploy]\ncomponents: [../deploy/" + component + "]\nsortOptions: {order: fifo}\n"
+	if err := os.WriteFile(filepath.Join(overlayDir, "kustomization.yaml"), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return kustomize(t, overlayDir)
+}
+
+func TestKustomizeGitOpsComponentOnlyAddsHintsForTheTools(t *testing.T) {
+	want, got := load(t), withComponent(t, "gitops")
+	var configurations int
+	for _, o := range want {
+		switch typed := o.typed.(type) {
+		case *batchv1.Job:
+			typed.Spec.TTLSecondsAfterFinished = nil
+			typed.Annotations = map[string]string{
+				"kustomize.toolkit.fluxcd.io/force":     "enabled",
+				"argocd.argoproj.io/hook":               "Sync",
+				"argocd.argoproj.io/hook-delete-policy": "BeforeHookCreation",
+			}
+		case *admissionregistrationv1.ValidatingWebhookConfiguration:
+			if slices.ContainsFunc(hooks(o), func(h hook) bool { return h.Name == denying }) {
+				typed.Annotations = map[string]string{"kustomize.toolkit.fluxcd.io/ssa": "IfNotPresent"}
+				configurations++
+			}
+		}
+	}
+	if configurations != 1 {
+		t.Errorf("%d configurations deny, want 1", configurations)
+	}
+	if diff := cmp.Diff(withoutFiles(want), withoutFiles(got), oneSpace); diff != "" {
+		t.Errorf("(-files with hints +component):\n%s", diff)
+	}
+}
+
 func TestKustomizeOverlayChangesOnlyItsSettings(t *testing.T) {
 	want, got := load(t), documentedOverlay(t)
 	for _, o := range want {

@@ -201,9 +201,17 @@ var oneCAEach = map[string]string{
 	"mutating.image-webhook.dev":     "1 CA, Ignore",
 }
 
-func TestRenewalLosesNoReview(t *testing.T) {
+// TestRenewal shares one API server, because each start takes seconds.
+func TestRenewal(t *testing.T) {
 	t.Parallel()
 	r := startRenewal(t)
+	t.Run("loses no review", func(t *testing.T) { testRenewalLosesNoReview(t, r) })
+	t.Run("keeps its fields although a GitOps tool applies", func(t *testing.T) { testGitOpsTools(t, r) })
+	t.Run("repairs the drift of another tool", func(t *testing.T) { testDrift(t, r) })
+	t.Run("refuses the old certificate", func(t *testing.T) { testOldCertificate(t, r) }) // the last one
+}
+
+func testRenewalLosesNoReview(t *testing.T, r *renewal) {
 	secrets := r.client.CoreV1().Secrets("image-webhook")
 	for _, event := range []struct {
 		name string
@@ -263,9 +271,7 @@ func (r *renewal) patch(ctx context.Context) error {
 	return nil
 }
 
-func TestRenewalRefusesTheOldCertificate(t *testing.T) {
-	t.Parallel()
-	r := startRenewal(t)
+func testOldCertificate(t *testing.T, r *renewal) {
 	// The kubelet does not update the Secret: the process serves the old certificate, whose key has leaked.
 	limited, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
@@ -293,12 +299,13 @@ func TestRenewalRefusesTheOldCertificate(t *testing.T) {
 	}
 }
 
-func TestFailIsNotSetWithoutVerdicts(t *testing.T) {
+func TestRegistrationStaysOnIgnoreWithoutVerdicts(t *testing.T) {
 	t.Parallel()
 	server, err := startServerWith(apiserver.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Run("created by a GitOps tool", func(t *testing.T) { testGitOpsToolsCreateOnIgnore(t, server) })
 	ca := filepath.Join(server.Dir, "clients.crt")
 	write(t, ca, server.Config.CAData)
 	var manifests []deploy.File

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/statistics"
 )
 
 // Throughput is the result of concurrent creates.
@@ -42,7 +43,7 @@ func (c *cluster) measureConcurrent(ctx context.Context, arms []*arm, o Options,
 	}
 	for n, all := range durations {
 		slices.Sort(all)
-		results = append(results, Throughput{float64(len(all)) / elapsed[n].Seconds(), quantile(all, 0.99)})
+		results = append(results, Throughput{float64(len(all)) / elapsed[n].Seconds(), statistics.Percentile(all, 0.99)})
 	}
 	return results, nil
 }

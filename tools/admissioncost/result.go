@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/image-webhook/image-webhook/tools/markdown"
 )
 
 // Result is a measurement. Its slices have an element for each arm.
@@ -45,7 +46,7 @@ func (r *Result) sequentialTable() string {
 		}
 		rows = append(rows, row)
 	}
-	return table(rows)
+	return markdown.Table(rows)
 }
 
 func (r *Result) concurrentTable() string {
@@ -53,7 +54,7 @@ func (r *Result) concurrentTable() string {
 	for i, t := range r.Concurrent {
 		rows = append(rows, []string{r.Arms[i], fmt.Sprintf("%.0f", t.PerSecond), milliseconds(t.P99)})
 	}
-	return table(rows)
+	return markdown.Table(rows)
 }
 
 func (r *Result) partsTable() string {
@@ -61,7 +62,7 @@ func (r *Result) partsTable() string {
 	for _, part := range parts {
 		titles = append(titles, part.title)
 	}
-	return table(r.perArm("part", titles, r.Parts))
+	return markdown.Table(r.perArm("part", titles, r.Parts))
 }
 
 func (r *Result) profileTable() string {
@@ -78,7 +79,7 @@ func (r *Result) profileTable() string {
 		}
 		columns = append(columns, append(times, sum))
 	}
-	return table(r.perArm("group", titles, columns))
+	return markdown.Table(r.perArm("group", titles, columns))
 }
 
 // perArm returns the rows of a table with a column of durations for each arm.
@@ -100,46 +101,4 @@ func milliseconds(d time.Duration) string {
 		return "-"
 	}
 	return fmt.Sprintf("%.3f ms", float64(d)/float64(time.Millisecond))
-}
-
-// table returns a Markdown table. The first row is the heading; all columns except the first one are
-// aligned to the right.
-func table(rows [][]string) string {
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	var b strings.Builder
-	for i, row := range rows {
-		writeRow(&b, row, widths)
-		if i == 0 {
-			writeRow(&b, rule(widths), widths)
-		}
-	}
-	return b.String()
-}
-
-func writeRow(b *strings.Builder, row []string, widths []int) {
-	for i, cell := range row {
-		width := widths[i]
-		if i == 0 {
-			width = -width
-		}
-		fmt.Fprintf(b, "| %*s ", width, cell)
-	}
-	b.WriteString("|\n")
-}
-
-// rule returns the row below the heading.
-func rule(widths []int) (cells []string) {
-	for i, width := range widths {
-		line := strings.Repeat("-", width)
-		if i > 0 {
-			line = line[1:] + ":"
-		}
-		cells = append(cells, line)
-	}
-	return cells
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/statistics"
 )
 
 // Latency is the duration of creates, one at a time.
@@ -27,7 +28,7 @@ func (c *cluster) measureSequential(ctx context.Context, arms []*arm, o Options,
 	for _, values := range durations {
 		l := Latency{Added: medianDifference(values, durations[0])}
 		sorted := slices.Sorted(slices.Values(values))
-		l.Median, l.P99 = median(sorted), quantile(sorted, 0.99)
+		l.Median, l.P99 = statistics.Median(sorted), statistics.Percentile(sorted, 0.99)
 		latencies = append(latencies, l)
 	}
 	return latencies, nil

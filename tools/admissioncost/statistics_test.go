@@ -1,7 +1,6 @@
 package admissioncost
 
 import (
-	"slices"
 	"testing"
 	"time"
 )
@@ -12,40 +11,6 @@ func upTo(n int) (values []time.Duration) {
 		values = append(values, time.Duration(i+1))
 	}
 	return values
-}
-
-func TestQuantile(t *testing.T) {
-	for _, tt := range []struct {
-		n    int
-		q    float64
-		want time.Duration
-	}{
-		{1, 0.99, 1},
-		{100, 0.99, 99},
-		{101, 0.99, 100},
-		{1000, 0.5, 500},
-		{10, 0, 1},
-		{10, 1, 10},
-	} {
-		if got := quantile(upTo(tt.n), tt.q); got != tt.want {
-			t.Errorf("quantile %g of 1 to %d: got %d, want %d", tt.q, tt.n, got, tt.want)
-		}
-	}
-}
-
-func TestMedian(t *testing.T) {
-	for _, tt := range []struct {
-		values []time.Duration
-		want   time.Duration
-	}{
-		{[]time.Duration{7}, 7},
-		{[]time.Duration{9, 1, 5}, 5},
-		{[]time.Duration{9, 1, 4, 6}, 5},
-	} {
-		if got := median(slices.Clone(tt.values)); got != tt.want {
-			t.Errorf("median of %v: got %d, want %d", tt.values, got, tt.want)
-		}
-	}
 }
 
 func TestMedianDifferencePairsValues(t *testing.T) {

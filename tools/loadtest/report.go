@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/image-webhook/image-webhook/tools/statistics"
 )
 
 // Text returns all figures as aligned tables.
@@ -173,7 +175,7 @@ func (f *Footprint) table() table {
 		header: []string{"figure", "value"},
 		rows: [][]string{
 			{"program", formatSize(float64(f.Program))},
-			{fmt.Sprintf("start until ready, median of %d", len(f.Starts)), formatDuration(median(f.Starts))},
+			{fmt.Sprintf("start until ready, median of %d", len(f.Starts)), formatDuration(statistics.Median(f.Starts))},
 			{"resident memory, new process", formatSize(float64(f.Idle))},
 			{fmt.Sprintf("resident memory, load on %d connections", f.Connections), formatSize(float64(f.Loaded))},
 			{fmt.Sprintf("maximum, load on %d connections", f.Connections), formatSize(float64(f.Peak))},

@@ -3,6 +3,8 @@ package loadtest
 import (
 	"slices"
 	"time"
+
+	"github.com/image-webhook/image-webhook/tools/statistics"
 )
 
 // Result has all figures of a run. Durations are in nanoseconds, and sizes in bytes.
@@ -38,7 +40,7 @@ type Latency struct{ P50, P99 time.Duration }
 // newLatency returns the percentiles of latencies, which it sorts.
 func newLatency(latencies []time.Duration) Latency {
 	slices.Sort(latencies)
-	return Latency{percentile(latencies, 0.50), percentile(latencies, 0.99)}
+	return Latency{statistics.Percentile(latencies, 0.50), statistics.Percentile(latencies, 0.99)}
 }
 
 // Server is the resident memory of the process of a contender: before the rounds, its maximum, and
@@ -97,7 +99,7 @@ func medianOf[T int | float64 | time.Duration](rounds []Round, figure func(Round
 	for _, r := range rounds {
 		values = append(values, figure(r))
 	}
-	return median(values)
+	return statistics.Median(values)
 }
 
 func medianLatency(rounds []Round, latency func(Round) Latency) Latency {

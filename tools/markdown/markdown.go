@@ -1,6 +1,6 @@
 // Package markdown parses Markdown pages for the checks of this repository: Parse returns
 // headings, links, fenced code blocks and inline code, and ignores HTML. The syntax is
-// GitHub's. ReplaceSection writes the generated part of a page.
+// GitHub's. For generated pages, Table formats a table, and ReplaceSection replaces a part of a page.
 package markdown
 
 import (

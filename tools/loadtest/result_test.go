@@ -7,36 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestPercentileIsTheNearestRank(t *testing.T) {
-	hundred := make([]int, 100)
-	for i := range hundred {
-		hundred[i] = i + 1
-	}
-	for _, test := range []struct {
-		sorted []int
-		share  float64
-		want   int
-	}{
-		{[]int{7}, 0, 7}, {[]int{7}, 0.5, 7}, {[]int{7}, 1, 7},
-		{[]int{1, 2}, 0.5, 1}, {[]int{1, 2}, 0.51, 2}, {[]int{1, 2, 3}, 0.5, 2},
-		{hundred, 0.5, 50}, {hundred, 0.99, 99}, {hundred, 0.991, 100}, {hundred, 1, 100},
-	} {
-		if got := percentile(test.sorted, test.share); got != test.want {
-			t.Errorf("percentile of %d values, %g = %d, want %d", len(test.sorted), test.share, got, test.want)
-		}
-	}
-}
-
-func TestMedianKeepsTheOrderOfItsValues(t *testing.T) {
-	values := []int{5, 1, 4, 2, 3}
-	if got := median(values); got != 3 {
-		t.Errorf("median = %d, want 3", got)
-	}
-	if diff := cmp.Diff([]int{5, 1, 4, 2, 3}, values); diff != "" {
-		t.Errorf("values (-want +got):\n%s", diff)
-	}
-}
-
 func TestSummaryIsTheMedianOfEachFigure(t *testing.T) {
 	f := Figures{Rounds: []Round{
 		{Throughput: 1, CPU: 30, ClientCPU: 6, Latency: Latency{20, 100}, Paced: Latency{2, 3}, Unsent: 9},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -14,8 +13,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/portforward"
+
+	"github.com/image-webhook/image-webhook/tools/podport"
 )
+
+// registryPort is the port of a registry's pod.
+const registryPort = 5000
 
 // requestLimit is the time limit of a request to a registry.
 const requestLimit = time.Minute
@@ -26,16 +29,16 @@ type Client struct {
 	registry string // name of the registry
 	address  string // host and forwarded port
 	auth     authn.Authenticator
-	stop     chan struct{}
+	stop     func() // stops forwarding
 }
 
 // Connect forwards a port to the named registry.
 func Connect(ctx context.Context, config *rest.Config, registryName string) (*Client, error) {
-	port, stop, err := forwardPort(ctx, config, registryName)
+	address, stop, err := forwardPort(ctx, config, registryName)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the registry %s: %w: run `kubectl get pods -n %s` for details", registryName, err, Namespace)
 	}
-	return &Client{registry: registryName, address: fmt.Sprintf("127.0.0.1:%d", port), auth: authn.Anonymous, stop: stop}, nil
+	return &Client{registry: registryName, address: address, auth: authn.Anonymous, stop: stop}, nil
 }
 
 // WithPassword returns a client that uses the same connection and sends a password.
@@ -46,7 +49,7 @@ func (c *Client) WithPassword(user, password string) *Client {
 }
 
 // Close stops forwarding the port.
-func (c *Client) Close() { close(c.stop) }
+func (c *Client) Close() { c.stop() }
 
 // Push pushes image to the registry as ref, a repository and a tag. It does not send layers
 // that the registry already has.
@@ -83,47 +86,17 @@ func (c *Client) tag(ref string) (name.Tag, error) {
 	return name.NewTag(c.address+"/"+ref, name.StrictValidation, name.Insecure)
 }
 
-// forwardPort forwards a port of this machine to the registry's pod, until stop is closed or
-// the pod ends.
-func forwardPort(ctx context.Context, config *rest.Config, registryName string) (port uint16, stop chan struct{}, err error) {
-	stop, ready := make(chan struct{}), make(chan struct{})
-	forwarder, err := newForwarder(ctx, config, registryName, stop, ready)
-	if err != nil {
-		return 0, nil, err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- forwarder.ForwardPorts() }()
-	select {
-	case err := <-ended:
-		return 0, nil, fmt.Errorf("forward a port: %w", err)
-	case <-ctx.Done():
-		close(stop)
-		return 0, nil, context.Cause(ctx)
-	case <-ready:
-	}
-	ports, err := forwarder.GetPorts()
-	if err != nil {
-		close(stop)
-		return 0, nil, err
-	}
-	return ports[0].Local, stop, nil
-}
-
-func newForwarder(ctx context.Context, config *rest.Config, registryName string, stop, ready chan struct{}) (*portforward.PortForwarder, error) {
+// forwardPort forwards a port of this machine to the registry's pod.
+func forwardPort(ctx context.Context, config *rest.Config, registryName string) (address string, stop func(), err error) {
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	pod, err := findReadyPod(ctx, client, registryName)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	url := client.CoreV1().RESTClient().Post().Resource("pods").Namespace(Namespace).Name(pod).SubResource("portforward").URL()
-	dialer, err := portforward.NewSPDYOverWebsocketDialer(url, config)
-	if err != nil {
-		return nil, err
-	}
-	return portforward.NewOnAddresses(dialer, []string{"127.0.0.1"}, []string{"0:5000"}, stop, ready, io.Discard, io.Discard)
+	return podport.Forward(ctx, config, Namespace, pod, registryPort)
 }
 
 // findReadyPod returns the name of a ready pod of the registry.

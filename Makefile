@@ -16,7 +16,7 @@ SHELL := /bin/sh
 #   ANY_CLUSTER=1          make e2e and scripts/*.sh accept a cluster that kind did not create
 #   DEBIAN_MIRROR=URL      mirror of the Debian packages of the node image
 #   FUZZTIME=30s           how long make fuzz runs each target
-#   SHORT=1                make bench takes seconds, only shows that it works and writes no page
+#   SHORT=1                make bench takes seconds and writes no page; make chaos runs some events
 #   TILT=--sync            make tilt replaces the webhook in its running containers
 #   NO_COLOR=1             no color, not even on a terminal
 export ENGINE K8S KIND_NODE_IMAGE FOCUS LABELS
@@ -153,6 +153,10 @@ fuzz: bin/fuzz ## Run every fuzz target for FUZZTIME (30s)
 bench: bin/loadtest ## Compare the webhook with other HTTPS handlers, for docs/performance.md
 	@bin/loadtest handlers $(if $(filter 1,$(SHORT)),--short,--write)
 
+.PHONY: chaos
+chaos: bin/chaos ## Create pods during rollouts and renewals, and count what is lost
+	@bin/chaos $(if $(filter 1,$(SHORT)),--short)
+
 .PHONY: record
 record: bin/e2e ## Record the golden reviews from the API server of the cluster
 	@bin/e2e --record
@@ -193,3 +197,7 @@ bin/fuzz:
 .PHONY: bin/loadtest
 bin/loadtest:
 	@scripts/compile.sh ./tools/cmd/loadtest
+
+.PHONY: bin/chaos
+bin/chaos:
+	@scripts/compile.sh ./tools/cmd/chaos

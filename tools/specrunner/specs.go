@@ -15,10 +15,11 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// suiteProgram and ginkgoProgram are built by compile, relative to the top of the checkout.
+// These programs are built by compile, relative to the top of the checkout.
 const (
 	suiteProgram  = "e2e/e2e.test"
 	ginkgoProgram = "bin/ginkgo"
+	chaosProgram  = "bin/chaos" // e2e/chaos_test.go runs it
 )
 
 // runSpecs runs Ginkgo until it ends. It forwards interrupts to Ginkgo, which lets the specs clean

@@ -1,0 +1,73 @@
+package chaos
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// outcome is what happened to a pod.
+type outcome int
+
+const (
+	mirrored    outcome = iota // as expected
+	denied                     // as expected
+	refused                    // by anything except the verdict of the webhook
+	notMirrored                // admitted with another image than that of the mirror
+	notDenied                  // admitted although it must be denied
+	noAnswer                   // the API server itself failed: not a loss of the webhook
+	outcomes                   // the number of outcomes
+)
+
+func (o outcome) String() string {
+	return [outcomes]string{"mirrored", "denied", "refused", "not mirrored", "not denied", "no answer"}[o]
+}
+
+// losses are the outcomes of which a report must have none.
+var losses = []outcome{refused, notMirrored, notDenied}
+
+// verdict is an outcome, with the reason unless it was expected.
+type verdict struct {
+	outcome outcome
+	message string
+}
+
+// denial is in the message of a pod that the webhook denied, and not in that of a pod that was
+// refused because the webhook did not answer.
+const denial = `admission webhook "validating.image-webhook.dev" denied the request`
+
+// classify returns the verdict on a request with its answer.
+func classify(r request, pod *corev1.Pod, err error) verdict {
+	switch {
+	case err == nil && r.denied:
+		return verdict{notDenied, fmt.Sprintf("a pod with image %q was admitted", deniedImage)}
+	case err == nil:
+		return classifyImage(pod)
+	case r.denied && apierrors.IsForbidden(err) && strings.Contains(err.Error(), denial):
+		return verdict{outcome: denied}
+	case isOwnFailure(err):
+		return verdict{noAnswer, err.Error()}
+	}
+	return verdict{refused, err.Error()}
+}
+
+func classifyImage(pod *corev1.Pod) verdict {
+	if image := pod.Spec.Containers[0].Image; image != mirrorImage {
+		return verdict{notMirrored, fmt.Sprintf("a pod with image %q has image %q, want %q", mirroredImage, image, mirrorImage)}
+	}
+	return verdict{outcome: mirrored}
+}
+
+// isOwnFailure reports whether the API server failed without calling a webhook, or did not answer.
+func isOwnFailure(err error) bool {
+	if answer := apierrors.APIStatus(nil); !errors.As(err, &answer) {
+		return true // such as a refused connection
+	}
+	overloaded := apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) ||
+		apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err)
+	storage := strings.Contains(err.Error(), "etcdserver")
+	return (overloaded || storage) && !strings.Contains(err.Error(), "webhook")
+}

@@ -32,6 +32,7 @@ func TestManifestsContainTheseObjects(t *testing.T) {
 	}
 	want := []string{
 		"01 Namespace /image-webhook",
+		"01 ResourceQuota image-webhook/critical-pods",
 		"01 Namespace /image-webhook-probe",
 		"01 ResourceQuota image-webhook-probe/no-pods",
 		"01 ServiceAccount image-webhook-probe/probe",

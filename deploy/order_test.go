@@ -71,11 +71,23 @@ const (
 	webhookInstalled        = "deployment webhook "
 	namespaceOwnerInstalled = "deployment namespace-owner "
 	namespaceOwnerPresent   = "clusterroles -l app.kubernetes.io/component=namespace-owner "
+	selectedPods            = "pods -n image-webhook -l " // the Service always selects a pod
 )
 
 // changingCommands returns the kubectl commands of a script, except those that only read.
-// present are objects in the cluster.
-func changingCommands(t *testing.T, script string, present ...string) (lines []string) {
+// present are objects in the cluster. The Service of the webhook selects a pod.
+func changingCommands(t *testing.T, script string, present ...string) []string {
+	t.Helper()
+	lines, output, err := runWithObjects(t, script, append(present, selectedPods)...)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, output)
+	}
+	return lines
+}
+
+// runWithObjects runs a script with a kubectl that finds only the objects that are present. It
+// returns the kubectl commands that do not only read, and the output of the script.
+func runWithObjects(t *testing.T, script string, present ...string) (lines []string, output string, err error) {
 	t.Helper()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "log")
@@ -88,16 +100,14 @@ func changingCommands(t *testing.T, script string, present ...string) (lines []s
 	}
 	cmd := exec.CommandContext(t.Context(), script)
 	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "ANY_CLUSTER=1")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", script, err, output)
-	}
-	content, err := os.ReadFile(log)
-	if err != nil {
-		t.Fatal(err)
+	combined, err := cmd.CombinedOutput()
+	content, readErr := os.ReadFile(log)
+	if readErr != nil {
+		t.Fatal(readErr)
 	}
 	return slices.DeleteFunc(strings.Split(strings.TrimSpace(string(content)), "\n"), func(line string) bool {
 		return strings.HasPrefix(line, "kubectl get ")
-	})
+	}), string(combined), err
 }
 
 func TestInstallScriptsFollowTheOrder(t *testing.T) {
@@ -135,6 +145,16 @@ func TestInstallScriptsFollowTheOrder(t *testing.T) {
 	// A second installation of the webhook includes that of the owners, which uses its image and CA.
 	if diff := cmp.Diff(lastRuns, changingCommands(t, "../scripts/install.sh", webhookInstalled, namespaceOwnerInstalled)); diff != "" {
 		t.Errorf("second installation of everything (-order.yaml +install.sh):\n%s", diff)
+	}
+}
+
+func TestInstallStopsBeforeTheRegistrationIfTheServiceSelectsNoPod(t *testing.T) {
+	lines, output, err := runWithObjects(t, "../scripts/install.sh", webhookInstalled)
+	if err == nil || !strings.Contains(output, "install.sh: Service webhook selects no pod: ") {
+		t.Errorf("error %v, output:\n%s", err, output)
+	}
+	if applied := slices.Contains(lines, "kubectl apply -f 05-webhookconfigure.yaml"); applied || !slices.Contains(lines, "kubectl apply -f 04-webhook.yaml") {
+		t.Errorf("05 is applied: %t; commands:\n%s", applied, strings.Join(lines, "\n"))
 	}
 }
 

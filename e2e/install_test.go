@@ -92,7 +92,7 @@ var _ = Describe("installation", Label(devCluster), Ordered, ContinueOnFailure, 
 	})
 })
 
-// Serial, because these specs replace the certificate, and stop all servers.
+// Serial, because these specs replace the certificate, redirect the Service, and stop all servers.
 var _ = Describe("installation", Label(devCluster), Serial, func() {
 	// After this spec, the servers use the old certificate until the kubelet updates the
 	// volume, which takes up to a minute.
@@ -116,6 +116,23 @@ var _ = Describe("installation", Label(devCluster), Serial, func() {
 		Expect(caBundle(ctx)).To(ContainSubstring(string(pem.EncodeToMemory(current))), "the old CA stays trusted")
 		webhookServes(ctx)
 		Expect(failurePolicies(ctx)).To(Equal(installedPolicies))
+	})
+
+	It("stops at a changed selector of the Service while the webhook still fails closed, and names the command that helps", func(ctx SpecContext) {
+		cluster, _ := openMirror(ctx)
+		image := get(ctx, &appsv1.Deployment{}, "webhook").Spec.Template.Spec.Containers[0].Image
+		removal := []string{"patch", "service", "webhook", "-n", ownNamespace, "--type=merge", "-p", `{"spec":{"selector":{"tier":null}}}`}
+		DeferCleanup(func(ctx SpecContext) {
+			succeed(ctx, removal...)
+			Expect(cluster.Refresh(ctx, image, reviewlog.Flags...)).To(Succeed())
+		})
+		succeed(ctx, "patch", "service", "webhook", "-n", ownNamespace, "--type=merge", "-p", `{"spec":{"selector":{"tier":"front"}}}`)
+		Expect(cluster.Install(ctx, image, reviewlog.Flags...)).To(MatchError(`apply deploy/04-webhook.yaml: ` +
+			`check Service webhook: its selector also has "tier", which is not in the manifest, so kubectl apply keeps it: ` +
+			`run kubectl patch service webhook -n image-webhook --type=merge -p '{"spec":{"selector":{"tier":null}}}'`))
+		Expect(failurePolicies(ctx)).To(Equal(installedPolicies))
+		succeed(ctx, removal...)
+		Expect(cluster.Refresh(ctx, image, reviewlog.Flags...)).To(Succeed())
 	})
 
 	It("blocks only new images of namespaces with mode deny while no server answers, and recovers", func(ctx SpecContext) {

@@ -23,6 +23,16 @@ wait_for() {
 		fail "pods are not ready: kubectl describe pod -n image-webhook shows why; if the image is missing on the nodes of \`make up\`, run \`bin/cluster load\`"
 }
 
+# check_service ends the script if the Service selects no pod, before 05 sets the failure
+# policies to Ignore. `kubectl apply` does not remove a key that was added to its selector.
+check_service() {
+	local selector
+	# shellcheck disable=SC2016 # kubectl expands the variables
+	selector=$(kubectl get service webhook -n image-webhook -o go-template='{{range $k, $v := .spec.selector}}{{$k}}={{$v}},{{end}}')
+	[ -n "$(kubectl get pods -n image-webhook -l "${selector%,}" -o name)" ] ||
+		fail "Service webhook selects no pod: its selector is \"${selector%,}\": remove the keys that deploy/04-webhook.yaml does not have: kubectl edit service webhook -n image-webhook"
+}
+
 installed=$(kubectl get deployment webhook -n image-webhook --ignore-not-found -o name)
 with_owner=$(kubectl get deployment namespace-owner -n image-webhook --ignore-not-found -o name)
 
@@ -40,6 +50,7 @@ heading 'Start the webhook:'
 run 'kubectl apply -f 04-webhook.yaml'
 [ -z "$installed" ] || run 'kubectl rollout restart deployment/webhook -n image-webhook'
 wait_for 'kubectl rollout status deployment/webhook -n image-webhook --timeout=120s'
+check_service
 
 heading 'Register the webhook with the API server; a Job sets the CA, then failurePolicy: Fail:'
 run 'kubectl apply -f 05-webhookconfigure.yaml'

@@ -2,6 +2,7 @@ package devcluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -102,11 +103,13 @@ func CustomizeDeployment(manifest, ref string, flags ...string) string {
 func (c *Cluster) runStep(ctx context.Context, dir string, step deploy.Step) error {
 	file := path.Join(dir, step.Name)
 	err := c.report.Step("apply "+file, func(progressStep *progress.Step) error { return c.applyAndWait(ctx, step, progressStep) })
-	if err != nil {
-		c.describe(ctx)
-		return fmt.Errorf("apply deploy/%s: %w", file, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if !errors.As(err, &serviceError{}) {
+		c.describe(ctx)
+	}
+	return fmt.Errorf("apply deploy/%s: %w", file, err)
 }
 
 func (c *Cluster) applyAndWait(ctx context.Context, step deploy.Step, progressStep *progress.Step) error {
@@ -122,9 +125,21 @@ func (c *Cluster) applyAndWait(ctx context.Context, step deploy.Step, progressSt
 	}
 	progressStep.SetDetail("kubectl " + strings.Join(step.Wait, " "))
 	if waitsForRollout(step) {
-		return c.waitForRollout(ctx, step)
+		return c.waitForServers(ctx, step)
 	}
 	return c.Kubectl(step.Wait...).Run(ctx)
+}
+
+// waitForServers waits for the rollout of a step, and checks that the Services of the step lead to
+// the pods.
+func (c *Cluster) waitForServers(ctx context.Context, step deploy.Step) error {
+	if err := c.checkSelectors(ctx, step.Content); err != nil {
+		return err
+	}
+	if err := c.waitForRollout(ctx, step); err != nil {
+		return err
+	}
+	return c.waitForEndpoints(ctx, step.Content)
 }
 
 // describe shows the state of the installation and the last log lines of the pods that are

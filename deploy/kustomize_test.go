@@ -73,22 +73,11 @@ func documentedOverlay(t *testing.T) []object {
 	if example == nil {
 		t.Fatal("docs/operations.md does not contain the overlay: a code block that starts with # kustomization.yaml")
 	}
-	dir := t.TempDir()
-	if err := os.CopyFS(filepath.Join(dir, "deploy"), os.DirFS(".")); err != nil {
-		t.Fatal(err)
-	}
-	overlayDir := filepath.Join(dir, "mine")
-	if err := os.Mkdir(overlayDir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(overlayDir, "kustomization.yaml"), example[1], 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return kustomize(t, overlayDir)
+	return kustomizeOverlay(t, string(example[1]))
 }
 
-// withComponent returns the objects of an overlay that only adds a component.
-func withComponent(t *testing.T, component string) []object {
+// kustomizeOverlay returns the objects of an overlay in a directory beside deploy/.
+func kustomizeOverlay(t *testing.T, kustomization string) []object {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(filepath.Join(dir, "deploy"), os.DirFS(".")); err != nil {
@@ -98,15 +87,14 @@ func withComponent(t *testing.T, component string) []object {
 	if err := os.Mkdir(overlayDir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	content := "resources: [../deploy]\ncomponents: [../deploy/" + component + "]\nsortOptions: {order: fifo}\n"
-	if err := os.WriteFile(filepath.Join(overlayDir, "kustomization.yaml"), []byte(content), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(overlayDir, "kustomization.yaml"), []byte(kustomization), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return kustomize(t, overlayDir)
 }
 
 func TestKustomizeGitOpsComponentOnlyAddsHintsForTheTools(t *testing.T) {
-	want, got := load(t), withComponent(t, "gitops")
+	want, got := load(t), kustomizeOverlay(t, "resources: [../deploy]\ncomponents: [../deploy/gitops]\nsortOptions: {order: fifo}\n")
 	var configurations int
 	for _, o := range want {
 		switch typed := o.typed.(type) {

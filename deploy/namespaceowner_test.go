@@ -1,8 +1,6 @@
 package deploy_test
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -238,20 +236,9 @@ func TestControllerHasOnlyTheseRights(t *testing.T) {
 }
 
 func TestKustomizeComponentAddsTheNamespaceOwnerManifests(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.CopyFS(filepath.Join(dir, "deploy"), os.DirFS(".")); err != nil {
-		t.Fatal(err)
-	}
-	overlay := filepath.Join(dir, "mine")
-	if err := os.Mkdir(overlay, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	const content = "resources: [../deploy]\ncomponents: [../deploy/namespace-owner]\nsortOptions: {order: fifo}\n"
-	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	const overlay = "resources: [../deploy]\ncomponents: [../deploy/namespace-owner]\nsortOptions: {order: fifo}\n"
 	want := withoutFiles(append(load(t), loadNamespaceOwner(t)...))
-	if diff := cmp.Diff(want, withoutFiles(kustomize(t, overlay)), oneSpace); diff != "" {
+	if diff := cmp.Diff(want, withoutFiles(kustomizeOverlay(t, overlay)), oneSpace); diff != "" {
 		t.Errorf("(-files +kustomization):\n%s", diff)
 	}
 }

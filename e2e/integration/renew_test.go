@@ -25,7 +25,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/image-webhook/image-webhook/deploy"
-	"github.com/image-webhook/image-webhook/tools/controlplane/apiserver"
 	"github.com/image-webhook/image-webhook/tools/controlplane/localinstall"
 	"github.com/image-webhook/image-webhook/webhook/certgen"
 )
@@ -42,7 +41,7 @@ type renewal struct {
 
 func startRenewal(t *testing.T) *renewal {
 	t.Helper()
-	server, err := startServerWith(apiserver.Options{})
+	server, err := startServer(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +300,7 @@ func testOldCertificate(t *testing.T, r *renewal) {
 
 func TestRegistrationStaysOnIgnoreWithoutVerdicts(t *testing.T) {
 	t.Parallel()
-	server, err := startServerWith(apiserver.Options{})
+	server, err := startServer(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

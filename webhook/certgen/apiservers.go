@@ -126,14 +126,11 @@ func (s session) waitUntilWatched(ctx context.Context, hosts []string, cas []*x5
 // checkWatched returns an error unless the watch cache of the API server has the CAs.
 func (server apiServer) checkWatched(ctx context.Context, hosts []string, cas []*x509.Certificate) error {
 	for _, m := range managedConfigurations(server.webhooks) {
-		found, err := m.get(ctx, m.name, metav1.GetOptions{ResourceVersion: "0"}) // 0: from the watch cache
-		if apierrors.IsNotFound(err) {
-			continue
-		}
+		hooks, err := m.calling(ctx, hosts, metav1.GetOptions{ResourceVersion: "0"}) // 0: from the watch cache
 		if err != nil {
 			return fmt.Errorf("%s: %w", m, err)
 		}
-		for _, hook := range found.calling(hosts) {
+		for _, hook := range hooks {
 			if !containsAll(hook.client.CABundle, cas) {
 				return fmt.Errorf("%s: the caBundle of %s is older", m, hook.name)
 			}

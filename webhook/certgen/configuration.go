@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	admissionclient "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
@@ -81,6 +82,16 @@ type namedConfiguration struct {
 }
 
 func (n namedConfiguration) String() string { return n.kind + " " + n.name }
+
+// calling returns the webhooks that call a server with one of these host names; none if the
+// configuration does not exist.
+func (n namedConfiguration) calling(ctx context.Context, hosts []string, options metav1.GetOptions) ([]webhook, error) {
+	found, err := n.get(ctx, n.name, options)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	return found.calling(hosts), err
+}
 
 // managedConfigurations are the configurations that deploy/05-webhookconfigure.yaml and its
 // counterpart in deploy/namespace-owner create. The one whose webhook denies is the last.

@@ -41,11 +41,11 @@ func (s session) publish(ctx context.Context, hosts []string, cas []*x509.Certif
 func (s session) findServices(ctx context.Context, hosts []string) (map[service]bool, error) {
 	services := map[service]bool{}
 	for _, m := range managedConfigurations(s.webhooks) {
-		found, err := m.get(ctx, m.name, metav1.GetOptions{})
-		if err != nil && !apierrors.IsNotFound(err) {
+		hooks, err := m.calling(ctx, hosts, metav1.GetOptions{})
+		if err != nil {
 			return nil, explain(err, m.String(), registrationManifest)
 		}
-		for _, hook := range found.calling(hosts) {
+		for _, hook := range hooks {
 			if reference := hook.client.Service; reference != nil {
 				services[service{reference.Namespace, reference.Name}] = true
 			}

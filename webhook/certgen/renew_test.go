@@ -2,9 +2,11 @@ package certgen
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -84,29 +86,45 @@ func (i *installation) session(t *testing.T, out io.Writer) session {
 	return s
 }
 
-// bundles returns the caBundles of all webhooks, which must be equal.
-func (i *installation) bundle(t *testing.T) string {
+// hooks returns all webhooks by name.
+func (i *installation) hooks(t *testing.T) map[string]webhook {
 	t.Helper()
-	bundles := map[string]bool{}
+	found := map[string]webhook{}
 	for _, m := range managedConfigurations(i.webhooks) {
-		found, err := m.get(t.Context(), m.name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
+		configuration, err := m.get(t.Context(), m.name, metav1.GetOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
 			t.Fatal(err)
 		}
-		for _, w := range found.webhooks {
-			bundles[string(w.client.CABundle)] = true
+		for _, w := range configuration.webhooks {
+			found[m.String()+" "+w.name] = w
 		}
+	}
+	return found
+}
+
+// bundle returns the caBundle of all webhooks, which must be equal.
+func (i *installation) bundle(t *testing.T) (bundle string) {
+	t.Helper()
+	bundles := map[string]bool{}
+	for _, w := range i.hooks(t) {
+		bundle = string(w.client.CABundle)
+		bundles[bundle] = true
 	}
 	if len(bundles) != 1 {
 		t.Fatalf("%d different caBundles", len(bundles))
 	}
-	for bundle := range bundles {
-		return bundle
+	return bundle
+}
+
+// setIgnore sets a policy as a client does that does not know certgen.
+func (i *installation) setIgnore(t *testing.T, n namedConfiguration) {
+	t.Helper()
+	_, err := n.update(t.Context(), func(found configuration) (configurationChange, error) {
+		return configurationChange{webhooks: []webhookChange{{name: found.webhooks[0].name, failurePolicy: "Ignore"}}}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return ""
 }
 
 func TestRenewReplacesADueCertificate(t *testing.T) {
@@ -173,22 +191,9 @@ func TestRenewIsResumedAfterEachStep(t *testing.T) {
 func checkTrusted(t *testing.T, i *installation) {
 	t.Helper()
 	chain := parseValid(readSecret(t, i.fakeAPI).Data[certKey])
-	for _, m := range managedConfigurations(i.webhooks) {
-		found, err := m.get(t.Context(), m.name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, w := range found.webhooks {
-			trusted := false
-			for _, ca := range parseValid(w.client.CABundle) {
-				trusted = trusted || signs(ca, chain, time.Now())
-			}
-			if !trusted {
-				t.Errorf("%s: webhook %s does not trust the certificate of the Secret", m, w.name)
-			}
+	for name, w := range i.hooks(t) {
+		if !slices.ContainsFunc(parseValid(w.client.CABundle), func(ca *x509.Certificate) bool { return signs(ca, chain, time.Now()) }) {
+			t.Errorf("%s does not trust the certificate of the Secret", name)
 		}
 	}
 }
@@ -267,12 +272,7 @@ func TestRenewRepairsTheRegistration(t *testing.T) {
 	i := install(t, certificate, foreign.ca)
 	for _, kind := range []configurationClient{validatingClient(i.webhooks), mutatingClient(i.webhooks)} {
 		n := namedConfiguration{configurationClient: kind, name: "image-webhook"}
-		_, err := n.update(t.Context(), func(found configuration) (configurationChange, error) {
-			return configurationChange{webhooks: []webhookChange{{name: found.webhooks[0].name, failurePolicy: "Ignore"}}}, nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		i.setIgnore(t, n)
 	}
 	if err := i.session(t, io.Discard).renew(t.Context(), renewTLS); err != nil {
 		t.Fatal(err)
@@ -370,14 +370,9 @@ func TestRenewWithoutTheRightToProbe(t *testing.T) {
 	certificate := mustIssue(t, hosts, time.Now())
 	i := install(t, certificate, certificate.ca)
 	n := namedConfiguration{configurationClient: validatingClient(i.webhooks), name: "image-webhook"}
-	_, err := n.update(t.Context(), func(configuration) (configurationChange, error) {
-		return configurationChange{webhooks: []webhookChange{{name: "image-webhook.dev", failurePolicy: "Ignore"}}}, nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	i.setIgnore(t, n)
 	i.refusePods(apierrors.NewForbidden(corev1.Resource("pods"), "", errors.New(`User "renew" cannot create resource "pods"`)))
-	err = i.session(t, io.Discard).renew(t.Context(), renewTLS)
+	err := i.session(t, io.Discard).renew(t.Context(), renewTLS)
 	want := `ValidatingWebhookConfiguration image-webhook: failurePolicy Fail not set: API server 10.0.0.1:6443 after 20ms: pods in namespace ns-probe: ` +
 		`pods is forbidden: User "renew" cannot create resource "pods": grant this permission as in deploy/02-rbac.yaml`
 	if err == nil || err.Error() != want {
@@ -389,12 +384,7 @@ func TestRenewMakesOnlyTheseCalls(t *testing.T) {
 	before := mustIssue(t, []string{"webhook.ns.svc"}, time.Now())
 	i := install(t, before, before.ca)
 	n := namedConfiguration{configurationClient: validatingClient(i.webhooks), name: "image-webhook"}
-	_, err := n.update(t.Context(), func(configuration) (configurationChange, error) {
-		return configurationChange{webhooks: []webhookChange{{name: "image-webhook.dev", failurePolicy: "Ignore"}}}, nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	i.setIgnore(t, n)
 	if err := i.session(t, io.Discard).renew(t.Context(), renewTLS); err != nil {
 		t.Fatal(err)
 	}

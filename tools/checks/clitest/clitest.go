@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
 	"github.com/image-webhook/image-webhook/tools/cli"
@@ -26,6 +27,17 @@ func Run(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Command, ar
 	var stdout, stderr bytes.Buffer
 	code := cli.Run(t.Context(), newRoot(&stdout, &stderr), args, &stderr)
 	return Result{code, stdout.String(), stderr.String()}
+}
+
+// CheckRefused checks that a program refuses a command line with a line of this text and the hint
+// to its help.
+func CheckRefused(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Command, args []string, text string) {
+	t.Helper()
+	program := newRoot(io.Discard, io.Discard).Name()
+	want := Result{Code: 2, Stderr: program + ": " + text + " (see `" + program + " --help`)\n"}
+	if diff := cmp.Diff(want, Run(t, newRoot, args...)); diff != "" {
+		t.Errorf("result (-want +got):\n%s", diff)
+	}
 }
 
 // Examples checks the examples of all commands of a program, and returns the arguments of each

@@ -38,12 +38,7 @@ func TestRefusesInvalidCommandLines(t *testing.T) {
 		{"short with events", []string{"--short", "--events=rollout-1"}, "--short chooses the events: omit --events"},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			want := clitest.Result{Code: 2, Stderr: "chaos: " + test.want + " (see `chaos --help`)\n"}
-			if diff := cmp.Diff(want, clitest.Run(t, newRoot, test.args...)); diff != "" {
-				t.Errorf("result (-want +got):\n%s", diff)
-			}
-		})
+		t.Run(test.name, func(t *testing.T) { clitest.CheckRefused(t, newRoot, test.args, test.want) })
 	}
 }
 

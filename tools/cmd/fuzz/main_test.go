@@ -3,8 +3,6 @@ package main
 import (
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/image-webhook/image-webhook/tools/checks/clitest"
 )
 
@@ -25,11 +23,6 @@ func TestRefusesInvalidCommandLines(t *testing.T) {
 		{"unexpected argument", []string{"FuzzParse"}, `unknown command "FuzzParse" for "fuzz"`},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			want := clitest.Result{Code: 2, Stderr: "fuzz: " + test.want + " (see `fuzz --help`)\n"}
-			if diff := cmp.Diff(want, clitest.Run(t, newRoot, test.args...)); diff != "" {
-				t.Errorf("result (-want +got):\n%s", diff)
-			}
-		})
+		t.Run(test.name, func(t *testing.T) { clitest.CheckRefused(t, newRoot, test.args, test.want) })
 	}
 }

@@ -46,12 +46,7 @@ func TestRefusesInvalidCommandLines(t *testing.T) {
 		{"page of a short run", []string{"handlers", "--write", "--short"}, "--write writes the figures of all servers and reviews: omit --short"},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			want := clitest.Result{Code: 2, Stderr: "loadtest: " + test.want + " (see `loadtest --help`)\n"}
-			if diff := cmp.Diff(want, clitest.Run(t, newRoot, test.args...)); diff != "" {
-				t.Errorf("result (-want +got):\n%s", diff)
-			}
-		})
+		t.Run(test.name, func(t *testing.T) { clitest.CheckRefused(t, newRoot, test.args, test.want) })
 	}
 }
 

@@ -101,8 +101,9 @@ uninstall: bin/cluster ## Remove the webhook from the cluster with scripts/unins
 	@$(ON_CLUSTER) scripts/uninstall.sh
 
 .PHONY: status
-status: bin/cluster ## Show the state of the cluster and of the webhook in it
+status: bin/cluster bin/kubectl-image_webhook ## Show the state of the cluster, and check the webhook in it
 	@$(CLUSTER) status
+	@$(ON_CLUSTER) bin/kubectl-image_webhook status
 
 .PHONY: down
 down: bin/cluster ## Delete the cluster, and stop the API server of `make controlplane`
@@ -112,7 +113,7 @@ down: bin/cluster ## Delete the cluster, and stop the API server of `make contro
 ##@ Build
 
 .PHONY: tools
-tools: bin/cluster bin/controlplane bin/e2e ## Compile the programs that the other targets call, into bin/
+tools: bin/cluster bin/controlplane bin/e2e bin/kubectl-image_webhook ## Compile the programs that the other targets call, into bin/
 
 .PHONY: image
 image: ## Build the image archive; needs no base image and no container engine
@@ -189,6 +190,10 @@ bin/controlplane:
 .PHONY: bin/e2e
 bin/e2e:
 	@scripts/compile.sh ./tools/cmd/e2e
+
+.PHONY: bin/kubectl-image_webhook
+bin/kubectl-image_webhook:
+	@scripts/compile.sh ./webhook/cmd/kubectl-image_webhook
 
 .PHONY: bin/fuzz
 bin/fuzz:

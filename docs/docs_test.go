@@ -61,19 +61,19 @@ func TestPagesNameExistingThings(t *testing.T) {
 	}
 }
 
-// A block of Go names the file that it quotes.
-func TestGoBlocksQuoteTheirFile(t *testing.T) {
+// A block of Go names the file that it quotes, and so does a block of text.
+func TestBlocksQuoteTheirFile(t *testing.T) {
 	for _, p := range pages(t) {
 		for _, b := range p.Blocks {
-			file, isGo := strings.CutPrefix(b.Info, "go")
-			if !isGo {
+			language, file, _ := strings.Cut(b.Info, " ")
+			if language != "go" && language != "text" {
 				continue
 			}
-			source, err := os.ReadFile(filepath.Join(root, strings.TrimSpace(file)))
+			source, err := os.ReadFile(filepath.Join(root, file))
 			if err != nil {
-				t.Errorf("%s:%d: name the quoted file after ```go: %v", p.path, b.Line, err)
+				t.Errorf("%s:%d: name the quoted file after ```%s: %v", p.path, b.Line, language, err)
 			} else if !strings.Contains(withoutIndent(string(source)), withoutIndent(b.Text)) {
-				t.Errorf("%s:%d: this text is not in%s", p.path, b.Line, file)
+				t.Errorf("%s:%d: this text is not in %s", p.path, b.Line, file)
 			}
 		}
 	}
@@ -108,6 +108,10 @@ func TestProblemsAreFound(t *testing.T) {
 		{"go test ./webhook/admision -update", []string{"there is no webhook/admision"}},
 		{"image-webhook serve --tls-cert=x", nil},
 		{"image-webhook serve --tls-crt=x", []string{"webhook/cmd/image-webhook serve has no flag --tls-crt"}},
+		{"kubectl image-webhook status --output=json", nil},
+		{"kubectl image-webhook state", []string{"webhook/cmd/kubectl-image_webhook has no verb state"}},
+		{"kubectl image-webhook status --quiet", []string{"webhook/cmd/kubectl-image_webhook status has no flag --quiet"}},
+		{"bin/kubectl-image_webhook status -o json", nil},
 		{"--exempt-images=quay.io/team", nil},
 		{"--exempt-image", []string{"no tool has the flag --exempt-image"}},
 		{"kubectl apply -f 05-webhookconfigure.yaml", nil},

@@ -36,7 +36,7 @@ var (
 	// ownPath is a path in this repository; ownProgram names a program of it.
 	ownPath    = regexp.MustCompile(`^(\./)?((?:webhook|tools|deploy|scripts|e2e|docs|\.github)/[\w.*/-]*[\w*])`)
 	manifest   = regexp.MustCompile(`^\d\d-[\w-]+\.yaml$`)
-	ownProgram = regexp.MustCompile(`^(bin/)?([a-z-]+)$`)
+	ownProgram = regexp.MustCompile(`^(bin/)?([a-z_-]+)$`)
 )
 
 // repository knows what exists. Each help text is read once.
@@ -88,6 +88,8 @@ func (r *repository) problems(c command) (problems []string) {
 		return append(problems, r.make(args)...)
 	case strings.HasPrefix(program, "scripts/"):
 		return append(problems, r.unknownVariables(variables)...)
+	case program == "kubectl" && len(args) > 0 && args[0] == "image-webhook":
+		return append(problems, r.call(folderOf(plugin), args[1:])...)
 	case own != nil && (own[1] != "" || slices.Contains(productPrograms, own[2])):
 		return append(problems, r.call(folderOf(own[2]), args)...)
 	case program == "go" && len(args) > 1 && args[0] == "run":
@@ -106,8 +108,11 @@ func folderOf(program string) string {
 	return "tools/cmd/" + program
 }
 
-// productPrograms run in a user's cluster. Pages call them by their names alone.
-var productPrograms = []string{"image-webhook", "certgen", "namespace-owner"}
+// plugin is the program that kubectl runs for `kubectl image-webhook`.
+const plugin = "kubectl-image_webhook"
+
+// productPrograms are the programs of the product. Pages call them by their names alone.
+var productPrograms = []string{"image-webhook", "certgen", "namespace-owner", plugin}
 
 func missingFile(word string) []string {
 	path := ""
@@ -167,7 +172,7 @@ func (r *repository) call(folder string, args []string) (problems []string) {
 }
 
 // flagged are the commands whose flags the pages may name without the command.
-var flagged = []string{"webhook/cmd/image-webhook serve", "tools/cmd/cluster up", "tools/cmd/controlplane up", "webhook/cmd/certgen create", "webhook/cmd/certgen patch", "webhook/cmd/namespace-owner", "tools/cmd/image", "tools/cmd/fuzz", "tools/cmd/chaos"}
+var flagged = []string{"webhook/cmd/image-webhook serve", "tools/cmd/cluster up", "tools/cmd/controlplane up", "webhook/cmd/certgen create", "webhook/cmd/certgen patch", "webhook/cmd/namespace-owner", "webhook/cmd/kubectl-image_webhook status", "tools/cmd/image", "tools/cmd/fuzz", "tools/cmd/chaos"}
 
 func (r *repository) anyFlag(flag string) []string {
 	for _, program := range flagged {

@@ -14,9 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
-	"k8s.io/client-go/kubernetes/scheme"
-	admissionfake "k8s.io/client-go/kubernetes/typed/admissionregistration/v1/fake"
-	clienttesting "k8s.io/client-go/testing"
 	"sigs.k8s.io/kind/pkg/apis/config/defaults"
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 	"sigs.k8s.io/yaml"
@@ -76,44 +73,6 @@ func TestOnlyDeploymentsAreCustomized(t *testing.T) {
 			t.Errorf("%s: only the webhook has the flag: %t:\n%s", step.Name, hasFlag, got)
 		}
 	}
-}
-
-func TestStatusShowsEveryWebhook(t *testing.T) {
-	var got strings.Builder
-	printRegistrations(t.Context(), fakeAdmission(t), &got)
-	const ignore, fail = admissionregistrationv1.Ignore, admissionregistrationv1.Fail
-	want := "VALIDATING\t" + registration{"VALIDATING", "validating.image-webhook.dev", ignore, fail, nil}.String() + "\n" +
-		"VALIDATING\t" + registration{"VALIDATING", "warn.image-webhook.dev", ignore, ignore, nil}.String() + "\n" +
-		"VALIDATING\t" + registration{"VALIDATING", "workloads.image-webhook.dev", ignore, ignore, nil}.String() + "\n" +
-		"VALIDATING\t" + registration{"VALIDATING", "unknown-mode.image-webhook.dev", ignore, ignore, nil}.String() + "\n" +
-		"MUTATING\t" + registration{"MUTATING", "mutating.image-webhook.dev", ignore, ignore, nil}.String() + "\n"
-	if diff := cmp.Diff(want, got.String()); diff != "" {
-		t.Error(diff)
-	}
-}
-
-// fakeAdmission returns an API with the objects in 05-webhookconfigure.yaml.
-func fakeAdmission(t *testing.T) *admissionfake.FakeAdmissionregistrationV1 {
-	t.Helper()
-	decoder := scheme.Codecs.UniversalDeserializer()
-	tracker := clienttesting.NewObjectTracker(scheme.Scheme, decoder)
-	for _, file := range deploy.Files() {
-		if file.Name != "05-webhookconfigure.yaml" {
-			continue
-		}
-		for document := range strings.SplitSeq(file.Content, "\n---\n") {
-			object, _, err := decoder.Decode([]byte(document), nil, nil)
-			if err == nil {
-				err = tracker.Add(object)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	fake := &clienttesting.Fake{}
-	fake.AddReactor("*", "*", clienttesting.ObjectReaction(tracker))
-	return &admissionfake.FakeAdmissionregistrationV1{Fake: fake}
 }
 
 func TestOpenDoesNotProbeTheRecordedEngine(t *testing.T) {
@@ -237,7 +196,7 @@ func TestNodeImageReadsVariablesBeforePulling(t *testing.T) {
 func TestIsCompleteChecksManifestsAndRegistrations(t *testing.T) {
 	const ignore, fail = admissionregistrationv1.Ignore, admissionregistrationv1.Fail
 	ca := []byte("ca")
-	complete := []registration{{"VALIDATING", "v", fail, fail, ca}, {"MUTATING", "m", ignore, ignore, ca}}
+	complete := []registration{{fail, fail, ca}, {ignore, ignore, ca}}
 	for name, tt := range map[string]struct {
 		annotation    string
 		registrations []registration
@@ -247,8 +206,8 @@ func TestIsCompleteChecksManifestsAndRegistrations(t *testing.T) {
 		"other manifests":    {"0f3a", complete, false},
 		"never completed":    {"", complete, false},
 		"nothing registered": {manifestsHash(), nil, false},
-		"not binding":        {manifestsHash(), []registration{{"VALIDATING", "v", ignore, fail, ca}}, false},
-		"without the CA":     {manifestsHash(), []registration{complete[0], {"MUTATING", "m", ignore, ignore, nil}}, false},
+		"not binding":        {manifestsHash(), []registration{{ignore, fail, ca}}, false},
+		"without the CA":     {manifestsHash(), []registration{complete[0], {ignore, ignore, nil}}, false},
 	} {
 		if got := isComplete(tt.annotation, tt.registrations); got != tt.want {
 			t.Errorf("%s: isComplete is %t, want %t", name, got, tt.want)

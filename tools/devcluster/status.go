@@ -34,8 +34,8 @@ func (c *Cluster) State(ctx context.Context) (State, error) {
 	return Ready, nil
 }
 
-// PrintStatus writes the state of the cluster and of the webhook as rows with tab-separated
-// columns.
+// PrintStatus writes the state of the cluster as rows with tab-separated columns. The state of the
+// webhook in it is the output of `kubectl image-webhook status`.
 func (c *Cluster) PrintStatus(ctx context.Context, table io.Writer) (State, error) {
 	state, err := c.State(ctx)
 	if err != nil {
@@ -49,35 +49,11 @@ func (c *Cluster) PrintStatus(ctx context.Context, table io.Writer) (State, erro
 		fmt.Fprintf(table, "KUBERNETES\t%s\n", release)
 	}
 	fmt.Fprintf(table, "KUBECONFIG\t%s\nKUBECTL\t%s\n", c.Kubeconfig(), c.KubectlPath())
-	return state, c.printWebhook(ctx, table)
-}
-
-func (c *Cluster) printWebhook(ctx context.Context, table io.Writer) error {
-	client, err := c.Client()
-	if err != nil {
-		return err
-	}
-	deployment, err := client.AppsV1().Deployments("image-webhook").Get(ctx, "webhook", metav1.GetOptions{})
-	if err != nil {
-		fmt.Fprintf(table, "WEBHOOK\tnot installed (%v)\n", err)
-		return nil
-	}
-	fmt.Fprintf(table, "WEBHOOK\t%d/%d pods ready, image %s\n", deployment.Status.ReadyReplicas,
-		deployment.Status.Replicas, deployment.Spec.Template.Spec.Containers[0].Image)
-	printRegistrations(ctx, client.AdmissionregistrationV1(), table)
-	return nil
-}
-
-// printRegistrations writes a row for each registered webhook.
-func printRegistrations(ctx context.Context, admission admissionclient.AdmissionregistrationV1Interface, table io.Writer) {
-	for _, registered := range registrations(ctx, admission) {
-		fmt.Fprintf(table, "%s\t%s\n", registered.side, registered)
-	}
+	return state, nil
 }
 
 // registration is one webhook in a webhook configuration.
 type registration struct {
-	side, name   string // side: VALIDATING or MUTATING
 	policy       admissionregistrationv1.FailurePolicyType
 	wantedPolicy admissionregistrationv1.FailurePolicyType // after a complete installation
 	caBundle     []byte
@@ -85,7 +61,6 @@ type registration struct {
 
 // registrations returns the registered webhooks of this project.
 func registrations(ctx context.Context, admission admissionclient.AdmissionregistrationV1Interface) (found []registration) {
-	const validating, mutating = "VALIDATING", "MUTATING"
 	for _, configuration := range []struct {
 		name         string
 		wantedPolicy admissionregistrationv1.FailurePolicyType
@@ -95,13 +70,13 @@ func registrations(ctx context.Context, admission admissionclient.Admissionregis
 	} {
 		if v, err := admission.ValidatingWebhookConfigurations().Get(ctx, configuration.name, metav1.GetOptions{}); err == nil {
 			for _, hook := range v.Webhooks {
-				found = append(found, registration{validating, hook.Name, *hook.FailurePolicy, configuration.wantedPolicy, hook.ClientConfig.CABundle})
+				found = append(found, registration{*hook.FailurePolicy, configuration.wantedPolicy, hook.ClientConfig.CABundle})
 			}
 		}
 	}
 	if m, err := admission.MutatingWebhookConfigurations().Get(ctx, "image-webhook", metav1.GetOptions{}); err == nil {
 		for _, hook := range m.Webhooks {
-			found = append(found, registration{mutating, hook.Name, *hook.FailurePolicy, admissionregistrationv1.Ignore, hook.ClientConfig.CABundle})
+			found = append(found, registration{*hook.FailurePolicy, admissionregistrationv1.Ignore, hook.ClientConfig.CABundle})
 		}
 	}
 	return found
@@ -109,15 +84,3 @@ func registrations(ctx context.Context, admission admissionclient.Admissionregis
 
 // complete reports whether the Job of 06 has set the CA and the failure policy.
 func (r registration) complete() bool { return len(r.caBundle) > 0 && r.policy == r.wantedPolicy }
-
-// String returns a description of the registration, which names what is missing.
-func (r registration) String() string {
-	described := fmt.Sprintf("%s, failurePolicy %s, with a caBundle", r.name, r.policy)
-	if len(r.caBundle) == 0 {
-		described = fmt.Sprintf("%s, failurePolicy %s, NO caBundle: the API server cannot call it", r.name, r.policy)
-	}
-	if !r.complete() {
-		described += " (incomplete: the Job of deploy/06-patch-webhookconfigure.yaml must run; it sets failurePolicy " + string(r.wantedPolicy) + ")"
-	}
-	return described
-}

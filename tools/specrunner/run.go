@@ -117,12 +117,13 @@ func (r *run) clearArtifacts() error {
 	return os.MkdirAll(r.temporary(), 0o755)
 }
 
-// compile builds the suite, Ginkgo in the version of go.mod, and the program that a spec runs.
+// compile builds the suite, Ginkgo in the version of go.mod, and the programs that specs run.
 func (r *run) compile(ctx context.Context, step *progress.Step) error {
 	for _, args := range [][]string{
 		{"go", "test", "-c", "-o", suiteProgram, "./e2e"},
 		{"go", "build", "-o", ginkgoProgram, "github.com/onsi/ginkgo/v2/ginkgo"},
 		{"go", "build", "-o", chaosProgram, "./tools/cmd/chaos"},
+		{"go", "build", "-o", pluginProgram, "./webhook/cmd/kubectl-image_webhook"},
 	} {
 		if err := (subprocess.Command{Args: args, Dir: r.root, Progress: step}).Run(ctx); err != nil {
 			return err

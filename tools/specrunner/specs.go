@@ -19,7 +19,8 @@ import (
 const (
 	suiteProgram  = "e2e/e2e.test"
 	ginkgoProgram = "bin/ginkgo"
-	chaosProgram  = "bin/chaos" // e2e/chaos_test.go runs it
+	chaosProgram  = "bin/chaos"                 // e2e/chaos_test.go runs it
+	pluginProgram = "bin/kubectl-image_webhook" // e2e/status_test.go runs it
 )
 
 // runSpecs runs Ginkgo until it ends. It forwards interrupts to Ginkgo, which lets the specs clean

@@ -78,7 +78,7 @@ func TestSettleFailsWithoutOneOfTheAPIServers(t *testing.T) {
 	if _, err := s.create(t.Context(), createTLS); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(staged.Data[stagedPrefix+certKey], readSecret(t, i.fakeAPI).Data[certKey]); diff != "" {
+	if diff := cmp.Diff(staged.Data[StagedPrefix+certKey], readSecret(t, i.fakeAPI).Data[certKey]); diff != "" {
 		t.Error("the next run uses another certificate")
 	}
 }

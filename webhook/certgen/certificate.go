@@ -25,9 +25,9 @@ const (
 	clockSkew = 2 * time.Hour
 )
 
-// renewalTime returns when a certificate is due: when a quarter of its lifetime is left, which
+// RenewalTime returns when a certificate is due: when a quarter of its lifetime is left, which
 // is 91 days of a year. The hourly run then has many attempts before the certificate expires.
-func renewalTime(c *x509.Certificate) time.Time {
+func RenewalTime(c *x509.Certificate) time.Time {
 	lifetime := c.NotAfter.Sub(c.NotBefore) - clockSkew
 	return c.NotAfter.Add(-max(lifetime, 0) / 4)
 }

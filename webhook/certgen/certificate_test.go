@@ -83,7 +83,7 @@ func TestRenewalIsDueWhenAQuarterIsLeft(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(noon.Add(validity/4*3), renewalTime(mustParse(t, fresh.cert)[0])); diff != "" {
+		if diff := cmp.Diff(noon.Add(validity/4*3), RenewalTime(mustParse(t, fresh.cert)[0])); diff != "" {
 			t.Errorf("validity %s: %s", validity, diff)
 		}
 	}

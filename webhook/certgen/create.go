@@ -39,7 +39,7 @@ func (s session) create(ctx context.Context, c Create) (renewed bool, err error)
 	if !isStaged(secret.Data, c.Hosts, s.now()) {
 		return replaced, nil
 	}
-	if err := s.settle(ctx, c.Hosts, parseValid(secret.Data[stagedPrefix+caKey]), c.Settle); err != nil {
+	if err := s.settle(ctx, c.Hosts, parseValid(secret.Data[StagedPrefix+caKey]), c.Settle); err != nil {
 		return false, err
 	}
 	return true, s.promote(ctx, c, secret)
@@ -89,7 +89,7 @@ func (s session) ensured(found *corev1.Secret, c Create, running bool) (wanted *
 	if found == nil {
 		found = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: c.SecretName}, Type: corev1.SecretTypeOpaque}
 	}
-	requested := found.Annotations[renewAnnotation] != ""
+	requested := found.Annotations[RenewAnnotation] != ""
 	problem := judge(found.Data, c.Hosts, s.now())
 	switch {
 	case !requested && judge(stagedData(found.Data), c.Hosts, s.now()) == nil:
@@ -102,11 +102,11 @@ func (s session) ensured(found *corev1.Secret, c Create, running bool) (wanted *
 		return nil, "", err
 	}
 	wanted = found.DeepCopy()
-	delete(wanted.Annotations, renewAnnotation)
+	delete(wanted.Annotations, RenewAnnotation)
 	prefix, verb := "", "created"
 	switch {
 	case running:
-		prefix, verb = stagedPrefix, "staged"
+		prefix, verb = StagedPrefix, "staged"
 	case found.ResourceVersion != "":
 		verb = "repaired"
 	}
@@ -118,7 +118,7 @@ func (s session) ensured(found *corev1.Secret, c Create, running bool) (wanted *
 func reason(found *corev1.Secret, requested bool, problem error) string {
 	switch {
 	case requested:
-		return " (requested by the annotation " + renewAnnotation + ")"
+		return " (requested by the annotation " + RenewAnnotation + ")"
 	case found.ResourceVersion == "":
 		return ""
 	}
@@ -147,10 +147,10 @@ func (s session) promote(ctx context.Context, c Create, staged *corev1.Secret) e
 		if err != nil {
 			return err
 		}
-		switch want := string(staged.Data[stagedPrefix+certKey]); want {
+		switch want := string(staged.Data[StagedPrefix+certKey]); want {
 		case string(found.Data[certKey]):
 			return nil
-		case string(found.Data[stagedPrefix+certKey]):
+		case string(found.Data[StagedPrefix+certKey]):
 			found.Data = promoted(found.Data)
 			_, err = client.Update(ctx, found, metav1.UpdateOptions{})
 			return err

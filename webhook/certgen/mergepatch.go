@@ -7,9 +7,9 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 )
 
-// policyAnnotation on a configuration records the failure policy that a user requested with
+// PolicyAnnotation on a configuration records the failure policy that a user requested with
 // `certgen patch`. `certgen renew` sets it again after another client has changed the field.
-const policyAnnotation = "image-webhook.dev/failure-policy"
+const PolicyAnnotation = "image-webhook.dev/failure-policy"
 
 // configurationChange contains the new values of a configuration's fields.
 type configurationChange struct {
@@ -40,7 +40,7 @@ func bundleChanges(webhooks []webhook, wanted func(present []byte) []byte) []web
 // policyChange returns the change that sets and records a failure policy.
 func policyChange(found configuration, policy admissionregistrationv1.FailurePolicyType) configurationChange {
 	var change configurationChange
-	if found.annotations[policyAnnotation] != string(policy) {
+	if found.annotations[PolicyAnnotation] != string(policy) {
 		change.policy = policy
 	}
 	for _, w := range found.webhooks {
@@ -59,7 +59,7 @@ func (c configurationChange) mergePatch(resourceVersion string) []byte {
 	type object map[string]any
 	metadata := object{"resourceVersion": resourceVersion}
 	if c.policy != "" {
-		metadata["annotations"] = object{policyAnnotation: c.policy}
+		metadata["annotations"] = object{PolicyAnnotation: c.policy}
 	}
 	patch := object{"metadata": metadata}
 	hooks := []object{}

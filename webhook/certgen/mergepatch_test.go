@@ -14,7 +14,7 @@ func hook(name, ca string, policy admissionregistrationv1.FailurePolicyType) web
 }
 
 func TestPolicyChangeContainsOnlyMissingFields(t *testing.T) {
-	recorded := map[string]string{policyAnnotation: "Fail"}
+	recorded := map[string]string{PolicyAnnotation: "Fail"}
 	for name, test := range map[string]struct {
 		found configuration
 		want  string // the patch; empty: none

@@ -143,7 +143,7 @@ func readCA(data map[string][]byte) ([]*x509.Certificate, error) {
 	if err == nil {
 		return cas, nil
 	}
-	if staged, failed := parseCertificates(data[stagedPrefix+caKey]); failed == nil {
+	if staged, failed := parseCertificates(data[StagedPrefix+caKey]); failed == nil {
 		return staged, nil
 	}
 	return nil, fmt.Errorf("key %q is not a CA bundle: %w", caKey, err)

@@ -112,7 +112,7 @@ func (s session) repairPolicy(ctx context.Context, m namedConfiguration, r Renew
 	if err != nil {
 		return explain(err, m.String(), registrationManifest)
 	}
-	requested := found.annotations[policyAnnotation] == string(admissionregistrationv1.Fail)
+	requested := found.annotations[PolicyAnnotation] == string(admissionregistrationv1.Fail)
 	if !requested || len(policyChange(found, admissionregistrationv1.Fail).webhooks) == 0 {
 		return nil
 	}

@@ -53,7 +53,7 @@ func install(t *testing.T, certificate issuedCertificate, bundles ...[]byte) *in
 		client.CABundle = append(client.CABundle, bundle...)
 	}
 	meta := func(name string) metav1.ObjectMeta {
-		return metav1.ObjectMeta{Name: name, ResourceVersion: "1", Annotations: map[string]string{policyAnnotation: "Fail"}}
+		return metav1.ObjectMeta{Name: name, ResourceVersion: "1", Annotations: map[string]string{PolicyAnnotation: "Fail"}}
 	}
 	validating := func(name string) runtime.Object {
 		return &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: meta(name), Webhooks: []admissionregistrationv1.ValidatingWebhook{{Name: name + ".dev", ClientConfig: client, FailurePolicy: &policy}}}
@@ -207,7 +207,7 @@ func TestRenewKeepsTheCAOfAReplicaThatServesTheOldCertificate(t *testing.T) {
 	}
 	i.frozen.Store(true)
 	requested := readSecret(t, i.fakeAPI)
-	requested.Annotations[renewAnnotation] = "true"
+	requested.Annotations[RenewAnnotation] = "true"
 	if _, err := i.core.Secrets("ns").Update(t.Context(), requested, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func TestRenewKeepsTheCAOfAReplicaThatServesTheOldCertificate(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	renewed := readSecret(t, i.fakeAPI)
-	if renewed.Annotations[renewAnnotation] != "" {
+	if renewed.Annotations[RenewAnnotation] != "" {
 		t.Error("the request for a new certificate is still there")
 	}
 	if diff := cmp.Diff(string(renewed.Data["ca"])+string(before.ca), i.bundle(t)); diff != "" {
@@ -242,7 +242,7 @@ func TestRenewHealsTheSecret(t *testing.T) {
 		"another installation's":   data(other),
 		"key that does not match":  mismatch,
 		"empty":                    nil,
-		"garbage as staged, valid": withCertificate(data(before), stagedPrefix, data(issuedCertificate{cert: []byte("x")})),
+		"garbage as staged, valid": withCertificate(data(before), StagedPrefix, data(issuedCertificate{cert: []byte("x")})),
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := install(t, before, before.ca)

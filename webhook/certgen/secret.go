@@ -15,12 +15,12 @@ const (
 	keyKey  = "key"
 )
 
-// stagedPrefix is the prefix of the same keys for a staged certificate: one that the API servers
+// StagedPrefix is the prefix of the same keys for a staged certificate: one that the API servers
 // do not trust yet, and that no server uses.
-const stagedPrefix = "next-"
+const StagedPrefix = "next-"
 
-// renewAnnotation on the Secret requests a new certificate, such as after its key has leaked.
-const renewAnnotation = "image-webhook.dev/renew"
+// RenewAnnotation on the Secret requests a new certificate, such as after its key has leaked.
+const RenewAnnotation = "image-webhook.dev/renew"
 
 // checkUsable returns the first problem for which the data could not be served for the hosts
 // now, or nil.
@@ -35,7 +35,7 @@ func judge(data map[string][]byte, hosts []string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	due := renewalTime(chain[0])
+	due := RenewalTime(chain[0])
 	for _, root := range parseValid(data[caKey]) {
 		if signs(root, chain, now) && root.NotAfter.Before(due) {
 			due = root.NotAfter
@@ -91,7 +91,7 @@ func checkChain(chain, roots []*x509.Certificate, hosts []string, now time.Time)
 // stagedData returns the staged certificate of the data under the keys ca, cert and key.
 func stagedData(data map[string][]byte) map[string][]byte {
 	return map[string][]byte{
-		caKey: data[stagedPrefix+caKey], certKey: data[stagedPrefix+certKey], keyKey: data[stagedPrefix+keyKey],
+		caKey: data[StagedPrefix+caKey], certKey: data[StagedPrefix+certKey], keyKey: data[StagedPrefix+keyKey],
 	}
 }
 
@@ -110,7 +110,7 @@ func withCertificate(data map[string][]byte, prefix string, certificate map[stri
 func promoted(data map[string][]byte) map[string][]byte {
 	result := withCertificate(data, "", stagedData(data))
 	for _, key := range []string{caKey, certKey, keyKey} {
-		delete(result, stagedPrefix+key)
+		delete(result, StagedPrefix+key)
 	}
 	return result
 }

@@ -72,7 +72,7 @@ func TestStagedCertificateIsPromoted(t *testing.T) {
 	before, fresh := mustIssue(t, hosts, noon), mustIssue(t, hosts, noon)
 	old := data(before)
 	old["note"] = []byte("mine")
-	staged := withCertificate(old, stagedPrefix, data(fresh))
+	staged := withCertificate(old, StagedPrefix, data(fresh))
 	if diff := cmp.Diff(data(fresh), stagedData(staged)); diff != "" {
 		t.Errorf("staged data (-want +got):\n%s", diff)
 	}
@@ -94,10 +94,10 @@ func TestPublishedCAsAreThoseOfUsableCertificates(t *testing.T) {
 		want []byte
 	}{
 		"present only":            {data(present), present.ca},
-		"present and staged":      {withCertificate(data(present), stagedPrefix, data(staged)), append(bytes.Clone(present.ca), staged.ca...)},
-		"staged only":             {withCertificate(nil, stagedPrefix, data(staged)), staged.ca},
+		"present and staged":      {withCertificate(data(present), StagedPrefix, data(staged)), append(bytes.Clone(present.ca), staged.ca...)},
+		"staged only":             {withCertificate(nil, StagedPrefix, data(staged)), staged.ca},
 		"of another installation": {data(foreign), nil},
-		"garbage":                 {withCertificate(garbage, stagedPrefix, garbage), nil},
+		"garbage":                 {withCertificate(garbage, StagedPrefix, garbage), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := encodeCertificates(publishedCAs(test.data, hosts, noon)...)
@@ -118,7 +118,7 @@ func FuzzSecret(f *testing.F) {
 	f.Add(fresh.ca[:100], fresh.cert[100:], []byte("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"), true)
 	f.Add([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), []byte(nil), []byte("x"), false)
 	f.Fuzz(func(t *testing.T, ca, cert, key []byte, running bool) {
-		for _, prefix := range []string{"", stagedPrefix} {
+		for _, prefix := range []string{"", StagedPrefix} {
 			found := secret(withCertificate(nil, prefix, map[string][]byte{"ca": ca, "cert": cert, "key": key}))
 			wanted, _, err := session{now: atNoon}.ensured(found, createTLS, running)
 			if err != nil {

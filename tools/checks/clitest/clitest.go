@@ -81,7 +81,7 @@ func checkHelp(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Comma
 	root := newRoot(&stdout, &stderr)
 	root.SetOut(&stdout)
 	root.SetErr(&stderr)
-	root.SetArgs(append(strings.Fields(c.CommandPath())[1:], "--help"))
+	root.SetArgs(append(strings.Fields(strings.TrimPrefix(c.CommandPath(), c.Root().CommandPath())), "--help"))
 	if err := root.ExecuteContext(t.Context()); err != nil || stderr.Len() > 0 {
 		t.Errorf("%s --help: %v: %s", c.CommandPath(), err, stderr.String())
 	}

@@ -95,6 +95,15 @@ func TestServerImportsNeitherToolsNorKubernetesClients(t *testing.T) {
 	refuse(t, server.path(), server.Deps, "the server must not depend on Kubernetes: it needs only a few fields of a review", "k8s.io", "sigs.k8s.io")
 }
 
+func TestOnlyThePluginContainsTheChecksOfAnInstallation(t *testing.T) {
+	const plugin = "webhook/cmd/kubectl-image_webhook"
+	for _, p := range packages(t) {
+		if p.Name == "main" && p.path() != plugin {
+			refuse(t, p.path(), p.Deps, "only the plugin of kubectl checks an installation", importPaths("webhook/status")...)
+		}
+	}
+}
+
 func TestImageImportsNothingOfKubernetesOrThisRepository(t *testing.T) {
 	image := find(t, packages(t), "webhook/image")
 	refuse(t, image.path(), image.Deps, "webhook/image must not know Kubernetes", "k8s.io", "sigs.k8s.io")

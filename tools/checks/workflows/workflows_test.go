@@ -136,7 +136,8 @@ func TestGoReleaserUsesFlagsOfImage(t *testing.T) {
 		got = append(got, b.Main+" as /"+b.Binary+" for "+strings.Join(b.Goos, " ")+" with "+strings.Join(b.Env, " "))
 	}
 	want := []string{"./webhook/cmd/image-webhook as /image-webhook for linux with CGO_ENABLED=0", "./webhook/cmd/certgen as /certgen for linux with CGO_ENABLED=0",
-		"./webhook/cmd/namespace-owner as /namespace-owner for linux with CGO_ENABLED=0"}
+		"./webhook/cmd/namespace-owner as /namespace-owner for linux with CGO_ENABLED=0",
+		"./webhook/cmd/kubectl-image_webhook as /kubectl-image_webhook for linux darwin windows with CGO_ENABLED=0"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -12,7 +12,7 @@ import (
 func (t tool) addStatus(c *cli.Named) {
 	c.AddVerb(cli.Text{
 		Use:   "status",
-		Short: "Show the state of the cluster and of the webhook in it",
+		Short: "Show the state of the cluster and of the mirror in it",
 		Example: `  # Of another cluster than the Makefile's
   bin/cluster status --name=second`,
 	}, t.status)

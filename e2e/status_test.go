@@ -1,0 +1,260 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/e2e-framework/klient/k8s"
+)
+
+const policyAnnotation = "image-webhook.dev/failure-policy"
+
+// damage is one way to break the installation. The output of the plugin is compared with
+// testdata/status/FILE.txt.
+type damage struct {
+	file  string
+	cause func(ctx SpecContext) // restores the installation with DeferCleanup
+}
+
+// secretDamages cannot be fixed while the replicas use a copy of the Secret: see mountCopy. The
+// tests of `certgen renew` fix them.
+var secretDamages = []damage{
+	{"secret-for-another-host", func(ctx SpecContext) {
+		edit(ctx, &corev1.Secret{}, tlsSecret, func(s *corev1.Secret) { s.Data = issue("other.example").data() })
+	}},
+	{"key-of-another-certificate", func(ctx SpecContext) {
+		edit(ctx, &corev1.Secret{}, tlsSecret, func(s *corev1.Secret) { s.Data["key"] = issue("other.example").key })
+	}},
+	{"secret-renewed-without-06", func(ctx SpecContext) {
+		edit(ctx, &corev1.Secret{}, tlsSecret, func(s *corev1.Secret) { s.Data = issue("webhook.image-webhook.svc").data() })
+	}},
+	{"old-certificate-served", serveOldCertificate},
+}
+
+var damages = []damage{
+	{"ca-bundle-removed", func(ctx SpecContext) {
+		editValidating(ctx, warningConfiguration, func(c *admissionregistrationv1.ValidatingWebhookConfiguration) {
+			c.Webhooks[0].ClientConfig.CABundle = nil
+		})
+	}},
+	{"ca-bundle-of-another-ca", func(ctx SpecContext) {
+		editMutating(ctx, func(c *admissionregistrationv1.MutatingWebhookConfiguration) {
+			c.Webhooks[0].ClientConfig.CABundle = issue("other.example").ca
+		})
+	}},
+	{"ca-bundle-with-another-ca", func(ctx SpecContext) {
+		editMutating(ctx, func(c *admissionregistrationv1.MutatingWebhookConfiguration) {
+			c.Webhooks[0].ClientConfig.CABundle = append(c.Webhooks[0].ClientConfig.CABundle, issue("other.example").ca...)
+		})
+	}},
+	{"ignore-instead-of-fail", func(ctx SpecContext) { ignore(ctx, "Fail") }},
+	{"never-set-to-fail", func(ctx SpecContext) { ignore(ctx, "") }},
+	{"webhook-removed", func(ctx SpecContext) {
+		editValidating(ctx, warningConfiguration, func(c *admissionregistrationv1.ValidatingWebhookConfiguration) { c.Webhooks = c.Webhooks[:2] })
+	}},
+	{"rules-changed", func(ctx SpecContext) {
+		editValidating(ctx, ownConfiguration, func(c *admissionregistrationv1.ValidatingWebhookConfiguration) {
+			c.Webhooks[0].Rules, c.Webhooks[0].TimeoutSeconds = c.Webhooks[0].Rules[:1], new(int32(30))
+		})
+	}},
+	{"configuration-deleted", func(ctx SpecContext) {
+		configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{}
+		keep(ctx, configuration, warningConfiguration)
+		succeed(ctx, "delete", "validatingwebhookconfiguration", warningConfiguration)
+	}},
+	{"additional-selector-key", func(ctx SpecContext) {
+		edit(ctx, &corev1.Service{}, "webhook", func(s *corev1.Service) { s.Spec.Selector["track"] = "canary" })
+	}},
+	{"address-claimed", claimAddress},
+	{"scaled-to-zero", func(ctx SpecContext) {
+		DeferCleanup(func(ctx SpecContext) {
+			succeed(ctx, "scale", "deployment/webhook", "-n", ownNamespace, "--replicas=2")
+			succeed(ctx, "rollout", "status", "deployment/webhook", "-n", ownNamespace, "--timeout=60s")
+		})
+		succeed(ctx, "scale", "deployment/webhook", "-n", ownNamespace, "--replicas=0")
+	}},
+	{"cronjob-suspended", func(ctx SpecContext) {
+		edit(ctx, &batchv1.CronJob{}, renewJob, func(c *batchv1.CronJob) { c.Spec.Suspend = new(true) })
+	}},
+	{"cronjob-missing", func(ctx SpecContext) {
+		keep(ctx, &batchv1.CronJob{}, renewJob)
+		succeed(ctx, "delete", "cronjob", renewJob, "-n", ownNamespace)
+	}},
+	{"unknown-mode", func(ctx SpecContext) {
+		succeed(ctx, "label", "namespace", newNamespace(ctx), "image-webhook.dev/mode=of")
+	}},
+}
+
+// Serial, because these specs break the installation that all other specs use.
+var _ = Describe("status", Label(devCluster, "status"), Serial, Ordered, ContinueOnFailure, func() {
+	BeforeAll(func(ctx SpecContext) {
+		uninstallNamespaceOwner(ctx) // it is optional, and has webhooks
+		mountCopy(ctx)
+		dropOldCAs(ctx)
+		keep(ctx, &batchv1.CronJob{}, renewJob)
+	}, NodeTimeout(5*time.Minute))
+
+	BeforeEach(func(ctx SpecContext) {
+		pauseRenewal(ctx)
+		DeferCleanup(func(ctx SpecContext) { webhookServes(ctx) })
+	})
+
+	It("finds nothing wrong with a healthy installation", func(ctx SpecContext) {
+		expectStatus(ctx, "healthy", "status")
+	})
+
+	for _, d := range secretDamages {
+		It("explains: "+strings.ReplaceAll(d.file, "-", " "), func(ctx SpecContext) {
+			d.cause(ctx)
+			expectStatus(ctx, d.file, "status")
+		})
+	}
+
+	for _, d := range damages {
+		It("explains, and fixes with its commands: "+strings.ReplaceAll(d.file, "-", " "), func(ctx SpecContext) {
+			d.cause(ctx)
+			expectStatus(ctx, d.file, "status")
+			runFixes(ctx)
+			Eventually(func() string { return runPlugin(ctx, "status") }).WithContext(ctx).Should(ContainSubstring("\nhealthy: 0 problems, 0 unknown, 0 warnings"))
+		}, SpecTimeout(2*time.Minute))
+	}
+
+	It("names the namespace of the installation", func(ctx SpecContext) {
+		expectStatus(ctx, "wrong-namespace", "status", "--namespace=default")
+	})
+
+	It("reports an API server that does not answer", func(ctx SpecContext) {
+		expectStatus(ctx, "no-answer", "status", "--server=https://127.0.0.1:1")
+	})
+
+	It("does no check without rights", func(ctx SpecContext) {
+		expectStatus(ctx, "no-rights", "status", "--as=nobody")
+	})
+
+	It("needs only these rights", func(ctx SpecContext) {
+		grant(ctx, right{})
+		Eventually(func() string { return notOK(ctx, "status", "--as="+viewer) }).WithContext(ctx).Should(BeEmpty())
+	})
+
+	It("names each missing right, and goes on", func(ctx SpecContext) {
+		var transcript strings.Builder
+		for _, missing := range statusRights {
+			grant(ctx, missing)
+			fmt.Fprintf(&transcript, "# without the right to %s:\n%s", missing, notOK(ctx, "status", "--as="+viewer))
+		}
+		compareFile("missing-rights", transcript.String())
+	}, SpecTimeout(3*time.Minute))
+
+	It("prints the same checks as JSON", func(ctx SpecContext) {
+		expectStatus(ctx, "healthy-json", "status", "--output=json")
+	})
+})
+
+// keep creates or updates the object again after the spec, as it is now. It stores it in object.
+func keep[T k8s.Object](ctx context.Context, object T, name string) {
+	GinkgoHelper()
+	get(ctx, object, name)
+	saved := object.DeepCopyObject().(T)
+	DeferCleanup(func(ctx SpecContext) {
+		Eventually(func() error { return restore(ctx, saved, name) }).WithContext(ctx).Should(Succeed())
+	})
+}
+
+// restore returns an error if a controller has changed the object in between.
+func restore[T k8s.Object](ctx context.Context, saved T, name string) error {
+	current := saved.DeepCopyObject().(T)
+	err := client.Resources().Get(ctx, name, ownNamespace, current)
+	if apierrors.IsNotFound(err) {
+		saved.SetResourceVersion("")
+		saved.SetUID("")
+		return client.Resources().Create(ctx, saved)
+	} else if err != nil {
+		return err
+	}
+	saved.SetUID(current.GetUID())
+	saved.SetResourceVersion(current.GetResourceVersion())
+	return client.Resources().Update(ctx, saved)
+}
+
+// edit changes an object until the spec ends.
+func edit[T k8s.Object](ctx context.Context, object T, name string, change func(T)) {
+	GinkgoHelper()
+	keep(ctx, object, name)
+	update(ctx, object, name, change)
+}
+
+// update changes an object. It tries again if a controller has changed the object in between.
+func update[T k8s.Object](ctx context.Context, object T, name string, change func(T)) {
+	GinkgoHelper()
+	Eventually(func() error {
+		change(get(ctx, object, name))
+		return client.Resources().Update(ctx, object)
+	}).WithContext(ctx).Should(Succeed())
+}
+
+func editValidating(ctx context.Context, name string, change func(*admissionregistrationv1.ValidatingWebhookConfiguration)) {
+	GinkgoHelper()
+	edit(ctx, &admissionregistrationv1.ValidatingWebhookConfiguration{}, name, change)
+}
+
+func editMutating(ctx context.Context, change func(*admissionregistrationv1.MutatingWebhookConfiguration)) {
+	GinkgoHelper()
+	edit(ctx, &admissionregistrationv1.MutatingWebhookConfiguration{}, ownConfiguration, change)
+}
+
+// ignore sets the webhook that denies to Ignore. recorded is the policy that certgen has
+// recorded, or "".
+func ignore(ctx context.Context, recorded string) {
+	GinkgoHelper()
+	editValidating(ctx, ownConfiguration, func(c *admissionregistrationv1.ValidatingWebhookConfiguration) {
+		delete(c.Annotations, policyAnnotation)
+		if recorded != "" {
+			metav1.SetMetaDataAnnotation(&c.ObjectMeta, policyAnnotation, recorded)
+		}
+		*c.Webhooks[0].FailurePolicy = admissionregistrationv1.Ignore
+	})
+}
+
+// claimAddress creates a Service that claims the address of the webhook. It has another port, so
+// that the webhook keeps working.
+func claimAddress(ctx SpecContext) {
+	GinkgoHelper()
+	claim := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "claim", Namespace: newNamespace(ctx)},
+		Spec: corev1.ServiceSpec{
+			ExternalIPs: []string{get(ctx, &corev1.Service{}, "webhook").Spec.ClusterIP},
+			Ports:       []corev1.ServicePort{{Port: 444}},
+		},
+	}
+	Expect(client.Resources().Create(ctx, claim)).To(Succeed())
+	DeferCleanup(func(ctx SpecContext) {
+		succeed(ctx, "delete", "service", claim.Name, "-n", claim.Namespace, "--ignore-not-found")
+	})
+}
+
+// serveOldCertificate adds a replica that serves a certificate of another CA, like one that does
+// not load a new Secret.
+func serveOldCertificate(ctx SpecContext) {
+	GinkgoHelper()
+	old := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: tlsSecret + "-old", Namespace: ownNamespace}, Data: issue("webhook.image-webhook.svc").data()}
+	template := get(ctx, &appsv1.Deployment{}, "webhook").Spec.Template
+	template.Spec.Volumes[0].Secret.SecretName = old.Name
+	replica := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "webhook-old", Namespace: ownNamespace, Labels: template.Labels}, Spec: template.Spec}
+	for _, object := range []k8s.Object{old, replica} {
+		Expect(client.Resources().Create(ctx, object)).To(Succeed())
+		DeferCleanup(func(ctx SpecContext) {
+			succeed(ctx, "delete", strings.ToLower(fmt.Sprintf("%T", object)[len("*v1."):]), object.GetName(), "-n", ownNamespace, "--now", "--timeout=60s")
+		})
+	}
+	succeed(ctx, "wait", "pod/webhook-old", "-n", ownNamespace, "--for=condition=Ready", "--timeout=60s")
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/image-webhook/image-webhook/tools/checks/clitest"
+	"github.com/image-webhook/image-webhook/webhook/status"
+)
+
+// outcome is the exit code and the output of a run.
+type outcome struct {
+	Code           int
+	Stdout, Stderr string
+}
+
+func runCommand(t *testing.T, args ...string) outcome {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), args, &stdout, &stderr)
+	return outcome{code, stdout.String(), stderr.String()}
+}
+
+// unreachable returns a kubeconfig of a cluster that does not answer.
+func unreachable(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	const content = "{clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}], contexts: [{name: c, context: {cluster: c}}], current-context: c}"
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestInvalidCommandLines(t *testing.T) {
+	t.Setenv("KUBECONFIG", unreachable(t))
+	missing := filepath.Join(t.TempDir(), "none")
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no command", nil, "no command: use status: see kubectl image-webhook --help"},
+		{"unknown command", []string{"stat"}, `unknown command "stat" for "kubectl image-webhook": see kubectl image-webhook --help`},
+		{"argument", []string{"status", "now"}, `unexpected argument "now": see kubectl image-webhook status --help`},
+		{"unknown flag", []string{"status", "--x"}, "unknown flag: --x: see kubectl image-webhook status --help"},
+		{"format", []string{"status", "-o", "xml"}, `--output: invalid format "xml": use json, or omit the flag: see kubectl image-webhook status --help`},
+		{"timeout", []string{"status", "--timeout=0s"}, `--timeout: invalid duration "0s": use a positive duration such as 30s: see kubectl image-webhook status --help`},
+		{"no kubeconfig", []string{"status", "--kubeconfig=" + missing},
+			"cannot load the kubeconfig: stat " + missing + ": no such file or directory: set --kubeconfig or --context: see kubectl image-webhook status --help"},
+		{"no context", []string{"status", "--context=other"},
+			`cannot load the kubeconfig: context "other" does not exist: set --kubeconfig or --context: see kubectl image-webhook status --help`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(outcome{2, "", "kubectl image-webhook: " + tt.want + "\n"}, runCommand(t, tt.args...)); diff != "" {
+				t.Errorf("outcome (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestUnreachableServerIsAProblemInBothFormats(t *testing.T) {
+	t.Setenv("KUBECONFIG", unreachable(t))
+	const message = "https://127.0.0.1:1 does not answer: dial tcp 127.0.0.1:1: connect: connection refused"
+	want := outcome{1, `RESULT   CHECK               MESSAGE
+problem  api-server          ` + message + `
+                             fix: kubectl cluster-info
+not healthy: 1 problem, 0 unknown, 0 warnings
+`, ""}
+	if diff := cmp.Diff(want, runCommand(t, "status")); diff != "" {
+		t.Errorf("text (-want +got):\n%s", diff)
+	}
+	var report status.Report
+	got := runCommand(t, "status", "--output=json")
+	if err := json.Unmarshal([]byte(got.Stdout), &report); err != nil || got.Code != 1 {
+		t.Fatalf("exit code %d, %v:\n%s", got.Code, err, got.Stdout)
+	}
+	wantReport := status.Report{Checks: []status.Check{{Name: "api-server", Result: status.Problem, Message: message, Fix: "kubectl cluster-info"}}}
+	if diff := cmp.Diff(wantReport, report); diff != "" {
+		t.Errorf("JSON (-want +got):\n%s", diff)
+	}
+}
+
+func TestHelpHasValidExamples(t *testing.T) {
+	if got := len(clitest.Examples(t, newRoot, program)); got != 4 {
+		t.Errorf("%d examples, want 4", got)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	got := runCommand(t, "--version")
+	if !strings.HasPrefix(got.Stdout, "kubectl image-webhook version ") || got.Code != 0 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// kubectl has these flags, too. They must stay.
+func TestHasFlagsOfKubectl(t *testing.T) {
+	help := runCommand(t, "status", "--help").Stdout
+	for _, flag := range []string{"--kubeconfig", "--context", "--cluster", "--user", "-n, --namespace", "-s, --server", "--token", "--as ", "--as-group", "--as-uid", "-o, --output"} {
+		if !strings.Contains(help, flag) {
+			t.Errorf("the help does not contain the flag %s", flag)
+		}
+	}
+	if strings.Contains(help, "--password") {
+		t.Error("the help contains --password")
+	}
+}

@@ -1,0 +1,66 @@
+package status
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/rest"
+)
+
+// servedLimit is how long a replica may take to present its certificate.
+const servedLimit = 10 * time.Second
+
+// readServed reads the certificate of each replica that is ready, concurrently.
+func (s *Snapshot) readServed(ctx context.Context, config *rest.Config) {
+	ctx, cancel := context.WithTimeout(ctx, servedLimit)
+	defer cancel()
+	s.Served = map[string]Read[[]*x509.Certificate]{}
+	var lock sync.Mutex
+	var reads sync.WaitGroup
+	for _, pod := range s.Replicas.Value {
+		if !isReady(pod) {
+			continue
+		}
+		reads.Go(func() {
+			chain, err := servedChain(ctx, config, pod, host(s.Namespace))
+			lock.Lock()
+			defer lock.Unlock()
+			s.Served[pod.Name] = Read[[]*x509.Certificate]{chain, err}
+		})
+	}
+	reads.Wait()
+}
+
+// servedChain returns the certificates that a pod presents for a host name. It sends no request.
+func servedChain(ctx context.Context, config *rest.Config, pod corev1.Pod, host string) ([]*x509.Certificate, error) {
+	forwarded, err := forward(ctx, config, pod, containerPort(pod))
+	if err != nil {
+		return nil, fmt.Errorf("connect to the pod: %w", err)
+	}
+	defer forwarded.Close()
+	// The checks verify the certificate: they must also see one that is invalid.
+	conn := tls.Client(forwarded, &tls.Config{ServerName: host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12})
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("TLS handshake: %w", forwarded.cause(ctx, err))
+	}
+	return conn.ConnectionState().PeerCertificates, nil
+}
+
+// containerPort returns the port to which the Service of the manifest forwards.
+func containerPort(pod corev1.Pod) int32 {
+	target := manifests(pod.Namespace).service.Spec.Ports[0].TargetPort
+	for _, c := range pod.Spec.Containers {
+		for _, port := range c.Ports {
+			if target.Type == intstr.String && port.Name == target.StrVal {
+				return port.ContainerPort
+			}
+		}
+	}
+	return 8443
+}

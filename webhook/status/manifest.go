@@ -1,0 +1,129 @@
+package status
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+
+	"github.com/image-webhook/image-webhook/deploy"
+)
+
+// DefaultNamespace is the namespace of the manifests.
+const DefaultNamespace = "image-webhook"
+
+// installation is what the manifests of this version of the program install.
+type installation struct {
+	service        corev1.Service
+	configurations []configuration // of 05
+	warnByDefault  []configuration // of 05 with the component warn-by-default
+	owner          []configuration // of the optional manifests in deploy/namespace-owner
+}
+
+// manifests returns what the manifests install in a namespace.
+func manifests(namespace string) installation {
+	documents := webhookDocuments()
+	service := decode[corev1.Service](documents[slices.IndexFunc(documents, document.isService)])
+	service.Namespace = namespace
+	return installation{
+		service:        service,
+		configurations: configurationsOf(documents, namespace),
+		warnByDefault:  configurationsOf(patchedDocuments(), namespace),
+		owner:          configurationsOf(ownerDocuments(), namespace),
+	}
+}
+
+var (
+	webhookDocuments = sync.OnceValue(func() []document { return documentsOf(deploy.Files()) })
+	patchedDocuments = sync.OnceValue(func() []document { return withPatches(webhookDocuments(), deploy.WarnByDefault()) })
+	ownerDocuments   = sync.OnceValue(func() []document { return documentsOf(deploy.NamespaceOwnerFiles()) })
+)
+
+// document is an object of a manifest, as JSON.
+type document struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	content           []byte
+}
+
+func (d document) isService() bool { return d.Kind == "Service" }
+
+// documentsOf returns the objects of manifests. Like all functions of this file, it panics for
+// an invalid manifest, because the manifests are part of the program.
+func documentsOf(files []deploy.File) (documents []document) {
+	for _, file := range files {
+		reader := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(file.Content)))
+		for {
+			text, err := reader.Read()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			content := must(yaml.YAMLToJSON(must(text, err)))
+			d := decode[document](document{content: content})
+			d.content = content
+			documents = append(documents, d)
+		}
+	}
+	return documents
+}
+
+func decode[T any](d document) (typed T) {
+	must(0, json.Unmarshal(d.content, &typed))
+	return typed
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+func withPatches(documents []document, patches []deploy.Patch) []document {
+	patched := slices.Clone(documents)
+	for _, p := range patches {
+		operations := must(jsonpatch.DecodePatch(must(yaml.YAMLToJSON([]byte(p.Operations)))))
+		for i, d := range patched {
+			if d.Kind == p.Target.Kind && d.Name == p.Target.Name {
+				patched[i].content = must(operations.Apply(d.content))
+			}
+		}
+	}
+	return patched
+}
+
+func configurationsOf(documents []document, namespace string) (found []configuration) {
+	for _, d := range documents {
+		switch d.Kind {
+		case "ValidatingWebhookConfiguration":
+			found = append(found, moved(fromValidating(decode[admissionregistrationv1.ValidatingWebhookConfiguration](d)), namespace))
+		case "MutatingWebhookConfiguration":
+			found = append(found, moved(fromMutating(decode[admissionregistrationv1.MutatingWebhookConfiguration](d)), namespace))
+		}
+	}
+	return found
+}
+
+// moved returns the configuration of an installation in another namespace: it calls the
+// Service there, and excludes that namespace.
+func moved(c configuration, namespace string) configuration {
+	for _, h := range c.hooks {
+		h.ClientConfig.Service.Namespace = namespace
+		for _, e := range h.NamespaceSelector.MatchExpressions {
+			if i := slices.Index(e.Values, DefaultNamespace); i >= 0 && e.Key == corev1.LabelMetadataName {
+				e.Values[i] = namespace
+			}
+		}
+	}
+	return c
+}

@@ -19,7 +19,7 @@ import (
 const root = "../../.."
 
 // unwanted are the unwanted words and phrases, each with a better one.
-var unwanted = []struct{ pattern, instead string }{
+var unwanted = compile([]struct{ pattern, instead string }{
 	{`\banew\b`, "again"},
 	{`\bwhoever\b`, "users who, or the user who"},
 	{`\ba person\b`, "a user"},
@@ -39,6 +39,18 @@ var unwanted = []struct{ pattern, instead string }{
 	{`\bby hand\b`, "manually"},
 	{`\bsees? to it\b`, "ensures"},
 	{`\bmakes? do\b`, "is sufficient"},
+})
+
+type unwantedWord struct {
+	pattern *regexp.Regexp
+	instead string
+}
+
+func compile(words []struct{ pattern, instead string }) (compiled []unwantedWord) {
+	for _, word := range words {
+		compiled = append(compiled, unwantedWord{regexp.MustCompile("(?i)" + word.pattern), word.instead})
+	}
+	return compiled
 }
 
 // allowed are phrases in which an unwanted word is correct.
@@ -99,8 +111,7 @@ func problems(text string) (found []string) {
 		text = strings.ReplaceAll(text, phrase, " … ")
 	}
 	for _, word := range unwanted {
-		pattern := regexp.MustCompile("(?i)" + word.pattern)
-		for _, match := range pattern.FindAllString(text, -1) {
+		for _, match := range word.pattern.FindAllString(text, -1) {
 			found = append(found, fmt.Sprintf("%q: use %s: %s", match, word.instead, text))
 		}
 	}

@@ -1,10 +1,7 @@
 package deploy_test
 
 import (
-	"bufio"
-	"errors"
 	"io"
-	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -13,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 
@@ -49,17 +45,14 @@ func load(t *testing.T) []object {
 
 func loadFile(t *testing.T, file deploy.File) (objects []object) {
 	t.Helper()
-	documents := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(file.Content)))
-	for {
-		document, err := documents.Read()
-		if errors.Is(err, io.EOF) {
-			return objects
-		}
-		if err != nil {
-			t.Fatalf("%s: %v", file.Name, err)
-		}
+	documents, err := deploy.Documents(file.Content)
+	if err != nil {
+		t.Fatalf("%s: %v", file.Name, err)
+	}
+	for _, document := range documents {
 		objects = append(objects, decode(t, file.Name, document))
 	}
+	return objects
 }
 
 func decode(t *testing.T, file string, document []byte) object {

@@ -1,11 +1,8 @@
 package devcluster
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -16,8 +13,9 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
+
+	"github.com/image-webhook/image-webhook/deploy"
 )
 
 // endpointsLimit is how long a Service may have no ready endpoint after its pods are ready.
@@ -28,15 +26,11 @@ type serviceError struct{ error }
 
 // services returns the Services in a manifest.
 func services(manifest string) (found []corev1.Service, err error) {
-	documents := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(manifest)))
-	for {
-		document, err := documents.Read()
-		if errors.Is(err, io.EOF) {
-			return found, nil
-		}
-		if err != nil {
-			return nil, err
-		}
+	documents, err := deploy.Documents(manifest)
+	if err != nil {
+		return nil, err
+	}
+	for _, document := range documents {
 		var service corev1.Service
 		if err := yaml.Unmarshal(document, &service.TypeMeta); err != nil {
 			return nil, err
@@ -49,6 +43,7 @@ func services(manifest string) (found []corev1.Service, err error) {
 		}
 		found = append(found, service)
 	}
+	return found, nil
 }
 
 // checkSelectors returns an error if a Service in the cluster has a key in its selector that its

@@ -1,19 +1,14 @@
 package status
 
 import (
-	"bufio"
 	"encoding/json"
-	"errors"
-	"io"
 	"slices"
-	"strings"
 	"sync"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	"github.com/image-webhook/image-webhook/deploy"
@@ -62,13 +57,8 @@ func (d document) isService() bool { return d.Kind == "Service" }
 // an invalid manifest, because the manifests are part of the program.
 func documentsOf(files []deploy.File) (documents []document) {
 	for _, file := range files {
-		reader := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(file.Content)))
-		for {
-			text, err := reader.Read()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			content := must(yaml.YAMLToJSON(must(text, err)))
+		for _, text := range must(deploy.Documents(file.Content)) {
+			content := must(yaml.YAMLToJSON(text))
 			d := decode[document](document{content: content})
 			d.content = content
 			documents = append(documents, d)

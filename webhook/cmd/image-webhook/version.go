@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/image-webhook/image-webhook/webhook/buildversion"
 )
 
 // version is set by the linker in releases: see gobuild.VersionFlags.
@@ -29,18 +30,6 @@ func newVersion() *cobra.Command {
 }
 
 func printVersion(out io.Writer) error {
-	_, err := fmt.Fprintf(out, "image-webhook %s %s %s/%s\n", programVersion(version), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintf(out, "image-webhook %s %s %s/%s\n", buildversion.Of(version), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
-}
-
-// programVersion returns the version that the linker has set, else the module version
-// that Go has recorded (from go install or from git), else "(devel)".
-func programVersion(linked string) string {
-	if linked != "" {
-		return linked
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }

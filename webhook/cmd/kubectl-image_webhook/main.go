@@ -14,12 +14,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
+
+	"github.com/image-webhook/image-webhook/webhook/buildversion"
 )
 
 const program = "kubectl image-webhook"
@@ -67,7 +68,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		Use:                   "kubectl-image_webhook",
 		Annotations:           map[string]string{cobra.CommandDisplayNameAnnotation: program},
 		Short:                 "Check an installation of image-webhook",
-		Version:               programVersion(version),
+		Version:               buildversion.Of(version),
 		Example:               examples,
 		DisableFlagsInUseLine: true,
 		SilenceUsage:          true,
@@ -81,16 +82,4 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	connection := newConnection(root.PersistentFlags())
 	root.AddCommand(newStatus(connection))
 	return root
-}
-
-// programVersion returns the version that the linker has set, else the module version that Go
-// has recorded, else "(devel)".
-func programVersion(linked string) string {
-	if linked != "" {
-		return linked
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }

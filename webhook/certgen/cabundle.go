@@ -61,7 +61,7 @@ func keepAll(*x509.Certificate) bool { return true }
 // signs reports whether a chain, which begins with the server's certificate, is valid with ca as
 // the only root.
 func signs(ca *x509.Certificate, chain []*x509.Certificate, now time.Time) bool {
-	options := x509.VerifyOptions{Roots: newPool([]*x509.Certificate{ca}), Intermediates: newPool(chain[1:]), CurrentTime: now}
+	options := x509.VerifyOptions{Roots: NewPool([]*x509.Certificate{ca}), Intermediates: NewPool(chain[1:]), CurrentTime: now}
 	_, err := chain[0].Verify(options)
 	return err == nil
 }
@@ -96,7 +96,8 @@ func parseValid(data []byte) []*x509.Certificate {
 	}
 }
 
-func newPool(certificates []*x509.Certificate) *x509.CertPool {
+// NewPool returns a pool of certificates.
+func NewPool(certificates []*x509.Certificate) *x509.CertPool {
 	p := x509.NewCertPool()
 	for _, c := range certificates {
 		p.AddCert(c)

@@ -36,7 +36,7 @@ func TestMergeBundleKeepsValidCAs(t *testing.T) {
 
 func TestBothCertificatesVerifyDuringRotation(t *testing.T) {
 	before, after := mustIssue(t, hosts, noon), mustIssue(t, hosts, noon)
-	roots := newPool(mustParse(t, mergeBundle(mustParse(t, after.ca), before.ca, keepAll, noon)))
+	roots := NewPool(mustParse(t, mergeBundle(mustParse(t, after.ca), before.ca, keepAll, noon)))
 	for _, served := range [][]byte{before.cert, after.cert} {
 		_, err := mustParse(t, served)[0].Verify(x509.VerifyOptions{Roots: roots, DNSName: "webhook.ns.svc", CurrentTime: noon})
 		if err != nil {

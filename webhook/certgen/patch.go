@@ -70,9 +70,7 @@ func selectConfigurations(api apiClients, p Patch) []selectedConfiguration {
 // setCA adds the CAs to the bundles of all webhooks of a configuration.
 func (s session) setCA(ctx context.Context, n namedConfiguration, cas []*x509.Certificate) error {
 	changed, err := n.update(ctx, func(found configuration) (configurationChange, error) {
-		return configurationChange{webhooks: bundleChanges(found.webhooks, func(present []byte) []byte {
-			return mergeBundle(cas, present, keepAll, s.now())
-		})}, nil
+		return configurationChange{webhooks: bundleChanges(found.webhooks, s.adding(cas))}, nil
 	})
 	return s.reportChange(n, "caBundle", changed, err)
 }

@@ -22,9 +22,7 @@ func (s session) publish(ctx context.Context, hosts []string, cas []*x509.Certif
 					missing = append(missing, hook)
 				}
 			}
-			return configurationChange{webhooks: bundleChanges(missing, func(present []byte) []byte {
-				return mergeBundle(cas, present, keepAll, s.now())
-			})}, nil
+			return configurationChange{webhooks: bundleChanges(missing, s.adding(cas))}, nil
 		})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return changed, explain(err, m.String(), registrationManifest)
@@ -35,6 +33,11 @@ func (s session) publish(ctx context.Context, hosts []string, cas []*x509.Certif
 		}
 	}
 	return changed, nil
+}
+
+// adding returns a function that adds the CAs to a bundle.
+func (s session) adding(cas []*x509.Certificate) func(present []byte) []byte {
+	return func(present []byte) []byte { return mergeBundle(cas, present, keepAll, s.now()) }
 }
 
 // findServices returns the Services that the API server calls for the hosts.

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -60,7 +61,14 @@ func (s session) servedChain(ctx context.Context, r replica) ([]*x509.Certificat
 		return nil, err
 	}
 	defer connection.Close()
-	client := tls.Client(connection, &tls.Config{ServerName: r.host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12})
+	return PresentedChain(ctx, connection, r.host)
+}
+
+// PresentedChain returns the certificates that a server presents for a host name. It does not
+// verify them, because callers must also see invalid ones, and sends no request. The caller must
+// close the connection.
+func PresentedChain(ctx context.Context, connection net.Conn, host string) ([]*x509.Certificate, error) {
+	client := tls.Client(connection, &tls.Config{ServerName: host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12})
 	if err := client.HandshakeContext(ctx); err != nil {
 		return nil, err
 	}

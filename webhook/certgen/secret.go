@@ -76,7 +76,7 @@ func checkChain(chain, roots []*x509.Certificate, hosts []string, now time.Time)
 	case now.After(leaf.NotAfter):
 		return fmt.Errorf("the certificate expired on %s", date(leaf.NotAfter))
 	}
-	options := x509.VerifyOptions{Roots: newPool(roots), Intermediates: newPool(chain[1:]), CurrentTime: now}
+	options := x509.VerifyOptions{Roots: NewPool(roots), Intermediates: NewPool(chain[1:]), CurrentTime: now}
 	if _, err := leaf.Verify(options); err != nil {
 		return fmt.Errorf("the certificate cannot be verified with the CAs in key %q: %w", caKey, err)
 	}

@@ -99,7 +99,7 @@ func (s session) diagnose(found configuration) string {
 // diagnoseWebhook returns the problem of a server, with which it cannot answer this pod, or an
 // empty string.
 func (s session) diagnoseWebhook(hook webhook) string {
-	roots := newPool(parseValid(hook.client.CABundle))
+	roots := NewPool(parseValid(hook.client.CABundle))
 	transport := &http.Transport{
 		DialContext:       s.dial,
 		TLSClientConfig:   &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},

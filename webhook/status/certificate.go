@@ -29,15 +29,15 @@ func certificate(s evaluation) []Check {
 		return []Check{checkCertificate.unread(secretObject, s.Secret.Err)}
 	}
 	checks := s.pendingRenewal()
-	problems, leaf := s.secretProblems()
+	problems, chain := s.secretProblems()
 	for _, problem := range problems {
 		checks = append(checks, checkCertificate.problem(secretObject, s.renewNow(), "%s", problem))
 	}
 	if len(problems) > 0 {
 		return checks
 	}
-	valid := fmt.Sprintf("is valid for %s, %s left", host(s.Namespace), remaining(leaf, s.Time))
-	if isDue(leaf, s.Time) {
+	valid := fmt.Sprintf("is valid for %s, %s left", host(s.Namespace), remaining(chain[0], s.Time))
+	if isDue(chain[0], s.Time) {
 		return append(checks, checkCertificate.warning(secretObject, s.renewNow(), "%s: it is due for renewal", valid))
 	}
 	return append([]Check{checkCertificate.ok(secretObject, "%s", valid)}, checks...)
@@ -61,7 +61,7 @@ func (s evaluation) pendingRenewal() (checks []Check) {
 }
 
 // secretProblems returns what is wrong with the Secret, and its certificate if there is one.
-func (s evaluation) secretProblems() (problems []string, leaf *x509.Certificate) {
+func (s evaluation) secretProblems() (problems []string, chain []*x509.Certificate) {
 	data := s.Secret.Value.Data
 	for _, key := range []string{caKey, certKey, keyKey} {
 		if len(data[key]) == 0 {
@@ -80,12 +80,12 @@ func (s evaluation) secretProblems() (problems []string, leaf *x509.Certificate)
 	}
 	roots, err := parseChain(data[caKey])
 	if err != nil {
-		return append(problems, fmt.Sprintf("key %q is invalid: %v", caKey, err)), chain[0]
+		return append(problems, fmt.Sprintf("key %q is invalid: %v", caKey, err)), chain
 	}
 	if err := trusts(roots, chain, s.Time); err != nil {
 		problems = append(problems, fmt.Sprintf("key %q does not trust the certificate: %v", caKey, err))
 	}
-	return append(problems, s.leafProblems(chain[0])...), chain[0]
+	return append(problems, s.leafProblems(chain[0])...), chain
 }
 
 // leafProblems returns why the API server cannot use a server certificate, apart from its CA.
@@ -108,11 +108,8 @@ func (s evaluation) secretChain() []*x509.Certificate {
 	if s.Secret.Err != nil {
 		return nil
 	}
-	if problems, _ := s.secretProblems(); len(problems) > 0 {
-		return nil
-	}
-	chain, err := parseChain(s.Secret.Value.Data[certKey])
-	if err != nil {
+	problems, chain := s.secretProblems()
+	if len(problems) > 0 {
 		return nil
 	}
 	return chain

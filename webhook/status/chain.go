@@ -60,17 +60,9 @@ func trusts(roots, chain []*x509.Certificate, now time.Time) error {
 	case now.Before(leaf.NotBefore):
 		now = leaf.NotBefore
 	}
-	_, err := leaf.Verify(x509.VerifyOptions{Roots: pool(roots), Intermediates: pool(chain[1:]), CurrentTime: now})
+	_, err := leaf.Verify(x509.VerifyOptions{Roots: certgen.NewPool(roots), Intermediates: certgen.NewPool(chain[1:]), CurrentTime: now})
 	if errors.As(err, new(x509.UnknownAuthorityError)) {
 		return errors.New("it is issued by another CA") // without the CAs that x509 has tried
 	}
 	return err
-}
-
-func pool(certificates []*x509.Certificate) *x509.CertPool {
-	p := x509.NewCertPool()
-	for _, c := range certificates {
-		p.AddCert(c)
-	}
-	return p
 }

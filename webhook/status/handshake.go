@@ -2,7 +2,6 @@ package status
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"sync"
@@ -11,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/rest"
+
+	"github.com/image-webhook/image-webhook/webhook/certgen"
 )
 
 // servedLimit is how long a replica may take to present its certificate.
@@ -44,12 +45,11 @@ func servedChain(ctx context.Context, config *rest.Config, pod corev1.Pod, host 
 		return nil, fmt.Errorf("connect to the pod: %w", err)
 	}
 	defer forwarded.Close()
-	// The checks verify the certificate: they must also see one that is invalid.
-	conn := tls.Client(forwarded, &tls.Config{ServerName: host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12})
-	if err := conn.HandshakeContext(ctx); err != nil {
+	chain, err := certgen.PresentedChain(ctx, forwarded, host)
+	if err != nil {
 		return nil, fmt.Errorf("TLS handshake: %w", forwarded.cause(ctx, err))
 	}
-	return conn.ConnectionState().PeerCertificates, nil
+	return chain, nil
 }
 
 // containerPort returns the port to which the Service of the manifest forwards.

@@ -30,13 +30,13 @@ type damage struct {
 // tests of `certgen renew` fix them.
 var secretDamages = []damage{
 	{"secret-for-another-host", func(ctx SpecContext) {
-		edit(ctx, &corev1.Secret{}, tlsSecret, func(s *corev1.Secret) { s.Data = issue("other.example").data() })
+		edit(ctx, &corev1.Secret{}, tlsSecret, func(s *corev1.Secret) { s.Data = issue("other.example").Data() })
 	}},
 	{"key-of-another-certificate", func(ctx SpecContext) {
-		edit(ctx, &corev1.Secret{}, tlsSecret, func(s *corev1.Secret) { s.Data["key"] = issue("other.example").key })
+		edit(ctx, &corev1.Secret{}, tlsSecret, func(s *corev1.Secret) { s.Data["key"] = issue("other.example").Key })
 	}},
 	{"secret-renewed-without-06", func(ctx SpecContext) {
-		edit(ctx, &corev1.Secret{}, tlsSecret, func(s *corev1.Secret) { s.Data = issue("webhook.image-webhook.svc").data() })
+		edit(ctx, &corev1.Secret{}, tlsSecret, func(s *corev1.Secret) { s.Data = issue("webhook.image-webhook.svc").Data() })
 	}},
 	{"old-certificate-served", serveOldCertificate},
 }
@@ -49,12 +49,12 @@ var damages = []damage{
 	}},
 	{"ca-bundle-of-another-ca", func(ctx SpecContext) {
 		editMutating(ctx, func(c *admissionregistrationv1.MutatingWebhookConfiguration) {
-			c.Webhooks[0].ClientConfig.CABundle = issue("other.example").ca
+			c.Webhooks[0].ClientConfig.CABundle = issue("other.example").CA
 		})
 	}},
 	{"ca-bundle-with-another-ca", func(ctx SpecContext) {
 		editMutating(ctx, func(c *admissionregistrationv1.MutatingWebhookConfiguration) {
-			c.Webhooks[0].ClientConfig.CABundle = append(c.Webhooks[0].ClientConfig.CABundle, issue("other.example").ca...)
+			c.Webhooks[0].ClientConfig.CABundle = append(c.Webhooks[0].ClientConfig.CABundle, issue("other.example").CA...)
 		})
 	}},
 	{"ignore-instead-of-fail", func(ctx SpecContext) { ignore(ctx, "Fail") }},
@@ -246,7 +246,7 @@ func claimAddress(ctx SpecContext) {
 // not load a new Secret.
 func serveOldCertificate(ctx SpecContext) {
 	GinkgoHelper()
-	old := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: tlsSecret + "-old", Namespace: ownNamespace}, Data: issue("webhook.image-webhook.svc").data()}
+	old := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: tlsSecret + "-old", Namespace: ownNamespace}, Data: issue("webhook.image-webhook.svc").Data()}
 	template := get(ctx, &appsv1.Deployment{}, "webhook").Spec.Template
 	template.Spec.Volumes[0].Secret.SecretName = old.Name
 	replica := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "webhook-old", Namespace: ownNamespace, Labels: template.Labels}, Spec: template.Spec}

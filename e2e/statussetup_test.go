@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/e2e-framework/klient/k8s/resources"
+
+	"github.com/image-webhook/image-webhook/tools/checks/certtest"
 )
 
 const (
@@ -48,6 +50,12 @@ func renewJobs(ctx context.Context) []batchv1.Job {
 	var jobs batchv1.JobList
 	Expect(client.Resources(ownNamespace).List(ctx, &jobs, resources.WithLabelSelector("job="+renewJob))).To(Succeed())
 	return jobs.Items
+}
+
+// issue creates a CA, and a certificate of it that is valid for one year.
+func issue(host string) certtest.Issued {
+	GinkgoHelper()
+	return certtest.Issue(GinkgoTB(), host, time.Now().Add(-time.Hour), time.Now().Add(365*24*time.Hour))
 }
 
 // mountCopy lets the replicas use a copy of the Secret until the container ends. The kubelet can

@@ -18,11 +18,11 @@ var ownHost = host(DefaultNamespace)
 // serve makes all replicas and the Secret have a certificate.
 func serve(t *testing.T, s *Snapshot, i issued) {
 	t.Helper()
-	s.Secret.Value.Data = i.data()
+	s.Secret.Value.Data = i.Data()
 	for pod := range s.Served {
-		s.Served[pod] = i.chain(t)
+		s.Served[pod] = chainOf(t, i)
 	}
-	patched(s.Configurations.Value, i.ca)
+	patched(s.Configurations.Value, i.CA)
 }
 
 func TestCertificate(t *testing.T) {
@@ -45,13 +45,13 @@ func TestCertificate(t *testing.T) {
 		{"garbage in ca", set(caKey, "garbage"), append([]Check{problem(`key "ca" is invalid: it contains no certificate in PEM`)}, unreadable...)},
 		{"garbage in key", set(keyKey, "garbage"), append([]Check{problem(`keys "cert" and "key" are not a valid pair: tls: failed to find any PEM data in key input`)}, unreadable...)},
 		{"a key of another certificate", func(t *testing.T, s *Snapshot, _ issued) {
-			s.Secret.Value.Data[keyKey] = encodeKey(t, newKey(t))
+			s.Secret.Value.Data[keyKey] = issue(t, ownHost, 0, days(1)).Key
 		}, append([]Check{problem(`keys "cert" and "key" are not a valid pair: tls: private key does not match public key`)}, unreadable...)},
 		{"another CA", func(t *testing.T, s *Snapshot, _ issued) {
-			s.Secret.Value.Data[caKey] = issue(t, ownHost, 0, days(1)).ca
+			s.Secret.Value.Data[caKey] = issue(t, ownHost, 0, days(1)).CA
 		}, append([]Check{problem(`key "ca" does not trust the certificate: it is issued by another CA`)}, unreadable...)},
 		{"renewed, without 06", func(t *testing.T, s *Snapshot, _ issued) {
-			s.Secret.Value.Data = issue(t, ownHost, -days(1), days(364)).data()
+			s.Secret.Value.Data = issue(t, ownHost, -days(1), days(364)).Data()
 		}, []Check{
 			{Name: "certificate", Result: OK, Object: "secret/webhook-tls", Message: "is valid for webhook.image-webhook.svc, 364 days left"},
 			{"served-certificate", Warning, "pod/webhook-a", "serves another certificate than the Secret, 300 days left: a replica loads a new one within two minutes", ""},
@@ -89,7 +89,7 @@ func TestCertificate(t *testing.T) {
 			{Name: "ca-bundle", Result: OK, Message: "5 webhooks trust the certificates of 2 replicas"},
 		}},
 		{"a renewal is in progress", func(t *testing.T, s *Snapshot, _ issued) {
-			s.Secret.Value.Data[certgen.StagedPrefix+caKey] = issue(t, ownHost, 0, days(365)).ca
+			s.Secret.Value.Data[certgen.StagedPrefix+caKey] = issue(t, ownHost, 0, days(365)).CA
 		}, []Check{{Name: "certificate", Result: Info, Object: "secret/webhook-tls",
 			Message: "contains the next certificate: a renewal is in progress, and the next run of the CronJob finishes it"}}},
 		{"a new CA is requested", func(_ *testing.T, s *Snapshot, _ issued) {
@@ -104,12 +104,12 @@ func TestServedCertificate(t *testing.T) {
 	checkScenarios(t, []scenario{
 		{"of a replica is older than the Secret, and trusted", func(t *testing.T, s *Snapshot, current issued) {
 			old := issue(t, ownHost, -days(265), days(100))
-			s.Served["webhook-b"] = old.chain(t)
-			patched(s.Configurations.Value, append(current.ca, old.ca...))
+			s.Served["webhook-b"] = chainOf(t, old)
+			patched(s.Configurations.Value, append(current.CA, old.CA...))
 		}, []Check{{"served-certificate", Warning, "pod/webhook-b",
 			"serves another certificate than the Secret, 100 days left: a replica loads a new one within two minutes", restart}}},
 		{"of a replica is older than the Secret, and not trusted", func(t *testing.T, s *Snapshot, _ issued) {
-			s.Served["webhook-b"] = issue(t, ownHost, -days(265), days(100)).chain(t)
+			s.Served["webhook-b"] = chainOf(t, issue(t, ownHost, -days(265), days(100)))
 		}, []Check{
 			{"served-certificate", Warning, "pod/webhook-b", "serves another certificate than the Secret, 100 days left: a replica loads a new one within two minutes", restart},
 			{"ca-bundle", Problem, "validatingwebhookconfiguration/image-webhook", "webhook validating.image-webhook.dev: caBundle does not trust the certificate of pod/webhook-b", restart},
@@ -137,17 +137,17 @@ func TestCABundle(t *testing.T) {
 			s.Configurations.Value[2].hooks[0].ClientConfig.CABundle = []byte("garbage")
 		}, []Check{{"ca-bundle", Problem, "mutatingwebhookconfiguration/image-webhook", "webhook mutating.image-webhook.dev: caBundle is invalid: it contains no certificate in PEM", runRenew}}},
 		{"is another CA", func(t *testing.T, s *Snapshot, _ issued) {
-			s.Configurations.Value[0].hooks[0].ClientConfig.CABundle = issue(t, ownHost, 0, days(1)).ca
+			s.Configurations.Value[0].hooks[0].ClientConfig.CABundle = issue(t, ownHost, 0, days(1)).CA
 		}, []Check{{"ca-bundle", Problem, "validatingwebhookconfiguration/image-webhook",
 			"webhook validating.image-webhook.dev: caBundle does not trust the certificate of pod/webhook-a and of pod/webhook-b and of secret/webhook-tls", runRenew}}},
 		{"also contains another CA", func(t *testing.T, s *Snapshot, current issued) {
-			s.Configurations.Value[2].hooks[0].ClientConfig.CABundle = slices.Concat(current.ca, issue(t, ownHost, 0, days(1)).ca)
+			s.Configurations.Value[2].hooks[0].ClientConfig.CABundle = slices.Concat(current.CA, issue(t, ownHost, 0, days(1)).CA)
 		}, []Check{{"ca-bundle", Warning, "mutatingwebhookconfiguration/image-webhook",
 			"webhook mutating.image-webhook.dev: caBundle also trusts 1 CA that no replica needs: the next run of the CronJob removes it", runRenew}}},
 		{"also contains the CA of the next certificate", func(t *testing.T, s *Snapshot, current issued) {
 			next := issue(t, ownHost, 0, days(365))
-			s.Secret.Value.Data[certgen.StagedPrefix+certKey] = next.cert
-			s.Configurations.Value[2].hooks[0].ClientConfig.CABundle = slices.Concat(current.ca, next.ca)
+			s.Secret.Value.Data[certgen.StagedPrefix+certKey] = next.Cert
+			s.Configurations.Value[2].hooks[0].ClientConfig.CABundle = slices.Concat(current.CA, next.CA)
 		}, []Check{{Name: "certificate", Result: Info, Object: "secret/webhook-tls",
 			Message: "contains the next certificate: a renewal is in progress, and the next run of the CronJob finishes it"}}},
 		{"of the owners' webhooks is missing", func(_ *testing.T, s *Snapshot, _ issued) {

@@ -1,13 +1,7 @@
 package status
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"testing"
 	"time"
 
@@ -17,6 +11,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/image-webhook/image-webhook/tools/checks/certtest"
 )
 
 var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -25,63 +21,23 @@ var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 
 // issued is a server certificate with its key and its CA, in PEM.
-type issued struct{ ca, cert, key []byte }
+type issued = certtest.Issued
 
-// chain returns the certificate as a replica serves it.
-func (i issued) chain(t *testing.T) Read[[]*x509.Certificate] {
+// chainOf returns the certificate as a replica serves it.
+func chainOf(t *testing.T, i issued) Read[[]*x509.Certificate] {
 	t.Helper()
-	chain, err := parseChain(i.cert)
+	chain, err := parseChain(i.Cert)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return Read[[]*x509.Certificate]{Value: chain}
 }
 
-func (i issued) data() map[string][]byte {
-	return map[string][]byte{caKey: i.ca, certKey: i.cert, keyKey: i.key}
-}
-
 // issue creates a CA and a certificate for a host that is valid from start to end, relative to
 // now.
 func issue(t *testing.T, name string, start, end time.Duration) issued {
 	t.Helper()
-	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: t.Name()},
-		NotBefore: now.Add(-days(4000)), NotAfter: now.Add(days(4000)), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{name},
-		NotBefore: now.Add(start), NotAfter: now.Add(end), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	caKey, leafKey := newKey(t), newKey(t)
-	return issued{ca: sign(t, ca, ca, caKey, caKey), cert: sign(t, leaf, ca, leafKey, caKey), key: encodeKey(t, leafKey)}
-}
-
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func sign(t *testing.T, template, parent *x509.Certificate, key, parentKey *ecdsa.PrivateKey) []byte {
-	t.Helper()
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), parentKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-}
-
-func encodeKey(t *testing.T, key *ecdsa.PrivateKey) []byte {
-	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	return certtest.Issue(t, name, now.Add(start), now.Add(end))
 }
 
 // healthy returns the Snapshot of a healthy installation of the manifests with two replicas, and
@@ -97,10 +53,10 @@ func healthy(t *testing.T) (Snapshot, issued) {
 		Replicas:       Read[[]corev1.Pod]{Value: []corev1.Pod{replica("webhook-a"), replica("webhook-b")}},
 		Service:        Read[*corev1.Service]{Value: &want.service},
 		Slices:         Read[[]discoveryv1.EndpointSlice]{Value: []discoveryv1.EndpointSlice{{Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.1.0.1"}}, {Addresses: []string{"10.1.0.2"}}}}}},
-		Secret:         Read[*corev1.Secret]{Value: &corev1.Secret{Data: current.data()}},
+		Secret:         Read[*corev1.Secret]{Value: &corev1.Secret{Data: current.Data()}},
 		CronJob:        Read[*batchv1.CronJob]{Value: hourly(20*time.Minute, 19*time.Minute)},
-		Served:         map[string]Read[[]*x509.Certificate]{"webhook-a": current.chain(t), "webhook-b": current.chain(t)},
-		Configurations: Read[[]configuration]{Value: patched(want.configurations, current.ca)},
+		Served:         map[string]Read[[]*x509.Certificate]{"webhook-a": chainOf(t, current), "webhook-b": chainOf(t, current)},
+		Configurations: Read[[]configuration]{Value: patched(want.configurations, current.CA)},
 		Namespaces:     Read[[]corev1.Namespace]{Value: []corev1.Namespace{labeled("kube-system", ""), labeled("shop", modeDeny)}},
 		Roles:          Read[[]rbacv1.ClusterRole]{},
 	}

@@ -102,16 +102,16 @@ func TestRegistration(t *testing.T) {
 			{Name: "ca-bundle", Result: OK, Message: "4 webhooks trust the certificates of 2 replicas and of the Secret"},
 		}},
 		{"the component warn-by-default", func(_ *testing.T, s *Snapshot, current issued) {
-			s.Configurations.Value = patched(manifests(DefaultNamespace).warnByDefault, current.ca)
+			s.Configurations.Value = patched(manifests(DefaultNamespace).warnByDefault, current.CA)
 		}, []Check{
 			{Name: "registration", Result: OK, Message: "the webhooks are registered as in deploy/05-webhookconfigure.yaml with the component warn-by-default"},
 			{Name: "ca-bundle", Result: OK, Message: "6 webhooks trust the certificates of 2 replicas and of the Secret"},
 		}},
 		{"owners of namespaces", func(_ *testing.T, s *Snapshot, current issued) {
-			s.Configurations.Value = append(s.Configurations.Value, patched(manifests(DefaultNamespace).owner, current.ca)...)
+			s.Configurations.Value = append(s.Configurations.Value, patched(manifests(DefaultNamespace).owner, current.CA)...)
 		}, []Check{{Name: "ca-bundle", Result: OK, Message: "7 webhooks trust the certificates of 2 replicas and of the Secret"}}},
 		{"owners of namespaces with a changed webhook", func(_ *testing.T, s *Snapshot, current issued) {
-			owner := patched(manifests(DefaultNamespace).owner, current.ca)
+			owner := patched(manifests(DefaultNamespace).owner, current.CA)
 			owner[0].hooks = owner[0].hooks[:1]
 			s.Configurations.Value = append(s.Configurations.Value, owner...)
 		}, []Check{
@@ -140,7 +140,7 @@ func TestFailurePolicy(t *testing.T) {
 		{"another webhook", change(2, 0, func(h *hook) { *h.FailurePolicy = "Fail" }), []Check{{"failure-policy", Problem, mutatingObject,
 			"mutating.image-webhook.dev is on Fail instead of Ignore: requests are rejected while no replica answers", apply05}}},
 		{"a webhook of a foreign configuration", func(_ *testing.T, s *Snapshot, current issued) {
-			foreign := patched(manifests(DefaultNamespace).configurations[2:], current.ca)
+			foreign := patched(manifests(DefaultNamespace).configurations[2:], current.CA)
 			foreign[0].name, *foreign[0].hooks[0].FailurePolicy = "copy", "Fail"
 			s.Configurations.Value = append(s.Configurations.Value, foreign...)
 		}, []Check{

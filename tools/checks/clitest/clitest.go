@@ -4,8 +4,11 @@ package clitest
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -27,6 +30,26 @@ func Run(t *testing.T, newRoot func(stdout, stderr io.Writer) *cobra.Command, ar
 	var stdout, stderr bytes.Buffer
 	code := cli.Run(t.Context(), newRoot(&stdout, &stderr), args, &stderr)
 	return Result{code, stdout.String(), stderr.String()}
+}
+
+// RunProgram runs a command line of a program with its own run function, and returns what run has
+// returned and written.
+func RunProgram(t *testing.T, run func(ctx context.Context, args []string, stdout, stderr io.Writer) int, args ...string) Result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), args, &stdout, &stderr)
+	return Result{code, stdout.String(), stderr.String()}
+}
+
+// UnreachableKubeconfig returns a kubeconfig file of a cluster that does not answer.
+func UnreachableKubeconfig(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	const content = "{clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}], contexts: [{name: c, context: {cluster: c}}], current-context: c}"
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // CheckRefused checks that a program refuses a command line with a line of this text and the hint

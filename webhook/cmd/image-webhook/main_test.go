@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -27,18 +26,12 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/server/servertest"
 )
 
-// outcome is the exit code and the output of a run.
-type outcome struct {
-	Code           int
-	Stdout, Stderr string
-}
-
 // runCommand runs the program until it ends.
-func runCommand(t *testing.T, args ...string) outcome {
+func runCommand(t *testing.T, args ...string) clitest.Result {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), args, strings.NewReader(""), &stdout, &stderr)
-	return outcome{code, stdout.String(), stderr.String()}
+	return clitest.RunProgram(t, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		return run(ctx, args, strings.NewReader(""), stdout, stderr)
+	}, args...)
 }
 
 func TestRunRejectsInvalidCommandLines(t *testing.T) {
@@ -114,7 +107,7 @@ func TestRunRejectsInvalidCommandLines(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			want := outcome{tt.code, "", "image-webhook: " + tt.want + "\n"}
+			want := clitest.Result{Code: tt.code, Stderr: "image-webhook: " + tt.want + "\n"}
 			if diff := cmp.Diff(want, runCommand(t, tt.args...)); diff != "" {
 				t.Errorf("outcome (-want +got):\n%s", diff)
 			}
@@ -163,7 +156,7 @@ func TestVersionPrintsVersionAndPlatform(t *testing.T) {
 		{"", "(devel)"}, // a test binary has no version
 	} {
 		version = test.linked
-		want := outcome{0, fmt.Sprintf("image-webhook %s %s %s/%s\n", test.want, runtime.Version(), runtime.GOOS, runtime.GOARCH), ""}
+		want := clitest.Result{Stdout: fmt.Sprintf("image-webhook %s %s %s/%s\n", test.want, runtime.Version(), runtime.GOOS, runtime.GOARCH)}
 		if diff := cmp.Diff(want, runCommand(t, "version")); diff != "" {
 			t.Errorf("outcome (-want +got):\n%s", diff)
 		}

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,32 +12,13 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/status"
 )
 
-// outcome is the exit code and the output of a run.
-type outcome struct {
-	Code           int
-	Stdout, Stderr string
-}
-
-func runCommand(t *testing.T, args ...string) outcome {
+func runCommand(t *testing.T, args ...string) clitest.Result {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), args, &stdout, &stderr)
-	return outcome{code, stdout.String(), stderr.String()}
-}
-
-// unreachable returns a kubeconfig of a cluster that does not answer.
-func unreachable(t *testing.T) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	const content = "{clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}], contexts: [{name: c, context: {cluster: c}}], current-context: c}"
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
+	return clitest.RunProgram(t, run, args...)
 }
 
 func TestInvalidCommandLines(t *testing.T) {
-	t.Setenv("KUBECONFIG", unreachable(t))
+	t.Setenv("KUBECONFIG", clitest.UnreachableKubeconfig(t))
 	missing := filepath.Join(t.TempDir(), "none")
 	for _, tt := range []struct {
 		name string
@@ -58,7 +37,7 @@ func TestInvalidCommandLines(t *testing.T) {
 			`cannot load the kubeconfig: context "other" does not exist: set --kubeconfig or --context: see kubectl image-webhook status --help`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(outcome{2, "", "kubectl image-webhook: " + tt.want + "\n"}, runCommand(t, tt.args...)); diff != "" {
+			if diff := cmp.Diff(clitest.Result{Code: 2, Stderr: "kubectl image-webhook: " + tt.want + "\n"}, runCommand(t, tt.args...)); diff != "" {
 				t.Errorf("outcome (-want +got):\n%s", diff)
 			}
 		})
@@ -66,13 +45,13 @@ func TestInvalidCommandLines(t *testing.T) {
 }
 
 func TestUnreachableServerIsAProblemInBothFormats(t *testing.T) {
-	t.Setenv("KUBECONFIG", unreachable(t))
+	t.Setenv("KUBECONFIG", clitest.UnreachableKubeconfig(t))
 	const message = "https://127.0.0.1:1 does not answer: dial tcp 127.0.0.1:1: connect: connection refused"
-	want := outcome{1, `RESULT   CHECK               MESSAGE
+	want := clitest.Result{Code: 1, Stdout: `RESULT   CHECK               MESSAGE
 problem  api-server          ` + message + `
                              fix: kubectl cluster-info
 not healthy: 1 problem, 0 unknown, 0 warnings
-`, ""}
+`}
 	if diff := cmp.Diff(want, runCommand(t, "status")); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)
 	}

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,28 +16,9 @@ import (
 	"github.com/image-webhook/image-webhook/tools/checks/clitest"
 )
 
-// outcome is the exit code and the output of a run.
-type outcome struct {
-	Code           int
-	Stdout, Stderr string
-}
-
-func runCommand(t *testing.T, args ...string) outcome {
+func runCommand(t *testing.T, args ...string) clitest.Result {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), args, &stdout, &stderr)
-	return outcome{code, stdout.String(), stderr.String()}
-}
-
-// unreachable returns a kubeconfig of a cluster that does not answer.
-func unreachable(t *testing.T) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	const content = "{clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}], contexts: [{name: c, context: {cluster: c}}], current-context: c}"
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
+	return clitest.RunProgram(t, run, args...)
 }
 
 func TestRunRejectsInvalidCommandLines(t *testing.T) {
@@ -62,10 +41,10 @@ func TestRunRejectsInvalidCommandLines(t *testing.T) {
 		{"no port", []string{"--health-addr=localhost"}, 2, `--health-addr: invalid address "localhost": use [HOST]:PORT, such as :8081`},
 		{"no directory", []string{"--template-dir=" + missing}, 2, `--template-dir: "` + missing + `" is not a directory: use the directory with resourcequota.yaml and limitrange.yaml`},
 		{"no kubeconfig", []string{"--template-dir=" + dir, "--kubeconfig=" + missing}, 1, "cannot load a cluster configuration: stat " + missing + ": no such file or directory: run in a pod with a service account token, or set --kubeconfig"},
-		{"port in use", []string{"--template-dir=" + dir, "--kubeconfig=" + unreachable(t), "--health-addr=" + busy.Addr().String()}, 1, "cannot listen on " + busy.Addr().String() + ": listen tcp " + busy.Addr().String() + ": bind: address already in use: choose another address with --health-addr"},
+		{"port in use", []string{"--template-dir=" + dir, "--kubeconfig=" + clitest.UnreachableKubeconfig(t), "--health-addr=" + busy.Addr().String()}, 1, "cannot listen on " + busy.Addr().String() + ": listen tcp " + busy.Addr().String() + ": bind: address already in use: choose another address with --health-addr"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			want := outcome{tt.code, "", "namespace-owner: " + tt.want + "\n"}
+			want := clitest.Result{Code: tt.code, Stderr: "namespace-owner: " + tt.want + "\n"}
 			if diff := cmp.Diff(want, runCommand(t, tt.args...)); diff != "" {
 				t.Errorf("outcome (-want +got):\n%s", diff)
 			}

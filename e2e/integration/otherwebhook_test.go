@@ -20,7 +20,8 @@ import (
 
 // otherWebhook is a webhook of the test process, in addition to ours.
 type otherWebhook struct {
-	server *httptest.Server
+	server  *httptest.Server
+	respond responder
 
 	mu       sync.Mutex
 	received []call
@@ -38,15 +39,15 @@ type responder func(w http.ResponseWriter, r *http.Request, review *admissionv1.
 // startOtherWebhook serves a webhook until the test ends.
 func startOtherWebhook(t *testing.T, respond responder) *otherWebhook {
 	t.Helper()
-	webhook := &otherWebhook{}
+	webhook := &otherWebhook{respond: respond}
 	webhook.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		review := webhook.read(r)
 		if review == nil {
 			http.Error(w, "the request body is not an AdmissionReview", http.StatusBadRequest)
 			return
 		}
-		if respond != nil {
-			respond(w, r, review)
+		if webhook.respond != nil {
+			webhook.respond(w, r, review)
 			return
 		}
 		writeResponse(w, review, &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true})

@@ -133,3 +133,36 @@ func (s *testServer) failedOpen(t *testing.T, namespace, name, side string) bool
 	}
 	return false
 }
+
+// TestAPIServerRepeatsCallsAfterRetryAfter shows why the webhook's answer 503 has the header
+// Retry-After: without it, the API server rejects the request at once.
+func TestAPIServerRepeatsCallsAfterRetryAfter(t *testing.T) {
+	t.Parallel()
+	server := standardServer(t)
+	busy := startOtherWebhook(t, nil)
+	busy.respond = func(w http.ResponseWriter, r *http.Request, review *admissionv1.AdmissionReview) {
+		if len(busy.calls(review.Request.Namespace, review.Request.Name)) == 1 {
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "too many reviews are in flight: try again", http.StatusServiceUnavailable)
+			return
+		}
+		writeResponse(w, review, &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true})
+	}
+	hook := registration{"", server.namespace(t, nil), admissionregistrationv1.Fail, busy.client("")}
+	hook.name = "busy-" + hook.namespace
+	registered := hook.validating()
+	registered.Webhooks[0].TimeoutSeconds = new(int32(5)) // as in deploy/05-webhookconfigure.yaml
+	server.registerValidating(t, registered)
+	probes, name := 0, ""
+	waitUntil(t, "the API server calls the webhook", func() bool {
+		probes++
+		name = "web-" + strconv.Itoa(probes)
+		if _, err := server.create(t, newPod(hook.namespace, name, "nginx:1.25")); err != nil {
+			t.Fatalf("create pod %s: %v", name, err)
+		}
+		return len(busy.calls(hook.namespace, name)) > 0
+	})
+	if got := len(busy.calls(hook.namespace, name)); got != 2 {
+		t.Errorf("got %d calls for pod %s, want one that was refused and one that was repeated", got, name)
+	}
+}

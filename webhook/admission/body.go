@@ -1,7 +1,6 @@
 package admission
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,8 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // maxBody is the maximum size of a body in bytes. The API server accepts objects of at most
@@ -84,66 +81,4 @@ func (x *exchange) readAll(w http.ResponseWriter, r *http.Request) *rejection {
 		return &rejection{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d MiB", maxBody>>20)}
 	}
 	return &rejection{http.StatusBadRequest, "cannot read the body: " + err.Error()}
-}
-
-const (
-	// smallBody is the size up to which a review reserves no memory. Nearly all reviews
-	// are that small and never wait for a large one.
-	smallBody = 64 << 10
-	// maxInFlight limits the memory of all larger reviews together. A few huge pods must
-	// not exhaust a server that the whole cluster needs.
-	maxInFlight = 96 << 20
-	// answerFactor is the ratio of the memory of a review to that of its decoded lists. The
-	// answer may describe each element: in the patch, in an annotation and in a string.
-	answerFactor = 6
-	// maxWait is how long a large review waits for memory in total, and then for its body.
-	// Both together take less than the timeout of the API server.
-	maxWait = 2 * time.Second
-)
-
-// inFlight is shared by all handlers, because they share the memory of the process.
-var inFlight = semaphore.NewWeighted(maxInFlight)
-
-// reservation is the memory that one review has reserved, in bytes. The zero value has
-// reserved nothing.
-type reservation struct {
-	context  context.Context // of the HTTP request
-	reserved int64
-	waited   time.Duration
-}
-
-// Reserve implements jsonfields.Memory. It also reserves the memory of the answer.
-func (r *reservation) Reserve(bytes int64) error {
-	if rejected := r.reserve(answerFactor * bytes); rejected != nil {
-		return rejected
-	}
-	return nil
-}
-
-// reserve reserves more memory. It waits up to maxWait until the memory is free.
-func (r *reservation) reserve(bytes int64) *rejection {
-	switch {
-	case bytes <= smallBody:
-		return nil
-	case r.reserved+bytes > maxInFlight:
-		return &rejection{http.StatusRequestEntityTooLarge, "the body has too many objects"}
-	case !r.acquire(bytes):
-		return &rejection{http.StatusServiceUnavailable, "too many large reviews are in flight: try again"}
-	}
-	r.reserved += bytes
-	return nil
-}
-
-func (r *reservation) release() { inFlight.Release(r.reserved) }
-
-// acquire acquires bytes of inFlight. It starts a timer only if it has to wait.
-func (r *reservation) acquire(bytes int64) bool {
-	if inFlight.TryAcquire(bytes) {
-		return true
-	}
-	start := time.Now()
-	defer func() { r.waited += time.Since(start) }()
-	ctx, cancel := context.WithTimeout(r.context, maxWait-r.waited)
-	defer cancel()
-	return inFlight.Acquire(ctx, bytes) == nil
 }

@@ -31,7 +31,7 @@ func (x *exchange) release() {
 
 // maxReused is the maximum size in bytes of a buffer that is used again. A pod with 60 large
 // containers needs 200 KB for an update. The memory of larger reviews must not stay in use.
-const maxReused = 256 << 10
+const maxReused = smallBody
 
 // reusable returns the buffer without content, or nil if it is too large.
 func reusable(buffer []byte) []byte {

@@ -20,7 +20,8 @@
 //	405  the method is not POST
 //	413  the body is larger than maxBody, or decodes to too many objects
 //	415  the content type is not application/json
-//	503  the memory for large reviews is in use
+//	503  too many reviews are in flight, or the memory for large reviews is in use: the
+//	     header Retry-After makes the API server try again
 //
 // The API server treats an error as a failed call, so the failure policy decides.
 package admission
@@ -30,6 +31,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/image-webhook/image-webhook/webhook/image"
 )
@@ -81,11 +83,11 @@ func handler(log *slog.Logger, answer func(*exchange) error) http.Handler {
 			reject(log, w, r, rejected)
 			return
 		}
-		if err := answer(x); err != nil {
+		if err := x.answerInTurn(answer); err != nil {
 			reject(log, w, r, rejectionOf(err))
 			return
 		}
-		writeAnswer(w, x.answer)
+		x.writeAnswer(w)
 		recordAnswer(r.Context(), log, r.URL.Path, x)
 	})
 }
@@ -97,21 +99,36 @@ var jsonHeader = []string{jsonType}
 // itself. It would send a larger answer in chunks.
 const maxUnannounced = 2048
 
-// writeAnswer writes an answer. An error means that the API server has closed the connection.
-func writeAnswer(w http.ResponseWriter, answer []byte) {
+// writeAnswer writes the answer. An error means that the API server has closed the connection.
+func (x *exchange) writeAnswer(w http.ResponseWriter) {
 	header := w.Header()
 	header["Content-Type"] = jsonHeader
-	if len(answer) > maxUnannounced {
-		header.Set("Content-Length", strconv.Itoa(len(answer)))
+	if len(x.answer) > maxUnannounced {
+		header.Set("Content-Length", strconv.Itoa(len(x.answer)))
 	}
-	_, _ = w.Write(answer)
+	if x.memory.reserved > 0 {
+		// The client must read the answer soon, because the review has reserved memory.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(maxWait)) // fails only without a connection
+	}
+	_, _ = w.Write(x.answer)
 }
 
-// rejection is the answer to an HTTP request that is not a valid review.
+// rejection is the answer to an HTTP request that is not a valid review, or that came at a bad
+// time.
 type rejection struct {
 	status int
 	reason string
 }
+
+// overloaded returns the rejection of a review that can be answered later.
+func overloaded(reason string) *rejection {
+	return &rejection{http.StatusServiceUnavailable, reason}
+}
+
+// retryAfter is the value in seconds of the header Retry-After. The API server repeats a call
+// only after an answer with this header, until its timeout
+// (https://pkg.go.dev/k8s.io/client-go/rest#Request.MaxRetries).
+const retryAfter = "1"
 
 func (r *rejection) Error() string { return r.reason }
 
@@ -125,5 +142,8 @@ func rejectionOf(err error) *rejection {
 
 func reject(log *slog.Logger, w http.ResponseWriter, r *http.Request, rejected *rejection) {
 	log.Warn("refused a request", "path", r.URL.Path, "status", rejected.status, "reason", clip(rejected.reason, maxLogged))
+	if rejected.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter)
+	}
 	http.Error(w, rejected.reason, rejected.status)
 }

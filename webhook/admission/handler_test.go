@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -162,8 +163,8 @@ func TestHandlerLimitsTheMemoryOfLargeReviews(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	large := strings.Repeat(" ", smallBody) + latestReview
-	if got := statusOf(gone, large); got != http.StatusServiceUnavailable {
-		t.Errorf("large review: status %d, want 503", got)
+	if w := recordAnswerTo(gone, large); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" {
+		t.Errorf("large review: status %d, header %v, want 503 with Retry-After: 1", w.Code, w.Header())
 	}
 	if got := statusOf(gone, latestReview); got != http.StatusOK {
 		t.Errorf("small review: status %d, want 200", got)
@@ -203,13 +204,56 @@ func reserveAll(t *testing.T) {
 	}
 }
 
+func TestHandlerLimitsTheNumberOfSmallReviews(t *testing.T) {
+	if !small.TryAcquire(maxSmall) {
+		t.Fatal("a review is still in flight")
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := recordAnswerTo(gone, latestReview)
+	want := []string{"503", "1", "too many reviews are in flight: try again\n"}
+	if diff := cmp.Diff(want, []string{strconv.Itoa(w.Code), w.Header().Get("Retry-After"), w.Body.String()}); diff != "" {
+		t.Errorf("small review: answer (-want +got):\n%s", diff)
+	}
+	if got := statusOf(t.Context(), strings.Repeat(" ", smallBody)+latestReview); got != http.StatusOK {
+		t.Errorf("large review: status %d, want 200", got)
+	}
+	small.Release(maxSmall)
+	for range 2 * maxSmall { // each of them ends
+		if got := statusOf(t.Context(), latestReview); got != http.StatusOK {
+			t.Fatalf("small review: status %d, want 200", got)
+		}
+	}
+}
+
+func TestHandlerRefusesSmallReviewsOfManyObjectsAtOnce(t *testing.T) {
+	reserveAll(t)
+	defer inFlight.Release(maxInFlight)
+	list := strings.TrimSuffix(strings.Repeat("{},", 10_000), ",")
+	review := join(uid, pod, create, `"object":{"spec":{"volumes":[`+list+`]}}`)
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	for range maxSmall { // none of them keeps its turn until memory is free
+		wait.Go(func() { statusOf(t.Context(), review) })
+	}
+	if got := statusOf(t.Context(), review); got != http.StatusServiceUnavailable {
+		t.Errorf("review of many objects: status %d, want 503", got)
+	}
+	if got := statusOf(t.Context(), latestReview); got != http.StatusOK {
+		t.Errorf("small review: status %d, want 200", got)
+	}
+}
+
 // statusOf returns the status of the answer to a review.
-func statusOf(ctx context.Context, body string) int {
+func statusOf(ctx context.Context, body string) int { return recordAnswerTo(ctx, body).Code }
+
+// recordAnswerTo returns the answer to a review.
+func recordAnswerTo(ctx context.Context, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/validating", strings.NewReader(body))
 	r.Header.Set("Content-Type", jsonType)
 	w := httptest.NewRecorder()
 	Handler(slog.New(slog.DiscardHandler), Deny(image.Policy{})).ServeHTTP(w, r)
-	return w.Code
+	return w
 }
 
 func TestHandlerReleasesTheMemoryOfSlowBodies(t *testing.T) {

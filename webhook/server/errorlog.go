@@ -21,7 +21,7 @@ func (w errorWriter) Write(line []byte) (int, error) {
 	if isAbortedHandshake(text) {
 		level = slog.LevelDebug
 	}
-	w.log.Log(context.Background(), level, text)
+	w.log.Log(context.Background(), level, "connection failed", "problem", text)
 	return len(line), nil
 }
 

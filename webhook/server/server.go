@@ -24,10 +24,14 @@ import (
 )
 
 const (
-	// readTimeout and writeTimeout together are the maximum time that the API server
-	// waits for a webhook.
-	readTimeout  = 15 * time.Second
-	writeTimeout = 15 * time.Second
+	// readTimeout limits each handshake, and then the time until a request has arrived. The
+	// API server sends both at once. It waits five seconds for the answer, unless timeoutSeconds
+	// in deploy/05-webhookconfigure.yaml is higher.
+	readTimeout = 3 * time.Second
+	// writeTimeout is the maximum time that the API server waits for a webhook, whatever its
+	// timeoutSeconds are. A client that does not read its answer keeps the memory of the answer
+	// for this long.
+	writeTimeout = 30 * time.Second
 	// idleTimeout is longer than the 90 seconds after which the API server closes idle
 	// connections: the side that closes first can lose requests in flight.
 	idleTimeout = 120 * time.Second
@@ -43,16 +47,16 @@ const (
 
 // Server serves handlers over TLS.
 type Server struct {
-	http            *http.Server
-	closeTimeout    time.Duration
-	drainTimeout    time.Duration
-	draining        atomic.Bool
-	openConnections atomic.Int64
+	http         *http.Server
+	connections  *connections
+	closeTimeout time.Duration
+	drainTimeout time.Duration
+	draining     atomic.Bool
 }
 
 // New returns a server for handlers by path. If clients is nil, it admits all callers.
 func New(handlers map[string]http.Handler, cert *Certificate, clients *Clients, logger *slog.Logger) *Server {
-	s := &Server{closeTimeout: closeTimeout, drainTimeout: drainTimeout}
+	s := &Server{connections: newConnections(logger), closeTimeout: closeTimeout, drainTimeout: drainTimeout}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
@@ -62,7 +66,7 @@ func New(handlers map[string]http.Handler, cert *Certificate, clients *Clients, 
 	}
 	s.http = &http.Server{
 		Handler:           s.closeWhenDraining(route(protected, mux)),
-		ConnState:         s.countConnections,
+		ConnState:         s.connections.track,
 		TLSConfig:         clients.tlsConfig(cert.tlsConfig()),
 		Protocols:         http1Only(),
 		ReadTimeout:       readTimeout,
@@ -100,7 +104,7 @@ func http1Only() *http.Protocols {
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		if err := s.http.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.ServeTLS(handshakeListener{l}, "", ""); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve on %s: %w", l.Addr(), err)
 		}
 		return nil
@@ -133,7 +137,7 @@ func (s *Server) waitForClientsToClose() {
 	timeout := time.After(s.closeTimeout)
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
-	for s.openConnections.Load() > 0 {
+	for s.connections.count() > 0 {
 		select {
 		case <-timeout:
 			return
@@ -151,15 +155,6 @@ func (s *Server) closeWhenDraining(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-func (s *Server) countConnections(_ net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		s.openConnections.Add(1)
-	case http.StateClosed:
-		s.openConnections.Add(-1)
-	}
 }
 
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {

@@ -129,7 +129,7 @@ func (o serveOptions) newLogger(out io.Writer) (*slog.Logger, error) {
 	if !slices.Contains(logLevels, o.logLevel) || level.UnmarshalText([]byte(o.logLevel)) != nil {
 		return nil, fmt.Errorf("--log-level: invalid level %q: use %s", o.logLevel, logLevelsText)
 	}
-	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level})), nil
+	return slog.New(newRefusalLimit(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level}))), nil
 }
 
 // serverConfig holds the parsed flags and the loaded files.

@@ -1,8 +1,9 @@
 // Package chaos proves that the webhook loses no pod while certificates, replicas and manifests
 // change. Eight clients create pods in the cluster of `make up` while events happen in it. Each
 // client alternates a pod whose image must be mirrored and a pod that must be denied. Any other
-// answer is a loss. The report counts the losses of each event. The package does not know the
-// command line.
+// answer is a loss. The report counts the losses of each event. After faults that the webhook cannot
+// prevent, such as the death of a node, creates may be lost for a limited time, which each event
+// states. The package does not know the command line.
 //
 // Most pods are created as a dry run: the whole admission chain runs, and nothing is stored. The
 // others are stored with a scheduling gate, so that no node runs them, and are deleted at once.
@@ -20,6 +21,8 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/image-webhook/image-webhook/tools/devcluster"
 	"github.com/image-webhook/image-webhook/tools/progress"
@@ -39,25 +42,26 @@ type run struct {
 	*cluster
 	report  *progress.Reporter
 	clients []*client
-	notes   []string // of the running event
+	notes   []string    // of the running event
+	faults  []time.Time // of the running event
 }
 
 // Run runs the events with these names, and returns what was lost. Without names, it runs all
 // events, or the events for --short. It returns an incomplete report together with an error.
 func Run(ctx context.Context, c *devcluster.Cluster, names []string, short bool, o Options, report *progress.Reporter) (*Report, error) {
-	root, err := workspace.Root(ctx)
-	if err != nil {
-		return nil, err
-	}
-	selected, err := selectEvents(root, names, short, report)
-	if err != nil {
-		return nil, err
-	}
 	quiet := quietTime
 	if short {
 		quiet = shortQuietTime
 	}
 	return withRun(ctx, c, o, report, func(r *run, result *Report) error {
+		nodes, err := r.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return fmt.Errorf("list the nodes: %w", err)
+		}
+		selected, err := selectEvents(len(nodes.Items), names, short, report)
+		if err != nil {
+			return err
+		}
 		if len(names) == 0 && !short {
 			result.Minimum = minCreates
 		}

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -18,33 +16,38 @@ import (
 type event struct {
 	name    string
 	summary string
-	short   bool   // whether --short includes it
-	needs   string // path in deploy/ without which the event cannot happen
+	short   bool          // whether --short includes it
+	nodes   int           // the number of nodes that it needs
+	bound   time.Duration // how long after a fault of the event creates may be lost
 	// replaces is set if the event replaces the certificate. If it fails, the certificate must be
 	// repaired.
 	replaces bool
 	run      func(*run, context.Context, *progress.Step) error
 }
 
-const (
-	cronJobManifest = "07-renew.yaml"
-	gitopsComponent = "gitops"
-)
-
 // events are all events, in their order.
 var events = []event{
 	{name: "rollout-1", summary: "kubectl rollout restart", short: true, run: (*run).rollOut},
 	{name: "rollout-2", summary: "kubectl rollout restart", run: (*run).rollOut},
 	{name: "rollout-3", summary: "kubectl rollout restart", run: (*run).rollOut},
-	{name: "renewal-1", summary: "a renewal", needs: cronJobManifest, replaces: true, run: (*run).renew},
-	{name: "renewal-rollout", summary: "a renewal with a rollout in its middle", short: true, needs: cronJobManifest, replaces: true, run: (*run).renewDuringRollout},
-	{name: "renewal-killed", summary: "a renewal whose Job is killed after each of its steps", needs: cronJobManifest, replaces: true, run: (*run).renewWithKills},
-	{name: "renewal-2", summary: "a renewal", needs: cronJobManifest, replaces: true, run: (*run).renew},
-	{name: "secret-deleted", summary: "the Secret is deleted, then the CronJob runs", needs: cronJobManifest, replaces: true, run: (*run).deleteSecret},
+	{name: "upgrade", summary: "an upgrade from the image of the previous version in git, and back", run: (*run).upgrade},
+	{name: "renewal-1", summary: "a renewal", replaces: true, run: (*run).renew},
+	{name: "renewal-rollout", summary: "a renewal with a rollout in its middle", short: true, replaces: true, run: (*run).renewDuringRollout},
+	{name: "renewal-killed", summary: "a renewal whose Job is killed after each of its steps", replaces: true, run: (*run).renewWithKills},
+	{name: "renewal-2", summary: "a renewal", replaces: true, run: (*run).renew},
+	{name: "secret-deleted", summary: "the Secret is deleted, then the CronJob runs", replaces: true, run: (*run).deleteSecret},
 	{name: "06-before-03", summary: "06, a rollout, then 03 creates a certificate, and a rollout without another 06", replaces: true, run: (*run).runPatchBeforeCertgen},
 	{name: "03-rollout-06", summary: "03 creates a certificate, a rollout, then 06", replaces: true, run: (*run).rollOutBeforePatch},
-	{name: "argocd", summary: "a renewal while 05 is applied as by Argo CD, every 3 seconds", needs: gitopsComponent, replaces: true, run: (*run).renewWithArgoCD},
-	{name: "flux", summary: "a renewal while 05 is applied as by Flux, every 3 seconds", needs: gitopsComponent, replaces: true, run: (*run).renewWithFlux},
+	{name: "argocd", summary: "a renewal while 05 is applied as by Argo CD, every 3 seconds", replaces: true, run: (*run).renewWithArgoCD},
+	{name: "flux", summary: "a renewal while 05 is applied as by Flux, every 3 seconds", replaces: true, run: (*run).renewWithFlux},
+	{name: "flood", summary: "two pods flood the webhook with connections and reviews", run: (*run).flood},
+	{name: "forced-deletes", summary: "kubectl delete pod --force for each replica", run: (*run).forceDeletes},
+	{name: "sigkill", summary: "each replica is killed with SIGKILL", bound: killBound, run: (*run).killEach},
+	{name: "sigkill-all", summary: "all replicas are killed with SIGKILL at once", bound: killBound, run: (*run).killAll},
+	{name: "frozen", summary: "all replicas are stopped with SIGSTOP at once", bound: frozenBound, run: (*run).freezeAll},
+	{name: "drain", summary: "kubectl drain for the node of one replica", nodes: 2, run: (*run).drain},
+	{name: "node-killed", summary: "the machine of one replica stops, and starts again", nodes: 2, bound: nodeBound, run: (*run).killNode},
+	{name: "nodes-killed", summary: "all machines stop and start again", bound: clusterBound, run: (*run).killNodes},
 }
 
 const (
@@ -57,8 +60,8 @@ func List() string {
 	var b strings.Builder
 	for _, e := range events {
 		summary := e.summary
-		if e.needs != "" {
-			summary += " (needs deploy/" + e.needs + ")"
+		if e.nodes > 0 {
+			summary += fmt.Sprintf(" (needs %d nodes)", e.nodes)
 		}
 		fmt.Fprintf(&b, "%s\t%s\n", e.name, summary)
 	}
@@ -75,22 +78,19 @@ func CheckNames(names []string) error {
 	return nil
 }
 
-// selectEvents returns the events with the names; without names, all events of the checkout or
-// those for --short.
-func selectEvents(root string, names []string, short bool, report *progress.Reporter) (selected []event, err error) {
+// selectEvents returns the events with the names; without names, all events that are possible on
+// this number of nodes, or those for --short.
+func selectEvents(nodes int, names []string, short bool, report *progress.Reporter) (selected []event, err error) {
 	for _, e := range events {
 		wanted := slices.Contains(names, e.name) || len(names) == 0 && (e.short || !short)
-		if !wanted {
-			continue
-		}
-		_, missing := os.Stat(filepath.Join(root, "deploy", e.needs))
 		switch {
-		case missing == nil:
+		case !wanted:
+		case nodes >= e.nodes:
 			selected = append(selected, e)
 		case len(names) > 0:
-			return nil, fmt.Errorf("event %s needs deploy/%s: %w", e.name, e.needs, missing)
+			return nil, fmt.Errorf("event %s needs %d nodes, and the cluster has %d: create one with `make down` and `NODES=%d make up install`", e.name, e.nodes, nodes, e.nodes)
 		default:
-			report.Note("Without the event %s: this checkout has no deploy/%s.", e.name, e.needs)
+			report.Note("Without the event %s: it needs %d nodes, and the cluster has %d.", e.name, e.nodes, nodes)
 		}
 	}
 	return selected, nil
@@ -141,7 +141,7 @@ func (r Row) failed() error {
 // failure is in the row.
 func (r *run) runEvent(ctx context.Context, e event, quiet time.Duration, step *progress.Step) (Row, error) {
 	row := Row{Name: e.name}
-	r.notes = nil
+	r.notes, r.faults = nil, nil
 	if err := r.waitReady(ctx, step); err != nil {
 		return row, fmt.Errorf("the webhook is not ready for the event: %w", err)
 	}
@@ -165,7 +165,7 @@ func (r *run) runEvent(ctx context.Context, e event, quiet time.Duration, step *
 	}
 	l.stop()
 	row.Phases, row.Losses = l.figures()
-	row.Notes = r.notes
+	row.Notes, row.Faults = r.notes, Faults{e.bound, r.faults}
 	if failed != nil {
 		row.Failure = failed.Error()
 	}

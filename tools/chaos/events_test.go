@@ -3,8 +3,6 @@ package chaos
 import (
 	"bytes"
 	"io"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,18 +12,6 @@ import (
 
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
-
-// checkout returns a directory with files or directories in deploy/.
-func checkout(t *testing.T, parts ...string) string {
-	t.Helper()
-	root := t.TempDir()
-	for _, part := range append(parts, ".") {
-		if err := os.MkdirAll(filepath.Join(root, "deploy", part), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
-}
 
 func names(selected []event) (found []string) {
 	for _, e := range selected {
@@ -47,19 +33,20 @@ func TestEventsHaveUniqueNamesForACommandLine(t *testing.T) {
 }
 
 func TestSelectEvents(t *testing.T) {
-	complete := checkout(t, cronJobManifest, gitopsComponent)
+	one := slices.DeleteFunc(names(events), func(name string) bool { return name == "drain" || name == "node-killed" })
 	for _, test := range []struct {
-		name, root string
-		names      []string
-		short      bool
-		want       []string
+		name  string
+		nodes int
+		names []string
+		short bool
+		want  []string
 	}{
-		{"all", complete, nil, false, names(events)},
-		{"without the CronJob and the component", checkout(t), nil, false, []string{"rollout-1", "rollout-2", "rollout-3", "06-before-03", "03-rollout-06"}},
-		{"short", complete, nil, true, []string{"rollout-1", "renewal-rollout"}},
-		{"by name, in the usual order", complete, []string{"flux", "rollout-2"}, false, []string{"rollout-2", "flux"}},
+		{"all", 2, nil, false, names(events)},
+		{"on one node", 1, nil, false, one},
+		{"short", 1, nil, true, []string{"rollout-1", "renewal-rollout"}},
+		{"by name, in the usual order", 1, []string{"flux", "rollout-2"}, false, []string{"rollout-2", "flux"}},
 	} {
-		selected, err := selectEvents(test.root, test.names, test.short, progress.New(io.Discard))
+		selected, err := selectEvents(test.nodes, test.names, test.short, progress.New(io.Discard))
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 		}
@@ -71,14 +58,15 @@ func TestSelectEvents(t *testing.T) {
 
 func TestSelectEventsNamesWhatIsMissing(t *testing.T) {
 	var out bytes.Buffer
-	if _, err := selectEvents(checkout(t, cronJobManifest), nil, false, progress.New(&out)); err != nil {
+	if _, err := selectEvents(1, nil, false, progress.New(&out)); err != nil {
 		t.Error(err)
 	}
-	if diff := cmp.Diff("Without the event argocd: this checkout has no deploy/gitops.\nWithout the event flux: this checkout has no deploy/gitops.\n", out.String()); diff != "" {
+	if diff := cmp.Diff("Without the event drain: it needs 2 nodes, and the cluster has 1.\nWithout the event node-killed: it needs 2 nodes, and the cluster has 1.\n", out.String()); diff != "" {
 		t.Errorf("output (-want +got):\n%s", diff)
 	}
-	_, err := selectEvents(checkout(t), []string{"renewal-1"}, false, progress.New(io.Discard))
-	if want := "event renewal-1 needs deploy/07-renew.yaml"; err == nil || !strings.HasPrefix(err.Error(), want) {
+	_, err := selectEvents(1, []string{"drain"}, false, progress.New(io.Discard))
+	want := "event drain needs 2 nodes, and the cluster has 1: create one with `make down` and `NODES=2 make up install`"
+	if err == nil || err.Error() != want {
 		t.Errorf("got the error %v, want %s", err, want)
 	}
 }

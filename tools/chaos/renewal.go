@@ -54,7 +54,7 @@ func (r *run) runRenewal(ctx context.Context, step *progress.Step, reached onSte
 	}
 	job := newRenewalJob(cronJob, r.Settle)
 	err = r.runJob(ctx, step, job, func(pod corev1.Pod) (onLine, func()) {
-		killer := r.NewKiller(ctx, pod)
+		killer := r.NewKiller(ctx, pod, "KILL")
 		return func(line string) {
 			if s := stepIn(line); s != "" && reached != nil {
 				reached(s, killer.Kill)

@@ -3,6 +3,7 @@ package chaos
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ type Row struct {
 	Lasted   time.Duration // the event, without the quiet time before and after it
 	Phases   []Figures     // before, during and after the event
 	Losses   Losses
+	Faults   Faults
 	Renewals int      // in a soak: number of certificates that came into use
 	Notes    []string // what else happened
 	Failure  string   // why the event did not happen as intended; empty: it did
@@ -48,10 +50,20 @@ func (r Row) count(o outcome) (sum int) {
 	return sum
 }
 
-// lost returns the number of losses.
+// lost returns the number of losses that the faults of the event do not explain.
 func (r Row) lost() (sum int) {
 	for _, o := range losses {
 		sum += r.count(o)
+	}
+	return sum - r.explained()
+}
+
+// explained returns the number of losses that the faults of the event explain.
+func (r Row) explained() (sum int) {
+	for _, l := range r.Losses.All {
+		if r.Faults.explain(l) {
+			sum++
+		}
 	}
 	return sum
 }
@@ -59,6 +71,9 @@ func (r Row) lost() (sum int) {
 // summary describes the row on one line.
 func (r Row) summary() string {
 	text := fmt.Sprintf("%d creates, %d lost", r.creates(), r.lost())
+	if n := r.explained(); n > 0 {
+		text += fmt.Sprintf(", %d within %s", n, r.Faults.Bound)
+	}
 	if n := r.count(noAnswer); n > 0 {
 		text += fmt.Sprintf(", %d not answered", n)
 	}
@@ -100,7 +115,7 @@ func (r *Report) legend() string {
 	if r.Soak {
 		return "Latencies are in milliseconds."
 	}
-	return "Latencies are in milliseconds: before, during and after the event."
+	return "Latencies are in milliseconds: before, during\nand after the event. Lost for: how long after a fault creates were lost, and for how long they may be."
 }
 
 // table returns the rows of the table, with a total at the end.
@@ -121,13 +136,13 @@ func (r *Report) header() []string {
 	if r.Soak {
 		return append(append([]string{"minutes"}, counted...), "renewals", "p50", "p99")
 	}
-	return append(append([]string{"event"}, counted...), "seconds", "p50", "p99")
+	return append(append([]string{"event"}, counted...), "lost for", "seconds", "p50", "p99")
 }
 
 func (r Row) cells(soak bool) []string {
 	cells := r.counts(soak)
 	if !soak {
-		cells = append(cells, fmt.Sprintf("%.0f", r.Lasted.Seconds()))
+		cells = append(cells, r.Faults.lostFor(r.Losses.All), fmt.Sprintf("%.0f", r.Lasted.Seconds()))
 	}
 	return append(cells,
 		r.latencies(func(f Figures) time.Duration { return f.P50 }),
@@ -183,10 +198,12 @@ func (r Row) details() string {
 	switch {
 	case b.Len() == 0:
 		return ""
-	case r.Losses.First.IsZero():
+	case len(r.Losses.All) == 0:
 		return fmt.Sprintf("\n%s:\n\n%s", r.Name, b.String())
 	}
-	return fmt.Sprintf("\n%s, losses from %s to %s:\n\n%s", r.Name, clock(r.Losses.First), clock(r.Losses.Last), b.String())
+	bySent := func(a, b Loss) int { return a.Sent.Compare(b.Sent) }
+	first, last := slices.MinFunc(r.Losses.All, bySent), slices.MaxFunc(r.Losses.All, bySent)
+	return fmt.Sprintf("\n%s, losses from %s to %s:\n\n%s", r.Name, clock(first.Sent), clock(last.Sent), b.String())
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -21,7 +21,11 @@ func newReport() *Report {
 			{
 				Name: "03-rollout-06", Lasted: 43 * time.Second, Phases: []Figures{quiet, busy, {}},
 				Notes: []string{"the Job was killed after: staged"}, Failure: "run the Job:\n  timeout",
-				Losses: Losses{First: noon, Last: noon.Add(18 * time.Second), Examples: []Loss{{noon, "refused", "failed calling\nwebhook"}}},
+				Losses: Losses{
+					All:      []Loss{{Sent: noon.Add(18 * time.Second), Outcome: refused}, {Sent: noon, Outcome: refused}},
+					Examples: []Loss{{noon, 0, refused, "failed calling\nwebhook"}},
+				},
+				Faults: Faults{time.Second, []time.Time{noon.Add(-400 * time.Millisecond)}},
 			},
 		},
 	}
@@ -29,13 +33,14 @@ func newReport() *Report {
 
 func TestReportShowsAllEvents(t *testing.T) {
 	const want = "Kubernetes v1.37.1 on a machine with 2 CPUs, 2026-01-31. 8 clients, each with up to 10 creates per second; 5% of the\n" +
-		`pods are stored. Latencies are in milliseconds: before, during and after the event.
+		`pods are stored. Latencies are in milliseconds: before, during
+and after the event. Lost for: how long after a fault creates were lost, and for how long they may be.
 
-| event         | creates | refused | not mirrored | not denied | no answer | seconds |             p50 |           p99 |
-| ------------- | ------: | ------: | -----------: | ---------: | --------: | ------: | --------------: | ------------: |
-| rollout-1     |    2400 |       0 |            0 |          0 |         0 |      19 | 4.1 / 4.1 / 4.1 |  12 / 12 / 12 |
-| 03-rollout-06 |    2478 |     325 |            3 |          0 |         2 |      43 |   4.1 / 9.9 / - | 12 / 5003 / - |
-| total         |    4878 |     325 |            3 |          0 |         2 |         |                 |               |
+| event         | creates | refused | not mirrored | not denied | no answer |   lost for | seconds |             p50 |           p99 |
+| ------------- | ------: | ------: | -----------: | ---------: | --------: | ---------: | ------: | --------------: | ------------: |
+| rollout-1     |    2400 |       0 |            0 |          0 |         0 |          - |      19 | 4.1 / 4.1 / 4.1 |  12 / 12 / 12 |
+| 03-rollout-06 |    2478 |     325 |            3 |          0 |         2 | 0.4 of 1 s |      43 |   4.1 / 9.9 / - | 12 / 5003 / - |
+| total         |    4878 |     325 |            3 |          0 |         2 |            |         |                 |               |
 
 03-rollout-06, losses from 12:00:00.000 to 12:00:18.000:
 
@@ -72,8 +77,8 @@ func TestReportFailsForLossesAndFailures(t *testing.T) {
 		change func(*Report)
 		want   string
 	}{
-		{"both", func(*Report) {}, "event 03-rollout-06: run the Job:\n  timeout\n328 of 4878 creates were lost: the table names the events"},
-		{"losses", func(r *Report) { r.Rows[1].Failure = "" }, "328 of 4878 creates were lost: the table names the events"},
+		{"both", func(*Report) {}, "event 03-rollout-06: run the Job:\n  timeout\n327 of 4878 creates were lost: the table names the events"},
+		{"losses", func(r *Report) { r.Rows[1].Failure = "" }, "327 of 4878 creates were lost: the table names the events"},
 		{"nothing lost", func(r *Report) { r.Rows = r.Rows[:1] }, ""},
 		{"no answers of the API server", func(r *Report) { r.Rows = r.Rows[:1]; r.Rows[0].Phases[1].Counts[noAnswer] = 9 }, ""},
 		{"few creates", func(r *Report) { r.Rows, r.Minimum = r.Rows[:1], 10_000 }, "only 2400 creates: a complete run has at least 10000: use a higher --rate"},

@@ -23,14 +23,15 @@ type phase struct {
 
 // Losses describes what was lost, and the failures of the API server itself.
 type Losses struct {
-	First, Last time.Time // when the first and the last request were sent
-	Examples    []Loss
+	All      []Loss
+	Examples []Loss // the first ones with different messages
 }
 
 // Loss is one request.
 type Loss struct {
 	Sent    time.Time
-	Outcome string
+	Took    time.Duration // until the answer
+	Outcome outcome
 	Message string
 }
 
@@ -61,21 +62,16 @@ func (t *tally) record(p *phase, sent time.Time, took time.Duration, v verdict) 
 		p.latencies = append(p.latencies, took)
 	}
 	if v.message != "" {
-		t.losses.add(sent, v)
+		t.losses.add(Loss{sent, took, v.outcome, v.message})
 	}
 }
 
-// add records a loss. It keeps only the first example of equal messages.
-func (l *Losses) add(sent time.Time, v verdict) {
-	if l.First.IsZero() || sent.Before(l.First) {
-		l.First = sent
-	}
-	if sent.After(l.Last) {
-		l.Last = sent
-	}
-	known := slices.ContainsFunc(l.Examples, func(e Loss) bool { return e.Message == v.message })
+// add records a loss.
+func (l *Losses) add(loss Loss) {
+	l.All = append(l.All, loss)
+	known := slices.ContainsFunc(l.Examples, func(e Loss) bool { return e.Message == loss.Message })
 	if !known && len(l.Examples) < maxExamples {
-		l.Examples = append(l.Examples, Loss{sent, v.outcome.String(), v.message})
+		l.Examples = append(l.Examples, loss)
 	}
 }
 

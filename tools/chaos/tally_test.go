@@ -44,15 +44,18 @@ func TestTallyKeepsTheFirstExamplesOfLosses(t *testing.T) {
 	}
 	record(90, verdict{outcome: denied})
 	_, got := tally.figures()
-	want := Losses{First: noon, Last: noon.Add(7 * time.Second), Examples: []Loss{
-		{noon.Add(time.Second), "refused", "a"},
-		{noon.Add(2 * time.Second), "not mirrored", "b"},
-		{noon.Add(3 * time.Second), "not mirrored", "c"},
-		{noon.Add(5 * time.Second), "not mirrored", "d"},
-		{noon.Add(6 * time.Second), "not mirrored", "e"},
-	}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("losses (-want +got):\n%s", diff)
+	want := []Loss{
+		{noon.Add(time.Second), time.Millisecond, refused, "a"},
+		{noon.Add(2 * time.Second), time.Millisecond, notMirrored, "b"},
+		{noon.Add(3 * time.Second), time.Millisecond, notMirrored, "c"},
+		{noon.Add(5 * time.Second), time.Millisecond, notMirrored, "d"},
+		{noon.Add(6 * time.Second), time.Millisecond, notMirrored, "e"},
+	}
+	if diff := cmp.Diff(want, got.Examples); diff != "" {
+		t.Errorf("examples (-want +got):\n%s", diff)
+	}
+	if len(got.All) != 8 {
+		t.Errorf("got %d losses, want 8", len(got.All))
 	}
 }
 

@@ -1,0 +1,115 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/image-webhook/image-webhook/tools/progress"
+)
+
+const (
+	// killBound is how long creates may be lost after SIGKILL: until the container runs again, or
+	// until kube-proxy has removed the replica from the Service.
+	killBound = 10 * time.Second
+
+	// frozenBound is how long creates may be lost after SIGSTOP: until the liveness probe has failed
+	// three times, and the container runs again.
+	frozenBound = 40 * time.Second
+
+	// restartLimit is how long a container may take to run again. The kubelet waits ten seconds
+	// before it restarts a container for the second time.
+	restartLimit = 2 * time.Minute
+)
+
+// killEach kills the replicas, one after the other.
+func (r *run) killEach(ctx context.Context, step *progress.Step) error {
+	servers, err := r.Servers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, server := range servers {
+		if err := r.signal(ctx, step, "KILL", server); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) killAll(ctx context.Context, step *progress.Step) error {
+	return r.signalAll(ctx, step, "KILL")
+}
+
+func (r *run) freezeAll(ctx context.Context, step *progress.Step) error {
+	return r.signalAll(ctx, step, "STOP")
+}
+
+// signalAll sends a signal to new replicas: after a restart, the kubelet would wait before it
+// restarts a container again.
+func (r *run) signalAll(ctx context.Context, step *progress.Step, signal string) error {
+	if err := r.rollOut(ctx, step); err != nil {
+		return err
+	}
+	servers, err := r.Servers(ctx)
+	if err != nil {
+		return err
+	}
+	return r.signal(ctx, step, signal, servers...)
+}
+
+// signal sends a signal to replicas at once, and waits until their containers run again.
+func (r *run) signal(ctx context.Context, step *progress.Step, signal string, servers ...corev1.Pod) error {
+	for _, server := range servers {
+		killer := r.NewKiller(ctx, server, signal)
+		defer killer.Close()
+		step.SetDetail(fmt.Sprintf("SIG%s for pod %s", signal, server.Name))
+		r.fault()
+		killer.Kill()
+	}
+	return waitUntil(ctx, restartLimit, step, func(ctx context.Context) error {
+		running, err := r.Servers(ctx)
+		if err != nil {
+			return err
+		}
+		for _, old := range servers {
+			err = errors.Join(err, restarted(old, running))
+		}
+		return err
+	})
+}
+
+// restarted returns an error unless the container of a pod was started again and is ready.
+func restarted(old corev1.Pod, running []corev1.Pod) error {
+	for _, pod := range running {
+		if pod.UID != old.UID || len(pod.Status.ContainerStatuses) == 0 {
+			continue
+		}
+		status := pod.Status.ContainerStatuses[0]
+		if status.Ready && status.RestartCount > old.Status.ContainerStatuses[0].RestartCount {
+			return nil
+		}
+		return fmt.Errorf("waiting until the container of pod %s runs again", pod.Name)
+	}
+	return fmt.Errorf("pod %s is gone", old.Name)
+}
+
+// forceDeletes deletes the replicas without a grace period, one after the other.
+func (r *run) forceDeletes(ctx context.Context, step *progress.Step) error {
+	servers, err := r.Servers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, server := range servers {
+		step.SetDetail("kubectl delete pod --force " + server.Name)
+		if err := r.Kubectl("delete", "pod", server.Name, "-n", webhookNamespace, "--force", "--grace-period=0").Run(ctx); err != nil {
+			return err
+		}
+		if err := r.waitRolledOut(ctx, step); err != nil {
+			return err
+		}
+	}
+	return nil
+}

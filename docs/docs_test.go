@@ -1,7 +1,7 @@
 // Package docs checks the documentation without a cluster: both READMEs have the same
 // commands, and every command, variable, flag and file that a page names exists. Package e2e
 // checks on a cluster that a terminal shows what a page shows; the tests of the server check
-// the table of flags.
+// the table of flags and the answers to invalid requests.
 package docs
 
 import (

@@ -185,6 +185,10 @@ type servingProgram struct {
 	code chan int // receives the exit code
 }
 
+// maxScannedLine is more than the size of the longest log line, which contains most of a
+// ClientHello in escapes.
+const maxScannedLine = 1 << 20
+
 // startServe runs the program with the flags until stop is called.
 func startServe(t *testing.T, flags ...string) *servingProgram {
 	t.Helper()
@@ -193,6 +197,7 @@ func startServe(t *testing.T, flags ...string) *servingProgram {
 	ctx, stop := context.WithCancel(t.Context())
 	t.Cleanup(stop)
 	s := &servingProgram{pair: pair, log: bufio.NewScanner(logged), stop: stop, code: make(chan int, 1)}
+	s.log.Buffer(nil, maxScannedLine)
 	args := append([]string{"serve", "--server-addr=127.0.0.1:0", "--tls-cert=" + pair.CertFile, "--tls-key=" + pair.KeyFile}, flags...)
 	go func() {
 		s.code <- run(ctx, args, strings.NewReader(""), io.Discard, stderr)

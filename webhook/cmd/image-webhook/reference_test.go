@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-var update = flag.Bool("update", false, "write the flags of serve to docs/configuration.md")
+var update = flag.Bool("update", false, "write the flags of serve to docs/configuration.md, and the answers to bad requests to docs/requests.md")
 
 // page is the page with the table of flags, between the comments tableTop and tableEnd.
 const (

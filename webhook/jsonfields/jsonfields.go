@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 	"unsafe"
 )
 
@@ -272,6 +273,9 @@ func (t text) check(i int, ok bool) error {
 		return nil
 	case i >= len(t):
 		return errEnd
+	}
+	if t[i] >= utf8.RuneSelf { // %q shows another character
+		return fmt.Errorf("unexpected byte 0x%02x at %d", t[i], i)
 	}
 	return fmt.Errorf("unexpected byte %q at %d", t[i], i)
 }

@@ -111,6 +111,8 @@ func TestDecodeRefusesTexts(t *testing.T) {
 		{"truncated", `{"name":"a`, "unexpected end"},
 		{"truncated after a key", `{"name"`, "unexpected end"},
 		{"not JSON", "hello", "unexpected byte 'h' at 0"},
+		{"UTF-16", "\xff\xfe{\x00", "unexpected byte 0xff at 0"},
+		{"a byte order mark", "\ufeff{}", "unexpected byte 0xef at 0"},
 		{"a skipped value that is not JSON", `{"x":[1,{"y":01}]}`, "unexpected byte '1' at 14"},
 		{"trailing value", `{}{}`, "unexpected byte '{' at 2"},
 		{"trailing comma", `{},`, "unexpected byte ',' at 2"},

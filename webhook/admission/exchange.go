@@ -75,10 +75,12 @@ func explain(err error, got, expected reviewType) error {
 	switch {
 	case errors.As(err, &rejected):
 		return rejected
+	case errors.Is(err, jsonfields.ErrDepth):
+		return fmt.Errorf("the body is %w: use fewer levels", err)
 	case err != nil && !isField:
-		return fmt.Errorf("the body is not JSON: %w", err)
+		return fmt.Errorf("the body is not JSON: %w: send an %s as uncompressed JSON in UTF-8", err, expected.kind)
 	case got != expected:
-		return fmt.Errorf("the body is not an %s of %s: its apiVersion is %s and its kind %s",
+		return fmt.Errorf("the body is not an %s of %s: its apiVersion is %s and its kind %s: send only this kind and version to this path",
 			expected.kind, expected.apiVersion, quote(got.apiVersion), quote(got.kind))
 	}
 	return fmt.Errorf("the field %s of the %s %s", field.Path, expected.kind, field.Problem)

@@ -116,17 +116,17 @@ func reviewStatus(t *testing.T, policy image.Policy, body string) imagepolicyv1a
 // invalidImageReviews are bodies that the plugin does not send, with their errors.
 var invalidImageReviews = []struct{ name, body, want string }{
 	{"empty", "", "the body is empty: send an ImageReview"},
-	{"text", "hello", "the body is not JSON: unexpected byte 'h' at 0"},
-	{"truncated", `{"kind":"Image`, "the body is not JSON: unexpected end"},
-	{"trailing", imageReviewOf("shop") + "{}", "the body is not JSON: unexpected byte '{' at 206"},
-	{"null", "null", `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "" and its kind ""`},
-	{"array", "[]", `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "" and its kind ""`},
-	{"an AdmissionReview", latestReview, `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "admission.k8s.io/v1" and its kind "AdmissionReview"`},
-	{"another version", `{"apiVersion":"imagepolicy.k8s.io/v1","kind":"ImageReview"}`, `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "imagepolicy.k8s.io/v1" and its kind "ImageReview"`},
-	{"odd spec", imageReviewWith(`,"spec":[]`), "the field spec of the ImageReview must not be a JSON array"},
-	{"odd containers", imageReviewWith(`,"spec":{"containers":{}}`), "the field spec.containers of the ImageReview must not be a JSON object"},
-	{"odd image", imageReviewWith(`,"spec":{"containers":[{"image":7}]}`), "the field spec.containers.image of the ImageReview must not be a JSON number"},
-	{"odd namespace", imageReviewWith(`,"spec":{"namespace":true}`), "the field spec.namespace of the ImageReview must not be a JSON bool"},
+	{"text", "hello", "the body is not JSON: unexpected byte 'h' at 0: send an ImageReview as uncompressed JSON in UTF-8"},
+	{"truncated", `{"kind":"Image`, "the body is not JSON: unexpected end: send an ImageReview as uncompressed JSON in UTF-8"},
+	{"trailing", imageReviewOf("shop") + "{}", "the body is not JSON: unexpected byte '{' at 206: send an ImageReview as uncompressed JSON in UTF-8"},
+	{"null", "null", `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "" and its kind "": send only this kind and version to this path`},
+	{"array", "[]", `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "" and its kind "": send only this kind and version to this path`},
+	{"an AdmissionReview", latestReview, `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "admission.k8s.io/v1" and its kind "AdmissionReview": send only this kind and version to this path`},
+	{"another version", `{"apiVersion":"imagepolicy.k8s.io/v1","kind":"ImageReview"}`, `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "imagepolicy.k8s.io/v1" and its kind "ImageReview": send only this kind and version to this path`},
+	{"odd spec", imageReviewWith(`,"spec":[]`), "the field spec of the ImageReview must have the JSON type object, not array"},
+	{"odd containers", imageReviewWith(`,"spec":{"containers":{}}`), "the field spec.containers of the ImageReview must have the JSON type array, not object"},
+	{"odd image", imageReviewWith(`,"spec":{"containers":[{"image":7}]}`), "the field spec.containers.image of the ImageReview must have the JSON type string, not number"},
+	{"odd namespace", imageReviewWith(`,"spec":{"namespace":true}`), "the field spec.namespace of the ImageReview must have the JSON type string, not bool"},
 }
 
 func TestImageReviewsRefuseInvalidReviews(t *testing.T) {

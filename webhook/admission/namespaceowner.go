@@ -102,13 +102,13 @@ func namespaceHandler(log *slog.Logger, stamp func(*namespaceRequest) (owner.Sta
 func (r *namespaceRequest) check() error {
 	switch {
 	case r.uid == "":
-		return errors.New("the request has no uid")
+		return errors.New("the request has no uid: add the field uid")
 	case r.kind != namespaceKind || r.subResource != "":
 		return fmt.Errorf("the request is for %s: register only namespaces", describe(r.kind, r.subResource))
 	case r.operation != operationCreate:
 		return fmt.Errorf("the operation is %s: register only CREATE", quote(r.operation))
 	case r.object == nil:
-		return errors.New("the request has no object")
+		return errors.New("the request has no object: add the field object")
 	}
 	return nil
 }

@@ -101,13 +101,13 @@ func TestNamespaceOwnersRefuseOtherReviews(t *testing.T) {
 	review := namespaceReview("alice", `{"name":"shop"}`)
 	for _, tt := range []struct{ old, new, want string }{
 		{review, ``, "the body is empty"},
-		{`"request":{"uid":"u1"`, `"requests":{"uid":"u1"`, "the AdmissionReview has no request"},
-		{`"uid":"u1"`, `"uid":""`, "the request has no uid"},
+		{`"request":{"uid":"u1"`, `"requests":{"uid":"u1"`, "the AdmissionReview has no request: add the field request"},
+		{`"uid":"u1"`, `"uid":""`, "the request has no uid: add the field uid"},
 		{`"kind":"Namespace"},`, `"kind":"Pod"},`, `the request is for kind "Pod" of group "" and version "v1": register only namespaces`},
 		{`"operation"`, `"subResource":"status","operation"`, `the request is for kind "Namespace" of group "" and version "v1", subresource "status": register only namespaces`},
 		{`CREATE`, `UPDATE`, `the operation is "UPDATE": register only CREATE`},
-		{`"object"`, `"objects"`, "the request has no object"},
-		{`{"name":"shop"}`, `{"labels":7}`, "must not be a JSON number"},
+		{`"object"`, `"objects"`, "the request has no object: add the field object"},
+		{`{"name":"shop"}`, `{"labels":7}`, "the field request.object.metadata.labels of the AdmissionReview must have the JSON type object, not number"},
 	} {
 		w := serve(NamespaceOwners(slog.New(slog.DiscardHandler)), []byte(strings.Replace(review, tt.old, tt.new, 1)))
 		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), tt.want) {

@@ -75,7 +75,7 @@ func decodeReview[R any, P interface {
 	case err != nil:
 		return nil, err
 	case request == nil:
-		return nil, errors.New("the AdmissionReview has no request")
+		return nil, errors.New("the AdmissionReview has no request: add the field request")
 	}
 	return request, P(request).check()
 }
@@ -125,14 +125,14 @@ func decodeKind(d *jsonfields.Decoder, kind *podimages.Kind) error {
 func (r *Request) check() error {
 	switch {
 	case r.UID == "":
-		return errors.New("the request has no uid")
+		return errors.New("the request has no uid: add the field uid")
 	case !podimages.HasPodSpec(r.Kind) && r.Kind != namespaceKind, r.SubResource != "" && !(r.isPod() && r.SubResource == ephemeralContainers):
 		return fmt.Errorf("the request is for %s: register only pods, their ephemeral containers, workloads that create pods, and namespaces",
 			describe(r.Kind, r.SubResource))
 	case r.Operation != operationCreate && r.Operation != operationUpdate:
 		return fmt.Errorf("the operation is %s: register only CREATE and UPDATE", quote(r.Operation))
 	case r.Object == nil:
-		return errors.New("the request has no object")
+		return errors.New("the request has no object: add the field object")
 	}
 	return nil
 }

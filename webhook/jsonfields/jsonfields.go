@@ -32,8 +32,9 @@ import (
 const MaxDepth = 200
 
 var (
-	errEnd   = errors.New("unexpected end")
-	errDepth = fmt.Errorf("nested deeper than %d levels", MaxDepth)
+	errEnd = errors.New("unexpected end")
+	// ErrDepth is the error about a text that is nested deeper than MaxDepth.
+	ErrDepth = fmt.Errorf("nested deeper than %d levels", MaxDepth)
 )
 
 // Memory limits the memory of decoded lists.
@@ -44,7 +45,7 @@ type Memory interface {
 
 // Decoder reads one JSON text. Each of its methods reads one value. Null leaves a value
 // unchanged. An error about a value is a *FieldError, and an error of Memory is returned as it
-// is. Any other error means that the text is not JSON.
+// is. Any other error except ErrDepth means that the text is not JSON.
 type Decoder struct {
 	text   text
 	pos    int // index of the next byte in text
@@ -55,7 +56,7 @@ type Decoder struct {
 // FieldError is an error about the value of a field.
 type FieldError struct {
 	Path    string // such as spec.containers.image; empty: the whole text
-	Problem string // such as "must not be a JSON number"
+	Problem string // such as "must have the JSON type string, not number"
 }
 
 func (e *FieldError) Error() string {
@@ -291,7 +292,7 @@ func (d *Decoder) isNext(first byte) (bool, error) {
 	case typeOf(c) == "":
 		return false, d.text.check(d.pos, false)
 	default:
-		return false, &FieldError{Problem: "must not be a JSON " + typeOf(c)}
+		return false, &FieldError{Problem: "must have the JSON type " + typeOf(first) + ", not " + typeOf(c)}
 	}
 }
 
@@ -318,7 +319,7 @@ func (d *Decoder) begin(bracket byte) (bool, error) {
 	if ok {
 		d.pos++
 		if d.depth++; d.depth > MaxDepth {
-			return false, errDepth
+			return false, ErrDepth
 		}
 	}
 	return ok, err
@@ -338,4 +339,4 @@ func (d *Decoder) end(bracket byte) error {
 	return d.read(bracket)
 }
 
-func errTwice() error { return &FieldError{Problem: "occurs twice"} }
+func errTwice() error { return &FieldError{Problem: "occurs twice: send it once"} }

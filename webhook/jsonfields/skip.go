@@ -14,7 +14,7 @@ func (t text) skip(i, depth int) (int, error) {
 		ok := true
 		if c == '{' || c == '[' {
 			if depth++; depth > MaxDepth {
-				return i, errDepth
+				return i, ErrDepth
 			}
 			i++
 			closing[depth] = c + ('}' - '{') // [ and ] have the same distance

@@ -44,6 +44,9 @@ func reusable(buffer []byte) []byte {
 // reviewType is the apiVersion and the kind of a review.
 type reviewType struct{ apiVersion, kind string }
 
+// isIncomplete reports whether the apiVersion or the kind is missing or was not read.
+func (t reviewType) isIncomplete() bool { return t.apiVersion == "" || t.kind == "" }
+
 // decode reads a review of the expected type. field reads the value of any other key.
 func (x *exchange) decode(expected reviewType, field func(d *jsonfields.Decoder, key string) error) error {
 	if len(x.body) == 0 {
@@ -68,7 +71,8 @@ func (x *exchange) decode(expected reviewType, field func(d *jsonfields.Decoder,
 }
 
 // explain returns what is wrong with a body. An error about a field comes last, so that the
-// error for another kind names the kind and not the field.
+// error for another kind names the kind and not the field. But it comes first if decoding ended
+// before the kind was read.
 func explain(err error, got, expected reviewType) error {
 	rejected, field := new(rejection), new(jsonfields.FieldError)
 	isField := errors.As(err, &field)
@@ -79,9 +83,12 @@ func explain(err error, got, expected reviewType) error {
 		return fmt.Errorf("the body is %w: use fewer levels", err)
 	case err != nil && !isField:
 		return fmt.Errorf("the body is not JSON: %w: send an %s as uncompressed JSON in UTF-8", err, expected.kind)
-	case got != expected:
+	case got != expected && !(isField && got.isIncomplete()):
 		return fmt.Errorf("the body is not an %s of %s: its apiVersion is %s and its kind %s: send only this kind and version to this path",
 			expected.kind, expected.apiVersion, quote(got.apiVersion), quote(got.kind))
+	}
+	if field.Path == "" {
+		return fmt.Errorf("the %s %s", expected.kind, field.Problem)
 	}
 	return fmt.Errorf("the field %s of the %s %s", field.Path, expected.kind, field.Problem)
 }

@@ -120,7 +120,7 @@ var invalidImageReviews = []struct{ name, body, want string }{
 	{"truncated", `{"kind":"Image`, "the body is not JSON: unexpected end: send an ImageReview as uncompressed JSON in UTF-8"},
 	{"trailing", imageReviewOf("shop") + "{}", "the body is not JSON: unexpected byte '{' at 206: send an ImageReview as uncompressed JSON in UTF-8"},
 	{"null", "null", `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "" and its kind "": send only this kind and version to this path`},
-	{"array", "[]", `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "" and its kind "": send only this kind and version to this path`},
+	{"array", "[]", "the ImageReview must have the JSON type object, not array"},
 	{"an AdmissionReview", latestReview, `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "admission.k8s.io/v1" and its kind "AdmissionReview": send only this kind and version to this path`},
 	{"another version", `{"apiVersion":"imagepolicy.k8s.io/v1","kind":"ImageReview"}`, `the body is not an ImageReview of imagepolicy.k8s.io/v1alpha1: its apiVersion is "imagepolicy.k8s.io/v1" and its kind "ImageReview": send only this kind and version to this path`},
 	{"odd spec", imageReviewWith(`,"spec":[]`), "the field spec of the ImageReview must have the JSON type object, not array"},

@@ -223,6 +223,7 @@ func inUTF16(text string) string {
 func fieldRequests() []badRequest {
 	return []badRequest{
 		{name: "a number as `kind` of the review", sent: post(strings.Replace(goodBody, `"AdmissionReview"`, "7", 1))},
+		{name: "a number as `uid` before `kind` of the review", sent: post(`{"request":{"uid":7},"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`)},
 		{name: "a list as `request`", sent: post(`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":[]}`)},
 		{name: "a number as `uid`", sent: post(review(`"uid":7`, podKind, creation, objectField))},
 		{name: "a string as `kind` of the request", sent: post(review(uidField, `"kind":"Pod"`, creation, objectField))},

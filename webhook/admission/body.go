@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"slices"
 	"time"
 )
@@ -23,15 +24,18 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request) *rejection {
 	if rejected := checkHeader(w, r); rejected != nil {
 		return rejected
 	}
+	if r.ContentLength > maxBody {
+		return tooLarge()
+	}
 	x.memory.context = r.Context()
 	if rejected := x.memory.reserve(maxSize(r)); rejected != nil {
 		return rejected
 	}
 	if maxSize(r) > smallBody {
-		connection := http.NewResponseController(w)
-		// A large body must arrive soon, because it has reserved memory.
-		_ = connection.SetReadDeadline(time.Now().Add(maxWait)) // fails only without a connection
-		defer func() { _ = connection.SetReadDeadline(time.Time{}) }()
+		// A large body must arrive soon, because it has reserved memory. net/http removes the deadline
+		// when the whole body was read. After an error, the deadline must stay: net/http reads the
+		// rest of the body.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxWait)) // fails only without a connection
 	}
 	return x.readAll(w, r)
 }
@@ -59,7 +63,7 @@ func isJSON(contentType string) bool {
 
 // maxSize returns the announced size of the body, or maxBody if the client announces none.
 func maxSize(r *http.Request) int64 {
-	if r.ContentLength < 0 || r.ContentLength > maxBody {
+	if r.ContentLength < 0 {
 		return maxBody
 	}
 	return r.ContentLength
@@ -68,7 +72,7 @@ func maxSize(r *http.Request) int64 {
 // readAll reads the body.
 func (x *exchange) readAll(w http.ResponseWriter, r *http.Request) *rejection {
 	var err error
-	if size := r.ContentLength; size >= 0 && size <= maxBody {
+	if size := r.ContentLength; size >= 0 {
 		x.body = slices.Grow(x.body, int(size))[:size]
 		_, err = io.ReadFull(r.Body, x.body)
 	} else {
@@ -77,8 +81,15 @@ func (x *exchange) readAll(w http.ResponseWriter, r *http.Request) *rejection {
 	if err == nil {
 		return nil
 	}
-	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		return &rejection{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d MiB", maxBody>>20)}
+	switch {
+	case errors.As(err, new(*http.MaxBytesError)):
+		return tooLarge()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &rejection{http.StatusRequestTimeout, "the body has not arrived in time: send it at once"}
 	}
 	return &rejection{http.StatusBadRequest, "cannot read the body: " + err.Error()}
+}
+
+func tooLarge() *rejection {
+	return &rejection{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d MiB: make the object smaller", maxBody>>20)}
 }

@@ -18,6 +18,7 @@
 //
 //	400  the body is not a review that the webhook is registered for
 //	405  the method is not POST
+//	408  the body has not arrived in time
 //	413  the body is larger than maxBody, or decodes to too many objects
 //	415  the content type is not application/json
 //	503  too many reviews are in flight, or the memory for large reviews is in use: the

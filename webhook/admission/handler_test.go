@@ -130,7 +130,7 @@ func TestHandlerRefusesInvalidHTTPRequests(t *testing.T) {
 		{"other type", http.MethodPost, "application/yaml", latestReview, 415, "invalid content type: use application/json"},
 		{"type with charset", http.MethodPost, "application/json; charset=utf-8", latestReview, 200, ""},
 		{"of the maximum size", http.MethodPost, jsonType, full, 200, ""},
-		{"too large", http.MethodPost, jsonType, " " + full, 413, "the body is larger than 30 MiB"},
+		{"too large", http.MethodPost, jsonType, " " + full, 413, "the body is larger than 30 MiB: make the object smaller"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -271,8 +271,8 @@ func TestHandlerReleasesTheMemoryOfSlowBodies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.StatusCode != http.StatusBadRequest {
-		t.Errorf("status %d, want 400", got.StatusCode)
+	if got.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("status %d, want 408", got.StatusCode)
 	}
 	_ = got.Body.Close()
 	reserveAll(t)

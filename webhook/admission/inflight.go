@@ -57,7 +57,7 @@ func (r *reservation) reserve(bytes int64) *rejection {
 	case bytes <= smallBody:
 		return nil
 	case r.reserved+bytes > maxInFlight:
-		return &rejection{http.StatusRequestEntityTooLarge, "the body has too many objects"}
+		return &rejection{http.StatusRequestEntityTooLarge, "the body has too many objects: make its lists shorter"}
 	case !r.acquire(bytes):
 		return overloaded("too many large reviews are in flight: try again")
 	}

@@ -6,6 +6,10 @@ import (
 	"strings"
 )
 
+// maxProblem is the number of bytes of a line that are logged. A line can contain what a stranger has
+// sent in a handshake.
+const maxProblem = 1 << 10
+
 // errorWriter logs each line of net/http's error log as a warning. It logs handshakes
 // that the client aborts at level debug, because load balancer probes and port scans
 // cause them. A client that rejects the certificate sends a TLS alert, which stays a
@@ -16,7 +20,7 @@ type errorWriter struct {
 
 // Write logs one line.
 func (w errorWriter) Write(line []byte) (int, error) {
-	text := strings.TrimSpace(string(line))
+	text := strings.TrimSpace(string(line[:min(len(line), maxProblem)]))
 	level := slog.LevelWarn
 	if isAbortedHandshake(text) {
 		level = slog.LevelDebug

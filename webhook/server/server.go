@@ -57,15 +57,12 @@ type Server struct {
 // New returns a server for handlers by path. If clients is nil, it admits all callers.
 func New(handlers map[string]http.Handler, cert *Certificate, clients *Clients, logger *slog.Logger) *Server {
 	s := &Server{connections: newConnections(logger), closeTimeout: closeTimeout, drainTimeout: drainTimeout}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", s.healthz)
-	mux.HandleFunc("GET /readyz", s.readyz)
-	protected := map[string]http.Handler{}
+	paths := map[string]http.Handler{"/healthz": probe(s.healthz), "/readyz": probe(s.readyz)}
 	for path, h := range handlers {
-		protected[path] = clients.requireCertificate(h)
+		paths[path] = clients.requireCertificate(h)
 	}
 	s.http = &http.Server{
-		Handler:           s.closeWhenDraining(route(protected, mux)),
+		Handler:           s.closeWhenDraining(route(paths)),
 		ConnState:         s.connections.track,
 		TLSConfig:         clients.tlsConfig(cert.tlsConfig()),
 		Protocols:         http1Only(),
@@ -79,15 +76,27 @@ func New(handlers map[string]http.Handler, cert *Certificate, clients *Clients, 
 	return s
 }
 
-// route returns a handler that chooses a handler by the path of a request. A map is faster
-// than patterns, which only the other paths need.
-func route(handlers map[string]http.Handler, others http.Handler) http.Handler {
+// route returns a handler that chooses a handler by the path of a request. Unlike http.ServeMux, it
+// never redirects a request to another path, and it is faster.
+func route(handlers map[string]http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h, ok := handlers[r.URL.Path]; ok {
 			h.ServeHTTP(w, r)
 			return
 		}
-		others.ServeHTTP(w, r)
+		http.NotFound(w, r)
+	})
+}
+
+// probe returns a handler that accepts only the methods GET and HEAD.
+func probe(h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			h(w, r)
+			return
+		}
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "invalid method: use GET", http.StatusMethodNotAllowed)
 	})
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// addOn is a DaemonSet that stands for a network add-on: it has its own namespace, and its pods must
+// addOn is a DaemonSet in the role of a network add-on: it has its own namespace, and its pods must
 // start before the webhook can. As docs/configuration.md asks, its namespace has the mode off.
 type addOn struct {
 	*run

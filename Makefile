@@ -17,6 +17,7 @@ SHELL := /bin/sh
 #   DEBIAN_MIRROR=URL      mirror of the Debian packages of the node image
 #   FUZZTIME=30s           how long make fuzz runs each target
 #   SHORT=1                make bench takes seconds and writes no page; make chaos runs some events
+#   OUTPUT=FILE            make chaos writes its report to this Markdown file too
 #   TILT=--sync            make tilt replaces the webhook in its running containers
 #   NO_COLOR=1             no color, not even on a terminal
 export ENGINE K8S KIND_NODE_IMAGE FOCUS LABELS
@@ -155,8 +156,8 @@ bench: bin/loadtest ## Compare the webhook with other HTTPS handlers, for docs/p
 	@bin/loadtest handlers $(if $(filter 1,$(SHORT)),--short,--write)
 
 .PHONY: chaos
-chaos: bin/chaos ## Create pods during rollouts and renewals, and count what is lost
-	@bin/chaos $(if $(filter 1,$(SHORT)),--short)
+chaos: bin/chaos ## Create pods while replicas, certificates and nodes fail, and count what is lost
+	@bin/chaos $(if $(filter 1,$(SHORT)),--short) $(if $(OUTPUT),--output="$(OUTPUT)")
 
 .PHONY: record
 record: bin/e2e ## Record the golden reviews from the API server of the cluster

@@ -12,7 +12,7 @@ import (
 )
 
 // imagePrograms are programs that run only inside images.
-var imagePrograms = []string{"tools/images/pause", "tools/images/sample", "tools/images/supervise"}
+var imagePrograms = []string{"tools/images/flood", "tools/images/pause", "tools/images/sample", "tools/images/supervise"}
 
 // commandLines are the packages that define the command line of a program, if it is not the
 // program's own package.

@@ -3,6 +3,7 @@ package devcluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/kind/pkg/apis/config/defaults"
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 	"sigs.k8s.io/yaml"
@@ -26,21 +29,25 @@ import (
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
 
-func TestKindConfigHasPatches(t *testing.T) {
-	const list = "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\netcd:\n  local:\n    extraArgs:\n    - name: unsafe-no-fsync\n      value: \"true\"\n"
-	const maps = "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta3\netcd:\n  local:\n    extraArgs:\n      unsafe-no-fsync: \"true\"\n"
+func TestKindConfigHasNodesAndPatches(t *testing.T) {
+	const cluster = "kind: ClusterConfiguration\netcd:\n  local:\n    extraArgs:\n      unsafe-no-fsync: \"true\"\n"
+	const noTaint = "kind: InitConfiguration\nnodeRegistration:\n  taints: []\n"
+	const worker, controlPlane = v1alpha4.WorkerRole, v1alpha4.ControlPlaneRole
 	tests := []struct {
 		name     string
+		nodes    int
 		cgroupV1 bool
+		roles    []v1alpha4.NodeRole
 		patches  []string // for kubeadm's configuration
 	}{
-		{"cgroup v2", false, []string{list, maps}},
-		{"cgroup v1", true, []string{list, maps, "kind: KubeletConfiguration\nfailCgroupV1: false\n"}},
+		{"one node", 1, false, []v1alpha4.NodeRole{controlPlane}, []string{cluster}},
+		{"three nodes", 3, false, []v1alpha4.NodeRole{controlPlane, worker, worker}, []string{cluster, noTaint}},
+		{"cgroup v1", 1, true, []v1alpha4.NodeRole{controlPlane}, []string{cluster, "kind: KubeletConfiguration\nfailCgroupV1: false\n"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var config v1alpha4.Cluster
-			if err := yaml.UnmarshalStrict([]byte(kindConfig(test.cgroupV1)), &config); err != nil {
+			if err := yaml.UnmarshalStrict([]byte(kindConfig(test.nodes, test.cgroupV1)), &config); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(test.patches, config.KubeadmConfigPatches); diff != "" {
@@ -50,10 +57,58 @@ func TestKindConfigHasPatches(t *testing.T) {
 			if diff := cmp.Diff(hosts, config.ContainerdConfigPatches); diff != "" {
 				t.Errorf("patches of containerd's configuration differ (-want +got):\n%s", diff)
 			}
-			if len(config.Nodes) != 1 || config.Nodes[0].Role != v1alpha4.ControlPlaneRole {
-				t.Errorf("nodes: %+v", config.Nodes)
+			var roles []v1alpha4.NodeRole
+			for _, node := range config.Nodes {
+				roles = append(roles, node.Role)
+			}
+			if diff := cmp.Diff(test.roles, roles); diff != "" {
+				t.Errorf("nodes differ (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestRequestedNodesReadsNODES(t *testing.T) {
+	for value, want := range map[string]int{"": 0, "1": 1, "5": 5} {
+		t.Setenv("NODES", value)
+		if got, err := requestedNodes(); got != want || err != nil {
+			t.Errorf("NODES=%s: got %d, %v, want %d", value, got, err, want)
+		}
+	}
+	for _, value := range []string{"0", "6", "-1", "two", "2.5"} {
+		t.Setenv("NODES", value)
+		want := fmt.Sprintf("invalid NODES %q: use a number from 1 to 5", value)
+		if _, err := requestedNodes(); err == nil || err.Error() != want {
+			t.Errorf("got error %v, want %q", err, want)
+		}
+	}
+}
+
+func TestCheckNodesComparesAnExplicitNumber(t *testing.T) {
+	const mismatch = "use cluster dev with NODES=2: it has NODES=1: delete it with `bin/cluster down --name=dev`, or set NODES as when it was created"
+	for _, tt := range []struct {
+		running, requested int
+		want               string // empty: the cluster is used
+	}{
+		{1, 0, ""}, {3, 0, ""}, {2, 2, ""}, {1, 2, mismatch},
+	} {
+		got := ""
+		if err := (&Cluster{Name: "dev"}).checkNodes(tt.running, tt.requested); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%d nodes run, %d are requested: got %q, want %q", tt.running, tt.requested, got, tt.want)
+		}
+	}
+}
+
+func TestRoutesNameEachNodeAndItsPods(t *testing.T) {
+	node := func(name, pods string) corev1.Node {
+		return corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{PodCIDR: pods}}
+	}
+	got := routeLines([]corev1.Node{node("dev-control-plane", "10.244.0.0/24"), node("dev-worker", "10.244.1.0/24")})
+	if want := "dev-control-plane 10.244.0.0/24\ndev-worker 10.244.1.0/24\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

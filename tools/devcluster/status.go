@@ -48,6 +48,9 @@ func (c *Cluster) PrintStatus(ctx context.Context, table io.Writer) (State, erro
 	if release, err := c.release(); err == nil {
 		fmt.Fprintf(table, "KUBERNETES\t%s\n", release)
 	}
+	if found, err := c.nodes(); err == nil {
+		fmt.Fprintf(table, "NODES\t%d\n", len(found))
+	}
 	fmt.Fprintf(table, "KUBECONFIG\t%s\nKUBECTL\t%s\n", c.Kubeconfig(), c.KubectlPath())
 	return state, nil
 }

@@ -22,12 +22,16 @@ const readyLimit = 3 * time.Minute
 // Up creates the cluster, unless it is ready, and reports whether it did. It replaces a
 // cluster in the state Dead.
 func (c *Cluster) Up(ctx context.Context) (created bool, err error) {
+	requested, err := requestedNodes()
+	if err != nil {
+		return false, err
+	}
 	state, err := c.State(ctx)
 	if err != nil {
 		return false, err
 	}
 	if state == Ready {
-		return false, c.checkVersion()
+		return false, c.checkRunning(requested)
 	}
 	image, err := c.nodeImage(ctx)
 	if err != nil {
@@ -39,14 +43,21 @@ func (c *Cluster) Up(ctx context.Context) (created bool, err error) {
 			return false, err
 		}
 	}
-	return true, c.create(ctx, image)
+	return true, c.create(ctx, image, max(requested, 1))
 }
 
-// checkVersion returns an error if the cluster has another version than K8S requests. It
-// accepts any version if KIND_NODE_IMAGE is set.
-func (c *Cluster) checkVersion() error {
+// checkRunning returns an error if the cluster has another version than K8S requests, or another
+// number of nodes than requested. It accepts any version if KIND_NODE_IMAGE is set.
+func (c *Cluster) checkRunning(requested int) error {
 	running, err := c.release()
 	if err != nil {
+		return err
+	}
+	found, err := c.nodes()
+	if err != nil {
+		return err
+	}
+	if err := c.checkNodes(len(found), requested); err != nil {
 		return err
 	}
 	if os.Getenv("KIND_NODE_IMAGE") == "" {
@@ -85,7 +96,7 @@ func (c *Cluster) release() (string, error) {
 }
 
 // create creates the cluster and writes its kubectl. On failure it saves the nodes' logs.
-func (c *Cluster) create(ctx context.Context, image string) error {
+func (c *Cluster) create(ctx context.Context, image string, nodeCount int) error {
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
 		return err
 	}
@@ -99,7 +110,7 @@ func (c *Cluster) create(ctx context.Context, image string) error {
 		defer c.kindLog.setOutput(nil)
 		return untilDone(ctx, func() error {
 			return c.provider.Create(c.Name,
-				cluster.CreateWithRawConfig([]byte(kindConfig(engine.CgroupV1()))),
+				cluster.CreateWithRawConfig([]byte(kindConfig(nodeCount, engine.CgroupV1()))),
 				cluster.CreateWithNodeImage(image),
 				cluster.CreateWithKubeconfigPath(c.Kubeconfig()),
 				cluster.CreateWithWaitForReady(readyLimit),
@@ -110,7 +121,12 @@ func (c *Cluster) create(ctx context.Context, image string) error {
 	if err != nil {
 		return fmt.Errorf("create cluster %s: %w", c.Name, c.cleanUp(ctx, explainKind(err)))
 	}
-	return c.copyKubectl(ctx)
+	if nodeCount > 1 {
+		if err := c.joinNodes(ctx, nodeCount); err != nil {
+			return fmt.Errorf("connect the nodes of cluster %s: %w", c.Name, err)
+		}
+	}
+	return c.copyKubectl(ctx) // last: a cluster without it is incomplete
 }
 
 // cleanUp saves the logs of a cluster that could not be created, deletes the cluster, and
@@ -130,37 +146,39 @@ func (c *Cluster) cleanUp(ctx context.Context, cause error) error {
 	return cause
 }
 
-// kindConfig returns the configuration of a cluster with one node. etcd does not wait for the
-// disk, because a development cluster need not survive a crash. kind uses kubeadm's API
-// v1beta3, in which etcd's arguments are a map, up to Kubernetes 1.35, and then v1beta4, in
-// which they are a list.
-func kindConfig(cgroupV1 bool) string {
+// kindConfig returns the configuration of a cluster with one control-plane node, and workers.
+//
+// etcd does not wait for the disk, because a development cluster need not survive a crash. The
+// control-plane node has no taint, so that two nodes are enough for two replicas; kind itself
+// removes the taint only from a single node.
+//
+// The patches name no version of kubeadm's API, so kind applies them to each version: up to
+// Kubernetes 1.35, arguments are a map, and then a list.
+func kindConfig(nodeCount int, cgroupV1 bool) string {
 	var config strings.Builder
 	config.WriteString(`kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 nodes:
 - role: control-plane
-containerdConfigPatches:
+` + strings.Repeat("- role: worker\n", nodeCount-1) + `containerdConfigPatches:
 - |
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "` + RegistryHosts + `"
 kubeadmConfigPatches:
 - |
   kind: ClusterConfiguration
-  apiVersion: kubeadm.k8s.io/v1beta4
-  etcd:
-    local:
-      extraArgs:
-      - name: unsafe-no-fsync
-        value: "true"
-- |
-  kind: ClusterConfiguration
-  apiVersion: kubeadm.k8s.io/v1beta3
   etcd:
     local:
       extraArgs:
         unsafe-no-fsync: "true"
 `)
+	if nodeCount > 1 {
+		config.WriteString(`- |
+  kind: InitConfiguration
+  nodeRegistration:
+    taints: []
+`)
+	}
 	if cgroupV1 {
 		config.WriteString(`- |
   kind: KubeletConfiguration

@@ -11,7 +11,8 @@
 //	cluster down      delete the cluster
 //	cluster engine    print the container engine; install one if there is none
 //
-// The variable K8S chooses the Kubernetes version of a new cluster, such as 1.36.
+// The variable K8S chooses the Kubernetes version of a new cluster, such as 1.36, and NODES its
+// number of nodes.
 //
 // It exits with 3 if there is no container engine and it cannot install one, with 2 for a
 // mistake in the command line, and with 1 for any other failure.

@@ -17,7 +17,10 @@ func (t tool) addUp(c *cli.Named) {
   bin/cluster up
 
   # Another one, which can run any image of docker.io and registry.k8s.io
-  bin/cluster up --name=second --pull-through`,
+  bin/cluster up --name=second --pull-through
+
+  # One with a control plane and a worker
+  NODES=2 bin/cluster up --name=third`,
 	}, func(ctx context.Context, name string) error { return t.up(ctx, name, pullThrough) })
 	up.Flags().BoolVar(&pullThrough, "pull-through", false,
 		"let the mirror fetch missing images from docker.io and registry.k8s.io")

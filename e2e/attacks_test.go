@@ -42,17 +42,17 @@ var _ = Describe("author of pods", Label(devCluster), Serial, func() {
 	})
 
 	It("cannot preempt the webhook with pods of class system-cluster-critical", func(ctx SpecContext) {
-		before := serverNames(ctx)
-		attackers := []*corev1.Pod{
-			criticalPod(namespace, clusterCritical, roomWithout(ctx, isServer)),
-			criticalPod(namespace, clusterCritical, roomWithout(ctx, isServer)),
+		before, nodes := serverNames(ctx), allNodes(ctx)
+		var attackers []*corev1.Pod
+		for _, server := range servers(ctx) {
+			attackers = append(attackers, criticalPod(namespace, clusterCritical, server.Spec.NodeName, roomWithout(ctx, nodes, server.Spec.NodeName, isServer)))
 		}
 		for _, pod := range attackers {
 			Expect(asAuthor.Resources().Create(ctx, pod)).To(Succeed())
 		}
 		for _, pod := range attackers {
 			Eventually(func() string { return schedulingProblem(ctx, pod) }).WithContext(ctx).
-				Should(ContainSubstring("preemption: 0/1 nodes are available"), "the scheduler finds no pod to preempt")
+				Should(ContainSubstring("preemption: 0/%d nodes are available", len(nodes)), "the scheduler finds no pod to preempt")
 		}
 		Expect(serverNames(ctx)).To(Equal(before))
 		webhookServes(ctx)
@@ -60,9 +60,12 @@ var _ = Describe("author of pods", Label(devCluster), Serial, func() {
 
 	// The class does not protect the webhook from the only higher class. The quotas do: see the last
 	// spec.
-	It("stops the webhook with a pod of class system-node-critical until that pod is deleted", func(ctx SpecContext) {
-		room := roomWithout(ctx, func(pod corev1.Pod) bool { return pod.Spec.PriorityClassName == clusterCritical })
-		Expect(asAuthor.Resources().Create(ctx, criticalPod(namespace, nodeCritical, room))).To(Succeed())
+	It("stops the webhook with a pod of class system-node-critical on each node until these pods are deleted", func(ctx SpecContext) {
+		nodes := allNodes(ctx)
+		for _, node := range nodes {
+			room := roomWithout(ctx, nodes, node.Name, func(pod corev1.Pod) bool { return pod.Spec.PriorityClassName == clusterCritical })
+			Expect(asAuthor.Resources().Create(ctx, criticalPod(namespace, nodeCritical, node.Name, room))).To(Succeed())
+		}
 		Eventually(func() error { return dryRun(ctx, newPod(dryRuns, "nginx:1.25")) }).WithContext(ctx).
 			Should(MatchError(ContainSubstring(`failed calling webhook "validating.image-webhook.dev"`)))
 		deletePods(ctx, namespace) // needs no replica
@@ -70,7 +73,7 @@ var _ = Describe("author of pods", Label(devCluster), Serial, func() {
 	})
 
 	It("cannot keep new pods of the webhook and of its Jobs Pending with an anti-affinity", func(ctx SpecContext) {
-		node := onlyNode(ctx).Name
+		node := allNodes(ctx)[0].Name
 		removeJobs(ctx)
 		for _, commands := range [][2]string{ // the new servers use the Secret that the Job of 06 expects
 			{"rollout restart deployment/webhook", "rollout status deployment/webhook"},
@@ -93,8 +96,8 @@ var _ = Describe("author of pods", Label(devCluster), Serial, func() {
 			pod   *corev1.Pod
 			quota string
 		}{
-			{criticalPod(namespace, clusterCritical, 1), "no-system-priority"},
-			{criticalPod(namespace, nodeCritical, 1), "no-system-priority"},
+			{criticalPod(namespace, clusterCritical, "", 1), "no-system-priority"},
+			{criticalPod(namespace, nodeCritical, "", 1), "no-system-priority"},
 			{repellingPod(namespace, ""), "no-cross-namespace-affinity"},
 		} {
 			Eventually(func() error { return asAuthor.Resources().Create(ctx, attack.pod.DeepCopy()) }).WithContext(ctx).
@@ -114,10 +117,14 @@ func impersonate(user string) klient.Client {
 	return impersonating
 }
 
-// criticalPod returns a pod with a priority class and a request for CPU.
-func criticalPod(namespace, class string, milliCPU int64) *corev1.Pod {
+// criticalPod returns a pod with a priority class and a request for CPU. The scheduler may place
+// it only on node, or anywhere if node is empty.
+func criticalPod(namespace, class, node string, milliCPU int64) *corev1.Pod {
 	pod := newPod(namespace, "nginx:1.25")
 	pod.Spec.PriorityClassName = class
+	if node != "" {
+		pod.Spec.NodeSelector = map[string]string{corev1.LabelHostname: node}
+	}
 	pod.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: *resource.NewMilliQuantity(milliCPU, resource.DecimalSI)}
 	return pod
 }
@@ -152,24 +159,16 @@ func documentedQuotas() string {
 	return blocks[i].Text
 }
 
-// onlyNode returns the node of the dev cluster.
-func onlyNode(ctx context.Context) corev1.Node {
+// roomWithout returns how much CPU pods could request on a node if the evicted pods stopped.
+func roomWithout(ctx context.Context, nodes []corev1.Node, name string, evicted func(corev1.Pod) bool) (milliCPU int64) {
 	GinkgoHelper()
-	var nodes corev1.NodeList
-	Expect(client.Resources().List(ctx, &nodes)).To(Succeed())
-	Expect(nodes.Items).To(HaveLen(1))
-	return nodes.Items[0]
-}
-
-// roomWithout returns how much CPU pods could request on the node if the evicted pods stopped.
-func roomWithout(ctx context.Context, evicted func(corev1.Pod) bool) (milliCPU int64) {
-	GinkgoHelper()
+	i := slices.IndexFunc(nodes, func(node corev1.Node) bool { return node.Name == name })
+	Expect(i).NotTo(BeNumerically("<", 0), "node "+name)
+	room := nodes[i].Status.Allocatable.Cpu().MilliValue()
 	var pods corev1.PodList
 	Expect(client.Resources().List(ctx, &pods)).To(Succeed())
-	node := onlyNode(ctx)
-	room := node.Status.Allocatable.Cpu().MilliValue()
 	for _, pod := range pods.Items {
-		if evicted(pod) || pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		if pod.Spec.NodeName != name || evicted(pod) || pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 			continue
 		}
 		for _, container := range pod.Spec.Containers {

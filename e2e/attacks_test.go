@@ -89,6 +89,20 @@ var _ = Describe("author of pods", Label(devCluster), Serial, func() {
 		}
 	})
 
+	It("cannot redirect the address of the webhook to a Service", func(ctx SpecContext) {
+		address := get(ctx, &corev1.Service{}, "webhook").Spec.ClusterIP
+		const denial = "Use of external IPs is denied by admission control"
+		claim := &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{GenerateName: "claim-", Namespace: namespace},
+			Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Port: 443}}},
+		}
+		Expect(asAuthor.Resources().Create(ctx, withExternalIP(claim, address))).To(MatchError(ContainSubstring(denial)))
+		Eventually(func() error { return asAuthor.Resources().Create(ctx, claim) }).WithContext(ctx).Should(Succeed())
+		Expect(asAuthor.Resources().Update(ctx, withExternalIP(claim, address))).To(MatchError(ContainSubstring(denial)))
+		claim.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: address}}
+		Expect(asAuthor.Resources().UpdateStatus(ctx, claim)).To(MatchError(ContainSubstring(`cannot update resource "services/status"`)))
+	})
+
 	It("cannot create these pods in a namespace with the quotas of docs/operations.md", func(ctx SpecContext) {
 		got := kubectlWith(ctx, documentedQuotas(), "apply", "-f", "-", "-n", namespace)
 		Expect(got.Exit).To(BeZero(), got.Stderr)
@@ -144,6 +158,13 @@ func repellingPod(namespace, node string) *corev1.Pod {
 		}},
 	}}
 	return pod
+}
+
+// withExternalIP returns a copy of a Service that claims an address.
+func withExternalIP(service *corev1.Service, address string) *corev1.Service {
+	service = service.DeepCopy()
+	service.Spec.ExternalIPs = []string{address}
+	return service
 }
 
 // documentedQuotas returns the ResourceQuotas of docs/operations.md.

@@ -225,18 +225,18 @@ func ignore(ctx context.Context, recorded string) {
 	})
 }
 
-// claimAddress creates a Service that claims the address of the webhook. It has another port, so
-// that the webhook keeps working.
+// claimAddress creates a Service that claims the address of the webhook as that of its load balancer:
+// the API server of the dev cluster refuses externalIPs. It has another port, so that the webhook
+// keeps working.
 func claimAddress(ctx SpecContext) {
 	GinkgoHelper()
 	claim := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "claim", Namespace: newNamespace(ctx)},
-		Spec: corev1.ServiceSpec{
-			ExternalIPs: []string{get(ctx, &corev1.Service{}, "webhook").Spec.ClusterIP},
-			Ports:       []corev1.ServicePort{{Port: 444}},
-		},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Port: 444}}},
 	}
 	Expect(client.Resources().Create(ctx, claim)).To(Succeed())
+	claim.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: get(ctx, &corev1.Service{}, "webhook").Spec.ClusterIP}}
+	Expect(client.Resources().UpdateStatus(ctx, claim)).To(Succeed())
 	DeferCleanup(func(ctx SpecContext) {
 		succeed(ctx, "delete", "service", claim.Name, "-n", claim.Namespace, "--ignore-not-found")
 	})

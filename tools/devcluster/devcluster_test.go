@@ -30,7 +30,8 @@ import (
 )
 
 func TestKindConfigHasNodesAndPatches(t *testing.T) {
-	const cluster = "kind: ClusterConfiguration\netcd:\n  local:\n    extraArgs:\n      unsafe-no-fsync: \"true\"\n"
+	const cluster = "kind: ClusterConfiguration\napiServer:\n  extraArgs:\n    enable-admission-plugins: NodeRestriction,DenyServiceExternalIPs\n" +
+		"etcd:\n  local:\n    extraArgs:\n      unsafe-no-fsync: \"true\"\n"
 	const noTaint = "kind: InitConfiguration\nnodeRegistration:\n  taints: []\n"
 	const worker, controlPlane = v1alpha4.WorkerRole, v1alpha4.ControlPlaneRole
 	tests := []struct {

@@ -152,6 +152,8 @@ func (c *Cluster) cleanUp(ctx context.Context, cause error) error {
 // control-plane node has no taint, so that two nodes are enough for two replicas; kind itself
 // removes the taint only from a single node.
 //
+// The API server has the admission plugin that docs/operations.md recommends, and kubeadm's.
+//
 // The patches name no version of kubeadm's API, so kind applies them to each version: up to
 // Kubernetes 1.35, arguments are a map, and then a list.
 func kindConfig(nodeCount int, cgroupV1 bool) string {
@@ -167,6 +169,9 @@ nodes:
 kubeadmConfigPatches:
 - |
   kind: ClusterConfiguration
+  apiServer:
+    extraArgs:
+      enable-admission-plugins: NodeRestriction,DenyServiceExternalIPs
   etcd:
     local:
       extraArgs:

@@ -81,8 +81,8 @@ func TestService(t *testing.T) {
 				{ObjectMeta: external, Spec: corev1.ServiceSpec{ExternalIPs: []string{"10.96.0.51"}}},
 			}
 		}, []Check{
-			{"external-ips", Problem, "service/external", "in namespace shop claims 10.96.0.50, the address of the webhook: it can receive the requests of the API server", "kubectl delete service external -n shop"},
-			{"external-ips", Problem, "service/balancer", "in namespace shop claims 10.96.0.50, the address of the webhook: it can receive the requests of the API server", "kubectl delete service balancer -n shop"},
+			{"external-ips", Problem, "service/external", "in namespace shop claims 10.96.0.50, the address of the webhook, in externalIPs, which the API server's plugin DenyServiceExternalIPs prevents: it can receive the requests of the API server", "kubectl delete service external -n shop"},
+			{"external-ips", Problem, "service/balancer", "in namespace shop claims 10.96.0.50, the address of the webhook, as the address of its load balancer: it can receive the requests of the API server", "kubectl delete service balancer -n shop"},
 		}},
 	})
 }

@@ -106,9 +106,9 @@ func externalIPs(s evaluation) (checks []Check) {
 	}
 	for _, other := range s.Services.Value {
 		for _, address := range s.Service.Value.Spec.ClusterIPs {
-			if claims(other, address) {
+			if claim := claimOf(other, address); claim != "" {
 				checks = append(checks, checkExternalIPs.problem("service/"+other.Name, fmt.Sprintf("kubectl delete service %s -n %s", other.Name, other.Namespace),
-					"in namespace %s claims %s, the address of the webhook: it can receive the requests of the API server", other.Namespace, address))
+					"in namespace %s claims %s, the address of the webhook, %s: it can receive the requests of the API server", other.Namespace, address, claim))
 			}
 		}
 	}
@@ -118,9 +118,15 @@ func externalIPs(s evaluation) (checks []Check) {
 	return []Check{checkExternalIPs.ok("", "no other Service claims the address of the webhook")}
 }
 
-func claims(s corev1.Service, address string) bool {
-	return slices.Contains(s.Spec.ExternalIPs, address) ||
-		slices.ContainsFunc(s.Status.LoadBalancer.Ingress, func(i corev1.LoadBalancerIngress) bool { return i.IP == address })
+// claimOf returns how a Service claims an address, and what prevents it, or "".
+func claimOf(s corev1.Service, address string) string {
+	switch {
+	case slices.Contains(s.Spec.ExternalIPs, address):
+		return "in externalIPs, which the API server's plugin DenyServiceExternalIPs prevents"
+	case slices.ContainsFunc(s.Status.LoadBalancer.Ingress, func(i corev1.LoadBalancerIngress) bool { return i.IP == address }):
+		return "as the address of its load balancer"
+	}
+	return ""
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,6 +57,7 @@ func TestManifestsContainTheseObjects(t *testing.T) {
 		"04 Deployment image-webhook/webhook",
 		"04 Service image-webhook/webhook",
 		"04 PodDisruptionBudget image-webhook/webhook",
+		"04 NetworkPolicy image-webhook/webhook",
 		"05 ValidatingWebhookConfiguration /image-webhook",
 		"05 ValidatingWebhookConfiguration /image-webhook-warnings",
 		"05 MutatingWebhookConfiguration /image-webhook",
@@ -244,6 +246,7 @@ func TestSelectorsMatchOnlyTheWebhooksPods(t *testing.T) {
 		"Deployment":          parse(t, deployment.Spec.Selector),
 		"Service":             labels.SelectorFromSet(objectOfType[*corev1.Service](t, objects).Spec.Selector),
 		"PodDisruptionBudget": parse(t, objectOfType[*policyv1.PodDisruptionBudget](t, objects).Spec.Selector),
+		"NetworkPolicy":       parse(t, &objectOfType[*networkingv1.NetworkPolicy](t, objects).Spec.PodSelector),
 		"topology spread":     parse(t, deployment.Spec.Template.Spec.TopologySpreadConstraints[0].LabelSelector),
 	}
 	for name, selector := range selectors {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 )
 
 func TestPodsMeetThePodSecurityStandardRestricted(t *testing.T) {
@@ -26,6 +27,17 @@ func TestPodsMeetThePodSecurityStandardRestricted(t *testing.T) {
 		for _, c := range containers(template) {
 			checkContainer(t, o.String()+", container "+c.Name, c)
 		}
+	}
+}
+
+// A rule for ingress would have to know the addresses of the API servers.
+func TestNetworkPolicyDeniesOnlyEgress(t *testing.T) {
+	spec := objectOfType[*networkingv1.NetworkPolicy](t, load(t)).Spec
+	if diff := cmp.Diff([]networkingv1.PolicyType{networkingv1.PolicyTypeEgress}, spec.PolicyTypes); diff != "" {
+		t.Errorf("types (-want +got):\n%s", diff)
+	}
+	if len(spec.Egress) > 0 || len(spec.Ingress) > 0 {
+		t.Errorf("the policy allows connections: %+v", spec)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,10 @@ import (
 const runAsProgram = "IMAGE_WEBHOOK_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
+	if os.Getenv(runConfined) != "" {
+		fmt.Fprintln(os.Stderr, confine())
+		os.Exit(1)
+	}
 	if os.Getenv(runAsProgram) != "" {
 		main()
 	}

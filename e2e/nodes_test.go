@@ -49,7 +49,11 @@ var _ = Describe("several nodes", Label(devCluster, "nodes"), Serial, func() {
 			return execKubectl(ctx, "", "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=90s")
 		})
 		Expect(rounds).To(BeNumerically(">", 10), "rounds of requests during the drain")
-		Expect(serverNodes(ctx)).NotTo(HaveKey(node))
+		nodes := serverNodes(ctx)
+		Expect(nodes).To(And(HaveLen(1), Not(HaveKey(node))))
+		for other := range nodes {
+			Eventually(func() string { return pluginCommand(ctx, "status").Stdout }).WithContext(ctx).Should(ContainSubstring("all replicas run on node " + other))
+		}
 	})
 })
 

@@ -50,7 +50,7 @@ func healthy(t *testing.T) (Snapshot, issued) {
 		Time: now, Namespace: DefaultNamespace, Server: "https://api.example", Version: Read[string]{Value: "v1.37.1"},
 		Own:            Read[*corev1.Namespace]{Value: &corev1.Namespace{}},
 		Deployment:     Read[*appsv1.Deployment]{Value: manifestDeployment()},
-		Replicas:       Read[[]corev1.Pod]{Value: []corev1.Pod{replica("webhook-a"), replica("webhook-b")}},
+		Replicas:       Read[[]corev1.Pod]{Value: []corev1.Pod{replica("webhook-a", "node-a"), replica("webhook-b", "node-b")}},
 		Service:        Read[*corev1.Service]{Value: &want.service},
 		Slices:         Read[[]discoveryv1.EndpointSlice]{Value: []discoveryv1.EndpointSlice{{Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.1.0.1"}}, {Addresses: []string{"10.1.0.2"}}}}}},
 		Secret:         Read[*corev1.Secret]{Value: &corev1.Secret{Data: current.Data()}},
@@ -88,10 +88,10 @@ func manifestDeployment() *appsv1.Deployment {
 	panic("there is no Deployment")
 }
 
-func replica(name string) corev1.Pod {
+func replica(name, node string) corev1.Pod {
 	return corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: DefaultNamespace},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: workload, Image: "example.com/image-webhook:v1"}}},
+		Spec:       corev1.PodSpec{NodeName: node, Containers: []corev1.Container{{Name: workload, Image: "example.com/image-webhook:v1"}}},
 		Status: corev1.PodStatus{
 			Conditions:        []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
 			ContainerStatuses: []corev1.ContainerStatus{{Name: workload, ImageID: "example.com/image-webhook@sha256:0123456789abcdef"}},

@@ -70,7 +70,7 @@ func TestConnectionToReplicaEndsInTime(t *testing.T) {
 	url := serveAPI(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err := forward(ctx, &rest.Config{Host: url}, replica("webhook-a"), 8443)
+	_, err := forward(ctx, &rest.Config{Host: url}, replica("webhook-a", "node-a"), 8443)
 	if err == nil || describe(err) != describe(context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}

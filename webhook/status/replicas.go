@@ -32,7 +32,21 @@ func replicas(s evaluation) []Check {
 	case ready < want:
 		return []Check{checkReplicas.warning(deploymentObject, fix, "%s", found)}
 	}
-	return []Check{checkReplicas.ok(deploymentObject, "%s", found)}
+	return append([]Check{checkReplicas.ok(deploymentObject, "%s", found)}, s.sameNode()...)
+}
+
+// sameNode reports that several replicas run on one node. It does not know whether there is
+// another node, which it needs no rights to list.
+func (s evaluation) sameNode() []Check {
+	nodes := map[string]bool{}
+	for _, pod := range s.Replicas.Value {
+		nodes[pod.Spec.NodeName] = true
+	}
+	if len(s.Replicas.Value) < 2 || len(nodes) > 1 {
+		return nil
+	}
+	return []Check{checkReplicas.info("", "all replicas run on node %s: if it fails, new pods are rejected; `kubectl drain` waits until a replica runs on another node",
+		s.Replicas.Value[0].Spec.NodeName)}
 }
 
 // kubectl returns a command in the namespace of the webhook.

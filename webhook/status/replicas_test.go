@@ -36,6 +36,9 @@ func TestReplicas(t *testing.T) {
 			notReady(s, 1, corev1.ContainerState{})
 			s.Replicas.Value[1].Status.Phase = corev1.PodRunning
 		}, []Check{{"replicas", Warning, "deployment/webhook", "1 of 2 replicas are ready: pod/webhook-b: running, but not ready", describePods}}},
+		{"on one node", func(_ *testing.T, s *Snapshot, _ issued) {
+			s.Replicas.Value[1].Spec.NodeName = s.Replicas.Value[0].Spec.NodeName
+		}, []Check{{"replicas", Info, "", "all replicas run on node node-a: if it fails, new pods are rejected; `kubectl drain` waits until a replica runs on another node", ""}}},
 		{"different images", func(_ *testing.T, s *Snapshot, _ issued) {
 			s.Replicas.Value[1].Spec.Containers[0].Image = "example.com/image-webhook:v2"
 			s.Replicas.Value[1].Status.ContainerStatuses[0].ImageID = "sha256:fedcba9876543210"

@@ -9,7 +9,7 @@ import (
 )
 
 func (t tool) addUp(c *cli.Named) {
-	var pullThrough bool
+	var o upOptions
 	up := c.AddVerb(cli.Text{
 		Use:   "up",
 		Short: "Create the cluster and the mirror in it, unless they are up",
@@ -20,20 +20,33 @@ func (t tool) addUp(c *cli.Named) {
   bin/cluster up --name=second --pull-through
 
   # One with a control plane and a worker
-  NODES=2 bin/cluster up --name=third`,
-	}, func(ctx context.Context, name string) error { return t.up(ctx, name, pullThrough) })
-	up.Flags().BoolVar(&pullThrough, "pull-through", false,
+  NODES=2 bin/cluster up --name=third
+
+  # One whose nodes enforce NetworkPolicies
+  bin/cluster up --name=fourth --network-policy`,
+	}, func(ctx context.Context, name string) error { return t.up(ctx, name, o) })
+	up.Flags().BoolVar(&o.pullThrough, "pull-through", false,
 		"let the mirror fetch missing images from docker.io and registry.k8s.io")
+	up.Flags().BoolVar(&o.networkPolicy, "network-policy", false,
+		"let the nodes enforce NetworkPolicies; kind's own node images always do")
 }
 
+// upOptions are the flags of the verb up.
+type upOptions struct{ pullThrough, networkPolicy bool }
+
 // up adds the caches last: the mirror works without them.
-func (t tool) up(ctx context.Context, name string, pullThrough bool) error {
+func (t tool) up(ctx context.Context, name string, o upOptions) error {
 	c, err := devcluster.OpenOrInstall(ctx, name, t.report)
 	if err != nil {
 		return withCode(err)
 	}
 	if _, err := c.Up(ctx); err != nil {
 		return err
+	}
+	if o.networkPolicy {
+		if err := c.EnforceNetworkPolicies(ctx); err != nil {
+			return err
+		}
 	}
 	m, err := mirror.Open(c, t.report)
 	if err != nil {
@@ -47,7 +60,7 @@ func (t tool) up(ctx context.Context, name string, pullThrough bool) error {
 		return err
 	}
 	defer builder.Close()
-	if err := m.PushSamples(ctx, builder, mirror.Samples...); err != nil || !pullThrough {
+	if err := m.PushSamples(ctx, builder, mirror.Samples...); err != nil || !o.pullThrough {
 		return err
 	}
 	return m.EnablePullThrough(ctx)

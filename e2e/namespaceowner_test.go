@@ -332,8 +332,9 @@ func killLeader(ctx context.Context, cluster *devcluster.Cluster) string {
 	GinkgoHelper()
 	identity := leader(ctx)
 	pod, _, _ := strings.Cut(identity, "_")
+	node := field(ctx, ownNamespace, "pod/"+pod, ".spec.nodeName")
 	_, container, _ := strings.Cut(field(ctx, ownNamespace, "pod/"+pod, ".status.containerStatuses[0].containerID"), "://")
-	Expect(cluster.RunOnNodes(ctx, "ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", container)).To(Succeed())
+	Expect(cluster.RunOnNode(ctx, node, "ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", container)).To(Succeed())
 	return identity
 }
 

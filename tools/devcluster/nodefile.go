@@ -31,6 +31,20 @@ func (c *Cluster) RunOnNodes(ctx context.Context, program string, args ...string
 	return nil
 }
 
+// RunOnNode runs a program on one node.
+func (c *Cluster) RunOnNode(ctx context.Context, name, program string, args ...string) error {
+	err := c.onNodes(ctx, func(node nodes.Node) error {
+		if node.String() != name {
+			return nil
+		}
+		return node.CommandContext(ctx, program, args...).Run()
+	})
+	if err != nil {
+		return fmt.Errorf("run %s on node %s of cluster %s: %w", program, name, c.Name, err)
+	}
+	return nil
+}
+
 func (c *Cluster) onNodes(ctx context.Context, task func(nodes.Node) error) error {
 	return untilDone(ctx, func() error {
 		found, err := c.nodes()

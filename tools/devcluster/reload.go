@@ -70,7 +70,7 @@ func (c *Cluster) KillTerminating(ctx context.Context) error {
 		for _, container := range pod.Status.ContainerStatuses {
 			_, id, _ := strings.Cut(container.ContainerID, "://")
 			// The command fails if the server has already stopped.
-			_ = c.RunOnNodes(ctx, "ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", id)
+			_ = c.RunOnNode(ctx, pod.Spec.NodeName, "ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", id)
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -96,7 +97,8 @@ func (a *addOn) waitReady(ctx context.Context, step *progress.Step, old []corev1
 		}
 		ready := map[string]bool{} // by node
 		for _, pod := range pods {
-			ready[pod.Spec.NodeName] = isRunning(pod) && !contains(old, pod)
+			isOld := slices.ContainsFunc(old, func(o corev1.Pod) bool { return o.UID == pod.UID })
+			ready[pod.Spec.NodeName] = isRunning(pod) && !isOld
 		}
 		for _, node := range nodes.Items {
 			if !ready[node.Name] {
@@ -109,13 +111,4 @@ func (a *addOn) waitReady(ctx context.Context, step *progress.Step, old []corev1
 
 func isRunning(pod corev1.Pod) bool {
 	return len(pod.Status.ContainerStatuses) > 0 && pod.Status.ContainerStatuses[0].State.Running != nil
-}
-
-func contains(pods []corev1.Pod, pod corev1.Pod) bool {
-	for _, other := range pods {
-		if other.UID == pod.UID {
-			return true
-		}
-	}
-	return false
 }

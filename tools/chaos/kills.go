@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/image-webhook/image-webhook/tools/devcluster"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
@@ -62,13 +64,18 @@ func (r *run) signalAll(ctx context.Context, step *progress.Step, signal string)
 
 // signal sends a signal to replicas at once, and waits until their containers run again.
 func (r *run) signal(ctx context.Context, step *progress.Step, signal string, servers ...corev1.Pod) error {
-	for _, server := range servers {
-		killer := r.NewKiller(ctx, server, signal)
-		defer killer.Close()
-		step.SetDetail(fmt.Sprintf("SIG%s for pod %s", signal, server.Name))
-		r.fault()
-		killer.Kill()
+	killers := make([]*devcluster.Killer, len(servers))
+	for i, server := range servers {
+		killers[i] = r.NewKiller(ctx, server, signal)
+		defer killers[i].Close()
 	}
+	step.SetDetail(fmt.Sprintf("send SIG%s to %d replicas", signal, len(servers)))
+	r.fault()
+	var killing sync.WaitGroup
+	for _, killer := range killers {
+		killing.Go(killer.Kill)
+	}
+	killing.Wait()
 	return waitUntil(ctx, restartLimit, step, func(ctx context.Context) error {
 		running, err := r.Servers(ctx)
 		if err != nil {

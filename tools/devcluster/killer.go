@@ -2,10 +2,7 @@ package devcluster
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -18,14 +15,6 @@ type Killer struct {
 	input *io.PipeWriter // of the program
 	ended chan struct{}
 }
-
-// findPIDs sets the variable pids to the first process of each container, whose IDs are the
-// arguments.
-const findPIDs = `
-for id; do
-	pids="$pids $(ctr --namespace=k8s.io tasks list | awk -v id="$id" '$1 == id { print $2 }')"
-done
-`
 
 // killScript sends a signal to the processes when it reads a line.
 const killScript = `signal=$1; shift` + findPIDs + `read -r line && kill -s "$signal" $pids`
@@ -45,15 +34,6 @@ func (c *Cluster) NewKiller(ctx context.Context, pod corev1.Pod, signal string) 
 	return k
 }
 
-// containerIDs returns the IDs by which containerd knows the containers of a pod.
-func containerIDs(pod corev1.Pod) (ids []string) {
-	for _, container := range pod.Status.ContainerStatuses {
-		_, id, _ := strings.Cut(container.ContainerID, "://")
-		ids = append(ids, id)
-	}
-	return ids
-}
-
 // Kill sends the signal. It returns when it is sent or the processes have ended.
 func (k *Killer) Kill() {
 	_, _ = io.WriteString(k.input, "\n")
@@ -64,35 +44,4 @@ func (k *Killer) Kill() {
 func (k *Killer) Close() {
 	_ = k.input.Close()
 	<-k.ended
-}
-
-// The scripts of ResetPeakMemory and PeakMemory (man 5 proc).
-const (
-	resetPeakScript = findPIDs + `for pid in $pids; do echo 5 >/proc/"$pid"/clear_refs; done`
-	peakScript      = findPIDs + `for pid in $pids; do awk '$1 == "VmHWM:" { print $2 }' /proc/"$pid"/status; done`
-)
-
-// ResetPeakMemory resets the peak memory of the processes of a pod to their current memory.
-func (c *Cluster) ResetPeakMemory(ctx context.Context, pod corev1.Pod) error {
-	_, err := c.runOnNodeOf(ctx, pod, resetPeakScript)
-	return err
-}
-
-// PeakMemory returns the largest resident memory in bytes that the first process of a pod has had.
-func (c *Cluster) PeakMemory(ctx context.Context, pod corev1.Pod) (int64, error) {
-	out, err := c.runOnNodeOf(ctx, pod, peakScript)
-	if err != nil {
-		return 0, err
-	}
-	kilobytes, err := strconv.ParseInt(out, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("read the peak memory of pod %s: %w", pod.Name, err)
-	}
-	return kilobytes << 10, nil
-}
-
-// runOnNodeOf runs a script on the node of a pod, with the IDs of its containers as arguments.
-func (c *Cluster) runOnNodeOf(ctx context.Context, pod corev1.Pod, script string) (string, error) {
-	args := append([]string{c.Engine.Name, "exec", pod.Spec.NodeName, "sh", "-c", script, "script"}, containerIDs(pod)...)
-	return subprocess.Command{Args: args}.Output(ctx)
 }

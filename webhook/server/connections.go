@@ -94,7 +94,16 @@ func (c *connections) add(added *connection) {
 }
 
 // isGreedy reports whether a host has more than its share of the connections.
-func (c *connections) isGreedy(host netip.Addr) bool { return c.byHost[host] > c.limit/len(c.byHost) }
+func (c *connections) isGreedy(host netip.Addr) bool {
+	return c.byHost[host] > max(c.limit/len(c.byHost), c.smallShare())
+}
+
+// weight returns the number of connections of a host. All hosts with few connections have the same
+// weight: many pods with a few connections each must not replace those of the API server, which
+// keeps up to 25 idle ones.
+func (c *connections) weight(host netip.Addr) int { return max(c.byHost[host], c.smallShare()) }
+
+func (c *connections) smallShare() int { return c.limit / 16 }
 
 // remove forgets a connection, unless it is nil.
 func (c *connections) remove(removed *connection) {
@@ -124,8 +133,8 @@ func (c *connections) before(a, b *connection) bool {
 	switch {
 	case a.trusted != b.trusted:
 		return b.trusted
-	case c.byHost[a.host] != c.byHost[b.host]:
-		return c.byHost[a.host] > c.byHost[b.host]
+	case c.weight(a.host) != c.weight(b.host):
+		return c.weight(a.host) > c.weight(b.host)
 	case (a.state == http.StateActive) != (b.state == http.StateActive):
 		return b.state == http.StateActive
 	}

@@ -139,16 +139,38 @@ func TestConnectionsClosesTheConnectionThatLosesLeast(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newConnections(slog.New(slog.DiscardHandler))
-			for _, x := range tt.open {
-				x.conn = &tls.Conn{}
-				c.open[x.conn] = x
-				c.byHost[x.host]++
-			}
+			c := openConnections(testLimit, tt.open)
 			if got := c.victim(); got != tt.open[0] {
 				t.Errorf("got %+v, want %+v", got, tt.open[0])
 			}
 		})
+	}
+}
+
+// openConnections returns connections of which some are open.
+func openConnections(limit int, open []*connection) *connections {
+	c := newConnections(slog.New(slog.DiscardHandler))
+	c.limit = limit
+	for _, x := range open {
+		x.conn = &tls.Conn{}
+		c.open[x.conn] = x
+		c.byHost[x.host]++
+	}
+	return c
+}
+
+func TestManyHostsDoNotReplaceTheConnectionsOfTheAPIServer(t *testing.T) {
+	apiServer := netip.MustParseAddr("10.0.0.1")
+	open := []*connection{{host: netip.MustParseAddr("10.1.0.1"), changed: 1}}
+	for i := range uint64(25) {
+		open = append(open, &connection{host: apiServer, state: http.StateIdle, changed: 100 + i})
+	}
+	c := openConnections(maxConnections, open)
+	if got := c.victim(); got != open[0] {
+		t.Errorf("got %+v, want %+v", got, open[0])
+	}
+	if c.isGreedy(apiServer) {
+		t.Error("the API server is greedy")
 	}
 }
 

@@ -2,18 +2,15 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/image-webhook/image-webhook/tools/devcluster/mirror"
 )
 
 // These specs need a cluster of `NODES=2 make up`. They are Serial, because they move replicas of
-// the webhook.
+// the webhook. The spec in chaos_test.go drains a node.
 var _ = Describe("several nodes", Label(devCluster, "nodes"), Serial, func() {
 	BeforeEach(func(ctx SpecContext) {
 		if len(schedulableNodes(ctx)) < 2 {
@@ -36,24 +33,6 @@ var _ = Describe("several nodes", Label(devCluster, "nodes"), Serial, func() {
 	It("run one replica each after a rollout", func(ctx SpecContext) {
 		restartWebhook(ctx)
 		Expect(serverNodes(ctx)).To(HaveLen(2), "nodes with a replica")
-	})
-
-	It("can be drained while the webhook mirrors and denies every pod", func(ctx SpecContext) {
-		restartWebhook(ctx) // two nodes have a replica
-		node := nodeWithoutMirror(ctx)
-		DeferCleanup(func(ctx SpecContext) {
-			succeed(ctx, "uncordon", node)
-			restartWebhook(ctx)
-		})
-		rounds := createWhile(ctx, func() result {
-			return execKubectl(ctx, "", "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=90s")
-		})
-		Expect(rounds).To(BeNumerically(">", 10), "rounds of requests during the drain")
-		nodes := serverNodes(ctx)
-		Expect(nodes).To(And(HaveLen(1), Not(HaveKey(node))))
-		for other := range nodes {
-			Eventually(func() string { return pluginCommand(ctx, "status").Stdout }).WithContext(ctx).Should(ContainSubstring("all replicas run on node " + other))
-		}
 	})
 })
 
@@ -88,20 +67,6 @@ func serverNodes(ctx context.Context) map[string]int {
 	return nodes
 }
 
-// nodeWithoutMirror returns the name of a node that has a replica, but not the mirror. The mirror
-// would lose its images.
-func nodeWithoutMirror(ctx context.Context) string {
-	GinkgoHelper()
-	occupied := field(ctx, mirror.Namespace, "pods", fmt.Sprintf(`.items[?(@.metadata.labels.app\.kubernetes\.io/instance==%q)].spec.nodeName`, mirror.Name))
-	for node := range serverNodes(ctx) {
-		if node != occupied {
-			return node
-		}
-	}
-	Fail("no node has a replica, but not the mirror")
-	return ""
-}
-
 // restartWebhook replaces all replicas and returns when the old ones have stopped.
 func restartWebhook(ctx context.Context) {
 	GinkgoHelper()
@@ -115,21 +80,4 @@ func restartWebhook(ctx context.Context) {
 	for _, pod := range servers(ctx) {
 		Expect(old).NotTo(HaveKey(pod.UID))
 	}
-}
-
-// createWhile creates pods that must be mirrored or denied until a command ends, which must
-// succeed, and returns how often.
-func createWhile(ctx context.Context, command func() result) (rounds int) {
-	GinkgoHelper()
-	ended := make(chan result, 1)
-	go func() {
-		defer GinkgoRecover()
-		ended <- command()
-	}()
-	for ; len(ended) == 0; rounds++ {
-		Expect(createConcurrently(ctx)).To(Succeed())
-	}
-	got := <-ended
-	Expect(got.Exit).To(BeZero(), got.GomegaString())
-	return rounds
 }

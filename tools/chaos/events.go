@@ -27,7 +27,7 @@ type event struct {
 
 // events are all events, in their order.
 var events = []event{
-	{name: "rollout-1", summary: "kubectl rollout restart", short: true, run: (*run).rollOut},
+	{name: "rollout-1", summary: "kubectl rollout restart", run: (*run).rollOut},
 	{name: "rollout-2", summary: "kubectl rollout restart", run: (*run).rollOut},
 	{name: "rollout-3", summary: "kubectl rollout restart", run: (*run).rollOut},
 	{name: "upgrade", summary: "an upgrade from the image of the previous version in git, and back", run: (*run).upgrade},
@@ -45,7 +45,7 @@ var events = []event{
 	{name: "sigkill", summary: "each replica is killed with SIGKILL", bound: killBound, run: (*run).killEach},
 	{name: "sigkill-all", summary: "all replicas are killed with SIGKILL at once", bound: killBound, run: (*run).killAll},
 	{name: "frozen", summary: "all replicas are stopped with SIGSTOP at once", bound: frozenBound, run: (*run).freezeAll},
-	{name: "drain", summary: "kubectl drain for the node of one replica", nodes: 2, run: (*run).drain},
+	{name: "drain", summary: "kubectl drain for the node of one replica", short: true, nodes: 2, run: (*run).drain},
 	{name: "node-killed", summary: "the machine of one replica stops, and starts again", nodes: 2, bound: nodeBound, run: (*run).killNode},
 	{name: "nodes-killed", summary: "all machines stop and start again", bound: clusterBound, run: (*run).killNodes},
 }

@@ -43,7 +43,8 @@ func TestSelectEvents(t *testing.T) {
 	}{
 		{"all", 2, nil, false, names(events)},
 		{"on one node", 1, nil, false, one},
-		{"short", 1, nil, true, []string{"rollout-1", "renewal-rollout"}},
+		{"short", 2, nil, true, []string{"renewal-rollout", "drain"}},
+		{"short on one node", 1, nil, true, []string{"renewal-rollout"}},
 		{"by name, in the usual order", 1, []string{"flux", "rollout-2"}, false, []string{"rollout-2", "flux"}},
 	} {
 		selected, err := selectEvents(test.nodes, test.names, test.short, progress.New(io.Discard))

@@ -27,6 +27,12 @@ func (f Faults) explain(l Loss) bool {
 	})
 }
 
+// expect reports whether a result is no surprise: a loss that a fault explains, or no answer of the
+// API server, which a fault can stop too.
+func (f Faults) expect(l Loss) bool {
+	return f.explain(l) || l.Outcome == noAnswer && len(f.At) > 0
+}
+
 // lostFor returns how long after a fault the last create that was lost was sent, and the bound, such
 // as "1.4 of 5 s"; "-" if no fault explains a loss.
 func (f Faults) lostFor(all []Loss) string {

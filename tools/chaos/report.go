@@ -3,7 +3,6 @@ package chaos
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -182,8 +181,8 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.0f", ms)
 }
 
-// details returns the notes and the failure of the event and examples of its losses, as a Markdown
-// list; nothing if there are none.
+// details returns the notes and the failure of the event and examples of losses that its faults do
+// not explain, as a Markdown list; nothing if there are none.
 func (r Row) details() string {
 	var b strings.Builder
 	for _, text := range r.Notes {
@@ -193,17 +192,15 @@ func (r Row) details() string {
 		fmt.Fprintf(&b, "- failed: %s\n", oneLine(r.Failure))
 	}
 	for _, e := range r.Losses.Examples {
+		if r.Faults.expect(e) {
+			continue
+		}
 		fmt.Fprintf(&b, "- %s %s: %s\n", clock(e.Sent), e.Outcome, oneLine(e.Message))
 	}
-	switch {
-	case b.Len() == 0:
+	if b.Len() == 0 {
 		return ""
-	case len(r.Losses.All) == 0:
-		return fmt.Sprintf("\n%s:\n\n%s", r.Name, b.String())
 	}
-	bySent := func(a, b Loss) int { return a.Sent.Compare(b.Sent) }
-	first, last := slices.MinFunc(r.Losses.All, bySent), slices.MaxFunc(r.Losses.All, bySent)
-	return fmt.Sprintf("\n%s, losses from %s to %s:\n\n%s", r.Name, clock(first.Sent), clock(last.Sent), b.String())
+	return fmt.Sprintf("\n%s:\n\n%s", r.Name, b.String())
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

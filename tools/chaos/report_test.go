@@ -23,7 +23,7 @@ func newReport() *Report {
 				Notes: []string{"the Job was killed after: staged"}, Failure: "run the Job:\n  timeout",
 				Losses: Losses{
 					All:      []Loss{{Sent: noon.Add(18 * time.Second), Outcome: refused}, {Sent: noon, Outcome: refused}},
-					Examples: []Loss{{noon, 0, refused, "failed calling\nwebhook"}},
+					Examples: []Loss{{noon, 0, refused, "explained"}, {noon.Add(18 * time.Second), 0, refused, "failed calling\nwebhook"}, {noon, 0, noAnswer, "expected"}},
 				},
 				Faults: Faults{time.Second, []time.Time{noon.Add(-400 * time.Millisecond)}},
 			},
@@ -42,11 +42,11 @@ and after the event. Lost for: how long after a fault creates were lost, and for
 | 03-rollout-06 |    2478 |     325 |            3 |          0 |         2 | 0.4 of 1 s |      43 |   4.1 / 9.9 / - | 12 / 5003 / - |
 | total         |    4878 |     325 |            3 |          0 |         2 |            |         |                 |               |
 
-03-rollout-06, losses from 12:00:00.000 to 12:00:18.000:
+03-rollout-06:
 
 - the Job was killed after: staged
 - failed: run the Job: timeout
-- 12:00:00.000 refused: failed calling webhook
+- 12:00:18.000 refused: failed calling webhook
 `
 	if diff := cmp.Diff(want, newReport().Markdown()); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)

@@ -3,7 +3,10 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
@@ -32,11 +35,11 @@ func (c *cluster) waitRolledOut(ctx context.Context, step *progress.Step) error 
 		if err != nil {
 			return err
 		}
-		status := d.Status
-		if status.ObservedGeneration < d.Generation || status.UpdatedReplicas < *d.Spec.Replicas ||
-			status.ReadyReplicas < *d.Spec.Replicas || len(pods) > int(*d.Spec.Replicas) {
-			return fmt.Errorf("%d of %d replicas are updated, %d are ready, %d pods exist",
-				status.UpdatedReplicas, *d.Spec.Replicas, status.ReadyReplicas, len(pods))
+		// The status of the Deployment alone can be older than the pods.
+		status, want, ready := d.Status, int(*d.Spec.Replicas), countReady(pods)
+		if status.ObservedGeneration < d.Generation || int(status.UpdatedReplicas) < want ||
+			int(status.ReadyReplicas) < want || ready < want || len(pods) > want {
+			return fmt.Errorf("%d of %d replicas are updated, %d are ready, %d pods exist", status.UpdatedReplicas, want, ready, len(pods))
 		}
 		return nil
 	})
@@ -44,4 +47,15 @@ func (c *cluster) waitRolledOut(ctx context.Context, step *progress.Step) error 
 		return fmt.Errorf("wait for the rollout of the webhook: %w", err)
 	}
 	return err
+}
+
+// countReady returns the number of pods that are ready and not terminating.
+func countReady(pods []corev1.Pod) (count int) {
+	for _, pod := range pods {
+		ready := func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue }
+		if pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, ready) {
+			count++
+		}
+	}
+	return count
 }

@@ -27,8 +27,7 @@ func (f Faults) explain(l Loss) bool {
 	})
 }
 
-// expect reports whether a result is no surprise: a loss that a fault explains, or no answer of the
-// API server, which a fault can stop too.
+// expect reports whether a fault explains a result: a loss, or that the API server did not answer.
 func (f Faults) expect(l Loss) bool {
 	return f.explain(l) || l.Outcome == noAnswer && len(f.At) > 0
 }

@@ -37,11 +37,12 @@ const (
 	idleTimeout = 120 * time.Second
 	// maxHeaderBytes is enough for the API server's headers, even with a token.
 	maxHeaderBytes = 16 << 10
-	// closeTimeout limits how long a shutdown waits for clients to close their
-	// connections, and drainTimeout how long it then waits for requests in flight. The
+	// closeTimeout is how long a shutdown serves clients that are connected and those that still
+	// connect, and drainTimeout limits how long it then waits for requests in flight. The
 	// sum must be less than the pod's termination grace period of 30 seconds minus the
-	// preStop pause in deploy/04-webhook.yaml.
-	closeTimeout = 2 * time.Second
+	// preStop pause in deploy/04-webhook.yaml. If a pod is deleted by force, the kubelet shortens
+	// the pause to one second, and kills the process two seconds after the signal to stop.
+	closeTimeout = 1500 * time.Millisecond
 	drainTimeout = 10 * time.Second
 )
 
@@ -125,11 +126,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return g.Wait()
 }
 
-// shutDown waits for clients and then for requests, up to the timeouts, and closes all
+// shutDown lets clients close their connections, waits for requests in flight, and closes all
 // connections.
 func (s *Server) shutDown() error {
 	s.draining.Store(true)
-	s.waitForClientsToClose()
+	s.letClientsClose()
 	ctx, cancel := context.WithTimeout(context.Background(), s.drainTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
@@ -138,20 +139,13 @@ func (s *Server) shutDown() error {
 	return nil
 }
 
-// waitForClientsToClose waits until the clients have closed all connections, or until
-// closeTimeout. Meanwhile every response asks the client to close its connection. If the
-// server closed a connection itself, the API server could have sent a new request on it,
-// and would not retry that request.
-func (s *Server) waitForClientsToClose() {
-	timeout := time.After(s.closeTimeout)
-	poll := time.NewTicker(10 * time.Millisecond)
-	defer poll.Stop()
-	for s.connections.count() > 0 {
-		select {
-		case <-timeout:
-			return
-		case <-poll.C:
-		}
+// letClientsClose serves until closeTimeout, unless no client is connected. Every response asks the
+// client to close its connection. If the server closed a connection itself, the API server could have
+// sent a new request on it, and would not retry that request. kube-proxy can lead new connections to
+// the server for a moment, and the API server would not retry a connection that is refused.
+func (s *Server) letClientsClose() {
+	if s.connections.count() > 0 {
+		time.Sleep(s.closeTimeout)
 	}
 }
 

@@ -128,7 +128,7 @@ func TestServerServesHandlersAndProbes(t *testing.T) {
 
 func TestServeLetsClientsCloseConnections(t *testing.T) {
 	r := start(t, map[string]http.Handler{"/hello": http.HandlerFunc(hello)}, slog.New(slog.DiscardHandler),
-		func(s *Server) { s.closeTimeout = time.Minute })
+		func(s *Server) { s.closeTimeout = time.Hour })
 	if body := r.fetch("/hello"); body != "hello\n" {
 		t.Fatal(body)
 	}
@@ -136,21 +136,34 @@ func TestServeLetsClientsCloseConnections(t *testing.T) {
 	for !r.draining.Load() {
 		runtime.Gosched()
 	}
-	reused := false
-	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }})
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/hello", strings.NewReader("x"))
-	if err != nil {
-		t.Fatal(err)
+	// First on the connection that is open, then on a new one.
+	for _, wantReused := range []bool{true, false} {
+		reused := false
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }})
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/hello", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := r.client.Do(req)
+		if err != nil {
+			t.Fatalf("request during the shutdown: %v", err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if reused != wantReused || !resp.Close || string(body) != "hello\n" || err != nil {
+			t.Errorf("got connection reused: %t, close requested: %t, body %q, error %v", reused, resp.Close, body, err)
+		}
+		_ = resp.Body.Close()
 	}
-	resp, err := r.client.Do(req)
-	if err != nil {
-		t.Fatalf("request on the kept connection: %v", err)
+}
+
+func TestServeEndsAtOnceIfNoClientIsConnected(t *testing.T) {
+	r := start(t, nil, slog.New(slog.DiscardHandler), func(s *Server) { s.closeTimeout = time.Hour })
+	r.get(t, "/healthz")
+	r.client.CloseIdleConnections()
+	for r.connections.count() > 0 {
+		runtime.Gosched()
 	}
-	defer func() { _ = resp.Body.Close() }()
-	if body, err := io.ReadAll(resp.Body); !reused || !resp.Close || string(body) != "hello\n" || err != nil {
-		t.Errorf("got connection reused: %t, close requested: %t, body %q, error %v", reused, resp.Close, body, err)
-	}
-	// Serve ends before closeTimeout, because no connection is open.
+	r.stop()
 	if err := <-r.ended; err != nil {
 		t.Errorf("Serve returned %v", err)
 	}

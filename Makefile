@@ -158,7 +158,7 @@ bench: bin/loadtest ## Compare the webhook with other HTTPS handlers, for docs/p
 	@bin/loadtest handlers $(if $(filter 1,$(SHORT)),--short,--write)
 
 .PHONY: chaos
-chaos: bin/chaos ## Create pods while replicas, certificates and nodes fail, and count what is lost
+chaos: bin/chaos ## Create pods while replicas and nodes fail, and count what is lost
 	@bin/chaos $(if $(filter 1,$(SHORT)),--short) $(if $(OUTPUT),--output="$(OUTPUT)")
 
 .PHONY: record

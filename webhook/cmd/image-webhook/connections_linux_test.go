@@ -25,6 +25,14 @@ import (
 // If it is "connect", the test binary then opens a connection; otherwise it runs as image-webhook.
 const runConfined = "IMAGE_WEBHOOK_TEST_CONFINED"
 
+// It runs before TestMain, which can run image-webhook.
+func init() {
+	if os.Getenv(runConfined) != "" {
+		fmt.Fprintln(os.Stderr, confine())
+		os.Exit(1)
+	}
+}
+
 // connecting are the system calls that open a connection or send a datagram to an address.
 var connecting = []uint32{unix.SYS_CONNECT, unix.SYS_SENDTO, unix.SYS_SENDMSG, unix.SYS_SENDMMSG}
 

@@ -54,14 +54,14 @@ func allNodes(ctx context.Context) []corev1.Node {
 	return nodes.Items
 }
 
-// serverNodes returns the number of replicas on each node that has one, without replicas that are
+// serverNodes returns the nodes that have a replica, without replicas that are
 // terminating.
-func serverNodes(ctx context.Context) map[string]int {
+func serverNodes(ctx context.Context) map[string]bool {
 	GinkgoHelper()
-	nodes := map[string]int{}
+	nodes := map[string]bool{}
 	for _, pod := range servers(ctx) {
 		if pod.DeletionTimestamp == nil {
-			nodes[pod.Spec.NodeName]++
+			nodes[pod.Spec.NodeName] = true
 		}
 	}
 	return nodes

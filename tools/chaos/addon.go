@@ -54,7 +54,7 @@ func (r *run) startAddOn(ctx context.Context, step *progress.Step) (*addOn, erro
 		return nil, fmt.Errorf("create the DaemonSet %s: %w", addOnName, err)
 	}
 	a := &addOn{r, namespace.Name}
-	return a, a.waitReady(ctx, step, nil)
+	return a, a.waitRunning(ctx, step, nil)
 }
 
 // replace deletes the pods, and waits until new pods run.
@@ -69,7 +69,7 @@ func (a *addOn) replace(ctx context.Context, step *progress.Step) error {
 			return err
 		}
 	}
-	if err := a.waitReady(ctx, step, old); err != nil {
+	if err := a.waitRunning(ctx, step, old); err != nil {
 		return err
 	}
 	a.notes = append(a.notes, fmt.Sprintf("%d pods of a network add-on were created again", len(old)))
@@ -84,8 +84,8 @@ func (a *addOn) pods(ctx context.Context) ([]corev1.Pod, error) {
 	return pods.Items, nil
 }
 
-// waitReady waits until a pod runs on each node, none of which is an old one.
-func (a *addOn) waitReady(ctx context.Context, step *progress.Step, old []corev1.Pod) error {
+// waitRunning waits until a pod runs on each node, none of which is an old one.
+func (a *addOn) waitRunning(ctx context.Context, step *progress.Step, old []corev1.Pod) error {
 	return waitUntil(ctx, machineLimit, step, func(ctx context.Context) error {
 		nodes, err := a.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 		if err != nil {

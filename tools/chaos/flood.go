@@ -154,7 +154,7 @@ func (r *run) checkSurvived(ctx context.Context, before []corev1.Pod) (err error
 		return listed
 	}
 	for _, old := range before {
-		if failed := sameContainer(old, after); failed != nil {
+		if failed := notRestarted(old, after); failed != nil {
 			err = errors.Join(err, failed)
 			continue
 		}
@@ -169,17 +169,3 @@ func (r *run) checkSurvived(ctx context.Context, before []corev1.Pod) (err error
 }
 
 const memoryLimit = 200 << 20
-
-// sameContainer returns an error if a pod is gone or its container was started again.
-func sameContainer(old corev1.Pod, running []corev1.Pod) error {
-	for _, pod := range running {
-		if pod.UID != old.UID {
-			continue
-		}
-		if restarts := pod.Status.ContainerStatuses[0].RestartCount - old.Status.ContainerStatuses[0].RestartCount; restarts > 0 {
-			return fmt.Errorf("pod %s has restarted %d times", pod.Name, restarts)
-		}
-		return nil
-	}
-	return fmt.Errorf("pod %s is gone", old.Name)
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -90,17 +91,31 @@ func (r *run) signal(ctx context.Context, step *progress.Step, signal string, se
 
 // restarted returns an error unless the container of a pod was started again and is ready.
 func restarted(old corev1.Pod, running []corev1.Pod) error {
-	for _, pod := range running {
-		if pod.UID != old.UID || len(pod.Status.ContainerStatuses) == 0 {
-			continue
-		}
-		status := pod.Status.ContainerStatuses[0]
-		if status.Ready && status.RestartCount > old.Status.ContainerStatuses[0].RestartCount {
-			return nil
-		}
-		return fmt.Errorf("waiting until the container of pod %s runs again", pod.Name)
+	status, restarts, err := containerOf(old, running)
+	if err == nil && (!status.Ready || restarts == 0) {
+		err = fmt.Errorf("waiting until the container of pod %s runs again", old.Name)
 	}
-	return fmt.Errorf("pod %s is gone", old.Name)
+	return err
+}
+
+// notRestarted returns an error if a pod is gone or its container was started again.
+func notRestarted(old corev1.Pod, running []corev1.Pod) error {
+	_, restarts, err := containerOf(old, running)
+	if err == nil && restarts > 0 {
+		err = fmt.Errorf("pod %s has restarted %d times", old.Name, restarts)
+	}
+	return err
+}
+
+// containerOf returns the status of the container of a pod, and how often it has restarted since
+// the pod was read.
+func containerOf(old corev1.Pod, running []corev1.Pod) (status corev1.ContainerStatus, restarts int32, err error) {
+	i := slices.IndexFunc(running, func(pod corev1.Pod) bool { return pod.UID == old.UID && len(pod.Status.ContainerStatuses) > 0 })
+	if i < 0 {
+		return status, 0, fmt.Errorf("pod %s is gone", old.Name)
+	}
+	status = running[i].Status.ContainerStatuses[0]
+	return status, status.RestartCount - old.Status.ContainerStatuses[0].RestartCount, nil
 }
 
 // forceDeletes deletes the replicas without a grace period, one after the other.

@@ -33,13 +33,7 @@ func (c *Cluster) RunOnNodes(ctx context.Context, program string, args ...string
 
 // RunOnNode runs a program on one node.
 func (c *Cluster) RunOnNode(ctx context.Context, name, program string, args ...string) error {
-	err := c.onNodes(ctx, func(node nodes.Node) error {
-		if node.String() != name {
-			return nil
-		}
-		return node.CommandContext(ctx, program, args...).Run()
-	})
-	if err != nil {
+	if err := c.Engine.Run(ctx, nil, append([]string{"exec", name, program}, args...)...); err != nil {
 		return fmt.Errorf("run %s on node %s of cluster %s: %w", program, name, c.Name, err)
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -67,8 +66,7 @@ func (c *Cluster) KillTerminating(ctx context.Context) error {
 		if pod.DeletionTimestamp == nil {
 			continue
 		}
-		for _, container := range pod.Status.ContainerStatuses {
-			_, id, _ := strings.Cut(container.ContainerID, "://")
+		for _, id := range containerIDs(pod) {
 			// The command fails if the server has already stopped.
 			_ = c.RunOnNode(ctx, pod.Spec.NodeName, "ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", id)
 		}

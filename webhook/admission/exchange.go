@@ -29,8 +29,8 @@ func (x *exchange) release() {
 	exchanges.Put(x)
 }
 
-// maxReused is the maximum size in bytes of a buffer that is used again. A pod with 60 large
-// containers needs 200 KB for an update. The memory of larger reviews must not stay in use.
+// maxReused is the maximum size in bytes of a buffer that is used again. A small review reserves no
+// memory, so it must not occupy the buffer of a large one while its body arrives slowly.
 const maxReused = smallBody
 
 // reusable returns the buffer without content, or nil if it is too large.

@@ -66,9 +66,6 @@ func describeAnswer(resp *http.Response, body []byte) string {
 	if line = strings.TrimPrefix(line, status+" "); line == "" {
 		line = http.StatusText(resp.StatusCode)
 	}
-	if location := resp.Header.Get("Location"); location != "" {
-		line = http.StatusText(resp.StatusCode) + " to " + location
-	}
 	return status + " " + clipped(line, 240)
 }
 

@@ -324,7 +324,7 @@ func TestWebhookContainerHasCommandFlagsAndProbes(t *testing.T) {
 	if container.Args[0] != "serve" {
 		t.Errorf("args are %q", container.Args)
 	}
-	want := []string{"--server-addr", "--tls-cert", "--tls-key", "--registry-mirrors"}
+	want := []string{"--server-addr", "--tls-cert", "--tls-key", "--registry-mirrors", "--metrics-addr"}
 	if diff := cmp.Diff(want, flagNames(container.Args[1:])); diff != "" {
 		t.Error(diff)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/image-webhook/image-webhook/webhook/admission"
 	"github.com/image-webhook/image-webhook/webhook/image"
+	"github.com/image-webhook/image-webhook/webhook/metrics"
 	"github.com/image-webhook/image-webhook/webhook/server"
 )
 
@@ -141,6 +142,8 @@ func serveWebhook(ctx context.Context, l net.Listener, c certificate, log *slog.
 	if err != nil {
 		return err
 	}
-	handlers := admission.Handlers(log, policy, admission.Changes{Mirrors: policy.Mirrors})
-	return server.New(handlers, pair, nil, log).Serve(ctx, l)
+	counted := metrics.New("", policy.Mirrors.Rules())
+	report := admission.Reporting{Log: log, Observe: counted.Observe}
+	handlers := admission.Handlers(report, policy, admission.Changes{Mirrors: policy.Mirrors})
+	return server.New(server.Config{Handlers: handlers, Certificate: pair, Log: log}).Serve(ctx, l)
 }

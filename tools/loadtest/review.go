@@ -86,8 +86,8 @@ func mirroredImages(body []byte) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		on, ok := mirrors.Rewrite(ref)
-		if !ok {
+		on, rule := mirrors.Rewrite(ref)
+		if rule == "" {
 			return nil, fmt.Errorf("image %q has no mirror: record only images with a mirror", container.Image)
 		}
 		mirrored[pointer] = on.Written

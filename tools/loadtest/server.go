@@ -27,7 +27,7 @@ func (r *run) build(ctx context.Context) error {
 func (r *run) command(name string) (program string, args []string) {
 	certificate := []string{"--tls-cert=" + r.certificate.certFile, "--tls-key=" + r.certificate.keyFile}
 	if name == Webhook {
-		return r.webhookProgram(), append([]string{"serve", "--server-addr=" + loopback + ":0", "--registry-mirrors=" + MirrorRules}, certificate...)
+		return r.webhookProgram(), append([]string{"serve", "--server-addr=" + loopback + ":0", "--metrics-addr=" + loopback + ":0", "--registry-mirrors=" + MirrorRules}, certificate...)
 	}
 	return r.Self, append([]string{"serve", "--contender=" + name}, certificate...)
 }

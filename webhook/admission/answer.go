@@ -13,12 +13,28 @@ type Response struct {
 	Warnings []string // for the user, in any case
 	Patch    []byte   // a JSON Patch (RFC 6902); empty: no change
 	Changes  []Change // annotations for the audit log
+
+	Disallowed Disallowed // the images of a denial or of warnings, for the log and for metrics
+}
+
+// outcome returns what the user notices of the response.
+func (r *Response) outcome() Outcome {
+	switch {
+	case !r.Allowed:
+		return Denied
+	case len(r.Warnings) > 0:
+		return Warned
+	case len(r.Patch) > 0:
+		return Changed
+	}
+	return Allowed
 }
 
 // Change describes the new value of a field.
 type Change struct {
 	Field    string // the key of an audit annotation
 	From, To string // values; From may be empty
+	Rule     string // the mirror rule that applies; empty: another reason
 }
 
 // appendText appends the change as text, such as "nginx:1 -> mirror.example/library/nginx:1".

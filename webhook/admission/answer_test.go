@@ -38,7 +38,7 @@ func TestAnswersDecodeToTheResponse(t *testing.T) {
 				},
 			},
 			{
-				Response{Allowed: true, Patch: []byte(text + "x"), Changes: []Change{{"key" + text, text, text}, {"k", "", "b"}}},
+				Response{Allowed: true, Patch: []byte(text + "x"), Changes: []Change{{Field: "key" + text, From: text, To: text}, {Field: "k", To: "b"}}},
 				admissionv1.AdmissionResponse{
 					Allowed: true, Patch: []byte(text + "x"), PatchType: &kind,
 					AuditAnnotations: map[string]string{"key" + decoded: strings.TrimPrefix(decoded+" -> "+decoded, " "), "k": "-> b"},
@@ -64,7 +64,7 @@ func TestAnswersDecodeToTheResponse(t *testing.T) {
 func TestAnswersDoNotMixReviews(t *testing.T) {
 	policy := newPolicy(t, exampleRules)
 	log := slog.New(slog.DiscardHandler)
-	handlers := Handlers(log, policy, Changes{Mirrors: policy.Mirrors})
+	handlers := Handlers(Reporting{Log: log, LogChanges: true}, policy, Changes{Mirrors: policy.Mirrors})
 	var wg sync.WaitGroup
 	for worker := range 8 {
 		wg.Go(func() {

@@ -27,11 +27,14 @@ type (
 			Version string `json:"version"`
 			Kind    string `json:"kind"`
 		} `json:"kind"`
-		SubResource string      `json:"subResource"`
-		Namespace   string      `json:"namespace"`
-		Operation   string      `json:"operation"`
-		Object      *slowObject `json:"object"`
-		OldObject   *slowObject `json:"oldObject"`
+		SubResource string `json:"subResource"`
+		Namespace   string `json:"namespace"`
+		Operation   string `json:"operation"`
+		UserInfo    struct {
+			Username string `json:"username"`
+		} `json:"userInfo"`
+		Object    *slowObject `json:"object"`
+		OldObject *slowObject `json:"oldObject"`
 	}
 	slowObject struct {
 		Metadata struct {
@@ -70,7 +73,7 @@ type (
 
 func (r *slowRequest) request() *Request {
 	return &Request{
-		UID: r.UID, Kind: podimages.Kind(r.Kind), SubResource: r.SubResource, Namespace: r.Namespace, Operation: r.Operation,
+		UID: r.UID, User: r.UserInfo.Username, Kind: podimages.Kind(r.Kind), SubResource: r.SubResource, Namespace: r.Namespace, Operation: r.Operation,
 		Object: r.Object.object(), OldObject: r.OldObject.object(),
 	}
 }

@@ -14,9 +14,9 @@ func Deny(policy image.Policy) Verdict {
 		case found.count == 0:
 			return Response{Allowed: true}
 		case !r.isPod():
-			return Response{Allowed: true, Warnings: found.warnings("; its pods will be denied")}
+			return Response{Allowed: true, Warnings: found.warnings("; its pods will be denied"), Disallowed: found.disallowed}
 		}
-		return Response{Message: found.String(), Warnings: found.warnings("")}
+		return Response{Message: found.String(), Warnings: found.warnings(""), Disallowed: found.disallowed}
 	}
 }
 
@@ -24,7 +24,7 @@ func Deny(policy image.Policy) Verdict {
 func Warn(policy image.Policy) Verdict {
 	return func(r *Request) Response {
 		found := findViolations(&policy, r)
-		return Response{Allowed: true, Warnings: found.warnings("")}
+		return Response{Allowed: true, Warnings: found.warnings(""), Disallowed: found.disallowed}
 	}
 }
 
@@ -51,6 +51,8 @@ type violations struct {
 	mirrors image.Mirrors
 	first   []violation // at most maxShown
 	count   int
+
+	disallowed Disallowed
 }
 
 // violation is an image that must not run.
@@ -59,6 +61,26 @@ type violation struct {
 	origins []string        // the references that are mirrored to it
 	tag     *image.TagError // nil for an invalid reference
 	invalid error           // from image.Parse
+}
+
+// Disallowed summarizes the disallowed images of an object.
+type Disallowed struct {
+	Images []string // the first images, as the user most likely wrote them; at most maxShown
+	// Tag, NoTag and Invalid count the images by reason: a disallowed tag, no tag, which means a
+	// disallowed tag, and an invalid reference. They count at most maxCounted images together.
+	Tag, NoTag, Invalid int
+}
+
+// count counts an image.
+func (d *Disallowed) count(found *violation) {
+	switch {
+	case found.tag == nil:
+		d.Invalid++
+	case found.tag.Implied:
+		d.NoTag++
+	default:
+		d.Tag++
+	}
 }
 
 // check adds an image if the policy disallows it.
@@ -74,6 +96,7 @@ func (v *violations) check(policy *image.Policy, img podimages.Image) {
 // add counts a violation, and keeps the first maxShown with their origins.
 func (v *violations) add(found violation, ref image.Reference) {
 	v.count++
+	v.disallowed.count(&found)
 	if v.count > maxShown {
 		return
 	}
@@ -81,6 +104,7 @@ func (v *violations) add(found violation, ref image.Reference) {
 		found.origins = v.mirrors.Origins(ref)
 	}
 	v.first = append(v.first, found)
+	v.disallowed.Images = append(v.disallowed.Images, found.likelyName())
 }
 
 // isComplete reports whether the search can end.

@@ -15,6 +15,7 @@ type exchange struct {
 	answer  []byte
 	decoder jsonfields.Decoder
 	memory  reservation
+	summary Summary // of the answer
 }
 
 var exchanges = sync.Pool{New: func() any { return &exchange{} }}

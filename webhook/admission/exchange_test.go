@@ -12,7 +12,8 @@ func TestLargeReviewsReserveTheMemoryOfTheirAnswer(t *testing.T) {
 	defer x.release()
 	x.memory.context = t.Context()
 	x.body = []byte(join(uid, pod, create, `"object":{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}`))
-	err := answerReview(slog.New(slog.DiscardHandler), Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors}), x)
+	answer := admissionReviews(Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors}))
+	err := answer(newReporter(slog.New(slog.DiscardHandler)), x)
 	if err != nil {
 		t.Fatal(err)
 	}

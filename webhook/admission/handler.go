@@ -41,55 +41,89 @@ import (
 // handler has answered.
 type Verdict func(*Request) Response
 
+// Reporting configures what the handlers report to operators.
+type Reporting struct {
+	Log        *slog.Logger
+	LogChanges bool // whether changed objects are logged at level info, instead of debug
+	// Observe returns the Observer of a path. operations are those of its reviews, or an empty
+	// string for reviews without one. nil: there is no Observer.
+	Observe func(path string, operations []string) Observer
+}
+
+// reporter reports what the handler of one path does.
+type reporter struct {
+	log         *slog.Logger
+	changeLevel slog.Level
+	observer    Observer
+}
+
+func (r *Reporting) at(path string, operations []string) *reporter {
+	one := &reporter{r.Log, slog.LevelDebug, unobserved{}}
+	if r.LogChanges {
+		one.changeLevel = slog.LevelInfo
+	}
+	if r.Observe != nil {
+		one.observer = r.Observe(path, operations)
+	}
+	return one
+}
+
 // Handlers returns the handlers by path. The webhook configurations select a path by the
 // mode of the namespace. The API server's plugin ImagePolicyWebhook uses /image-policy. Nothing
 // calls the paths below /namespace-owner unless deploy/namespace-owner is installed.
-func Handlers(log *slog.Logger, policy image.Policy, changes Changes) map[string]http.Handler {
-	return map[string]http.Handler{
-		"/validating":              Handler(log, Deny(policy)),
-		"/validating/warn":         Handler(log, Warn(policy)),
-		"/validating/unknown-mode": Handler(log, UnknownMode),
-		"/mutating":                Handler(log, Mutate(changes)),
-		"/image-policy":            ImageReviews(log, policy),
-		"/namespace-owner":         NamespaceOwners(log),
-		"/namespace-owner/chosen":  ChosenNamespaceOwners(log),
+func Handlers(report Reporting, policy image.Policy, changes Changes) map[string]http.Handler {
+	handlers := map[string]http.Handler{}
+	add := func(path string, answer answerFunc, operations ...string) {
+		handlers[path] = report.at(path, operations).handler(answer)
 	}
+	add("/validating", admissionReviews(Deny(policy)), operationCreate, operationUpdate)
+	add("/validating/warn", admissionReviews(Warn(policy)), operationCreate, operationUpdate)
+	add("/validating/unknown-mode", admissionReviews(UnknownMode), operationCreate, operationUpdate)
+	add("/mutating", admissionReviews(Mutate(changes)), operationCreate, operationUpdate)
+	add("/image-policy", imageReviews(policy), "")
+	add("/namespace-owner", namespaceOwners(stampRequester), operationCreate)
+	add("/namespace-owner/chosen", namespaceOwners(stampChosen), operationCreate)
+	return handlers
 }
 
-// Handler returns a handler that answers AdmissionReviews with a verdict, and logs denials,
+// answerFunc decodes the body of an exchange, appends the answer, and summarizes it. It returns an
+// error if the body is not a valid review.
+type answerFunc func(*reporter, *exchange) error
+
+// admissionReviews returns the function that answers AdmissionReviews with a verdict, and logs denials,
 // warnings and changes.
-func Handler(log *slog.Logger, verdict Verdict) http.Handler {
-	return handler(log, func(x *exchange) error { return answerReview(log, verdict, x) })
-}
-
-// answerReview decodes the body of an exchange and appends the answer.
-func answerReview(log *slog.Logger, verdict Verdict, x *exchange) error {
-	req, err := decodeReview[Request](x)
-	if err != nil {
-		return err
+func admissionReviews(verdict Verdict) answerFunc {
+	return func(report *reporter, x *exchange) error {
+		req, err := decodeReview[Request](x)
+		if err != nil {
+			return err
+		}
+		resp := verdict(req)
+		report.review(req, &resp)
+		x.summary = Summary{Operation: req.Operation, Outcome: resp.outcome(), Disallowed: resp.Disallowed, Changes: resp.Changes}
+		x.answer = resp.append(x.answer, req.UID)
+		return nil
 	}
-	resp := verdict(req)
-	record(log, req, &resp)
-	x.answer = resp.append(x.answer, req.UID)
-	return nil
 }
 
-// handler returns a handler that answers reviews. answer decodes the body of an exchange and
-// appends the answer. It returns an error if the body is not a valid review.
-func handler(log *slog.Logger, answer func(*exchange) error) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// handler returns a handler that answers reviews.
+func (r *reporter) handler(answer answerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		start := time.Now()
 		x := newExchange()
 		defer x.release()
-		if rejected := x.readBody(w, r); rejected != nil {
-			reject(log, w, r, rejected)
+		if rejected := x.readBody(w, request); rejected != nil {
+			r.reject(w, request, rejected)
 			return
 		}
-		if err := x.answerInTurn(answer); err != nil {
-			reject(log, w, r, rejectionOf(err))
+		if err := x.answerInTurn(func(x *exchange) error { return answer(r, x) }); err != nil {
+			r.reject(w, request, rejectionOf(err))
 			return
 		}
 		x.writeAnswer(w)
-		recordAnswer(r.Context(), log, r.URL.Path, x)
+		x.summary.Took = time.Since(start)
+		r.observer.Answered(&x.summary)
+		r.answer(request.Context(), request.URL.Path, x)
 	})
 }
 
@@ -141,8 +175,10 @@ func rejectionOf(err error) *rejection {
 	return &rejection{http.StatusBadRequest, err.Error()}
 }
 
-func reject(log *slog.Logger, w http.ResponseWriter, r *http.Request, rejected *rejection) {
-	log.Warn("refused a request", "path", r.URL.Path, "status", rejected.status, "reason", clip(rejected.reason, maxLogged))
+// reject answers a request with an HTTP error.
+func (r *reporter) reject(w http.ResponseWriter, request *http.Request, rejected *rejection) {
+	r.observer.Refused(rejected.status)
+	r.log.Warn("refused a request", "path", request.URL.Path, "status", rejected.status, "reason", clip(rejected.reason, maxLogged))
 	if rejected.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", retryAfter)
 	}

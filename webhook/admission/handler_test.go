@@ -25,7 +25,7 @@ import (
 )
 
 // latestReview is a review whose pod is denied.
-var latestReview = join(uid, pod, `"namespace":"shop"`, create,
+var latestReview = join(uid, pod, `"namespace":"shop"`, create, `"userInfo":{"username":"alice"}`,
 	`"object":{"metadata":{"generateName":"web-"},"spec":{"containers":[{"name":"web","image":"nginx:latest"}]}}`)
 
 func TestHandlerAnswersAndLogsReviews(t *testing.T) {
@@ -46,17 +46,17 @@ func TestHandlerAnswersAndLogsReviews(t *testing.T) {
 		{
 			"denied", Deny(policy), latestReview,
 			fmt.Sprintf(`"uid":"u","allowed":false,"status":{"metadata":{},"status":"Failure","message":%q,"reason":"Forbidden","code":403},"warnings":[%q]`, latest, warning),
-			`level=WARN msg=denied namespace=shop object=pod/web- reason=` + strconv.Quote(latest),
+			`level=WARN msg=denied namespace=shop object=pod/web- user=alice uid=u images=[nginx:latest] reason=` + strconv.Quote(latest),
 		},
 		{
 			"warned", Warn(policy), latestReview,
 			fmt.Sprintf(`"uid":"u","allowed":true,"warnings":[%q]`, warning),
-			`level=WARN msg=warned namespace=shop object=pod/web- reason=` + strconv.Quote(warning),
+			`level=WARN msg=warned namespace=shop object=pod/web- user=alice uid=u images=[nginx:latest] reason=` + strconv.Quote(warning),
 		},
 		{
 			"unknown mode", UnknownMode, namespace,
 			fmt.Sprintf(`"uid":"u","allowed":true,"warnings":[%q]`, modeWarning),
-			`level=WARN msg=warned namespace=shop object=namespace/shop reason=` + strconv.Quote(modeWarning),
+			`level=WARN msg=warned namespace=shop object=namespace/shop user="" uid=u reason=` + strconv.Quote(modeWarning),
 		},
 		{
 			"changed", Mutate(Changes{Mirrors: policy.Mirrors}), latestReview,
@@ -64,14 +64,14 @@ func TestHandlerAnswersAndLogsReviews(t *testing.T) {
 			`"uid":"u","allowed":true,` +
 				`"patch":"W3sib3AiOiJyZXBsYWNlIiwicGF0aCI6Ii9zcGVjL2NvbnRhaW5lcnMvMC9pbWFnZSIsInZhbHVlIjoiZG9ja2VyLm1pcnJvci5leGFtcGxlL2xpYnJhcnkvbmdpbng6bGF0ZXN0In1d",` +
 				`"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.image":"nginx:latest -> docker.mirror.example/library/nginx:latest"}`,
-			`level=INFO msg=changed namespace=shop object=pod/web- fields=spec.containers.0.image:nginx:latest->docker.mirror.example/library/nginx:latest`,
+			`level=INFO msg=changed namespace=shop object=pod/web- user=alice uid=u fields=spec.containers.0.image:nginx:latest->docker.mirror.example/library/nginx:latest`,
 		},
 		{
 			"always pulled", Mutate(Changes{AlwaysPull: true}), join(uid, pod, create, anObject),
 			`"uid":"u","allowed":true,` +
 				`"patch":"W3sib3AiOiJhZGQiLCJwYXRoIjoiL3NwZWMvY29udGFpbmVycy8wL2ltYWdlUHVsbFBvbGljeSIsInZhbHVlIjoiQWx3YXlzIn1d",` +
 				`"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.imagePullPolicy":"-> Always"}`,
-			`level=INFO msg=changed namespace="" object=pod/ fields=spec.containers.0.imagePullPolicy:->Always`,
+			`level=INFO msg=changed namespace="" object=pod/ user="" uid=u fields=spec.containers.0.imagePullPolicy:->Always`,
 		},
 		{
 			"mirrored and always pulled", Mutate(Changes{Mirrors: policy.Mirrors, AlwaysPull: true}),
@@ -79,7 +79,7 @@ func TestHandlerAnswersAndLogsReviews(t *testing.T) {
 			`"uid":"u","allowed":true,` +
 				`"patch":"W3sib3AiOiJyZXBsYWNlIiwicGF0aCI6Ii9zcGVjL2NvbnRhaW5lcnMvMC9pbWFnZSIsInZhbHVlIjoiZG9ja2VyLm1pcnJvci5leGFtcGxlL2xpYnJhcnkveDoxIn0seyJvcCI6ImFkZCIsInBhdGgiOiIvc3BlYy9jb250YWluZXJzLzAvaW1hZ2VQdWxsUG9saWN5IiwidmFsdWUiOiJBbHdheXMifV0=",` +
 				`"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.image":"docker.io/x:1 -> docker.mirror.example/library/x:1","spec.containers.0.imagePullPolicy":"-> Always"}`,
-			`level=INFO msg=changed namespace="" object=pod/ fields=spec.containers.0.image:docker.io/x:1->docker.mirror.example/library/x:1,spec.containers.0.imagePullPolicy:->Always`,
+			`level=INFO msg=changed namespace="" object=pod/ user="" uid=u fields=spec.containers.0.image:docker.io/x:1->docker.mirror.example/library/x:1,spec.containers.0.imagePullPolicy:->Always`,
 		},
 		{
 			"unchanged", Mutate(Changes{Mirrors: policy.Mirrors}), join(uid, pod, create, `"object":{}`),
@@ -90,7 +90,7 @@ func TestHandlerAnswersAndLogsReviews(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var logged bytes.Buffer
-			got := post(t, Handler(logger(&logged), tt.verdict), tt.body)
+			got := post(t, verdictHandler(logger(&logged), tt.verdict), tt.body)
 			want := answer{http.StatusOK, jsonType, "", `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{` + tt.want + `}}`}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
@@ -105,7 +105,7 @@ func TestHandlerAnswersAndLogsReviews(t *testing.T) {
 func TestHandlerRefusesInvalidReviews(t *testing.T) {
 	for _, tt := range invalidReviews {
 		t.Run(tt.name, func(t *testing.T) {
-			got := post(t, Handler(slog.New(slog.DiscardHandler), Deny(image.Policy{})), tt.body)
+			got := post(t, verdictHandler(slog.New(slog.DiscardHandler), Deny(image.Policy{})), tt.body)
 			want := answer{http.StatusBadRequest, "text/plain; charset=utf-8", "", tt.want}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
@@ -135,7 +135,7 @@ func TestHandlerRefusesInvalidHTTPRequests(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var logged bytes.Buffer
-			srv := httptest.NewServer(Handler(logger(&logged), Deny(image.Policy{})))
+			srv := httptest.NewServer(verdictHandler(logger(&logged), Deny(image.Policy{})))
 			defer srv.Close()
 			got := send(t, srv, tt.method, tt.contentType, strings.NewReader(tt.body))
 			if got.Status != tt.status {
@@ -252,12 +252,12 @@ func recordAnswerTo(ctx context.Context, body string) *httptest.ResponseRecorder
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/validating", strings.NewReader(body))
 	r.Header.Set("Content-Type", jsonType)
 	w := httptest.NewRecorder()
-	Handler(slog.New(slog.DiscardHandler), Deny(image.Policy{})).ServeHTTP(w, r)
+	verdictHandler(slog.New(slog.DiscardHandler), Deny(image.Policy{})).ServeHTTP(w, r)
 	return w
 }
 
 func TestHandlerReleasesTheMemoryOfSlowBodies(t *testing.T) {
-	srv := httptest.NewServer(Handler(slog.New(slog.DiscardHandler), Deny(image.Policy{})))
+	srv := httptest.NewServer(verdictHandler(slog.New(slog.DiscardHandler), Deny(image.Policy{})))
 	defer srv.Close()
 	client, err := net.Dial("tcp", srv.Listener.Addr().String())
 	if err != nil {
@@ -288,7 +288,7 @@ func TestHandlerRefusesBrokenBodies(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/validating", brokenReader{})
 	r.Header.Set("Content-Type", jsonType)
 	w := httptest.NewRecorder()
-	Handler(slog.New(slog.DiscardHandler), Deny(image.Policy{})).ServeHTTP(w, r)
+	verdictHandler(slog.New(slog.DiscardHandler), Deny(image.Policy{})).ServeHTTP(w, r)
 	if w.Code != http.StatusBadRequest || w.Body.String() != "cannot read the body: unexpected EOF\n" {
 		t.Errorf("answer %d %q", w.Code, w.Body)
 	}
@@ -302,7 +302,7 @@ func TestHandlerBoundsLogLines(t *testing.T) {
 		body := join(uid, pod, create, fmt.Sprintf(`"namespace":%q`, long),
 			fmt.Sprintf(`"object":{"metadata":{"name":%q},"spec":{"containers":[%s{}]}}`, long, containers))
 		var logged bytes.Buffer
-		if got := post(t, Handler(logger(&logged), verdict), body); got.Status != http.StatusOK {
+		if got := post(t, verdictHandler(logger(&logged), verdict), body); got.Status != http.StatusOK {
 			t.Errorf("status %d", got.Status)
 		}
 		if n := logged.Len(); n == 0 || n > 8192 {
@@ -317,7 +317,7 @@ func TestHandlerLogsReviewsAtLevelDebug(t *testing.T) {
 		var logged bytes.Buffer
 		log := slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: level}))
 		body := join(uid, pod, create, anObject)
-		got := post(t, Handler(log, Deny(newPolicy(t, exampleRules))), body)
+		got := post(t, verdictHandler(log, Deny(newPolicy(t, exampleRules))), body)
 		if level == slog.LevelInfo {
 			if logged.Len() > 0 {
 				t.Errorf("logged at level info: %s", &logged)
@@ -351,7 +351,7 @@ func FuzzHandler(f *testing.F) {
 	var handlers []http.Handler
 	always := Mutate(Changes{Mirrors: policy.Mirrors, AlwaysPull: true})
 	for _, verdict := range []Verdict{Deny(policy), Warn(policy), Mutate(Changes{Mirrors: policy.Mirrors}), always, UnknownMode} {
-		handlers = append(handlers, Handler(slog.New(slog.DiscardHandler), verdict))
+		handlers = append(handlers, verdictHandler(slog.New(slog.DiscardHandler), verdict))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, h := range handlers {
@@ -478,7 +478,7 @@ func BenchmarkMutating(b *testing.B) {
 // benchmark measures a handler from the body to the answer, without HTTP.
 func benchmark(b *testing.B, verdict Verdict) {
 	b.Helper()
-	h := Handler(slog.New(slog.NewTextHandler(io.Discard, nil)), verdict)
+	h := verdictHandler(slog.New(slog.NewTextHandler(io.Discard, nil)), verdict)
 	for _, name := range []string{"pod-create-1-container", "pod-create-3-containers", "pod-create-10-containers", "pod-create-60-containers", "pod-update-3-containers"} {
 		b.Run(name, func(b *testing.B) {
 			body := review(b, name)
@@ -495,6 +495,20 @@ func benchmark(b *testing.B, verdict Verdict) {
 			}
 		})
 	}
+}
+
+// newReporter returns a reporter that logs changes.
+func newReporter(log *slog.Logger) *reporter {
+	report := Reporting{Log: log, LogChanges: true}
+	return report.at("", nil)
+}
+
+func newHandler(log *slog.Logger, answer answerFunc) http.Handler {
+	return newReporter(log).handler(answer)
+}
+
+func verdictHandler(log *slog.Logger, verdict Verdict) http.Handler {
+	return newHandler(log, admissionReviews(verdict))
 }
 
 // discardResponse is an http.ResponseWriter that allocates nothing.

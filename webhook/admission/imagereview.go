@@ -2,7 +2,6 @@ package admission
 
 import (
 	"log/slog"
-	"net/http"
 	"slices"
 	"strconv"
 
@@ -51,6 +50,8 @@ func decodeReferences(d *jsonfields.Decoder, references *[]string) error {
 type imageStatus struct {
 	allowed bool
 	reason  string // of a denial
+
+	disallowed Disallowed
 }
 
 // append appends the ImageReview with the status.
@@ -63,21 +64,24 @@ func (s imageStatus) append(b []byte) []byte {
 	return append(b, "}}\n"...)
 }
 
-// ImageReviews returns a handler that answers the ImageReviews of the API server's plugin
+// imageReviews returns the function that answers the ImageReviews of the API server's plugin
 // ImagePolicyWebhook, and logs denials. A review has all images of a pod's containers and
 // init containers, or of its ephemeral containers. It does not say which are new, so updates
 // of existing pods are denied too. It does not contain the mode of the namespace.
-func ImageReviews(log *slog.Logger, policy image.Policy) http.Handler {
-	return handler(log, func(x *exchange) error {
+func imageReviews(policy image.Policy) answerFunc {
+	return func(report *reporter, x *exchange) error {
 		var review imageReview
 		if err := x.decode(imageReviewType, review.decode); err != nil {
 			return err
 		}
 		status := review.status(&policy)
-		review.record(log, status)
+		if !status.allowed {
+			x.summary = Summary{Outcome: Denied, Disallowed: status.disallowed}
+			report.imageReview(&review, status)
+		}
 		x.answer = status.append(x.answer)
 		return nil
-	})
+	}
 }
 
 // status returns the answer: a denial if the policy disallows an image.
@@ -92,13 +96,11 @@ func (r *imageReview) status(policy *image.Policy) imageStatus {
 	if found.count == 0 {
 		return imageStatus{allowed: true}
 	}
-	return imageStatus{reason: found.String()}
+	return imageStatus{reason: found.String(), disallowed: found.disallowed}
 }
 
-// record logs a denial. It cannot name the pod, because the review does not.
-func (r *imageReview) record(log *slog.Logger, status imageStatus) {
-	if !status.allowed {
-		log.Warn("denied", slog.String("namespace", clip(r.namespace, maxQuoted)),
-			slog.String("object", "imagereview"), slog.String("reason", clip(status.reason, maxLogged)))
-	}
+// imageReview logs a denial. It names neither the pod nor the user, because the review does not.
+func (r *reporter) imageReview(review *imageReview, status imageStatus) {
+	r.write(slog.LevelWarn, "denied", slog.String("namespace", clip(review.namespace, maxQuoted)),
+		slog.String("object", "imagereview"), imageList(status.disallowed), reason(status.reason))
 }

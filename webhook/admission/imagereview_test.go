@@ -44,38 +44,39 @@ func TestImageReviewsDenyDisallowedImages(t *testing.T) {
 		name string
 		body string
 		want string // the reason; empty: allowed
+		logs string // the images
 	}{
-		{"fixed tags", imageReviewOf("shop", "nginx:1.25", "quay.io/app:1"), ""},
-		{"digest", imageReviewOf("shop", "nginx:latest"+digest), ""},
-		{"no containers", imageReviewOf("shop"), ""},
-		{"no list of containers", imageReviewWith(`,"spec":{"namespace":"shop"}`), ""},
-		{"null containers", imageReviewWith(`,"spec":{"containers":null}`), ""},
-		{"no spec", imageReviewWith(``), ""},
-		{"null spec", imageReviewWith(`,"spec":null`), ""},
-		{"latest", imageReviewOf("shop", "nginx:latest"), nginx + remedy("nginx")},
-		{"no tag", imageReviewOf("shop", "quay.io/app"), `image "quay.io/app"` + untagged + remedy("quay.io/app")},
-		{"invalid", imageReviewOf("shop", "nginx:"), `image "nginx:"` + invalid},
-		{"no image", imageReviewWith(`,"spec":{"containers":[{}],"namespace":"shop"}`), `image ""` + invalid},
-		{"null container", imageReviewWith(`,"spec":{"containers":[null],"namespace":"shop"}`), `image ""` + invalid},
+		{"fixed tags", imageReviewOf("shop", "nginx:1.25", "quay.io/app:1"), "", ""},
+		{"digest", imageReviewOf("shop", "nginx:latest"+digest), "", ""},
+		{"no containers", imageReviewOf("shop"), "", ""},
+		{"no list of containers", imageReviewWith(`,"spec":{"namespace":"shop"}`), "", ""},
+		{"null containers", imageReviewWith(`,"spec":{"containers":null}`), "", ""},
+		{"no spec", imageReviewWith(``), "", ""},
+		{"null spec", imageReviewWith(`,"spec":null`), "", ""},
+		{"latest", imageReviewOf("shop", "nginx:latest"), nginx + remedy("nginx"), `[nginx:latest]`},
+		{"no tag", imageReviewOf("shop", "quay.io/app"), `image "quay.io/app"` + untagged + remedy("quay.io/app"), `[quay.io/app]`},
+		{"invalid", imageReviewOf("shop", "nginx:"), `image "nginx:"` + invalid, `[nginx:]`},
+		{"no image", imageReviewWith(`,"spec":{"containers":[{}],"namespace":"shop"}`), `image ""` + invalid, `[]`},
+		{"null container", imageReviewWith(`,"spec":{"containers":[null],"namespace":"shop"}`), `image ""` + invalid, `[]`},
 		{
 			"mirrored: both names", imageReviewOf("shop", "docker.mirror.example/library/nginx:latest"),
-			`image "nginx:latest" (mirrored to "docker.mirror.example/library/nginx:latest")` + latest + remedy("nginx"),
+			`image "nginx:latest" (mirrored to "docker.mirror.example/library/nginx:latest")` + latest + remedy("nginx"), "[nginx:latest]",
 		},
 		{
 			"several", imageReviewOf("shop", "nginx:latest", "nginx:1.25", "quay.io/app"),
-			"2 images are not allowed\n- " + nginx + remedy("nginx") + "\n- image \"quay.io/app\"" + untagged + remedy("quay.io/app"),
+			"2 images are not allowed\n- " + nginx + remedy("nginx") + "\n- image \"quay.io/app\"" + untagged + remedy("quay.io/app"), `"[nginx:latest quay.io/app]"`,
 		},
 	}
 	policy := newPolicy(t, exampleRules)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var logged bytes.Buffer
-			got := post(t, ImageReviews(logger(&logged), policy), tt.body)
+			got := post(t, newHandler(logger(&logged), imageReviews(policy)), tt.body)
 			status, line := `"allowed":true`, ""
 			if tt.want != "" {
 				reason, _ := json.Marshal(tt.want) // a string always encodes
 				status = `"allowed":false,"reason":` + string(reason)
-				line = "level=WARN msg=denied namespace=shop object=imagereview reason=" + strconv.Quote(tt.want)
+				line = "level=WARN msg=denied namespace=shop object=imagereview images=" + tt.logs + " reason=" + strconv.Quote(tt.want)
 			}
 			want := answer{http.StatusOK, jsonType, "", `{"kind":"ImageReview","apiVersion":"imagepolicy.k8s.io/v1alpha1","status":{` + status + `}}`}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -105,7 +106,7 @@ func TestImageReviewsAllowTheExemptNamespaces(t *testing.T) {
 // reviewStatus returns the status of the answer to an ImageReview.
 func reviewStatus(t *testing.T, policy image.Policy, body string) imagepolicyv1alpha1.ImageReviewStatus {
 	t.Helper()
-	w := serve(ImageReviews(slog.New(slog.DiscardHandler), policy), []byte(body))
+	w := serve(newHandler(slog.New(slog.DiscardHandler), imageReviews(policy)), []byte(body))
 	var answer imagepolicyv1alpha1.ImageReview
 	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != http.StatusOK {
 		t.Fatalf("status %d, %v: %s", w.Code, err, w.Body)
@@ -133,7 +134,7 @@ func TestImageReviewsRefuseInvalidReviews(t *testing.T) {
 	for _, tt := range invalidImageReviews {
 		t.Run(tt.name, func(t *testing.T) {
 			var logged bytes.Buffer
-			got := post(t, ImageReviews(logger(&logged), image.Policy{}), tt.body)
+			got := post(t, newHandler(logger(&logged), imageReviews(image.Policy{})), tt.body)
 			want := answer{http.StatusBadRequest, "text/plain; charset=utf-8", "", tt.want}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
@@ -161,7 +162,7 @@ func TestImageReviewsHaveTheLimitsOfAdmissionReviews(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			srv := httptest.NewServer(ImageReviews(slog.New(slog.DiscardHandler), image.Policy{}))
+			srv := httptest.NewServer(newHandler(slog.New(slog.DiscardHandler), imageReviews(image.Policy{})))
 			defer srv.Close()
 			if got := send(t, srv, tt.method, tt.contentType, strings.NewReader(tt.body)); got.Status != tt.status {
 				t.Errorf("status %d, want %d: %s", got.Status, tt.status, got.Body)
@@ -194,7 +195,7 @@ func TestImageReviewDenialsAreBounded(t *testing.T) {
 	}
 	body := imageReviewOf(strings.Repeat("n", 1<<20), images...)
 	var logged bytes.Buffer
-	got := serve(ImageReviews(logger(&logged), image.Policy{}), []byte(body)).Body.String()
+	got := serve(newHandler(logger(&logged), imageReviews(image.Policy{})), []byte(body)).Body.String()
 	if len(got) > 32<<10 || !strings.Contains(got, "at least 1000 images are not allowed") || !strings.Contains(got, "and at least 990 more") {
 		t.Errorf("%d bytes: %.200s", len(got), got)
 	}
@@ -212,7 +213,7 @@ func FuzzImageReviews(f *testing.F) {
 		f.Add([]byte(tt.body))
 	}
 	policy := newPolicy(f, exampleRules)
-	h := ImageReviews(slog.New(slog.DiscardHandler), policy)
+	h := newHandler(slog.New(slog.DiscardHandler), imageReviews(policy))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		checkImageAnswer(t, policy, body, serve(h, body))
 	})

@@ -3,6 +3,7 @@ package admission
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -31,9 +32,45 @@ const (
 // inFlight and small are shared by all handlers, because they share the memory and the CPUs of
 // the process.
 var (
-	inFlight = semaphore.NewWeighted(maxInFlight)
-	small    = semaphore.NewWeighted(maxSmall)
+	inFlight = newLimit(maxInFlight)
+	small    = newLimit(maxSmall)
 )
+
+// Use is how much of a limit is used.
+type Use struct{ Used, Limit int64 }
+
+// InFlight returns how many small reviews are being answered, and how many bytes of memory the
+// large reviews in flight have reserved.
+func InFlight() (reviews, bytes Use) { return small.use(), inFlight.use() }
+
+// limit is a semaphore that knows how much of it is used.
+type limit struct {
+	*semaphore.Weighted
+	size int64
+	used atomic.Int64
+}
+
+func newLimit(size int64) *limit { return &limit{Weighted: semaphore.NewWeighted(size), size: size} }
+
+func (l *limit) use() Use { return Use{Used: l.used.Load(), Limit: l.size} }
+
+// acquire acquires n. It starts a timer only if it has to wait.
+func (l *limit) acquire(ctx context.Context, n int64, patience time.Duration) bool {
+	if !l.TryAcquire(n) {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		if l.Acquire(ctx, n) != nil {
+			return false
+		}
+	}
+	l.used.Add(n)
+	return true
+}
+
+func (l *limit) release(n int64) {
+	l.used.Add(-n)
+	l.Release(n)
+}
 
 // reservation is the memory that one review has reserved, in bytes. The zero value has
 // reserved nothing.
@@ -65,23 +102,17 @@ func (r *reservation) reserve(bytes int64) *rejection {
 	return nil
 }
 
-func (r *reservation) release() { inFlight.Release(r.reserved) }
+func (r *reservation) release() {
+	if r.reserved > 0 {
+		inFlight.release(r.reserved)
+	}
+}
 
 // acquire acquires bytes of inFlight.
 func (r *reservation) acquire(bytes int64) bool {
 	start := time.Now()
 	defer func() { r.waited += time.Since(start) }()
-	return acquire(r.context, inFlight, bytes, maxWait-r.waited)
-}
-
-// acquire acquires n of a semaphore. It starts a timer only if it has to wait.
-func acquire(ctx context.Context, s *semaphore.Weighted, n int64, limit time.Duration) bool {
-	if s.TryAcquire(n) {
-		return true
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return s.Acquire(ctx, n) == nil
+	return inFlight.acquire(r.context, bytes, maxWait-r.waited)
 }
 
 // answerInTurn calls answer. A small review waits until not too many others are being answered.
@@ -89,10 +120,10 @@ func (x *exchange) answerInTurn(answer func(*exchange) error) error {
 	if len(x.body) > smallBody {
 		return answer(x)
 	}
-	if !acquire(x.memory.context, small, 1, maxWait) {
+	if !small.acquire(x.memory.context, 1, maxWait) {
 		return overloaded("too many reviews are in flight: try again")
 	}
-	defer small.Release(1)
+	defer small.release(1)
 	x.memory.waited = maxWait // others wait for this turn, so it must not wait for memory
 	return answer(x)
 }

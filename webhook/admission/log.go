@@ -9,38 +9,75 @@ import (
 	"time"
 )
 
-// record logs a denial, warnings or changes, with the name of the object.
-func record(log *slog.Logger, req *Request, resp *Response) {
-	switch {
-	case !resp.Allowed:
-		recordText(log, slog.LevelWarn, "denied", req, "reason", resp.Message)
-	case len(resp.Warnings) > 0:
-		recordText(log, slog.LevelWarn, "warned", req, "reason", strings.Join(resp.Warnings, "\n"))
-	case len(resp.Changes) > 0 && log.Enabled(context.Background(), slog.LevelInfo):
-		recordText(log, slog.LevelInfo, "changed", req, "fields", describeChanges(resp.Changes))
+// review logs a denial, warnings or changes of an object.
+func (r *reporter) review(req *Request, resp *Response) {
+	switch resp.outcome() {
+	case Denied:
+		r.object(slog.LevelWarn, "denied", req, images(resp), reason(resp.Message))
+	case Warned:
+		r.object(slog.LevelWarn, "warned", req, images(resp), reason(strings.Join(resp.Warnings, "\n")))
+	case Changed:
+		if r.log.Enabled(context.Background(), r.changeLevel) {
+			r.object(r.changeLevel, "changed", req, slog.String("fields", describeChanges(resp.Changes)))
+		}
 	}
 }
 
-// recordText logs a text about the request's object. It names the object in the notation of
-// kubectl. It does not look up the line of the code that logs, as log.LogAttrs does.
-func recordText(log *slog.Logger, level slog.Level, message string, req *Request, key, text string) {
+// object logs a message about the object of a request. It names the object in the notation of
+// kubectl. The uid is also in the audit log.
+func (r *reporter) object(level slog.Level, message string, req *Request, attrs ...slog.Attr) {
+	r.write(level, message, append([]slog.Attr{
+		slog.String("namespace", clip(req.Namespace, maxQuoted)),
+		slog.String("object", strings.ToLower(req.Kind.Kind)+"/"+clip(req.Object.DisplayName(), maxQuoted)),
+		slog.String("user", clip(req.User, maxQuoted)),
+		slog.String("uid", clip(req.UID, maxQuoted)),
+	}, attrs...)...)
+}
+
+// write logs a message. Unlike log.LogAttrs, it does not look up the line of the code that logs.
+func (r *reporter) write(level slog.Level, message string, attrs ...slog.Attr) {
 	ctx := context.Background()
-	if !log.Enabled(ctx, level) {
+	if !r.log.Enabled(ctx, level) {
 		return
 	}
 	record := slog.NewRecord(time.Now(), level, message, 0)
-	record.AddAttrs(
-		slog.String("namespace", clip(req.Namespace, maxQuoted)),
-		slog.String("object", strings.ToLower(req.Kind.Kind)+"/"+clip(req.Object.DisplayName(), maxQuoted)),
-		slog.String(key, clip(text, maxLogged)))
-	_ = log.Handler().Handle(ctx, record) // nobody to tell
+	for _, attr := range attrs {
+		if !attr.Equal(slog.Attr{}) {
+			record.AddAttrs(attr)
+		}
+	}
+	_ = r.log.Handler().Handle(ctx, record) // nobody to tell
 }
 
-// recordAnswer logs the full review and answer at level debug. They contain the environment
-// variables of pods.
-func recordAnswer(ctx context.Context, log *slog.Logger, path string, x *exchange) {
-	if log.Enabled(ctx, slog.LevelDebug) {
-		log.Debug("answered", "path", path, "review", string(x.body), "answer", string(bytes.TrimSpace(x.answer)))
+// images returns the disallowed images as an attribute, or no attribute if there are none, such as
+// in a warning about a mode.
+func images(resp *Response) slog.Attr {
+	if len(resp.Disallowed.Images) == 0 {
+		return slog.Attr{}
+	}
+	return imageList(resp.Disallowed)
+}
+
+// imageList returns the images until they have more than maxLogged bytes.
+func imageList(d Disallowed) slog.Attr {
+	var shown []string
+	size := 0
+	for _, reference := range d.Images {
+		shown = append(shown, clip(reference, maxQuoted))
+		if size += len(reference); size > maxLogged {
+			break
+		}
+	}
+	return slog.Any("images", shown)
+}
+
+func reason(text string) slog.Attr { return slog.String("reason", clip(text, maxLogged)) }
+
+// answer logs the full review and answer at level debug. They contain the environment variables
+// of pods.
+func (r *reporter) answer(ctx context.Context, path string, x *exchange) {
+	if r.log.Enabled(ctx, slog.LevelDebug) {
+		r.log.Debug("answered", "path", path, "review", string(x.body), "answer", string(bytes.TrimSpace(x.answer)))
 	}
 }
 

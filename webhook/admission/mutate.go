@@ -38,11 +38,11 @@ func (p *patch) mirror(mirrors image.Mirrors, img podimages.Image) {
 	if err != nil {
 		return
 	}
-	if mirrored, ok := mirrors.Rewrite(ref); ok {
+	if mirrored, rule := mirrors.Rewrite(ref); rule != "" {
 		p.begin("replace")
 		p.operations = img.AppendPointer(p.operations)
 		p.value(mirrored.Written)
-		p.changes = append(p.changes, Change{img.Key(), ref.Written, mirrored.Written})
+		p.changes = append(p.changes, Change{img.Key(), ref.Written, mirrored.Written, rule})
 	}
 }
 
@@ -55,7 +55,7 @@ func (p *patch) alwaysPull(img podimages.Image) {
 	p.begin("add")
 	p.operations = img.AppendPullPolicyPointer(p.operations)
 	p.value(podimages.PullAlways)
-	p.changes = append(p.changes, Change{img.PullPolicyKey(), clip(img.PullPolicy, maxQuoted), podimages.PullAlways})
+	p.changes = append(p.changes, Change{Field: img.PullPolicyKey(), From: clip(img.PullPolicy, maxQuoted), To: podimages.PullAlways})
 }
 
 // patch contains the changes of fields: a JSON Patch (RFC 6902) and a description of each

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"strings"
 
 	"github.com/image-webhook/image-webhook/webhook/jsonfields"
@@ -68,34 +67,33 @@ func (m *namespaceMetadata) decode(d *jsonfields.Decoder) error {
 	})
 }
 
-// NamespaceOwners returns a handler that writes the requester into a new namespace, as its
-// owner. It denies a namespace that names another owner.
-func NamespaceOwners(log *slog.Logger) http.Handler {
-	return namespaceHandler(log, func(r *namespaceRequest) (owner.Stamp, error) {
-		return owner.StampRequester(r.namespace(), r.username)
-	})
+// stampFunc returns the stamp of a new namespace. An error is a denial.
+type stampFunc func(*namespaceRequest) (owner.Stamp, error)
+
+// stampRequester makes the requester the owner. It denies a namespace that names another owner.
+func stampRequester(r *namespaceRequest) (owner.Stamp, error) {
+	return owner.StampRequester(r.namespace(), r.username)
 }
 
-// ChosenNamespaceOwners returns a handler for requesters who may choose the owner. The API
-// server calls it only if the namespace names one.
-func ChosenNamespaceOwners(log *slog.Logger) http.Handler {
-	return namespaceHandler(log, func(r *namespaceRequest) (owner.Stamp, error) { return owner.StampChosen(r.namespace()) })
-}
+// stampChosen is for requesters who may choose the owner. The API server calls its handler only if
+// the namespace names one.
+func stampChosen(r *namespaceRequest) (owner.Stamp, error) { return owner.StampChosen(r.namespace()) }
 
-// namespaceHandler returns a handler that adds a stamp to new namespaces, and logs denials
-// and stamps. An error of stamp is a denial.
-func namespaceHandler(log *slog.Logger, stamp func(*namespaceRequest) (owner.Stamp, error)) http.Handler {
-	return handler(log, func(x *exchange) error {
+// namespaceOwners returns the function that writes the owner into new namespaces, and logs denials
+// and stamps.
+func namespaceOwners(stamp stampFunc) answerFunc {
+	return func(report *reporter, x *exchange) error {
 		r, err := decodeReview[namespaceRequest](x)
 		if err != nil {
 			return err
 		}
 		stamped, err := stamp(r)
-		r.record(log, stamped, err)
+		report.namespace(r, stamped, err)
 		resp := r.respond(stamped, err)
+		x.summary = Summary{Operation: r.operation, Outcome: resp.outcome()}
 		x.answer = resp.append(x.answer, r.uid)
 		return nil
-	})
+	}
 }
 
 // check returns an error for a request that the handler must not be registered for.
@@ -147,17 +145,18 @@ func (p *patch) addPair(path string, pairs map[string]string, key, value string)
 	p.operations = append(p.operations, "}}"...)
 }
 
-// record logs a denial or the stamp of a namespace.
-func (r *namespaceRequest) record(log *slog.Logger, stamp owner.Stamp, denied error) {
-	name := r.object.name
+// namespace logs a denial or the stamp of a namespace.
+func (r *reporter) namespace(req *namespaceRequest, stamp owner.Stamp, denied error) {
+	name := req.object.name
 	if name == "" {
-		name = r.object.generateName + "*"
+		name = req.object.generateName + "*"
 	}
 	object := slog.String("object", "namespace/"+clip(name, maxQuoted))
+	user, uid := slog.String("user", clip(req.username, maxQuoted)), slog.String("uid", clip(req.uid, maxQuoted))
 	switch {
 	case denied != nil:
-		log.Warn("denied", object, slog.String("reason", clip(denied.Error(), maxLogged)))
+		r.write(slog.LevelWarn, "denied", object, user, uid, reason(denied.Error()))
 	case stamp != (owner.Stamp{}):
-		log.Info("stamped", object, slog.String("owner", clip(stamp.Owner, maxQuoted)), slog.String("tenancy", stamp.Tenancy))
+		r.write(slog.LevelInfo, "stamped", object, user, uid, slog.String("owner", clip(stamp.Owner, maxQuoted)), slog.String("tenancy", stamp.Tenancy))
 	}
 }

@@ -36,21 +36,21 @@ func TestNamespaceOwners(t *testing.T) {
 		message  string // of the denial
 		log      string
 	}{
-		{"nothing set", false, "alice", `{"name":"shop"}`, `{"name":"shop","annotations":{"image-webhook.dev/owner":"alice"},"labels":{"image-webhook.dev/tenancy":"pending"}}`, "", "level=INFO msg=stamped object=namespace/shop owner=alice tenancy=pending\n"},
-		{"null maps", false, "alice", `{"name":"shop","annotations":null,"labels":null}`, `{"name":"shop","annotations":{"image-webhook.dev/owner":"alice"},"labels":{"image-webhook.dev/tenancy":"pending"}}`, "", "level=INFO msg=stamped object=namespace/shop owner=alice tenancy=pending\n"},
-		{"other pairs", false, "alice", `{"generateName":"shop-","annotations":{"a":"b"},"labels":{"c":"d"}}`, `{"generateName":"shop-","annotations":{"a":"b","image-webhook.dev/owner":"alice"},"labels":{"c":"d","image-webhook.dev/tenancy":"pending"}}`, "", "level=INFO msg=stamped object=namespace/shop-* owner=alice tenancy=pending\n"},
-		{"empty maps", false, "alice", `{"name":"shop","annotations":{},"labels":{}}`, `{"name":"shop","annotations":{"image-webhook.dev/owner":"alice"},"labels":{"image-webhook.dev/tenancy":"pending"}}`, "", "level=INFO msg=stamped object=namespace/shop owner=alice tenancy=pending\n"},
-		{"a name with every kind of character", false, `oidc:Zoë/"a" ~1%`, `{"name":"shop"}`, `{"name":"shop","annotations":{"image-webhook.dev/owner":"oidc:Zoë/\"a\" ~1%"},"labels":{"image-webhook.dev/tenancy":"pending"}}`, "", "level=INFO msg=stamped object=namespace/shop owner=\"oidc:Zoë/\\\"a\\\" ~1%\" tenancy=pending\n"},
+		{"nothing set", false, "alice", `{"name":"shop"}`, `{"name":"shop","annotations":{"image-webhook.dev/owner":"alice"},"labels":{"image-webhook.dev/tenancy":"pending"}}`, "", "level=INFO msg=stamped object=namespace/shop user=alice uid=u1 owner=alice tenancy=pending\n"},
+		{"null maps", false, "alice", `{"name":"shop","annotations":null,"labels":null}`, `{"name":"shop","annotations":{"image-webhook.dev/owner":"alice"},"labels":{"image-webhook.dev/tenancy":"pending"}}`, "", "level=INFO msg=stamped object=namespace/shop user=alice uid=u1 owner=alice tenancy=pending\n"},
+		{"other pairs", false, "alice", `{"generateName":"shop-","annotations":{"a":"b"},"labels":{"c":"d"}}`, `{"generateName":"shop-","annotations":{"a":"b","image-webhook.dev/owner":"alice"},"labels":{"c":"d","image-webhook.dev/tenancy":"pending"}}`, "", "level=INFO msg=stamped object=namespace/shop-* user=alice uid=u1 owner=alice tenancy=pending\n"},
+		{"empty maps", false, "alice", `{"name":"shop","annotations":{},"labels":{}}`, `{"name":"shop","annotations":{"image-webhook.dev/owner":"alice"},"labels":{"image-webhook.dev/tenancy":"pending"}}`, "", "level=INFO msg=stamped object=namespace/shop user=alice uid=u1 owner=alice tenancy=pending\n"},
+		{"a name with every kind of character", false, `oidc:Zoë/"a" ~1%`, `{"name":"shop"}`, `{"name":"shop","annotations":{"image-webhook.dev/owner":"oidc:Zoë/\"a\" ~1%"},"labels":{"image-webhook.dev/tenancy":"pending"}}`, "", "level=INFO msg=stamped object=namespace/shop user=\"oidc:Zoë/\\\"a\\\" ~1%\" uid=u1 owner=\"oidc:Zoë/\\\"a\\\" ~1%\" tenancy=pending\n"},
 		{"already stamped", false, "alice", `{"name":"shop",` + mine + `,"labels":{"image-webhook.dev/tenancy":"pending"}}`, `{"name":"shop",` + mine + `,"labels":{"image-webhook.dev/tenancy":"pending"}}`, "", ""},
-		{"another owner", false, "alice", `{"name":"shop",` + other + `}`, "", `user "alice" cannot create a namespace with the owner "bob": delete the annotation image-webhook.dev/owner; only users with the verb set-owner on namespaces choose another owner`, "level=WARN msg=denied object=namespace/shop reason=\"user \\\"alice\\\" cannot create a namespace with the owner \\\"bob\\\": delete the annotation image-webhook.dev/owner; only users with the verb set-owner on namespaces choose another owner\"\n"},
-		{"a chosen owner", true, "root", `{"name":"shop",` + other + `}`, `{"name":"shop",` + other + `,"labels":{"image-webhook.dev/tenancy":"pending"}}`, "", "level=INFO msg=stamped object=namespace/shop owner=\"\" tenancy=pending\n"},
+		{"another owner", false, "alice", `{"name":"shop",` + other + `}`, "", `user "alice" cannot create a namespace with the owner "bob": delete the annotation image-webhook.dev/owner; only users with the verb set-owner on namespaces choose another owner`, "level=WARN msg=denied object=namespace/shop user=alice uid=u1 reason=\"user \\\"alice\\\" cannot create a namespace with the owner \\\"bob\\\": delete the annotation image-webhook.dev/owner; only users with the verb set-owner on namespaces choose another owner\"\n"},
+		{"a chosen owner", true, "root", `{"name":"shop",` + other + `}`, `{"name":"shop",` + other + `,"labels":{"image-webhook.dev/tenancy":"pending"}}`, "", "level=INFO msg=stamped object=namespace/shop user=root uid=u1 owner=\"\" tenancy=pending\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var logged strings.Builder
-			h := NamespaceOwners(logger(&logged))
+			h := newHandler(logger(&logged), namespaceOwners(stampRequester))
 			if tt.chosen {
-				h = ChosenNamespaceOwners(logger(&logged))
+				h = newHandler(logger(&logged), namespaceOwners(stampChosen))
 			}
 			checkStamp(t, answerTo(t, h, namespaceReview(tt.user, tt.metadata)), tt.metadata, tt.want, tt.message)
 			if diff := cmp.Diff(tt.log, logged.String()); diff != "" {
@@ -109,7 +109,7 @@ func TestNamespaceOwnersRefuseOtherReviews(t *testing.T) {
 		{`"object"`, `"objects"`, "the request has no object: add the field object"},
 		{`{"name":"shop"}`, `{"labels":7}`, "the field request.object.metadata.labels of the AdmissionReview must have the JSON type object, not number"},
 	} {
-		w := serve(NamespaceOwners(slog.New(slog.DiscardHandler)), []byte(strings.Replace(review, tt.old, tt.new, 1)))
+		w := serve(newHandler(slog.New(slog.DiscardHandler), namespaceOwners(stampRequester)), []byte(strings.Replace(review, tt.old, tt.new, 1)))
 		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), tt.want) {
 			t.Errorf("%s: got %d %s, want %s", tt.new, w.Code, w.Body, tt.want)
 		}
@@ -134,7 +134,7 @@ func FuzzNamespaceOwners(f *testing.F) {
 		if err != nil {
 			return
 		}
-		got := answerTo(t, NamespaceOwners(slog.New(slog.DiscardHandler)), review)
+		got := answerTo(t, newHandler(slog.New(slog.DiscardHandler), namespaceOwners(stampRequester)), review)
 		if len(got.Patch) == 0 {
 			return
 		}

@@ -26,6 +26,7 @@ var admissionReview = reviewType{"admission.k8s.io/v1", "AdmissionReview"}
 // Request contains the fields of an AdmissionRequest that are checked.
 type Request struct {
 	UID         string
+	User        string
 	Kind        podimages.Kind
 	SubResource string
 	Namespace   string
@@ -94,6 +95,8 @@ func (r *Request) decode(d *jsonfields.Decoder) error {
 			return d.Text(&r.Namespace)
 		case "operation":
 			return d.Text(&r.Operation)
+		case "userInfo":
+			return d.Member("username", func() error { return d.Text(&r.User) })
 		case "object":
 			return decodeObject(d, &r.Object, &r.objects[0])
 		case "oldObject":

@@ -20,12 +20,13 @@ type Mirrors struct {
 type rule struct {
 	pattern pattern
 	mirror  pattern // never the wildcard; the zero value excludes
+	text    string  // the rule in the unambiguous form
 }
 
 func (r rule) excludes() bool { return r.mirror.registry == "" }
 
 // String returns the rule in the unambiguous form.
-func (r rule) String() string { return r.pattern.String() + "=" + r.mirror.String() }
+func (r rule) String() string { return r.text }
 
 // ParseMirrors parses a comma-separated list of mirror rules, which may be empty. The package
 // comment has the grammar. It returns an error for an ambiguous item, for two rules with the
@@ -56,6 +57,16 @@ func newMirrors(rules []rule) Mirrors {
 
 // String returns the rules in the unambiguous form, which ParseMirrors accepts.
 func (m Mirrors) String() string { return joinList(m.rules) }
+
+// Rules returns the rules that send images to a mirror, in the form that Rewrite returns.
+func (m Mirrors) Rules() (rules []string) {
+	for _, r := range m.rules {
+		if !r.excludes() {
+			rules = append(rules, r.text)
+		}
+	}
+	return rules
+}
 
 // parseRule parses one item of the list.
 func parseRule(item string) (rule, error) {
@@ -113,14 +124,14 @@ func newRule(pattern, mirror string) (r rule, err error) {
 	if r.pattern, err = parsePattern(pattern, mirrorForm); err != nil {
 		return rule{}, fmt.Errorf("rewrites %q, which %w", pattern, err)
 	}
-	if mirror == "" {
-		return r, nil
+	if mirror != "" {
+		if r.mirror, err = parsePattern(mirror, mirrorForm); err == nil && r.mirror.isWildcard() {
+			err = missingRegistry(mirrorForm)
+		}
+		if err != nil {
+			return rule{}, fmt.Errorf("sends images to %q, which %w", mirror, err)
+		}
 	}
-	if r.mirror, err = parsePattern(mirror, mirrorForm); err == nil && r.mirror.isWildcard() {
-		err = missingRegistry(mirrorForm)
-	}
-	if err != nil {
-		return rule{}, fmt.Errorf("sends images to %q, which %w", mirror, err)
-	}
+	r.text = r.pattern.String() + "=" + r.mirror.String()
 	return r, nil
 }

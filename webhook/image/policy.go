@@ -46,7 +46,7 @@ func (p Policy) exempts(ref Reference) bool {
 	if p.Exempt.match(ref) {
 		return true
 	}
-	if mirrored, ok := p.Mirrors.Rewrite(ref); ok && p.Exempt.match(mirrored) {
+	if mirrored, rule := p.Mirrors.Rewrite(ref); rule != "" && p.Exempt.match(mirrored) {
 		return true
 	}
 	for origin := range p.Mirrors.origins(ref) {

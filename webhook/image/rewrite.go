@@ -8,22 +8,23 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Rewrite returns the reference on its mirror, and whether a rule applies. The rule with the
-// longest matching pattern applies. A reference stays unchanged if the mirrored reference
-// would be invalid or mean another image, and if it is the ID of an image on the node.
-func (m Mirrors) Rewrite(ref Reference) (Reference, bool) {
+// Rewrite returns the reference on its mirror, and the rule that applies, in the unambiguous
+// form. The rule with the longest matching pattern applies. A reference stays unchanged, and the
+// rule is empty, if no rule applies, if the mirrored reference would be invalid or mean another
+// image, and if it is the ID of an image on the node.
+func (m Mirrors) Rewrite(ref Reference) (mirrored Reference, rule string) {
 	if isID(ref.Written) {
-		return ref, false
+		return ref, ""
 	}
 	r, ok := m.find(ref.Registry, ref.Path)
 	if !ok || r.excludes() {
-		return ref, false
+		return ref, ""
 	}
-	mirrored, ok := ref.move(r.pattern, r.mirror)
+	mirrored, ok = ref.move(r.pattern, r.mirror)
 	if !ok {
-		return ref, false
+		return ref, ""
 	}
-	return mirrored, true
+	return mirrored, r.text
 }
 
 // Origins returns the references that Rewrite sends to ref, in the short form that users
@@ -49,7 +50,7 @@ func (m Mirrors) origins(ref Reference) iter.Seq[Reference] {
 			if !ok {
 				continue
 			}
-			if mirrored, ok := m.Rewrite(origin); ok && mirrored.Written == ref.Written && !yield(origin) {
+			if mirrored, applied := m.Rewrite(origin); applied != "" && mirrored.Written == ref.Written && !yield(origin) {
 				return
 			}
 		}

@@ -26,8 +26,8 @@ func checkRewrite(t *testing.T, rules, written, want string) {
 	if !rewritten {
 		want = written
 	}
-	if got, ok := mustMirrors(t, rules).Rewrite(mustParse(t, written)); got.Written != want || ok != rewritten {
-		t.Errorf("%q rewrites %q to %q, %v, want %q, %v", rules, written, got.Written, ok, want, rewritten)
+	if got, rule := mustMirrors(t, rules).Rewrite(mustParse(t, written)); got.Written != want || (rule != "") != rewritten {
+		t.Errorf("%q rewrites %q to %q by rule %q, want %q, %v", rules, written, got.Written, rule, want, rewritten)
 	}
 }
 
@@ -168,14 +168,18 @@ func FuzzRewrite(f *testing.F) {
 		if err != nil {
 			return
 		}
-		once, ok := m.Rewrite(ref)
+		once, rule := m.Rewrite(ref)
+		ok := rule != ""
+		if ok && !slices.Contains(m.Rules(), rule) {
+			t.Errorf("the rule %q is not one of %q", rule, m.Rules())
+		}
 		if ok == (once.Written == s) {
 			t.Errorf("rewritten to %q, %v", once.Written, ok)
 		}
 		if want, wantOK := m.rewriteByParsing(ref); once.Written != want || ok != wantOK {
 			t.Errorf("rewritten to %q, %v, want %q, %v", once.Written, ok, want, wantOK)
 		}
-		if twice, again := m.Rewrite(once); again {
+		if twice, again := m.Rewrite(once); again != "" {
 			t.Errorf("rewritten to %q and then to %q", once.Written, twice.Written)
 		}
 		if ok {
@@ -265,8 +269,8 @@ func FuzzConverge(f *testing.F) {
 				continue
 			}
 			checkLookups(t, m, ref)
-			if once, ok := m.Rewrite(ref); ok {
-				if twice, again := m.Rewrite(once); again {
+			if once, rule := m.Rewrite(ref); rule != "" {
+				if twice, again := m.Rewrite(once); again != "" {
 					t.Errorf("%q rewrites %q to %q and then to %q", m, s, once.Written, twice.Written)
 				}
 			}

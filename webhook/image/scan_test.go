@@ -53,7 +53,7 @@ func (m Mirrors) originsByScan(ref Reference) (origins []Reference) {
 		if !ok {
 			continue
 		}
-		if mirrored, ok := m.Rewrite(origin); ok && mirrored.Written == ref.Written {
+		if mirrored, applied := m.Rewrite(origin); applied != "" && mirrored.Written == ref.Written {
 			origins = append(origins, origin)
 		}
 	}

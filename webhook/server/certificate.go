@@ -33,6 +33,12 @@ func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, 
 	return &Certificate{pair}, nil
 }
 
+// NotAfter returns when the current certificate expires.
+func (c *Certificate) NotAfter() time.Time { return c.pair.get().Leaf.NotAfter }
+
+// Reloads returns the reloads of the certificate.
+func (c *Certificate) Reloads() Reloads { return c.pair.reloads() }
+
 // expiryDate returns the expiry date of a certificate as a log attribute.
 func expiryDate(pair *tls.Certificate) slog.Attr {
 	return slog.String("expires", pair.Leaf.NotAfter.Format(time.DateOnly))

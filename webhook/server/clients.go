@@ -35,6 +35,9 @@ func LoadClients(caFile string, log *slog.Logger) (*Clients, error) {
 	return &Clients{cas}, nil
 }
 
+// Reloads returns the reloads of the CAs.
+func (c *Clients) Reloads() Reloads { return c.cas.reloads() }
+
 // tlsConfig returns base with client authentication. The handshake requests a client
 // certificate and verifies it with the current CAs. It succeeds without a certificate,
 // because probes have none, and fails with an invalid one.
@@ -52,8 +55,8 @@ func (c *Clients) tlsConfig(base *tls.Config) *tls.Config {
 }
 
 // requireCertificate returns h with authentication: callers without a trusted
-// certificate get 401.
-func (c *Clients) requireCertificate(h http.Handler) http.Handler {
+// certificate get 401, which refused counts.
+func (c *Clients) requireCertificate(h http.Handler, refused func(status int)) http.Handler {
 	if c == nil {
 		return h
 	}
@@ -62,6 +65,7 @@ func (c *Clients) requireCertificate(h http.Handler) http.Handler {
 			h.ServeHTTP(w, r)
 			return
 		}
+		refused(http.StatusUnauthorized)
 		const reason = "client certificate required: present one that a trusted CA has signed"
 		c.cas.log.Warn("refused a request", "path", r.URL.Path, "status", http.StatusUnauthorized, "reason", reason, "from", r.RemoteAddr)
 		http.Error(w, reason, http.StatusUnauthorized)

@@ -33,6 +33,7 @@ type connections struct {
 	open   map[net.Conn]*connection
 	byHost map[netip.Addr]int // the number of open connections
 	events uint64             // counts the changes of state
+	closed uint64             // counts the connections that were closed because of the limit
 }
 
 // connection is one open connection.
@@ -44,18 +45,18 @@ type connection struct {
 	changed uint64 // the event of the last change of state
 }
 
-func newConnections(log *slog.Logger) *connections {
+func newConnections(limit int, log *slog.Logger) *connections {
 	return &connections{
-		limit: maxConnections, replacements: rate.NewLimiter(maxReplacements, maxReplacements), log: log,
+		limit: limit, replacements: rate.NewLimiter(maxReplacements, maxReplacements), log: log,
 		open: map[net.Conn]*connection{}, byHost: map[netip.Addr]int{},
 	}
 }
 
-// count returns the number of open connections.
-func (c *connections) count() int {
+// counts returns how many connections are open, and how many were closed because of the limit.
+func (c *connections) counts() (open int, closed uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.open)
+	return len(c.open), c.closed
 }
 
 // track implements http.Server.ConnState. The server calls it for a new connection before it
@@ -89,8 +90,8 @@ func (c *connections) add(added *connection) {
 	}
 	c.log.Warn("closed a connection", "reason", "too many connections are open", "open", c.limit, "from", victim.host.String(), "openFrom", c.byHost[victim.host])
 	c.remove(victim)
-	// Closing the TLS connection would wait until the client receives an alert.
-	_ = victim.conn.(*tls.Conn).NetConn().Close()
+	c.closed++
+	victim.close()
 }
 
 // isGreedy reports whether a host has more than its share of the connections.
@@ -141,10 +142,19 @@ func (c *connections) before(a, b *connection) bool {
 	return a.changed < b.changed
 }
 
-// update records a change of state. The handshake is complete before the first one.
+// close closes the connection. Closing a TLS connection would wait until the client receives an
+// alert.
+func (x *connection) close() {
+	if secured, ok := x.conn.(*tls.Conn); ok {
+		_ = secured.NetConn().Close()
+		return
+	}
+	_ = x.conn.Close()
+}
+
+// update records a change of state. A handshake is complete before the first one.
 func (x *connection) update(state http.ConnState, event uint64) {
-	if x.state == http.StateNew {
-		secured := x.conn.(*tls.Conn)
+	if secured, ok := x.conn.(*tls.Conn); ok && x.state == http.StateNew {
 		secured.NetConn().(*handshakeConn).lift()
 		x.trusted = len(secured.ConnectionState().VerifiedChains) > 0
 	}

@@ -86,7 +86,7 @@ func TestConnectionFloodClosesItsOwnConnections(t *testing.T) {
 	for _, conn := range flood[:testLimit] { // the oldest
 		waitClosed(t, conn)
 	}
-	if got := r.connections.count(); got > testLimit {
+	if got := r.Stats().Open; got > testLimit {
 		t.Errorf("got %d open connections, want at most %d", got, testLimit)
 	}
 }
@@ -149,7 +149,7 @@ func TestConnectionsClosesTheConnectionThatLosesLeast(t *testing.T) {
 
 // openConnections returns connections of which some are open.
 func openConnections(limit int, open []*connection) *connections {
-	c := newConnections(slog.New(slog.DiscardHandler))
+	c := newConnections(maxConnections, slog.New(slog.DiscardHandler))
 	c.limit = limit
 	for _, x := range open {
 		x.conn = &tls.Conn{}
@@ -185,7 +185,7 @@ func TestConnectionsForgetsClosedConnections(t *testing.T) {
 	if err := <-r.ended; err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(0, r.connections.count()+len(r.connections.byHost)); diff != "" {
+	if diff := cmp.Diff(0, r.Stats().Open+len(r.connections.byHost)); diff != "" {
 		t.Errorf("after the shutdown (-want +got):\n%s", diff)
 	}
 }

@@ -27,6 +27,13 @@ type reloader[T any] struct {
 	value    T
 	checked  time.Time
 	problem  string // the last one that was logged
+	counted  Reloads
+}
+
+// Reloads counts the reloads of a value.
+type Reloads struct {
+	Succeeded, Failed uint64 // a lasting problem counts once
+	Failing           bool   // whether the files are invalid, so that the old value is kept
 }
 
 // source describes the files of a value and how to parse them.
@@ -58,17 +65,28 @@ func (r *reloader[T]) get() T {
 	return r.value
 }
 
+// reloads returns the reloads until now.
+func (r *reloader[T]) reloads() Reloads {
+	r.get()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counted
+}
+
 // refresh loads the value if the files have changed. It logs each problem only once.
 func (r *reloader[T]) refresh() {
 	changed, err := r.load()
+	r.counted.Failing = err != nil
 	switch {
 	case err == nil:
 		r.problem = ""
 	case err.Error() != r.problem:
 		r.problem = err.Error()
+		r.counted.Failed++
 		r.log.Error("keeping the old "+r.name, r.logAttr(r.value), slog.Any("problem", err))
 	}
 	if changed {
+		r.counted.Succeeded++
 		r.log.Info("reloaded the "+r.name, r.logAttr(r.value))
 	}
 }

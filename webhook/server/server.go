@@ -50,55 +50,92 @@ const (
 type Server struct {
 	http         *http.Server
 	connections  *connections
+	refused      func(status int)
+	failed       atomic.Uint64 // errors of connections
 	closeTimeout time.Duration
 	drainTimeout time.Duration
 	draining     atomic.Bool
 }
 
-// New returns a server for handlers by path. If clients is nil, it admits all callers.
-func New(handlers map[string]http.Handler, cert *Certificate, clients *Clients, logger *slog.Logger) *Server {
-	s := &Server{connections: newConnections(logger), closeTimeout: closeTimeout, drainTimeout: drainTimeout}
-	paths := map[string]http.Handler{"/healthz": probe(s.healthz), "/readyz": probe(s.readyz)}
-	for path, h := range handlers {
-		paths[path] = clients.requireCertificate(h)
+// Config configures a server.
+type Config struct {
+	Handlers    map[string]http.Handler // by path
+	Certificate *Certificate
+	Clients     *Clients // nil admits all callers
+	Log         *slog.Logger
+	Refused     func(status int) // if set, called for each request that no handler gets
+}
+
+// New returns a server.
+func New(c Config) *Server {
+	s := &Server{connections: newConnections(maxConnections, c.Log), refused: c.Refused, closeTimeout: closeTimeout, drainTimeout: drainTimeout}
+	if s.refused == nil {
+		s.refused = func(int) {}
+	}
+	paths := map[string]http.Handler{"/healthz": s.probe(s.healthz), "/readyz": s.probe(s.readyz)}
+	for path, h := range c.Handlers {
+		paths[path] = c.Clients.requireCertificate(h, s.refused)
 	}
 	s.http = &http.Server{
-		Handler:           s.closeWhenDraining(route(paths)),
+		Handler:           s.closeWhenDraining(s.route(paths)),
 		ConnState:         s.connections.track,
-		TLSConfig:         clients.tlsConfig(cert.tlsConfig()),
+		TLSConfig:         c.Clients.tlsConfig(c.Certificate.tlsConfig()),
 		Protocols:         http1Only(),
 		ReadTimeout:       readTimeout,
 		ReadHeaderTimeout: readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          log.New(errorWriter{logger}, "", 0),
+		ErrorLog:          log.New(errorWriter{c.Log, &s.failed}, "", 0),
 	}
 	return s
 }
 
+// Stats describes the connections of a server.
+type Stats struct {
+	Open, Limit int    // connections
+	Closed      uint64 // connections that were closed because too many were open
+	Failed      uint64 // failed handshakes and other errors of connections
+}
+
+// Stats returns the current values.
+func (s *Server) Stats() Stats {
+	open, closed := s.connections.counts()
+	return Stats{Open: open, Limit: s.connections.limit, Closed: closed, Failed: s.failed.Load()}
+}
+
 // route returns a handler that chooses a handler by the path of a request. Unlike http.ServeMux, it
 // never redirects a request to another path, and it is faster.
-func route(handlers map[string]http.Handler) http.Handler {
+func (s *Server) route(handlers map[string]http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h, ok := handlers[r.URL.Path]; ok {
 			h.ServeHTTP(w, r)
 			return
 		}
+		s.refused(http.StatusNotFound)
 		http.NotFound(w, r)
 	})
 }
 
 // probe returns a handler that accepts only the methods GET and HEAD.
-func probe(h http.HandlerFunc) http.Handler {
+func (s *Server) probe(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		if isGet(w, r) {
 			h(w, r)
 			return
 		}
-		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "invalid method: use GET", http.StatusMethodNotAllowed)
+		s.refused(http.StatusMethodNotAllowed)
 	})
+}
+
+// isGet reports whether the method is GET or HEAD. Otherwise it answers with an error.
+func isGet(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return true
+	}
+	w.Header().Set("Allow", "GET, HEAD")
+	http.Error(w, "invalid method: use GET", http.StatusMethodNotAllowed)
+	return false
 }
 
 // http1Only returns protocols without HTTP/2: the API server calls webhooks behind a
@@ -144,7 +181,7 @@ func (s *Server) shutDown() error {
 // sent a new request on it, and would not retry that request. kube-proxy can lead new connections to
 // the server for a moment, and the API server would not retry a connection that is refused.
 func (s *Server) letClientsClose() {
-	if s.connections.count() > 0 {
+	if s.Stats().Open > 0 {
 		time.Sleep(s.closeTimeout)
 	}
 }

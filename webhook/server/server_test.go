@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func start(t *testing.T, handlers map[string]http.Handler, log *slog.Logger, opt
 func startForClients(t *testing.T, clients *Clients, handlers map[string]http.Handler, log *slog.Logger, options ...func(*Server)) *runningServer {
 	t.Helper()
 	pair := servertest.New(t, t.TempDir())
-	s := New(handlers, loadCertificate(t, pair, log), clients, log)
+	s := New(Config{Handlers: handlers, Certificate: loadCertificate(t, pair, log), Clients: clients, Log: log})
 	for _, apply := range options {
 		apply(s)
 	}
@@ -160,7 +161,7 @@ func TestServeEndsAtOnceIfNoClientIsConnected(t *testing.T) {
 	r := start(t, nil, slog.New(slog.DiscardHandler), func(s *Server) { s.closeTimeout = time.Hour })
 	r.get(t, "/healthz")
 	r.client.CloseIdleConnections()
-	for r.connections.count() > 0 {
+	for r.Stats().Open > 0 {
 		runtime.Gosched()
 	}
 	r.stop()
@@ -228,7 +229,7 @@ func TestServeFailsOnAClosedListener(t *testing.T) {
 	}
 	_ = l.Close()
 	log := slog.New(slog.DiscardHandler)
-	s := New(nil, loadCertificate(t, servertest.New(t, t.TempDir()), log), nil, log)
+	s := New(Config{Certificate: loadCertificate(t, servertest.New(t, t.TempDir()), log), Log: log})
 	if err := s.Serve(t.Context(), l); err == nil || !strings.HasPrefix(err.Error(), "serve on 127.0.0.1:") {
 		t.Errorf("Serve returned %v", err)
 	}
@@ -252,7 +253,7 @@ func TestCertificateIsReloadedWhenItChanges(t *testing.T) {
 	cert := loadCertificate(t, first, slog.New(slog.NewTextHandler(&logged, nil)))
 	var now clock
 	cert.pair.now = now.get
-	r := &runningServer{Server: New(nil, cert, nil, slog.New(slog.DiscardHandler)), ended: make(chan error, 1)}
+	r := &runningServer{Server: New(Config{Certificate: cert, Log: slog.New(slog.DiscardHandler)}), ended: make(chan error, 1)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -344,7 +345,7 @@ func TestLoadCertificateNamesFileAndCause(t *testing.T) {
 
 func TestServerHasLimits(t *testing.T) {
 	pair := servertest.New(t, t.TempDir())
-	s := New(nil, loadCertificate(t, pair, slog.New(slog.DiscardHandler)), nil, slog.New(slog.DiscardHandler)).http
+	s := New(Config{Certificate: loadCertificate(t, pair, slog.New(slog.DiscardHandler)), Log: slog.New(slog.DiscardHandler)}).http
 	if s.ReadTimeout <= 0 || s.ReadHeaderTimeout <= 0 || s.WriteTimeout <= 0 || s.MaxHeaderBytes <= 0 {
 		t.Errorf("a limit is not set: %+v", s)
 	}
@@ -369,7 +370,7 @@ func TestErrorWriterLogsAbortedHandshakesAsDebug(t *testing.T) {
 	for _, tt := range tests {
 		var logged bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		if n, err := (errorWriter{log}).Write([]byte(tt.line + "\n")); n != len(tt.line)+1 || err != nil {
+		if n, err := (errorWriter{log, new(atomic.Uint64)}).Write([]byte(tt.line + "\n")); n != len(tt.line)+1 || err != nil {
 			t.Errorf("Write returned %d, %v, want %d", n, err, len(tt.line)+1)
 		}
 		if !strings.Contains(logged.String(), "level="+tt.level+" ") {

@@ -30,7 +30,7 @@ func startWebhook(t *testing.T) string {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- server.New(admission.Handlers(log, image.Policy{}, admission.Changes{}), certificate, nil, log).Serve(ctx, l)
+		ended <- server.New(server.Config{Handlers: admission.Handlers(admission.Reporting{Log: log}, image.Policy{}, admission.Changes{}), Certificate: certificate, Log: log}).Serve(ctx, l)
 	}()
 	t.Cleanup(func() {
 		stop()

@@ -18,7 +18,7 @@ import (
 // answerReview returns the log of a handler of the webhook after a review of a pod with
 // nginx:latest in namespace shop. The real handler keeps the tests in step with the format of
 // its log.
-func answerReview(t *testing.T, path string, verdict func(image.Policy) admission.Verdict) []string {
+func answerReview(t *testing.T, path string) []string {
 	t.Helper()
 	mirrors, err := image.ParseMirrors("docker.mirror.example")
 	if err != nil {
@@ -30,7 +30,8 @@ func answerReview(t *testing.T, path string, verdict func(image.Policy) admissio
 	}
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	handler := admission.Handler(logger, verdict(image.Policy{Mirrors: mirrors, Disallowed: tags}))
+	policy := image.Policy{Mirrors: mirrors, Disallowed: tags}
+	handler := admission.Handlers(admission.Reporting{Log: logger}, policy, admission.Changes{Mirrors: mirrors})[path]
 	review, err := os.ReadFile("testdata/review.json")
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +43,7 @@ func answerReview(t *testing.T, path string, verdict func(image.Policy) admissio
 }
 
 func TestExchangesShowRequestAndResponse(t *testing.T) {
-	lines := answerReview(t, "/mutating", func(p image.Policy) admission.Verdict { return admission.Mutate(admission.Changes{Mirrors: p.Mirrors}) })
+	lines := answerReview(t, "/mutating")
 	if found := Exchanges(lines, []string{"front", "back"}); len(found) != 0 {
 		t.Errorf("exchanges of another namespace: %v", found)
 	}
@@ -65,7 +66,7 @@ func TestExchangesShowRequestAndResponse(t *testing.T) {
 }
 
 func TestOtherLinesNameNamespaceOrNone(t *testing.T) {
-	deny := answerReview(t, "/validating", func(p image.Policy) admission.Verdict { return admission.Deny(p) })
+	deny := answerReview(t, "/validating")
 	serving := "time=x level=INFO msg=serving addr=:8443"
 	for name, tt := range map[string]struct {
 		namespaces []string

@@ -62,12 +62,12 @@ func startPatientServer(t *testing.T) *patientServer {
 	t.Helper()
 	pair := servertest.New(t, t.TempDir())
 	log := slog.New(slog.DiscardHandler)
-	o := serveOptions{addr: "127.0.0.1:0", tlsCert: pair.CertFile, tlsKey: pair.KeyFile}
+	o := serveOptions{addr: "127.0.0.1:0", metricsAddr: noMetrics, tlsCert: pair.CertFile, tlsKey: pair.KeyFile}
 	c, err := o.load(log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := listen(o.addr)
+	l, err := listen("server-addr", o.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,10 @@ func startPatientServer(t *testing.T) *patientServer {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- server.New(admission.Handlers(log, c.policy, c.changes), c.cert, c.clients, log).Serve(ctx, watchedListener{l, s.accepted})
+		ended <- server.New(server.Config{
+			Handlers:    admission.Handlers(admission.Reporting{Log: log}, c.policy, c.changes),
+			Certificate: c.cert, Clients: c.clients, Log: log,
+		}).Serve(ctx, watchedListener{l, s.accepted})
 	}()
 	t.Cleanup(func() {
 		stop()

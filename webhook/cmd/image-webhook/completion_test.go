@@ -82,6 +82,9 @@ func TestCompletionOffersFilesOnlyForFileFlags(t *testing.T) {
 		"registry-mirrors":  noFiles,
 		"disallowed-tags":   noFiles,
 		"exempt-images":     noFiles,
+		"metrics-addr":      noFiles,
+		"log-format":        "text\njson\n:4\n",
+		"log-changes":       noFiles,
 		"server-addr":       noFiles,
 	}
 	got := map[string]string{}

@@ -75,7 +75,7 @@ func confinedCommand(t *testing.T, mode string, args ...string) *exec.Cmd {
 // to resolve a name.
 func TestServerOpensNoConnection(t *testing.T) {
 	pair := servertest.New(t, t.TempDir())
-	cmd := confinedCommand(t, "program", "serve", "--server-addr=127.0.0.1:0", "--tls-cert="+pair.CertFile, "--tls-key="+pair.KeyFile,
+	cmd := confinedCommand(t, "program", "serve", "--server-addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0", "--tls-cert="+pair.CertFile, "--tls-key="+pair.KeyFile,
 		"--registry-mirrors=docker.mirror.example", "--image-pull-policy=Always")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {

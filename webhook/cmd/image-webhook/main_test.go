@@ -50,7 +50,7 @@ func TestRunRejectsInvalidCommandLines(t *testing.T) {
 	defer func() { _ = busy.Close() }()
 
 	serve := func(flags ...string) []string {
-		return append([]string{"serve", "--tls-cert=" + valid.CertFile, "--tls-key=" + valid.KeyFile, "--server-addr=127.0.0.1:0"}, flags...)
+		return append([]string{"serve", "--tls-cert=" + valid.CertFile, "--tls-key=" + valid.KeyFile, "--server-addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0"}, flags...)
 	}
 	const (
 		rootForm  = ": use image-webhook COMMAND; see image-webhook --help"
@@ -98,6 +98,11 @@ func TestRunRejectsInvalidCommandLines(t *testing.T) {
 		{"pull policy with a line break", serve("--image-pull-policy=Always\n"), 2, `--image-pull-policy: invalid policy "Always\n": use Always, or omit the flag to keep the policy of the pod`},
 		{"unknown log level", serve("--log-level=loud"), 2, `--log-level: invalid level "loud": use debug, info, warn or error`},
 		{"log level in another case", serve("--log-level=DEBUG"), 2, `--log-level: invalid level "DEBUG": use debug, info, warn or error`},
+		{"unknown log format", serve("--log-format=yaml"), 2, `--log-format: invalid format "yaml": use text or json`},
+		{"metrics without a port", serve("--metrics-addr=localhost"), 2, `--metrics-addr: invalid address "localhost"` + addrForm + ", or 0 for no metrics"},
+		{"metrics at an empty address", serve("--metrics-addr="), 2, `--metrics-addr: invalid address ""` + addrForm + ", or 0 for no metrics"},
+		{"metrics on the port of the server", serve("--server-addr=127.0.0.1:8443", "--metrics-addr=:8443"), 2, `--metrics-addr: ":8443" has the same port as --server-addr "127.0.0.1:8443": choose another port, or 0 for no metrics`},
+		{"port of metrics in use", serve("--metrics-addr=" + busy.Addr().String()), 1, "cannot listen on " + busy.Addr().String() + ": the address is in use: stop the program that listens there, or choose another address with --metrics-addr"},
 		{"no port", serve("--server-addr=localhost"), 2, `--server-addr: invalid address "localhost"` + addrForm},
 		{"named port", serve("--server-addr=:https"), 2, `--server-addr: invalid address ":https"` + addrForm},
 		{"port too large", serve("--server-addr=:65536"), 2, `--server-addr: invalid address ":65536"` + addrForm},
@@ -178,11 +183,12 @@ func TestLinkerSetsTheVersion(t *testing.T) {
 
 // servingProgram is a running image-webhook.
 type servingProgram struct {
-	addr string
-	pair servertest.KeyPair
-	log  *bufio.Scanner
-	stop context.CancelFunc
-	code chan int // receives the exit code
+	addr       string
+	metricsURL string
+	pair       servertest.KeyPair
+	log        *bufio.Scanner
+	stop       context.CancelFunc
+	code       chan int // receives the exit code
 }
 
 // maxScannedLine is more than the size of the longest log line, which contains most of a
@@ -198,7 +204,7 @@ func startServe(t *testing.T, flags ...string) *servingProgram {
 	t.Cleanup(stop)
 	s := &servingProgram{pair: pair, log: bufio.NewScanner(logged), stop: stop, code: make(chan int, 1)}
 	s.log.Buffer(nil, maxScannedLine)
-	args := append([]string{"serve", "--server-addr=127.0.0.1:0", "--tls-cert=" + pair.CertFile, "--tls-key=" + pair.KeyFile}, flags...)
+	args := append([]string{"serve", "--server-addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0", "--tls-cert=" + pair.CertFile, "--tls-key=" + pair.KeyFile}, flags...)
 	go func() {
 		s.code <- run(ctx, args, strings.NewReader(""), io.Discard, stderr)
 		_ = stderr.Close()
@@ -210,6 +216,7 @@ func startServe(t *testing.T, flags ...string) *servingProgram {
 func (s *servingProgram) waitUntilServing(t *testing.T, texts ...string) {
 	t.Helper()
 	s.addr = logAttribute(nextLine(t, s.log, append(texts, "msg=serving addr=127.0.0.1:")...), "addr")
+	s.metricsURL = "http://" + logAttribute(s.log.Text(), "metricsAddr") + "/metrics"
 }
 
 // stopAndWait stops the program. It must log only that it has stopped.
@@ -247,14 +254,14 @@ const (
 )
 
 func TestServeAnswersEveryPath(t *testing.T) {
-	s := startServe(t, "--registry-mirrors=docker.mirror.example", "--disallowed-tags=latest", "--disallowed-tags=dev", "--exempt-images=quay.io/team")
+	s := startServe(t, "--log-changes", "--registry-mirrors=docker.mirror.example", "--disallowed-tags=latest", "--disallowed-tags=dev", "--exempt-images=quay.io/team")
 	s.waitUntilServing(t, ` mirrors="docker.io=docker.mirror.example" disallowedTags=latest,dev exemptImages=quay.io/team imagePullPolicy="" clientCAFile=""`)
 	client := s.pair.Client(t)
 	for _, path := range []struct{ name, review, answer, logged string }{
 		{"/validating", podReview, `"allowed":false`, "msg=denied namespace=shop object=pod/web "},
 		{"/validating/warn", podReview, `"warnings":`, "msg=warned namespace=shop object=pod/web "},
 		{"/validating/unknown-mode", podReview, "is treated as deny", "msg=warned namespace=shop object=pod/web "},
-		{"/mutating", podReview, `"patchType":"JSONPatch"`, `msg=changed namespace=shop object=pod/web fields=spec.containers.0.image:nginx->docker.mirror.example/library/nginx`},
+		{"/mutating", podReview, `"patchType":"JSONPatch"`, `msg=changed namespace=shop object=pod/web user="" uid=u fields=spec.containers.0.image:nginx->docker.mirror.example/library/nginx`},
 		{"/image-policy", imageReview, `"allowed":false`, "msg=denied namespace=shop object=imagereview "},
 	} {
 		s.checkReview(t, client, path.name, path.review, path.answer, path.logged)
@@ -262,10 +269,32 @@ func TestServeAnswersEveryPath(t *testing.T) {
 	s.stopAndWait(t)
 }
 
+func TestServeLogsJSON(t *testing.T) {
+	s := startServe(t, "--log-format=json")
+	s.addr, _, _ = strings.Cut(strings.SplitN(nextLine(t, s.log, `"msg":"serving"`), `"addr":"`, 2)[1], `"`)
+	s.checkReview(t, s.pair.Client(t), "/validating", podReview, `"allowed":false`,
+		`"level":"WARN","msg":"denied","namespace":"shop","object":"pod/web","user":"","uid":"u","images":["nginx"],"reason":"container`)
+	s.stop()
+	nextLine(t, s.log, `"msg":"stopped"`)
+}
+
+func TestServeLogsChangesAtDebugByDefault(t *testing.T) {
+	s := startServe(t)
+	s.waitUntilServing(t)
+	s.checkReview(t, s.pair.Client(t), "/mutating", podReview, `"allowed":true`)
+	s.stopAndWait(t)
+}
+
+func TestServeWithoutMetrics(t *testing.T) {
+	s := startServe(t, "--metrics-addr=0")
+	s.waitUntilServing(t, " metricsAddr=0 ")
+	s.stopAndWait(t)
+}
+
 func TestServeSetsThePullPolicy(t *testing.T) {
-	s := startServe(t, "--image-pull-policy=Always")
+	s := startServe(t, "--image-pull-policy=Always", "--log-changes")
 	s.waitUntilServing(t, " imagePullPolicy=Always ")
-	s.checkReview(t, s.pair.Client(t), "/mutating", podReview, `"patchType":"JSONPatch"`, `msg=changed namespace=shop object=pod/web fields=spec.containers.0.imagePullPolicy:->Always`)
+	s.checkReview(t, s.pair.Client(t), "/mutating", podReview, `"patchType":"JSONPatch"`, `msg=changed namespace=shop object=pod/web user="" uid=u fields=spec.containers.0.imagePullPolicy:->Always`)
 	s.stopAndWait(t)
 }
 

@@ -2,21 +2,19 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/image-webhook/image-webhook/webhook/admission"
+	"github.com/image-webhook/image-webhook/webhook/buildversion"
 	"github.com/image-webhook/image-webhook/webhook/image"
+	"github.com/image-webhook/image-webhook/webhook/metrics"
 	"github.com/image-webhook/image-webhook/webhook/podimages"
 	"github.com/image-webhook/image-webhook/webhook/server"
 )
@@ -28,7 +26,10 @@ type serveOptions struct {
 	tlsKey       string
 	clientCAFile string
 	pullPolicy   string
+	metricsAddr  string
 	logLevel     string
+	logFormat    string
+	logChanges   bool
 
 	// These flags can be repeated, and all values apply.
 	mirrors        []string
@@ -40,6 +41,12 @@ type serveOptions struct {
 var (
 	logLevels     = []string{"debug", "info", "warn", "error"}
 	logLevelsText = strings.Join(logLevels[:3], ", ") + " or " + logLevels[3]
+)
+
+// The values of --log-format.
+const (
+	formatText = "text"
+	formatJSON = "json"
 )
 
 const serveExamples = `  # Serve with the mirrors of deploy/04-webhook.yaml
@@ -72,7 +79,10 @@ func newServe() *cobra.Command {
 	f.StringArrayVar(&o.disallowedTags, "disallowed-tags", []string{"latest"}, "deny images with these comma-separated `tags`, unless a digest\npins them; an image without a tag has the tag\nlatest")
 	f.StringArrayVar(&o.exemptImages, "exempt-images", nil, "allow all tags for images that match these comma-separated\n`patterns` REGISTRY[/PATH] (default: no images)")
 	f.StringVar(&o.pullPolicy, "image-pull-policy", "", "set this `policy` for all images of new pods: Always makes nodes\nask the registry each time a container starts (default: keep\nthe policy of the pod)")
+	f.StringVar(&o.metricsAddr, "metrics-addr", ":9090", "serve metrics for Prometheus on this address, `[HOST]:PORT`,\nwithout TLS, at /metrics; 0: no metrics")
 	f.StringVar(&o.logLevel, "log-level", "info", "log messages from this `level` on: "+logLevelsText+";\ndebug logs full reviews and answers, including the environment\nvariables of pods")
+	f.StringVar(&o.logFormat, "log-format", formatText, "write each log line in this `format`: text or json")
+	f.BoolVar(&o.logChanges, "log-changes", false, "log each changed pod at level info instead of debug")
 	registerCompletions(c)
 	return c
 }
@@ -83,8 +93,9 @@ func registerCompletions(c *cobra.Command) {
 	values := map[string][]string{
 		"image-pull-policy": {podimages.PullAlways},
 		"log-level":         logLevels,
+		"log-format":        {formatText, formatJSON},
 	}
-	for _, flag := range []string{"server-addr", "registry-mirrors", "disallowed-tags", "exempt-images"} {
+	for _, flag := range []string{"server-addr", "metrics-addr", "registry-mirrors", "disallowed-tags", "exempt-images"} {
 		values[flag] = nil
 	}
 	for flag, completions := range values {
@@ -106,30 +117,66 @@ func (o serveOptions) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return &exitError{exitUsage, err}
 	}
-	l, err := listen(o.addr)
-	if err != nil {
-		return &exitError{exitFailure, err}
-	}
-	log.Info("serving", "addr", l.Addr().String(), "mirrors", c.policy.Mirrors.String(),
-		"disallowedTags", c.policy.Disallowed.String(), "exemptImages", c.policy.Exempt.String(),
-		"imagePullPolicy", o.pullPolicy, "clientCAFile", o.clientCAFile)
-	if c.policy.Disallowed.String() == "" {
-		log.Warn("--disallowed-tags is empty: only invalid image references are denied")
-	}
-	if err := server.New(admission.Handlers(log, c.policy, c.changes), c.cert, c.clients, log).Serve(ctx, l); err != nil {
+	if err := o.serve(ctx, c, log); err != nil {
 		return &exitError{exitFailure, err}
 	}
 	log.Info("stopped")
 	return nil
 }
 
-// newLogger returns a logger that writes messages of --log-level and above to out.
+// serve answers reviews until the context ends, and serves metrics unless they are disabled.
+func (o serveOptions) serve(ctx context.Context, c serverConfig, log *slog.Logger) error {
+	l, err := listen("server-addr", o.addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = l.Close() }() // closed already, unless the next line fails
+	metricsListener, err := o.listenForMetrics()
+	if err != nil {
+		return err
+	}
+	o.logStart(c, l, metricsListener, log)
+	counted := metrics.New(buildversion.Of(version), c.policy.Mirrors.Rules())
+	report := admission.Reporting{Log: log, LogChanges: o.logChanges, Observe: counted.Observe}
+	s := server.New(server.Config{
+		Handlers:    admission.Handlers(report, c.policy, c.changes),
+		Certificate: c.cert, Clients: c.clients, Log: log, Refused: counted.Refused,
+	})
+	counted.WatchServer(s)
+	counted.WatchFiles(c.cert, c.clients)
+	defer serveMetrics(ctx, metricsListener, counted, log)()
+	return s.Serve(ctx, l)
+}
+
+// logStart logs the flags and the addresses.
+func (o serveOptions) logStart(c serverConfig, l, metricsListener net.Listener, log *slog.Logger) {
+	metricsAddr := noMetrics
+	if metricsListener != nil {
+		metricsAddr = metricsListener.Addr().String()
+	}
+	log.Info("serving", "addr", l.Addr().String(), "metricsAddr", metricsAddr, "mirrors", c.policy.Mirrors.String(),
+		"disallowedTags", c.policy.Disallowed.String(), "exemptImages", c.policy.Exempt.String(),
+		"imagePullPolicy", o.pullPolicy, "clientCAFile", o.clientCAFile)
+	if c.policy.Disallowed.String() == "" {
+		log.Warn("--disallowed-tags is empty: only invalid image references are denied")
+	}
+}
+
+// newLogger returns a logger that writes messages of --log-level and above to out, in
+// --log-format.
 func (o serveOptions) newLogger(out io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if !slices.Contains(logLevels, o.logLevel) || level.UnmarshalText([]byte(o.logLevel)) != nil {
 		return nil, fmt.Errorf("--log-level: invalid level %q: use %s", o.logLevel, logLevelsText)
 	}
-	return slog.New(newRefusalLimit(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level}))), nil
+	options := &slog.HandlerOptions{Level: level}
+	switch o.logFormat {
+	case formatText:
+		return slog.New(newRefusalLimit(slog.NewTextHandler(out, options))), nil
+	case formatJSON:
+		return slog.New(newRefusalLimit(slog.NewJSONHandler(out, options))), nil
+	}
+	return nil, fmt.Errorf("--log-format: invalid format %q: use %s or %s", o.logFormat, formatText, formatJSON)
 }
 
 // serverConfig holds the parsed flags and the loaded files.
@@ -142,8 +189,8 @@ type serverConfig struct {
 
 // load parses the flags and loads the files that they name.
 func (o serveOptions) load(log *slog.Logger) (c serverConfig, err error) {
-	if err := checkAddr(o.addr); err != nil {
-		return c, fmt.Errorf("--server-addr: %w", err)
+	if err := o.checkAddrs(); err != nil {
+		return c, err
 	}
 	if c.policy, err = o.policy(); err != nil {
 		return c, err
@@ -191,29 +238,3 @@ func (o serveOptions) changes(mirrors image.Mirrors) (c admission.Changes, err e
 
 // joinLists joins the comma-separated values of a repeated flag.
 func joinLists(values []string) string { return strings.Join(values, ",") }
-
-// checkAddr returns an error if addr is not an address with a numeric port.
-func checkAddr(addr string) error {
-	_, port, err := net.SplitHostPort(addr)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	if err != nil {
-		return fmt.Errorf("invalid address %q: use [HOST]:PORT with a port from 0 to 65535, such as :8443", addr)
-	}
-	return nil
-}
-
-// listen listens on addr. Its errors say what to do.
-func listen(addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("cannot listen on %s: the address is in use: stop the program that listens there, or choose another address with --server-addr", addr)
-	case errors.Is(err, os.ErrPermission):
-		return nil, fmt.Errorf("cannot listen on %s: not permitted: choose a port above 1023 with --server-addr", addr)
-	case err != nil:
-		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --server-addr", addr, err)
-	}
-	return l, nil
-}

@@ -86,8 +86,8 @@ func TestConnectionFloodClosesItsOwnConnections(t *testing.T) {
 	for _, conn := range flood[:testLimit] { // the oldest
 		waitClosed(t, conn)
 	}
-	if got := r.Stats().Open; got > testLimit {
-		t.Errorf("got %d open connections, want at most %d", got, testLimit)
+	if got := r.Stats(); got.Open > testLimit || got.Limit != testLimit || got.Closed < 2*testLimit {
+		t.Errorf("got %+v, want at most %d open connections, and at least %d closed ones", got, testLimit, 2*testLimit)
 	}
 }
 

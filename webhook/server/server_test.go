@@ -277,9 +277,18 @@ func TestCertificateIsReloadedWhenItChanges(t *testing.T) {
 	remove(t, second.CertFile)
 	now.add(t, checkInterval)
 	checkSerial(t, "missing certificate", r.servedSerial(t), second)
+	if diff := cmp.Diff(Reloads{Succeeded: 1, Failed: 2, Failing: true}, cert.Reloads()); diff != "" {
+		t.Errorf("reloads (-want +got):\n%s", diff)
+	}
 	third := servertest.New(t, dir)
 	now.add(t, checkInterval)
+	if diff := cmp.Diff(Reloads{Succeeded: 2, Failed: 2}, cert.Reloads()); diff != "" { // loads the files
+		t.Errorf("reloads (-want +got):\n%s", diff)
+	}
 	checkSerial(t, "valid files again", r.servedSerial(t), third)
+	if left := time.Until(cert.NotAfter()); left <= 0 {
+		t.Errorf("the certificate expires in %s", left)
+	}
 
 	stop()
 	if err := <-r.ended; err != nil {
@@ -370,11 +379,15 @@ func TestErrorWriterLogsAbortedHandshakesAsDebug(t *testing.T) {
 	for _, tt := range tests {
 		var logged bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		if n, err := (errorWriter{log, new(atomic.Uint64)}).Write([]byte(tt.line + "\n")); n != len(tt.line)+1 || err != nil {
+		var warnings atomic.Uint64
+		if n, err := (errorWriter{log, &warnings}).Write([]byte(tt.line + "\n")); n != len(tt.line)+1 || err != nil {
 			t.Errorf("Write returned %d, %v, want %d", n, err, len(tt.line)+1)
 		}
 		if !strings.Contains(logged.String(), "level="+tt.level+" ") {
 			t.Errorf("%q: got log line %s, want level %s", tt.line, &logged, tt.level)
+		}
+		if got := warnings.Load(); (got == 1) != (tt.level == "WARN") {
+			t.Errorf("%q: counted %d warnings", tt.line, got)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -91,4 +92,27 @@ func TestAuditLogContainsRewritesAndPodHasNoAnnotation(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("audit annotations differ (-want +got):\n%s", diff)
 	}
+}
+
+// TestAuditLogContainsTheUIDOfTheWebhooksLog creates a pod that is denied. The line in the log of the
+// webhook and the event in the audit log have the same UID.
+func TestAuditLogContainsTheUIDOfTheWebhooksLog(t *testing.T) {
+	t.Parallel()
+	server := standardServer(t)
+	namespace := server.namespace(t, nil)
+	if _, err := server.create(t, newPod(namespace, "latest", "nginx:latest")); err == nil {
+		t.Fatal("the pod was created")
+	}
+	var uid string
+	waitUntil(t, "the audit log has the request", func() bool {
+		for _, annotations := range server.auditAnnotations(t, namespace, "latest") {
+			uid = annotations["validating.image-webhook.dev/uid"]
+		}
+		return uid != ""
+	})
+	line := regexp.MustCompile(`msg=denied namespace=` + namespace + ` object=pod/latest user=\S+ uid=` + uid + ` images=\[nginx:latest\] reason=`)
+	waitUntil(t, "the log of the webhook has the UID", func() bool {
+		log, err := os.ReadFile(filepath.Join(server.Dir, webhookLog))
+		return err == nil && line.Match(log)
+	})
 }

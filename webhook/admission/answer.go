@@ -71,23 +71,29 @@ func (r *Response) append(b []byte, uid string) []byte {
 		b = base64.StdEncoding.AppendEncode(b, r.Patch)
 		b = append(b, `","patchType":"JSONPatch"`...)
 	}
-	b = appendAnnotations(b, r.Changes)
+	b = r.appendAnnotations(b, uid)
 	b = appendWarnings(b, r.Warnings)
 	return append(b, "}}\n"...)
 }
 
-func appendAnnotations(b []byte, changes []Change) []byte {
-	if len(changes) == 0 {
+// appendAnnotations appends the annotations for the audit log: the changes, and the uid of a denial
+// or a warning. The API server does not write the uid to the audit log itself, and without it nobody
+// could find the request of a line in the webhook's log.
+func (r *Response) appendAnnotations(b []byte, uid string) []byte {
+	logged := r.outcome() >= Warned
+	if !logged && len(r.Changes) == 0 {
 		return b
 	}
 	b = append(b, `,"auditAnnotations":{`...)
-	for i, c := range changes {
-		if i > 0 {
-			b = append(b, ',')
-		}
+	for _, c := range r.Changes {
 		b = c.appendString(append(appendString(b, c.Field), ':'))
+		b = append(b, ',')
 	}
-	return append(b, '}')
+	if logged {
+		return append(appendString(append(b, `"uid":`...), uid), '}')
+	}
+	b[len(b)-1] = '}' // instead of the last comma
+	return b
 }
 
 func appendWarnings(b []byte, warnings []string) []byte {

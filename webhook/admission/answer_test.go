@@ -33,8 +33,8 @@ func TestAnswersDecodeToTheResponse(t *testing.T) {
 			{
 				Response{Message: text, Warnings: []string{text, "w"}},
 				admissionv1.AdmissionResponse{
-					Warnings: []string{decoded, "w"},
-					Result:   &metav1.Status{Status: metav1.StatusFailure, Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden, Message: decoded},
+					Warnings: []string{decoded, "w"}, AuditAnnotations: map[string]string{"uid": decoded},
+					Result: &metav1.Status{Status: metav1.StatusFailure, Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden, Message: decoded},
 				},
 			},
 			{

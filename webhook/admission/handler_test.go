@@ -45,17 +45,17 @@ func TestHandlerAnswersAndLogsReviews(t *testing.T) {
 		{"allowed", Deny(policy), join(uid, pod, create, anObject), `"uid":"u","allowed":true`, ""},
 		{
 			"denied", Deny(policy), latestReview,
-			fmt.Sprintf(`"uid":"u","allowed":false,"status":{"metadata":{},"status":"Failure","message":%q,"reason":"Forbidden","code":403},"warnings":[%q]`, latest, warning),
+			fmt.Sprintf(`"uid":"u","allowed":false,"status":{"metadata":{},"status":"Failure","message":%q,"reason":"Forbidden","code":403},"auditAnnotations":{"uid":"u"},"warnings":[%q]`, latest, warning),
 			`level=WARN msg=denied namespace=shop object=pod/web- user=alice uid=u images=[nginx:latest] reason=` + strconv.Quote(latest),
 		},
 		{
 			"warned", Warn(policy), latestReview,
-			fmt.Sprintf(`"uid":"u","allowed":true,"warnings":[%q]`, warning),
+			fmt.Sprintf(`"uid":"u","allowed":true,"auditAnnotations":{"uid":"u"},"warnings":[%q]`, warning),
 			`level=WARN msg=warned namespace=shop object=pod/web- user=alice uid=u images=[nginx:latest] reason=` + strconv.Quote(warning),
 		},
 		{
 			"unknown mode", UnknownMode, namespace,
-			fmt.Sprintf(`"uid":"u","allowed":true,"warnings":[%q]`, modeWarning),
+			fmt.Sprintf(`"uid":"u","allowed":true,"auditAnnotations":{"uid":"u"},"warnings":[%q]`, modeWarning),
 			`level=WARN msg=warned namespace=shop object=namespace/shop user="" uid=u reason=` + strconv.Quote(modeWarning),
 		},
 		{

@@ -83,7 +83,19 @@ func decide(t testing.TB, verdict Verdict, r *Request) *admissionv1.AdmissionRes
 	if err := json.Unmarshal(resp.append(nil, ""), &review); err != nil {
 		t.Fatal(err)
 	}
-	return review.Response
+	return withoutUID(t, review.Response)
+}
+
+// withoutUID removes the annotation with the uid, which denials and warnings must have.
+func withoutUID(t testing.TB, resp *admissionv1.AdmissionResponse) *admissionv1.AdmissionResponse {
+	t.Helper()
+	if _, ok := resp.AuditAnnotations["uid"]; ok != (!resp.Allowed || len(resp.Warnings) > 0) {
+		t.Errorf("audit annotations %v of a response with allowed=%v and %d warnings", resp.AuditAnnotations, resp.Allowed, len(resp.Warnings))
+	}
+	if delete(resp.AuditAnnotations, "uid"); len(resp.AuditAnnotations) == 0 {
+		resp.AuditAnnotations = nil
+	}
+	return resp
 }
 
 // allowed returns a response without changes and warnings.

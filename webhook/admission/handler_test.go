@@ -478,7 +478,8 @@ func BenchmarkMutating(b *testing.B) {
 // benchmark measures a handler from the body to the answer, without HTTP.
 func benchmark(b *testing.B, verdict Verdict) {
 	b.Helper()
-	h := verdictHandler(slog.New(slog.NewTextHandler(io.Discard, nil)), verdict)
+	report := Reporting{Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	h := report.at("", nil).handler(admissionReviews(verdict))
 	for _, name := range []string{"pod-create-1-container", "pod-create-3-containers", "pod-create-10-containers", "pod-create-60-containers", "pod-update-3-containers"} {
 		b.Run(name, func(b *testing.B) {
 			body := review(b, name)

@@ -14,7 +14,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
 
 	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/tools/kubebuild"
@@ -24,6 +26,12 @@ import (
 
 // kustomize returns the objects that `kubectl apply -k` would apply.
 func kustomize(t *testing.T, dir string) []object {
+	t.Helper()
+	return loadFile(t, deploy.File{Name: dir, Content: kustomizeText(t, dir)})
+}
+
+// kustomizeText returns the YAML that `kubectl apply -k` would apply.
+func kustomizeText(t *testing.T, dir string) string {
 	t.Helper()
 	programs, err := kubebuild.FromEnvironment(t.Context(), "..")
 	if err != nil {
@@ -37,7 +45,7 @@ func kustomize(t *testing.T, dir string) []object {
 		subprocess.Print(os.Stderr, "kustomize", err)
 		t.FailNow()
 	}
-	return loadFile(t, deploy.File{Name: dir, Content: built})
+	return built
 }
 
 // withoutFiles returns the objects without the names of their files.
@@ -79,6 +87,12 @@ func documentedOverlay(t *testing.T) []object {
 // kustomizeOverlay returns the objects of an overlay in a directory beside deploy/.
 func kustomizeOverlay(t *testing.T, kustomization string) []object {
 	t.Helper()
+	return kustomize(t, writeOverlay(t, kustomization))
+}
+
+// writeOverlay writes an overlay to a directory beside a copy of deploy/, and returns it.
+func writeOverlay(t *testing.T, kustomization string) string {
+	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(filepath.Join(dir, "deploy"), os.DirFS(".")); err != nil {
 		t.Fatal(err)
@@ -90,7 +104,7 @@ func kustomizeOverlay(t *testing.T, kustomization string) []object {
 	if err := os.WriteFile(filepath.Join(overlayDir, "kustomization.yaml"), []byte(kustomization), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return kustomize(t, overlayDir)
+	return overlayDir
 }
 
 func TestKustomizeGitOpsComponentOnlyAddsHintsForTheTools(t *testing.T) {
@@ -117,6 +131,30 @@ func TestKustomizeGitOpsComponentOnlyAddsHintsForTheTools(t *testing.T) {
 	}
 	if diff := cmp.Diff(withoutFiles(want), withoutFiles(got), oneSpace); diff != "" {
 		t.Errorf("(-files with hints +component):\n%s", diff)
+	}
+}
+
+// The scheme does not have the types of the Prometheus Operator.
+func TestKustomizeMonitoringComponentOnlyAddsObjects(t *testing.T) {
+	dir := writeOverlay(t, "resources: [../deploy]\ncomponents: [../deploy/monitoring]\nsortOptions: {order: fifo}\n")
+	var want, got []string
+	for _, o := range load(t) {
+		want = append(want, o.key())
+	}
+	want = append(want, "PodMonitor image-webhook/webhook", "PrometheusRule image-webhook/webhook", "NetworkPolicy image-webhook/webhook-metrics")
+	documents, err := deploy.Documents(kustomizeText(t, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, document := range documents {
+		var o metav1.PartialObjectMetadata
+		if err := yaml.Unmarshal(document, &o); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, key(o.Kind, o.Namespace, o.Name))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("objects (-files and component +overlay):\n%s", diff)
 	}
 }
 

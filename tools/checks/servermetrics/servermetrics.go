@@ -1,0 +1,83 @@
+// Package servermetrics reads the metrics of the real server, for tests.
+package servermetrics
+
+import (
+	"bufio"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/image-webhook/image-webhook/tools/checks/certtest"
+)
+
+// Scrape compiles the server, starts it on free ports, and returns its metrics as text. The
+// server has two mirror rules. root is the directory of this repository's module.
+func Scrape(t testing.TB, root string) string {
+	t.Helper()
+	response, err := http.Get("http://" + start(t, compile(t, root)) + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("scrape: %s, %v", response.Status, err)
+	}
+	return string(text)
+}
+
+func compile(t testing.TB, root string) (program string) {
+	t.Helper()
+	program = filepath.Join(t.TempDir(), "image-webhook")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./webhook/cmd/image-webhook")
+	cmd.Dir = root
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("compile the server: %v\n%s", err, output)
+	}
+	return program
+}
+
+var metricsAddr = regexp.MustCompile(`\bmetricsAddr=(\S+)`)
+
+// start starts the server, and returns the address of its metrics when it serves. The end of the
+// test kills it.
+func start(t testing.TB, program string) (addr string) {
+	t.Helper()
+	now := time.Now()
+	issued := certtest.Issue(t, "webhook", now.Add(-time.Hour), now.Add(time.Hour))
+	cmd := exec.CommandContext(t.Context(), program, "serve", "--server-addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0",
+		"--tls-cert="+writeFile(t, "cert", issued.Cert), "--tls-key="+writeFile(t, "key", issued.Key),
+		"--registry-mirrors=docker.mirror.example,registry.k8s.io:k8s.mirror.example")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	var log []byte
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		if match := metricsAddr.FindSubmatch(lines.Bytes()); match != nil {
+			go func() { _, _ = io.Copy(io.Discard, stderr) }()
+			return string(match[1])
+		}
+		log = append(append(log, lines.Bytes()...), '\n')
+	}
+	t.Fatalf("the server does not say where it serves metrics:\n%s", log)
+	return ""
+}
+
+func writeFile(t testing.TB, name string, content []byte) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -32,10 +32,18 @@ unformatted() {
 	[ -z "$files" ] || { echo "$files" && return 1; }
 }
 
+# promtool tests the alerts. The parser of Prometheus and the types of Grafana, which are in a
+# module of their own, check the dashboard.
+alerts_and_dashboard() {
+	go test ./tools/checks/promtool && go -C tools/checks/monitoring test .
+}
+
 scripts/step.sh "download the modules" go mod download
 scripts/step.sh "build the linters" go -C tools/pins/lint build -o "$PWD/bin/" \
 	honnef.co/go/tools/cmd/staticcheck github.com/rhysd/actionlint/cmd/actionlint
 scripts/step.sh "compile everything" go build ./...
+# Once: the cache keeps it.
+scripts/step.sh "compile promtool" go test -count=1 -run TestRulesAreValid ./tools/checks/promtool
 go run ./tools/cmd/installpackages "to check the scripts" shellcheck=shellcheck || failed="$failed shellcheck"
 
 check gofmt unformatted
@@ -47,6 +55,8 @@ done
 # Not tools/images/coredns: that would compile all of CoreDNS for one small file.
 check "vet, tools/images/registry" go -C tools/images/registry vet ./...
 check "tests, tools/parsers" go -C tools/parsers test .
+check "vet, tools/checks/monitoring" go -C tools/checks/monitoring vet .
+check "alerts and dashboard" alerts_and_dashboard
 check staticcheck bin/staticcheck -checks all ./...
 check actionlint bin/actionlint
 # `make test` runs the Kustomize tests, with a kubectl that it compiles first, which can take

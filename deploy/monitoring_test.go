@@ -100,9 +100,20 @@ func TestPodMonitorScrapesTheReplicas(t *testing.T) {
 	if diff := cmp.Diff(*deployment.Spec.Selector, monitor.Spec.Selector); diff != "" {
 		t.Errorf("selector (-Deployment +PodMonitor):\n%s", diff)
 	}
-	if len(monitor.Spec.Endpoints) != 1 || monitor.Spec.Endpoints[0].Port != "metrics" {
-		t.Errorf("endpoints %+v, want the port metrics", monitor.Spec.Endpoints)
+	if port := portOf(t, "metrics"); len(monitor.Spec.Endpoints) != 1 || monitor.Spec.Endpoints[0].Port != port.Name {
+		t.Errorf("endpoints %+v, want the port %s", monitor.Spec.Endpoints, port.Name)
 	}
+}
+
+// portOf returns a port of the webhook's container.
+func portOf(t *testing.T, name string) corev1.ContainerPort {
+	t.Helper()
+	ports := webhookContainer(t, load(t)).Ports
+	i := slices.IndexFunc(ports, func(p corev1.ContainerPort) bool { return p.Name == name })
+	if i < 0 {
+		t.Fatalf("the container has no port %s", name)
+	}
+	return ports[i]
 }
 
 func TestMonitoringNetworkPolicyLocksNoCallerOut(t *testing.T) {
@@ -113,8 +124,8 @@ func TestMonitoringNetworkPolicyLocksNoCallerOut(t *testing.T) {
 		PodSelector: *deployment.Spec.Selector,
 		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
 		Ingress: []networkingv1.NetworkPolicyIngressRule{
-			{Ports: tcp(8443)}, // from everywhere
-			{Ports: tcp(9090), From: []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{
+			{Ports: tcp(portOf(t, "https"))}, // from everywhere
+			{Ports: tcp(portOf(t, "metrics")), From: []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{
 				MatchLabels: map[string]string{corev1.LabelMetadataName: "monitoring"},
 			}}}},
 		},
@@ -153,6 +164,6 @@ func TestRulesSelectEveryWebhook(t *testing.T) {
 	}
 }
 
-func tcp(port int32) []networkingv1.NetworkPolicyPort {
-	return []networkingv1.NetworkPolicyPort{{Protocol: new(corev1.ProtocolTCP), Port: new(intstr.FromInt32(port))}}
+func tcp(port corev1.ContainerPort) []networkingv1.NetworkPolicyPort {
+	return []networkingv1.NetworkPolicyPort{{Protocol: new(corev1.ProtocolTCP), Port: new(intstr.FromInt32(port.ContainerPort))}}
 }

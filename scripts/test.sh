@@ -19,6 +19,8 @@ go run ./tools/cmd/installpackages "to use the race detector" gcc=gcc,libc6-dev 
 	echo "Continuing without the race detector." >&2
 	race=
 }
+# Once: the cache keeps it.
+scripts/step.sh "compile promtool" go test -timeout=30m -run=TestRulesAreValid ./tools/checks/promtool
 packages=$(go list ./... | grep -Ev '/e2e(/|$)')
 scripts/step.sh "compile the tests" scripts/compile-tests.sh $race
 # shellcheck disable=SC2086 # a list of packages

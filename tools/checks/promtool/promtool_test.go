@@ -4,6 +4,7 @@ package promtool
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -22,12 +23,18 @@ const (
 // cache.
 func run(t *testing.T, stdin string, args ...string) {
 	t.Helper()
+	runIn(t, monitoring, stdin, args...)
+}
+
+// runIn is run in another directory.
+func runIn(t *testing.T, dir, stdin string, args ...string) {
+	t.Helper()
 	program, err := prometheus.Build(t.Context(), progress.New(os.Stderr), root, prometheus.Promtool)
 	if err != nil {
 		subprocess.Print(os.Stderr, "compile promtool", err)
 		t.FailNow()
 	}
-	command := subprocess.Command{Args: append([]string{program}, args...), Dir: monitoring, Stdin: strings.NewReader(stdin)}
+	command := subprocess.Command{Args: append([]string{program}, args...), Dir: dir, Stdin: strings.NewReader(stdin)}
 	if err := command.Run(t.Context()); err != nil {
 		subprocess.Print(os.Stderr, "promtool", err)
 		t.FailNow()
@@ -44,4 +51,26 @@ func TestRulesFireOnlyWhenTheyShould(t *testing.T) {
 
 func TestMetricsFollowTheConventions(t *testing.T) {
 	run(t, servermetrics.Scrape(t, root), "check", "metrics")
+}
+
+// scrapeExample matches the example configuration in docs/operations.md.
+var scrapeExample = regexp.MustCompile("(?s)```yaml\n(# prometheus.yml\n.*?)```")
+
+func TestScrapeExampleIsValid(t *testing.T) {
+	page, err := os.ReadFile(root + "/docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example := scrapeExample.FindSubmatch(page)
+	if example == nil {
+		t.Fatal("docs/operations.md does not contain the example: a code block that starts with # prometheus.yml")
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(monitoring)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/prometheus.yml", example[1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	runIn(t, dir, "", "check", "config", "prometheus.yml")
 }

@@ -29,6 +29,12 @@ func run(t *testing.T, stdin string, args ...string) {
 // runIn is run in another directory.
 func runIn(t *testing.T, dir, stdin string, args ...string) {
 	t.Helper()
+	// The cache of `go test` knows only the files that the test itself has read.
+	for _, file := range []string{"rules.yaml", "rules_test.yaml"} {
+		if _, err := os.ReadFile(monitoring + "/" + file); err != nil {
+			t.Fatal(err)
+		}
+	}
 	program, err := prometheus.Build(t.Context(), progress.New(os.Stderr), root, prometheus.Promtool)
 	if err != nil {
 		subprocess.Print(os.Stderr, "compile promtool", err)

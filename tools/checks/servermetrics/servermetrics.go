@@ -4,6 +4,7 @@ package servermetrics
 import (
 	"bufio"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -33,6 +34,7 @@ func Scrape(t testing.TB, root string) string {
 
 func compile(t testing.TB, root string) (program string) {
 	t.Helper()
+	readSources(t, filepath.Join(root, "webhook"))
 	program = filepath.Join(t.TempDir(), "image-webhook")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./webhook/cmd/image-webhook")
 	cmd.Dir = root
@@ -40,6 +42,21 @@ func compile(t testing.TB, root string) (program string) {
 		t.Fatalf("compile the server: %v\n%s", err, output)
 	}
 	return program
+}
+
+// readSources lets `go test` run a test again when the sources have changed: its cache knows only
+// the files that the test itself has read.
+func readSources(t testing.TB, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(path) == ".go" {
+			_, err = os.ReadFile(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 var metricsAddr = regexp.MustCompile(`\bmetricsAddr=(\S+)`)

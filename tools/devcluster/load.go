@@ -38,6 +38,11 @@ func (c *Cluster) BuildImage(ctx context.Context, options webhookimage.Options) 
 	return webhookimage.Build(ctx, options, c.report)
 }
 
+// HasImage reports whether all nodes have an image.
+func (c *Cluster) HasImage(ctx context.Context, ref string) bool {
+	return c.RunOnNodes(ctx, "sh", "-c", "ctr --namespace=k8s.io images ls --quiet name=="+ref+" | grep --quiet .") == nil
+}
+
 // LoadArchive loads the images of an archive in the format of `docker save` into all nodes.
 func (c *Cluster) LoadArchive(ctx context.Context, path string) error {
 	err := c.report.Step("load "+filepath.Base(path)+" into cluster "+c.Name, func(*progress.Step) error {

@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -10,10 +9,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/image-webhook/image-webhook/tools/devcluster/singlepod"
 	"github.com/image-webhook/image-webhook/tools/podport"
 )
 
@@ -92,26 +91,9 @@ func forwardPort(ctx context.Context, config *rest.Config, registryName string) 
 	if err != nil {
 		return "", nil, err
 	}
-	pod, err := findReadyPod(ctx, client, registryName)
+	pod, err := singlepod.Deployment{Client: client, Namespace: Namespace, Name: registryName}.ReadyPod(ctx)
 	if err != nil {
 		return "", nil, err
 	}
 	return podport.Forward(ctx, config, Namespace, pod, registryPort)
-}
-
-// findReadyPod returns the name of a ready pod of the registry.
-func findReadyPod(ctx context.Context, client kubernetes.Interface, registryName string) (string, error) {
-	pods, err := listPods(ctx, client, registryName)
-	if err != nil {
-		return "", err
-	}
-	for _, pod := range pods {
-		for _, condition := range pod.Status.Conditions {
-			if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue && pod.DeletionTimestamp == nil {
-				return pod.Name, nil
-			}
-		}
-	}
-	reason, _ := newestNotReady(pods)
-	return "", errors.New("it is not ready: " + reason)
 }

@@ -90,7 +90,7 @@ func (m *Mirror) EnablePullThrough(ctx context.Context) error {
 // routeToMirror configures the nodes to pull images of host from the mirror, and then from the
 // cache if it is installed.
 func (m *Mirror) routeToMirror(ctx context.Context, host, cache string) error {
-	deployment, err := m.getDeployment(ctx, cache)
+	deployment, err := m.deployment(cache).Get(ctx)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func registryDir(root string) string { return filepath.Join(root, "tools", "imag
 // loadRegistry loads the registry's image into the nodes, unless they have it. It builds the
 // image first if it is not in the cache.
 func (m *Mirror) loadRegistry(ctx context.Context, root, ref string) error {
-	if m.cluster.RunOnNodes(ctx, "sh", "-c", "ctr --namespace=k8s.io images ls --quiet name=="+ref+" | grep --quiet .") == nil {
+	if m.cluster.HasImage(ctx, ref) {
 		return nil
 	}
 	cache, err := workspace.CacheDir("mirror")

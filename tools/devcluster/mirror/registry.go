@@ -47,7 +47,7 @@ func (m *Mirror) Start(ctx context.Context, r Registry) error {
 	if err != nil {
 		return err
 	}
-	existing, err := m.getDeployment(ctx, r.Name)
+	existing, err := m.deployment(r.Name).Get(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (m *Mirror) Start(ctx context.Context, r Registry) error {
 		return err
 	}
 	return m.report.Step("start "+r.title(), func(step *progress.Step) error {
-		// Wait until its pods are deleted, so that waitReady sees only new ones.
+		// Wait until its pods are deleted, so that WaitReady sees only new ones.
 		if err := m.deleteObjects(ctx, []string{r.Name}, "deployment", "--cascade=foreground"); err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func (m *Mirror) start(ctx context.Context, r Registry, ref string, step *progre
 	if err := apply.Run(ctx); err != nil {
 		return fmt.Errorf("apply the manifest: %w", err)
 	}
-	if err := m.waitReady(ctx, r.Name, step); err != nil {
+	if err := m.deployment(r.Name).WaitReady(ctx, step); err != nil {
 		return err
 	}
 	return m.waitReachable(ctx, r.Name, step)

@@ -51,18 +51,23 @@ func Build(ctx context.Context, report *progress.Reporter, root string, program 
 	return path, removeOthers(path, program)
 }
 
-// cached returns the path of a program in the cache, which contains a hash of its pins.
+// cached returns the path of a program in the cache.
 func cached(ctx context.Context, root, program string) (string, error) {
 	if !slices.Contains([]string{Server, Promtool}, program) {
 		return "", fmt.Errorf("unknown program %q: use %s or %s", program, Server, Promtool)
 	}
-	dir := pins(root)
-	key, err := gobuild.Key(ctx, dir, flags, filepath.Join(dir, "go.mod"), filepath.Join(dir, "go.sum"))
+	key, err := Key(ctx, root)
 	if err != nil {
 		return "", err
 	}
 	cache, err := workspace.CacheDir("prometheus")
 	return filepath.Join(cache, program+"-"+key), err
+}
+
+// Key returns a short hash of the pins and of how the programs are compiled.
+func Key(ctx context.Context, root string) (string, error) {
+	dir := pins(root)
+	return gobuild.Key(ctx, dir, flags, filepath.Join(dir, "go.mod"), filepath.Join(dir, "go.sum"))
 }
 
 func pins(root string) string { return filepath.Join(root, "tools", "pins", "prometheus") }

@@ -6,7 +6,7 @@
 //	                  content reference
 //	cluster install   load the image, then apply the manifests of deploy/
 //	cluster reload    load the image and roll it out; nothing else changes
-//	cluster status    show the state of the cluster and of the mirror in it
+//	cluster status    show the state of the cluster, and of the mirror and Prometheus in it
 //	cluster env       print shell commands that point kubectl at the cluster
 //	cluster down      delete the cluster
 //	cluster engine    print the container engine; install one if there is none

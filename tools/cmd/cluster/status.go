@@ -7,12 +7,13 @@ import (
 	"github.com/image-webhook/image-webhook/tools/cli"
 	"github.com/image-webhook/image-webhook/tools/devcluster"
 	"github.com/image-webhook/image-webhook/tools/devcluster/mirror"
+	"github.com/image-webhook/image-webhook/tools/devcluster/monitoring"
 )
 
 func (t tool) addStatus(c *cli.Named) {
 	c.AddVerb(cli.Text{
 		Use:   "status",
-		Short: "Show the state of the cluster and of the mirror in it",
+		Short: "Show the state of the cluster, and of the mirror and Prometheus in it",
 		Example: `  # Of another cluster than the Makefile's
   bin/cluster status --name=second`,
 	}, t.status)
@@ -36,5 +37,12 @@ func (t tool) status(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return m.PrintStatus(ctx, table)
+	if err := m.PrintStatus(ctx, table); err != nil {
+		return err
+	}
+	prometheus, err := monitoring.Open(c, nil)
+	if err != nil {
+		return err
+	}
+	return prometheus.PrintStatus(ctx, table)
 }

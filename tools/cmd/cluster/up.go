@@ -6,6 +6,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/cli"
 	"github.com/image-webhook/image-webhook/tools/devcluster"
 	"github.com/image-webhook/image-webhook/tools/devcluster/mirror"
+	"github.com/image-webhook/image-webhook/tools/devcluster/monitoring"
 )
 
 func (t tool) addUp(c *cli.Named) {
@@ -22,6 +23,9 @@ func (t tool) addUp(c *cli.Named) {
   # One with a control plane and a worker
   NODES=2 bin/cluster up --name=third
 
+  # One with Prometheus, which scrapes the webhook
+  bin/cluster up --name=fifth --monitoring
+
   # One whose nodes enforce NetworkPolicies
   bin/cluster up --name=fourth --network-policy`,
 	}, func(ctx context.Context, name string) error { return t.up(ctx, name, o) })
@@ -29,12 +33,13 @@ func (t tool) addUp(c *cli.Named) {
 		"let the mirror fetch missing images from docker.io and registry.k8s.io")
 	up.Flags().BoolVar(&o.networkPolicy, "network-policy", false,
 		"let the nodes enforce NetworkPolicies; kind's own node images always do")
+	up.Flags().BoolVar(&o.monitoring, "monitoring", false,
+		"start Prometheus in the cluster, with the rules of deploy/monitoring")
 }
 
 // upOptions are the flags of the verb up.
-type upOptions struct{ pullThrough, networkPolicy bool }
+type upOptions struct{ pullThrough, networkPolicy, monitoring bool }
 
-// up adds the caches last: the mirror works without them.
 func (t tool) up(ctx context.Context, name string, o upOptions) error {
 	c, err := devcluster.OpenOrInstall(ctx, name, t.report)
 	if err != nil {
@@ -48,6 +53,24 @@ func (t tool) up(ctx context.Context, name string, o upOptions) error {
 			return err
 		}
 	}
+	if o.monitoring {
+		if err := t.startMonitoring(ctx, c); err != nil {
+			return err
+		}
+	}
+	return t.startMirror(ctx, c, o.pullThrough)
+}
+
+func (t tool) startMonitoring(ctx context.Context, c *devcluster.Cluster) error {
+	m, err := monitoring.Open(c, t.report)
+	if err != nil {
+		return err
+	}
+	return m.Install(ctx)
+}
+
+// startMirror starts the caches last: the mirror works without them.
+func (t tool) startMirror(ctx context.Context, c *devcluster.Cluster, pullThrough bool) error {
 	m, err := mirror.Open(c, t.report)
 	if err != nil {
 		return err
@@ -60,7 +83,7 @@ func (t tool) up(ctx context.Context, name string, o upOptions) error {
 		return err
 	}
 	defer builder.Close()
-	if err := m.PushSamples(ctx, builder, mirror.Samples...); err != nil || !o.pullThrough {
+	if err := m.PushSamples(ctx, builder, mirror.Samples...); err != nil || !pullThrough {
 		return err
 	}
 	return m.EnablePullThrough(ctx)

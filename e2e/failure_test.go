@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/image-webhook/image-webhook/tools/devcluster/mirror"
+	"github.com/image-webhook/image-webhook/tools/devcluster/monitoring"
 	"github.com/image-webhook/image-webhook/tools/probe"
 	"github.com/image-webhook/image-webhook/tools/specrunner/reviewlog"
 	"github.com/image-webhook/image-webhook/tools/specrunner/summary"
@@ -57,7 +58,7 @@ func diagnose(ctx context.Context, spec SpecReport) {
 	for i, answer := range answers {
 		dir.write(fmt.Sprintf("review-%02d%s.json", i+1, strings.ReplaceAll(answer.Path, "/", "-")), answer.JSON())
 	}
-	namespaces := append(slices.Clone(specNamespaces), ownNamespace, mirror.Namespace)
+	namespaces := append(slices.Clone(specNamespaces), ownNamespace, mirror.Namespace, monitoring.Namespace)
 	for _, namespace := range namespaces {
 		dir.writeKubectl(ctx, namespace+"-objects.yaml", "get", "all", "-o", "yaml", "-n", namespace)
 		dir.writeKubectl(ctx, namespace+"-events.txt", "get", "events", "--sort-by=.lastTimestamp", "-n", namespace)

@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -79,6 +80,7 @@ type scrapeConfig struct {
 		Discovery []struct {
 			Selectors []struct{ Label string }
 		} `json:"kubernetes_sd_configs"`
+		Relabelings []struct{ Regex string } `json:"relabel_configs"`
 	} `json:"scrape_configs"`
 }
 
@@ -95,6 +97,13 @@ func TestWebhookIsScraped(t *testing.T) {
 	selector, err := labels.Parse(job.Discovery[0].Selectors[0].Label)
 	if err != nil || !selector.Matches(labels.Set(template.Labels)) {
 		t.Errorf("the job does not select pods with the labels %v: %v", template.Labels, err)
+	}
+	var ports []string
+	for _, port := range template.Spec.Containers[0].Ports {
+		ports = append(ports, port.Name)
+	}
+	if want := job.Relabelings[0].Regex; !slices.Contains(ports, want) {
+		t.Errorf("the webhook has the ports %v, want one named %s", ports, want)
 	}
 }
 

@@ -39,7 +39,7 @@ var _ = Describe("mode", func() {
 		Expect(got.Stderr).To(And(ContainSubstring(warning), HaveSuffix(denial)))
 		Expect(got.Exit).To(Equal(1))
 		Expect(succeed(ctx, "logs", "-n", ownNamespace, "-l", "app.kubernetes.io/component=webhook", "--tail=-1")).
-			To(ContainSubstring(`level=WARN msg=warned namespace=` + namespace + ` object=namespace/` + namespace + ` reason="namespace \"` + namespace + `\" is treated as deny: set its label`))
+			To(MatchRegexp(`level=WARN msg=warned namespace=` + namespace + ` object=namespace/` + namespace + ` user=\S+ uid=\S+ reason="namespace \\"` + namespace + `\\" is treated as deny: set its label`))
 	})
 })
 

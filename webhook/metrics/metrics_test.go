@@ -170,7 +170,7 @@ func TestScrapeStaysSmall(t *testing.T) {
 	h.rendered = map[expfmt.Format]rendering{}
 	text := get(t, h, "").Body
 	t.Logf("%d bytes before, %d bytes after %d reviews", before, text.Len(), 2**manyReviews)
-	if text.Len() > 64<<10 || !strings.Contains(text.String(), fmt.Sprintf(`image_webhook_images_disallowed_total{reason="tag",verdict="denied"} %d`, *manyReviews)) {
+	if text.Len() > 64<<10 || !strings.Contains(text.String(), fmt.Sprintf(`image_webhook_images_disallowed_total{reason="tag",verdict="denied"} %v`, float64(*manyReviews))) {
 		t.Errorf("the scrape has %d bytes, or wrong counts", text.Len())
 	}
 }

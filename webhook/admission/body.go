@@ -28,10 +28,18 @@ func (x *exchange) readBody(w http.ResponseWriter, r *http.Request) *rejection {
 		return tooLarge()
 	}
 	x.memory.context = r.Context()
-	if rejected := x.memory.reserve(maxSize(r)); rejected != nil {
+	size := maxSize(r)
+	if isMedium(size) {
+		size = mediumBody
+	}
+	if rejected := x.memory.reserve(size); rejected != nil {
 		return rejected
 	}
-	if maxSize(r) > smallBody {
+	if isMedium(size) {
+		x.medium = mediumBodies.Get().(*[mediumBody]byte)
+		x.body = x.medium[:0]
+	}
+	if size > smallBody {
 		// A large body must arrive soon, because it has reserved memory. net/http removes the deadline
 		// when the whole body was read. After an error, the deadline must stay: net/http reads the
 		// rest of the body.
@@ -60,6 +68,9 @@ func isJSON(contentType string) bool {
 	media, _, err := mime.ParseMediaType(contentType)
 	return err == nil && media == jsonType
 }
+
+// isMedium reports whether a body of this size is read into one of mediumBodies.
+func isMedium(size int64) bool { return size > smallBody && size <= mediumBody }
 
 // maxSize returns the announced size of the body, or maxBody if the client announces none.
 func maxSize(r *http.Request) int64 {

@@ -12,6 +12,7 @@ import (
 // of a decoded review share the memory of body, so they are valid until release.
 type exchange struct {
 	body    []byte
+	medium  *[mediumBody]byte // the memory of body, if its size is medium
 	answer  []byte
 	decoder jsonfields.Decoder
 	memory  reservation
@@ -25,6 +26,9 @@ func newExchange() *exchange { return exchanges.Get().(*exchange) }
 
 // release frees the reserved memory and keeps small buffers for later reviews.
 func (x *exchange) release() {
+	if x.medium != nil {
+		mediumBodies.Put(x.medium)
+	}
 	x.memory.release()
 	*x = exchange{body: reusable(x.body), answer: reusable(x.answer)}
 	exchanges.Put(x)
@@ -33,6 +37,10 @@ func (x *exchange) release() {
 // maxReused is the maximum size in bytes of a buffer that is used again. A small review reserves no
 // memory, so it must not occupy the buffer of a large one while its body arrives slowly.
 const maxReused = smallBody
+
+// mediumBodies has buffers for bodies of more than smallBody bytes. A review gets one only after it
+// has reserved that much memory.
+var mediumBodies = sync.Pool{New: func() any { return new([mediumBody]byte) }}
 
 // reusable returns the buffer without content, or nil if it is too large.
 func reusable(buffer []byte) []byte {

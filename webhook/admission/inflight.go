@@ -13,6 +13,9 @@ const (
 	// smallBody is the size up to which a review reserves no memory. Nearly all reviews
 	// are that small and never wait for a large one.
 	smallBody = 64 << 10
+	// mediumBody is the size up to which a larger review reserves the same memory, so that its
+	// buffer can be used again. Pods with more than about 40 containers need it.
+	mediumBody = 256 << 10
 	// maxInFlight limits the memory of all larger reviews together. A few huge pods must
 	// not exhaust a server that the whole cluster needs.
 	maxInFlight = 96 << 20

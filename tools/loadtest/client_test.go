@@ -158,16 +158,22 @@ func TestLoadCountsEveryRequest(t *testing.T) {
 	}
 }
 
-// With a stalled server, a load must end, and count the requests that it did not send.
-func TestFixedRateSendsNothingAfterItsEnd(t *testing.T) {
-	l := load{duration: time.Second, rate: 1000}
-	for start, want := range map[time.Time]bool{time.Now().Add(time.Hour): true, time.Now().Add(-time.Hour): false} {
-		next, err := l.schedule(start)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, ok := next(); ok != want {
-			t.Errorf("started at %s: a request is sent: %t, want %t", start, ok, want)
+// With a stalled server, a load must end, and count the requests that it did not send. A busy machine
+// can start a load after its end: it still sends one request.
+func TestLoadSendsOnlyTheFirstRequestAfterItsEnd(t *testing.T) {
+	for _, rate := range []int{0, 1000} {
+		l := load{duration: time.Second, rate: rate}
+		for start, want := range map[time.Time]bool{time.Now().Add(time.Hour): true, time.Now().Add(-time.Hour): false} {
+			next, err := l.schedule(start)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, ok := next(); !ok {
+				t.Errorf("rate %d, started at %s: the first request is not sent", rate, start)
+			}
+			if _, ok := next(); ok != want {
+				t.Errorf("rate %d, started at %s: the second request is sent: %t, want %t", rate, start, ok, want)
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -59,19 +60,22 @@ func setDeadlines(connections []*connection, deadline time.Time) {
 }
 
 // schedule returns a function that waits until the next request is due and returns that time. ok is
-// false after the end of the load.
+// false after the end of the load. The first request is always sent, because a busy machine can
+// start the load after its end.
 func (l load) schedule(start time.Time) (next func() (due time.Time, ok bool), err error) {
 	end := start.Add(l.duration)
+	var begun atomic.Bool
 	if l.rate == 0 {
 		return func() (time.Time, bool) {
-			now := time.Now()
-			return now, now.Before(end)
+			now, first := time.Now(), !begun.Swap(true)
+			return now, first || now.Before(end)
 		}, nil
 	}
 	paced, err := pace(start, time.Second/time.Duration(l.rate), l.due())
 	return func() (time.Time, bool) {
 		due, ok := <-paced
-		return due, ok && !time.Now().After(end.Add(tolerance))
+		first := !begun.Swap(true)
+		return due, ok && (first || !time.Now().After(end.Add(tolerance)))
 	}, err
 }
 

@@ -111,6 +111,9 @@ func TestStaticPodMatchesTheOtherFiles(t *testing.T) {
 			t.Errorf("flag %s is %s, want a file in %s", flag, flags[flag], dir)
 		}
 	}
+	if got := flags["--metrics-addr"]; got != "0" {
+		t.Errorf("flag --metrics-addr is %q, want 0: a port of the node that is in use would stop the webhook", got)
+	}
 	kubeconfig, err := os.ReadFile("image-policy/kubeconfig.yaml")
 	if err != nil || !strings.Contains(string(kubeconfig), "server: https://"+flags["--server-addr"]+"/image-policy\n") {
 		t.Errorf("the server of kubeconfig.yaml is not %s: error %v", flags["--server-addr"], err)

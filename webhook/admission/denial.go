@@ -18,14 +18,14 @@ const (
 // String returns the message of a denial: one line for a single violation, a list for
 // several.
 func (v *violations) String() string {
-	if v.count == 1 {
+	if v.disallowed.count() == 1 {
 		return v.first[0].String()
 	}
 	var message strings.Builder
 	if v.isComplete() {
 		message.WriteString("at least ")
 	}
-	fmt.Fprintf(&message, "%d images are not allowed", v.count)
+	fmt.Fprintf(&message, "%d images are not allowed", v.disallowed.count())
 	for _, shown := range v.first {
 		message.WriteString("\n- " + shown.String())
 	}
@@ -49,7 +49,7 @@ func (v *violations) warnings(suffix string) (warnings []string) {
 // omitted returns the number of violations that the message does not describe, or an empty
 // string.
 func (v *violations) omitted() string {
-	omitted := v.count - len(v.first)
+	omitted := v.disallowed.count() - len(v.first)
 	switch {
 	case omitted == 0:
 		return ""

@@ -11,7 +11,7 @@ func Deny(policy image.Policy) Verdict {
 	return func(r *Request) Response {
 		found := findViolations(&policy, r)
 		switch {
-		case found.count == 0:
+		case found.disallowed.count() == 0:
 			return Response{Allowed: true}
 		case !r.isPod():
 			return Response{Allowed: true, Warnings: found.warnings("; its pods will be denied"), Disallowed: found.disallowed}
@@ -50,7 +50,6 @@ const maxCounted = 1000
 type violations struct {
 	mirrors image.Mirrors
 	first   []violation // at most maxShown
-	count   int
 
 	disallowed Disallowed
 }
@@ -71,8 +70,11 @@ type Disallowed struct {
 	Tag, NoTag, Invalid int
 }
 
-// count counts an image.
-func (d *Disallowed) count(found *violation) {
+// count returns the number of images.
+func (d *Disallowed) count() int { return d.Tag + d.NoTag + d.Invalid }
+
+// add counts an image.
+func (d *Disallowed) add(found *violation) {
 	switch {
 	case found.tag == nil:
 		d.Invalid++
@@ -95,9 +97,8 @@ func (v *violations) check(policy *image.Policy, img podimages.Image) {
 
 // add counts a violation, and keeps the first maxShown with their origins.
 func (v *violations) add(found violation, ref image.Reference) {
-	v.count++
-	v.disallowed.count(&found)
-	if v.count > maxShown {
+	v.disallowed.add(&found)
+	if len(v.first) == maxShown {
 		return
 	}
 	if found.invalid == nil {
@@ -108,4 +109,4 @@ func (v *violations) add(found violation, ref image.Reference) {
 }
 
 // isComplete reports whether the search can end.
-func (v *violations) isComplete() bool { return v.count >= maxCounted }
+func (v *violations) isComplete() bool { return v.disallowed.count() >= maxCounted }

@@ -93,7 +93,7 @@ func (r *imageReview) status(policy *image.Policy) imageStatus {
 	for i := 0; i < len(r.references) && !found.isComplete(); i++ {
 		found.check(policy, podimages.Image{Reference: r.references[i]}) // does not name its container
 	}
-	if found.count == 0 {
+	if found.disallowed.count() == 0 {
 		return imageStatus{allowed: true}
 	}
 	return imageStatus{reason: found.String(), disallowed: found.disallowed}

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/image-webhook/image-webhook/webhook/admission"
+	"github.com/image-webhook/image-webhook/webhook/reload"
 	"github.com/image-webhook/image-webhook/webhook/server"
 )
 
@@ -45,7 +46,7 @@ func (m *Metrics) WatchFiles(cert *server.Certificate, clients *server.Clients) 
 	}
 }
 
-func (m *Metrics) watchReloads(file string, read func() server.Reloads) {
+func (m *Metrics) watchReloads(file string, read func() reload.Reloads) {
 	labels := prometheus.Labels{"file": file}
 	m.counter("file_reloads_total", "Changes of a file that were loaded: certificate, or client-cas with --client-ca-file.", labels, func() uint64 { return read().Succeeded })
 	m.counter("file_reload_failures_total", "Changes of a file that could not be loaded.", labels, func() uint64 { return read().Failed })

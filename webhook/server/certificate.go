@@ -5,27 +5,29 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/image-webhook/image-webhook/webhook/reload"
 )
 
 // Certificate is the server's certificate and private key in two PEM files. It is
 // reloaded when the files change.
 type Certificate struct {
-	pair *reloader[*tls.Certificate]
+	pair *reload.Value[*tls.Certificate]
 }
 
 // LoadCertificate loads the certificate and its key.
 func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, error) {
-	pair, err := newReloader(source[*tls.Certificate]{
-		name:  "certificate",
-		files: []string{certFile, keyFile},
-		parse: func(contents []string) (*tls.Certificate, error) {
+	pair, err := reload.New(reload.Source[*tls.Certificate]{
+		Name:  "certificate",
+		Files: []string{certFile, keyFile},
+		Parse: func(contents []string) (*tls.Certificate, error) {
 			pair, err := tls.X509KeyPair([]byte(contents[0]), []byte(contents[1]))
 			if err != nil {
 				return nil, fmt.Errorf("%s and %s: %w", certFile, keyFile, err)
 			}
 			return &pair, nil
 		},
-		logAttr: expiryDate,
+		LogAttr: expiryDate,
 	}, log)
 	if err != nil {
 		return nil, err
@@ -34,10 +36,10 @@ func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, 
 }
 
 // NotAfter returns when the current certificate expires.
-func (c *Certificate) NotAfter() time.Time { return c.pair.get().Leaf.NotAfter }
+func (c *Certificate) NotAfter() time.Time { return c.pair.Get().Leaf.NotAfter }
 
 // Reloads returns the reloads of the certificate.
-func (c *Certificate) Reloads() Reloads { return c.pair.reloads() }
+func (c *Certificate) Reloads() reload.Reloads { return c.pair.Reloads() }
 
 // expiryDate returns the expiry date of a certificate as a log attribute.
 func expiryDate(pair *tls.Certificate) slog.Attr {
@@ -53,6 +55,6 @@ func (c *Certificate) tlsConfig() *tls.Config {
 		// Otherwise Go sends the first 128 KiB of a connection in packets of 1.4 KB, each with
 		// a system call. That helps browsers, which can use a part of an answer.
 		DynamicRecordSizingDisabled: true,
-		GetCertificate:              func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.pair.get(), nil },
+		GetCertificate:              func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.pair.Get(), nil },
 	}
 }

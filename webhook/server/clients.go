@@ -7,36 +7,39 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+
+	"github.com/image-webhook/image-webhook/webhook/reload"
 )
 
 // Clients admits only callers that present a client certificate of a CA in a PEM file.
 // The file is reloaded when it changes. A nil Clients admits all callers.
 type Clients struct {
-	cas *reloader[caBundle]
+	cas *reload.Value[caBundle]
+	log *slog.Logger
 }
 
 // LoadClients loads the CAs from a PEM file.
 func LoadClients(caFile string, log *slog.Logger) (*Clients, error) {
-	cas, err := newReloader(source[caBundle]{
-		name:  "client CAs",
-		files: []string{caFile},
-		parse: func(contents []string) (caBundle, error) {
+	cas, err := reload.New(reload.Source[caBundle]{
+		Name:  "client CAs",
+		Files: []string{caFile},
+		Parse: func(contents []string) (caBundle, error) {
 			bundle, err := parseCABundle(contents[0])
 			if err != nil {
 				return caBundle{}, fmt.Errorf("%s: %w", caFile, err)
 			}
 			return bundle, nil
 		},
-		logAttr: caBundle.logAttr,
+		LogAttr: caBundle.logAttr,
 	}, log)
 	if err != nil {
 		return nil, err
 	}
-	return &Clients{cas}, nil
+	return &Clients{cas, log}, nil
 }
 
 // Reloads returns the reloads of the CAs.
-func (c *Clients) Reloads() Reloads { return c.cas.reloads() }
+func (c *Clients) Reloads() reload.Reloads { return c.cas.Reloads() }
 
 // tlsConfig returns base with client authentication. The handshake requests a client
 // certificate and verifies it with the current CAs. It succeeds without a certificate,
@@ -48,7 +51,7 @@ func (c *Clients) tlsConfig(base *tls.Config) *tls.Config {
 	config := base.Clone()
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		current := base.Clone()
-		current.ClientAuth, current.ClientCAs = tls.VerifyClientCertIfGiven, c.cas.get().pool
+		current.ClientAuth, current.ClientCAs = tls.VerifyClientCertIfGiven, c.cas.Get().pool
 		return current, nil
 	}
 	return config
@@ -67,7 +70,7 @@ func (c *Clients) requireCertificate(h http.Handler, refused func(status int)) h
 		}
 		refused(http.StatusUnauthorized)
 		const reason = "client certificate required: present one that a trusted CA has signed"
-		c.cas.log.Warn("refused a request", "path", r.URL.Path, "status", http.StatusUnauthorized, "reason", reason, "from", r.RemoteAddr)
+		c.log.Warn("refused a request", "path", r.URL.Path, "status", http.StatusUnauthorized, "reason", reason, "from", r.RemoteAddr)
 		http.Error(w, reason, http.StatusUnauthorized)
 	})
 }
@@ -75,7 +78,7 @@ func (c *Clients) requireCertificate(h http.Handler, refused func(status int)) h
 // trusts reports whether the certificate of a connection is still valid. API servers
 // can keep a connection open for longer than its CA is trusted.
 func (c *Clients) trusts(connection *tls.ConnectionState) bool {
-	cas, now := c.cas.get(), c.cas.now()
+	cas, now := c.cas.Get(), c.cas.Now()
 	return slices.ContainsFunc(connection.VerifiedChains, func(chain []*x509.Certificate) bool {
 		return cas.trusts(chain, now)
 	})

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/image-webhook/image-webhook/webhook/reload"
 	"github.com/image-webhook/image-webhook/webhook/server/servertest"
 )
 
@@ -96,7 +97,7 @@ func TestClientsAreReloadedWhenTheFileChanges(t *testing.T) {
 	var logged servertest.LockedBuffer
 	clients := loadClients(t, old, slog.New(slog.NewTextHandler(&logged, nil)))
 	var now clock
-	clients.cas.now = now.get
+	clients.cas.Now = now.get
 	r := startForClients(t, clients, map[string]http.Handler{"/hello": http.HandlerFunc(hello)}, slog.New(slog.DiscardHandler))
 	checkStatus := func(situation string, client *http.Client, want int) {
 		t.Helper()
@@ -108,7 +109,7 @@ func TestClientsAreReloadedWhenTheFileChanges(t *testing.T) {
 	oldClient := r.pair.Client(t, old.Issue(t, x509.ExtKeyUsageClientAuth))
 	resuming := r.pair.Client(t, old.Issue(t, x509.ExtKeyUsageClientAuth))
 	resuming.Transport.(*http.Transport).TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-	now.add(t, checkInterval)
+	now.add(t, reload.CheckInterval)
 	checkStatus("unchanged file", oldClient, 200)
 	checkStatus("unchanged file, first session", resuming, 200)
 	resuming.CloseIdleConnections()
@@ -118,7 +119,7 @@ func TestClientsAreReloadedWhenTheFileChanges(t *testing.T) {
 	newClient := func() *http.Client { return r.pair.Client(t, renewed.Issue(t, x509.ExtKeyUsageClientAuth)) }
 	checkStatus("changed file, before the next check", newClient(), 0)
 	checkStatus("changed file, before the next check, old CA", oldClient, 200)
-	now.add(t, checkInterval)
+	now.add(t, reload.CheckInterval)
 	checkStatus("changed file", newClient(), 200)
 	checkStatus("changed file, old CA, kept connection", oldClient, 401)
 	oldClient.CloseIdleConnections()
@@ -128,14 +129,14 @@ func TestClientsAreReloadedWhenTheFileChanges(t *testing.T) {
 
 	truncate(t, renewed.File)
 	for range 3 {
-		now.add(t, checkInterval)
+		now.add(t, reload.CheckInterval)
 		checkStatus("truncated file", newClient(), 200)
 	}
 	remove(t, renewed.File)
-	now.add(t, checkInterval)
+	now.add(t, reload.CheckInterval)
 	checkStatus("missing file", newClient(), 200)
 	renewed = servertest.NewCA(t, dir)
-	now.add(t, checkInterval)
+	now.add(t, reload.CheckInterval)
 	checkStatus("valid file again", newClient(), 200)
 
 	want := []string{"reloaded the client CAs", "keeping the old client CAs", "keeping the old client CAs", "reloaded the client CAs"}
@@ -159,7 +160,7 @@ func TestClientsExpireOnKeptConnections(t *testing.T) {
 	discard := slog.New(slog.DiscardHandler)
 	clients := loadClients(t, ca, discard)
 	var now clock
-	clients.cas.now = now.get
+	clients.cas.Now = now.get
 	r := startForClients(t, clients, map[string]http.Handler{"/hello": http.HandlerFunc(hello)}, discard)
 	client := r.pair.Client(t, ca.Issue(t, x509.ExtKeyUsageClientAuth))
 	now.add(t, 0)
@@ -191,7 +192,7 @@ func TestLoadClientsNamesFileAndCause(t *testing.T) {
 		{"invalid certificate", garbage, ": invalid certificate: x509: malformed certificate"},
 		{"second certificate invalid", append(bytes.Clone(block), garbage...), ": invalid certificate: x509: malformed certificate"},
 		{"second certificate truncated", append(bytes.Clone(block), block[:len(block)/2]...), ": truncated certificate"},
-		{"larger than a Secret", bytes.Repeat(block, maxFileSize/len(block)+1), ": not a regular file of at most 1 MiB"},
+		{"larger than a Secret", bytes.Repeat(block, (1<<20)/len(block)+1), ": not a regular file of at most 1 MiB"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/image-webhook/image-webhook/webhook/reload"
 	"github.com/image-webhook/image-webhook/webhook/server/servertest"
 )
 
@@ -252,7 +253,7 @@ func TestCertificateIsReloadedWhenItChanges(t *testing.T) {
 	var logged servertest.LockedBuffer
 	cert := loadCertificate(t, first, slog.New(slog.NewTextHandler(&logged, nil)))
 	var now clock
-	cert.pair.now = now.get
+	cert.pair.Now = now.get
 	r := &runningServer{Server: New(Config{Certificate: cert, Log: slog.New(slog.DiscardHandler)}), ended: make(chan error, 1)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -262,27 +263,27 @@ func TestCertificateIsReloadedWhenItChanges(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	go func() { r.ended <- r.Serve(ctx, l) }()
 
-	now.add(t, checkInterval)
+	now.add(t, reload.CheckInterval)
 	checkSerial(t, "unchanged files", r.servedSerial(t), first)
 	second := servertest.New(t, dir)
 	checkSerial(t, "changed files, before the next check", r.servedSerial(t), first)
-	now.add(t, checkInterval)
+	now.add(t, reload.CheckInterval)
 	checkSerial(t, "changed files", r.servedSerial(t), second)
 
 	truncate(t, second.KeyFile)
 	for range 3 {
-		now.add(t, checkInterval)
+		now.add(t, reload.CheckInterval)
 		checkSerial(t, "truncated key", r.servedSerial(t), second)
 	}
 	remove(t, second.CertFile)
-	now.add(t, checkInterval)
+	now.add(t, reload.CheckInterval)
 	checkSerial(t, "missing certificate", r.servedSerial(t), second)
-	if diff := cmp.Diff(Reloads{Succeeded: 1, Failed: 2, Failing: true}, cert.Reloads()); diff != "" {
+	if diff := cmp.Diff(reload.Reloads{Succeeded: 1, Failed: 2, Failing: true}, cert.Reloads()); diff != "" {
 		t.Errorf("reloads (-want +got):\n%s", diff)
 	}
 	third := servertest.New(t, dir)
-	now.add(t, checkInterval)
-	if diff := cmp.Diff(Reloads{Succeeded: 2, Failed: 2}, cert.Reloads()); diff != "" { // loads the files
+	now.add(t, reload.CheckInterval)
+	if diff := cmp.Diff(reload.Reloads{Succeeded: 2, Failed: 2}, cert.Reloads()); diff != "" { // loads the files
 		t.Errorf("reloads (-want +got):\n%s", diff)
 	}
 	checkSerial(t, "valid files again", r.servedSerial(t), third)

@@ -136,7 +136,7 @@ func TestPluginExcludesTheNamespacesOfTheWebhookConfigurations(t *testing.T) {
 	if policy.Disallowed, err = image.ParseTags("latest"); err != nil {
 		t.Fatal(err)
 	}
-	handler := admission.Handlers(admission.Reporting{Log: slog.New(slog.DiscardHandler)}, policy, admission.Changes{})["/image-policy"]
+	handler := admission.Handlers(admission.Reporting{Log: slog.New(slog.DiscardHandler)}, admission.Fixed(admission.Rules{Policy: policy}))["/image-policy"]
 	allowed := func(namespace string) bool {
 		body := `{"apiVersion":"imagepolicy.k8s.io/v1alpha1","kind":"ImageReview","spec":{"containers":[{"image":"nginx:latest"}],"namespace":"` + namespace + `"}}`
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/image-policy", strings.NewReader(body))

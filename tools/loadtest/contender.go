@@ -144,6 +144,6 @@ func serveWebhook(ctx context.Context, l net.Listener, c certificate, log *slog.
 	}
 	counted := metrics.New("", policy.Mirrors.Rules())
 	report := admission.Reporting{Log: log, Observe: counted.Observe}
-	handlers := admission.Handlers(report, policy, admission.Changes{Mirrors: policy.Mirrors})
+	handlers := admission.Handlers(report, admission.Fixed(admission.Rules{Policy: policy, Changes: admission.Changes{Mirrors: policy.Mirrors}}))
 	return server.New(server.Config{Handlers: handlers, Certificate: pair, Log: log}).Serve(ctx, l)
 }

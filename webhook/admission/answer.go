@@ -55,8 +55,8 @@ func (c Change) appendString(b []byte) []byte {
 
 // append appends the AdmissionReview with the response. Encoding it without reflection takes a
 // fraction of the time of encoding/json. The type of the patch is set only if there is one:
-// otherwise the API server rejects the response.
-func (r *Response) append(b []byte, uid string) []byte {
+// otherwise the API server rejects the response. version is that of the rules, or empty.
+func (r *Response) append(b []byte, uid, version string) []byte {
 	b = append(b, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":`...)
 	b = appendString(b, uid)
 	b = append(b, `,"allowed":`...)
@@ -71,17 +71,17 @@ func (r *Response) append(b []byte, uid string) []byte {
 		b = base64.StdEncoding.AppendEncode(b, r.Patch)
 		b = append(b, `","patchType":"JSONPatch"`...)
 	}
-	b = r.appendAnnotations(b, uid)
+	b = r.appendAnnotations(b, uid, version)
 	b = appendWarnings(b, r.Warnings)
 	return append(b, "}}\n"...)
 }
 
-// appendAnnotations appends the annotations for the audit log: the changes, and the uid of a denial
-// or a warning. The API server does not write the uid to the audit log itself, and without it nobody
-// could find the request of a line in the webhook's log.
-func (r *Response) appendAnnotations(b []byte, uid string) []byte {
+// appendAnnotations appends the annotations for the audit log: the changes, the version of the rules, and
+// the uid of a denial or a warning. The API server does not write the uid to the audit log itself, and
+// without it nobody could find the request of a line in the webhook's log.
+func (r *Response) appendAnnotations(b []byte, uid, version string) []byte {
 	logged := r.outcome() >= Warned
-	if !logged && len(r.Changes) == 0 {
+	if !logged && len(r.Changes) == 0 && version == "" {
 		return b
 	}
 	b = append(b, `,"auditAnnotations":{`...)
@@ -89,8 +89,11 @@ func (r *Response) appendAnnotations(b []byte, uid string) []byte {
 		b = c.appendString(append(appendString(b, c.Field), ':'))
 		b = append(b, ',')
 	}
+	if version != "" {
+		b = append(appendString(append(b, `"policy":`...), version), ',')
+	}
 	if logged {
-		return append(appendString(append(b, `"uid":`...), uid), '}')
+		b = append(appendString(append(b, `"uid":`...), uid), ',')
 	}
 	b[len(b)-1] = '}' // instead of the last comma
 	return b

@@ -48,7 +48,7 @@ func TestAnswersDecodeToTheResponse(t *testing.T) {
 		for _, tt := range tests {
 			tt.want.UID = types.UID(decoded)
 			var got admissionv1.AdmissionReview
-			if err := json.Unmarshal(tt.resp.append(nil, text), &got); err != nil {
+			if err := json.Unmarshal(tt.resp.append(nil, text, ""), &got); err != nil {
 				t.Fatalf("%q: %v", text, err)
 			}
 			want := admissionv1.AdmissionReview{TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}, Response: &tt.want}
@@ -64,7 +64,7 @@ func TestAnswersDecodeToTheResponse(t *testing.T) {
 func TestAnswersDoNotMixReviews(t *testing.T) {
 	policy := newPolicy(t, exampleRules)
 	log := slog.New(slog.DiscardHandler)
-	handlers := Handlers(Reporting{Log: log, LogChanges: true}, policy, Changes{Mirrors: policy.Mirrors})
+	handlers := Handlers(Reporting{Log: log, LogChanges: true}, Fixed(Rules{Policy: policy, Changes: Changes{Mirrors: policy.Mirrors}}))
 	var wg sync.WaitGroup
 	for worker := range 8 {
 		wg.Go(func() {

@@ -3,6 +3,8 @@ package admission
 import (
 	"fmt"
 	"strings"
+
+	"github.com/image-webhook/image-webhook/webhook/image"
 )
 
 const (
@@ -19,7 +21,7 @@ const (
 // several.
 func (v *violations) String() string {
 	if v.disallowed.count() == 1 {
-		return v.first[0].String()
+		return v.first[0].describe(v.policy)
 	}
 	var message strings.Builder
 	if v.isComplete() {
@@ -27,7 +29,7 @@ func (v *violations) String() string {
 	}
 	fmt.Fprintf(&message, "%d images are not allowed", v.disallowed.count())
 	for _, shown := range v.first {
-		message.WriteString("\n- " + shown.String())
+		message.WriteString("\n- " + shown.describe(v.policy))
 	}
 	if omitted := v.omitted(); omitted != "" {
 		message.WriteString("\n- and " + omitted)
@@ -35,10 +37,12 @@ func (v *violations) String() string {
 	return message.String()
 }
 
-// warnings returns a warning for each violation, each followed by suffix.
+// warnings returns a warning for each rule that an image breaks, each followed by suffix.
 func (v *violations) warnings(suffix string) (warnings []string) {
 	for _, shown := range v.first {
-		warnings = append(warnings, shown.warning(suffix))
+		for _, broken := range shown.rules {
+			warnings = append(warnings, shown.warning(broken, suffix))
+		}
 	}
 	if omitted := v.omitted(); omitted != "" {
 		warnings = append(warnings, "and "+omitted+" images are not allowed"+suffix)
@@ -59,21 +63,26 @@ func (v *violations) omitted() string {
 	return fmt.Sprintf("%d more", omitted)
 }
 
-// String returns which field uses which image, why it must not run and what to do.
-func (v violation) String() string {
-	return v.holder() + v.imageNames() + ": " + v.reason() + ": " + v.remedy()
+// describe returns which field uses which image, and for each rule that it breaks, why it must not run
+// and what to do.
+func (v *violation) describe(policy *image.Policy) string {
+	var reasons []string
+	for _, broken := range v.rules {
+		reasons = append(reasons, reasonOf(broken)+": "+v.remedy(broken, policy))
+	}
+	return v.holder() + v.imageNames() + ": " + strings.Join(reasons, "; ")
 }
 
 // holder names the container or volume that uses the image. It returns an empty string for
 // an ImageReview, which names neither.
-func (v violation) holder() string {
+func (v *violation) holder() string {
 	if v.Holder == "" {
 		return ""
 	}
 	return fmt.Sprintf("%s %s (%s) uses ", v.Holder, quote(v.Name), v.Field())
 }
 
-func (v violation) imageNames() string {
+func (v *violation) imageNames() string {
 	if len(v.origins) == 0 {
 		return "image " + quote(v.Reference)
 	}
@@ -89,41 +98,101 @@ func alternatives(origins []string) string {
 	return strings.Join(quoted, " or ")
 }
 
-func (v violation) reason() string {
-	switch {
-	case v.tag == nil:
-		return "invalid reference (" + plain(v.invalid.Error()) + ")"
-	case v.tag.Implied:
-		return "no tag means tag " + quote(v.tag.Tag) + ", which is not allowed because its image can change"
+// reasonOf returns why a rule does not allow an image.
+func reasonOf(broken image.Violation) string {
+	switch broken.Rule {
+	case image.RuleDenied:
+		return "it is denied (" + plain(broken.Reason) + ")"
+	case image.RuleRegistry:
+		if broken.Mirrored != "" {
+			return "its registry is not allowed, and it was not mirrored"
+		}
+		return "its registry is not allowed"
+	case image.RuleDigest:
+		return "a digest is required"
+	case image.RuleNoTag:
+		return "no tag means tag " + quote(broken.Tag) + ", which is not allowed because its image can change"
+	case image.RuleReference:
+		return "invalid reference (" + plain(broken.Reason) + ")"
 	}
-	return "tag " + quote(v.tag.Tag) + " is not allowed because its image can change"
+	return "tag " + quote(broken.Tag) + pattern(broken.Pattern) + " is not allowed because its image can change"
 }
 
-func (v violation) remedy() string {
-	if v.tag == nil {
-		return "use [REGISTRY/]NAME:TAG or [REGISTRY/]NAME@DIGEST"
+// pattern returns the pattern that matches a tag in parentheses, unless the tag matches itself.
+func pattern(pattern string) string {
+	if pattern == "" {
+		return ""
 	}
+	return " (pattern " + pattern + ")"
+}
+
+// remedy returns what to do about a rule.
+func (v *violation) remedy(broken image.Violation, policy *image.Policy) string {
 	name := v.likelyName()
-	if !v.tag.Implied {
-		name = strings.TrimSuffix(name, ":"+v.tag.Tag)
+	switch broken.Rule {
+	case image.RuleDenied:
+		return "use another image"
+	case image.RuleRegistry:
+		if broken.Mirrored != "" {
+			return "use " + quote(broken.Mirrored)
+		}
+		return "use an image of " + allowedRegistries(policy)
+	case image.RuleDigest:
+		return "use " + name + "@sha256:..."
+	case image.RuleReference:
+		return "use [REGISTRY/]NAME:TAG or [REGISTRY/]NAME@DIGEST"
+	case image.RuleTag:
+		name = strings.TrimSuffix(name, ":"+broken.Tag)
 	}
 	return fmt.Sprintf("use a fixed tag such as %s:1.2.3 or a digest (%s@sha256:...)", name, name)
 }
 
+// maxRegistries is the number of registries that a message names.
+const maxRegistries = 5
+
+// allowedRegistries returns the allowed registries as text.
+func allowedRegistries(policy *image.Policy) string {
+	registries := policy.Allowed.Strings()
+	last := len(registries) - 1
+	switch {
+	case last == 0:
+		return registries[0]
+	case last >= maxRegistries:
+		return fmt.Sprintf("%s or %d more registries", strings.Join(registries[:maxRegistries], ", "), len(registries)-maxRegistries)
+	}
+	return strings.Join(registries[:last], ", ") + " or " + registries[last]
+}
+
 // likelyName returns the reference that the user most likely wrote.
-func (v violation) likelyName() string {
+func (v *violation) likelyName() string {
 	if len(v.origins) == 1 {
 		return v.origins[0]
 	}
 	return v.Reference
 }
 
-// warning returns one line of at most maxWarning bytes. It truncates a very long reference.
-func (v violation) warning(suffix string) string {
-	problem := "invalid image reference"
-	if v.tag != nil {
-		problem = "use `" + v.tag.Tag + "` tag is not allowed"
+// warning returns one line of at most maxWarning bytes about a rule. It truncates a very long
+// reference.
+func (v *violation) warning(broken image.Violation, suffix string) string {
+	line := fmt.Sprintf("%s: %s %s (%s) has image %s", problemOf(broken), v.Holder, quote(v.Name), v.Field(), quote(v.likelyName()))
+	if broken.Rule == image.RuleDenied {
+		line += ": " + plain(broken.Reason)
 	}
-	line := fmt.Sprintf("%s: %s %s (%s) has image %s", problem, v.Holder, quote(v.Name), v.Field(), quote(v.likelyName()))
 	return clip(line, maxWarning-len("...")-len(suffix)) + suffix
+}
+
+// problemOf returns the beginning of a warning. The words about tags are those of the article that
+// introduced this webhook.
+func problemOf(broken image.Violation) string {
+	switch broken.Rule {
+	case image.RuleDenied:
+		return "image is denied"
+	case image.RuleRegistry:
+		return "registry is not allowed"
+	case image.RuleDigest:
+		return "digest is required"
+	case image.RuleReference:
+		return "invalid image reference"
+	}
+	return "use `" + broken.Tag + "` tag is not allowed"
 }

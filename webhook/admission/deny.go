@@ -5,37 +5,31 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/podimages"
 )
 
-// Deny denies pods with images that the policy disallows. It never denies workloads: their
+// Deny denies pods with images that the rules disallow. It never denies workloads: their
 // users get a warning, and the pods are checked when they are created.
-func Deny(policy image.Policy) Verdict {
-	return func(r *Request) Response {
-		found := findViolations(&policy, r)
-		switch {
-		case found.disallowed.count() == 0:
-			return Response{Allowed: true}
-		case !r.isPod():
-			return Response{Allowed: true, Warnings: found.warnings("; its pods will be denied"), Disallowed: found.disallowed}
-		}
-		return Response{Message: found.String(), Warnings: found.warnings(""), Disallowed: found.disallowed}
+func Deny(rules *Rules, r *Request) Response {
+	found := findViolations(&rules.Policy, r)
+	switch {
+	case found.disallowed.count() == 0:
+		return Response{Allowed: true}
+	case !r.isPod():
+		return Response{Allowed: true, Warnings: found.warnings("; its pods will be denied"), Disallowed: found.disallowed}
 	}
+	return Response{Message: found.String(), Warnings: found.warnings(""), Disallowed: found.disallowed}
 }
 
-// Warn allows every object, with a warning for each image that the policy disallows.
-func Warn(policy image.Policy) Verdict {
-	return func(r *Request) Response {
-		found := findViolations(&policy, r)
-		return Response{Allowed: true, Warnings: found.warnings(""), Disallowed: found.disallowed}
-	}
+// Warn allows every object, with a warning for each image that the rules disallow.
+func Warn(rules *Rules, r *Request) Response {
+	found := findViolations(&rules.Policy, r)
+	return Response{Allowed: true, Warnings: found.warnings(""), Disallowed: found.disallowed}
 }
 
 // findViolations returns the new images of a request that the policy disallows. Only images
 // of pods may already be mirrored.
-func findViolations(policy *image.Policy, r *Request) (found violations) {
-	if r.isPod() {
-		found.mirrors = policy.Mirrors
-	}
+func findViolations(policy *image.Policy, r *Request) violations {
+	found := violations{policy: policy, stored: r.isPod()}
 	for img := range r.newImages().Each {
-		if found.check(policy, img); found.isComplete() {
+		if found.check(img); found.isComplete() {
 			break
 		}
 	}
@@ -48,8 +42,9 @@ const maxCounted = 1000
 
 // violations are the disallowed images of an object. denial.go describes them to users.
 type violations struct {
-	mirrors image.Mirrors
-	first   []violation // at most maxShown
+	policy *image.Policy
+	stored bool        // whether the images are those of a pod: they may be mirrored
+	first  []violation // at most maxShown
 
 	disallowed Disallowed
 }
@@ -57,52 +52,50 @@ type violations struct {
 // violation is an image that must not run.
 type violation struct {
 	podimages.Image
-	origins []string        // the references that are mirrored to it
-	tag     *image.TagError // nil for an invalid reference
-	invalid error           // from image.Parse
+	origins []string          // the references that are mirrored to it
+	rules   []image.Violation // at least one
 }
 
 // Disallowed summarizes the disallowed images of an object.
 type Disallowed struct {
 	Images []string // the first images, as the user most likely wrote them; at most maxShown
-	// Tag, NoTag and Invalid count the images by reason: a disallowed tag, no tag, which means a
-	// disallowed tag, and an invalid reference. They count at most maxCounted images together.
-	Tag, NoTag, Invalid int
+	// Rules counts the images by the first rule that they break: at most maxCounted images
+	// together.
+	Rules [image.Rules]int
 }
 
 // count returns the number of images.
-func (d *Disallowed) count() int { return d.Tag + d.NoTag + d.Invalid }
-
-// add counts an image.
-func (d *Disallowed) add(found *violation) {
-	switch {
-	case found.tag == nil:
-		d.Invalid++
-	case found.tag.Implied:
-		d.NoTag++
-	default:
-		d.Tag++
+func (d *Disallowed) count() (n int) {
+	for _, images := range d.Rules {
+		n += images
 	}
+	return n
 }
 
 // check adds an image if the policy disallows it.
-func (v *violations) check(policy *image.Policy, img podimages.Image) {
+func (v *violations) check(img podimages.Image) {
 	ref, err := image.Parse(img.Reference)
 	if err != nil {
-		v.add(violation{Image: img, invalid: err}, ref)
-	} else if tag := policy.Check(ref); tag != nil {
-		v.add(violation{Image: img, tag: tag}, ref)
+		v.add(violation{Image: img, rules: []image.Violation{{Rule: image.RuleReference, Reason: err.Error()}}}, ref)
+		return
+	}
+	check := v.policy.Check
+	if !v.stored {
+		check = v.policy.CheckUnmirrored
+	}
+	if broken := check(ref); len(broken) > 0 {
+		v.add(violation{Image: img, rules: broken}, ref)
 	}
 }
 
 // add counts a violation, and keeps the first maxShown with their origins.
 func (v *violations) add(found violation, ref image.Reference) {
-	v.disallowed.add(&found)
+	v.disallowed.Rules[found.rules[0].Rule]++
 	if len(v.first) == maxShown {
 		return
 	}
-	if found.invalid == nil {
-		found.origins = v.mirrors.Origins(ref)
+	if v.stored && found.rules[0].Rule != image.RuleReference {
+		found.origins = v.policy.Origins(ref)
 	}
 	v.first = append(v.first, found)
 	v.disallowed.Images = append(v.disallowed.Images, found.likelyName())

@@ -101,7 +101,7 @@ func TestDenyChecksTagsAndReferences(t *testing.T) {
 			),
 		},
 	}
-	deny := Deny(newPolicy(t, exampleRules))
+	deny := denyBy(newPolicy(t, exampleRules))
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, decide(t, deny, created(t, tt.pod))); diff != "" {
@@ -112,7 +112,7 @@ func TestDenyChecksTagsAndReferences(t *testing.T) {
 }
 
 func TestDenyNamesEveryOriginOfASharedMirror(t *testing.T) {
-	deny := Deny(newPolicy(t, "docker.io=m.example/all,quay.io=m.example/all"))
+	deny := denyBy(newPolicy(t, "docker.io=m.example/all,quay.io=m.example/all"))
 	want := denial(uses+`"acme/app:latest" or "quay.io/acme/app:latest" (mirrored to "m.example/all/acme/app:latest")`+latest+remedy("m.example/all/acme/app"),
 		tagWarning+app+` has image "m.example/all/acme/app:latest"`)
 	if diff := cmp.Diff(want, decide(t, deny, created(t, podOf("m.example/all/acme/app:latest")))); diff != "" {
@@ -128,10 +128,10 @@ func TestDenyUsesTheDisallowedTags(t *testing.T) {
 	}
 	want := denial(uses+`"nginx:edge": tag "edge" is not allowed because its image can change: `+remedy("nginx"),
 		"use `edge` tag is not allowed: "+app+` has image "nginx:edge"`)
-	if diff := cmp.Diff(want, decide(t, Deny(p), created(t, podOf("nginx:edge")))); diff != "" {
+	if diff := cmp.Diff(want, decide(t, denyBy(p), created(t, podOf("nginx:edge")))); diff != "" {
 		t.Errorf("response (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(allowed(), decide(t, Deny(p), created(t, podOf("nginx:latest")))); diff != "" {
+	if diff := cmp.Diff(allowed(), decide(t, denyBy(p), created(t, podOf("nginx:latest")))); diff != "" {
 		t.Errorf("response (-want +got):\n%s", diff)
 	}
 }
@@ -141,13 +141,13 @@ func TestWorkloadsGetWarningsOnly(t *testing.T) {
 	policy := newPolicy(t, exampleRules)
 	tests := []struct {
 		name    string
-		verdict Verdict
+		verdict bound
 		want    []string // warnings
 	}{
-		{"Deny", Deny(policy), []string{tagWarning + usage + "; its pods will be denied"}},
-		{"Warn", Warn(policy), []string{tagWarning + usage}},
-		{"Mirror", Mutate(Changes{Mirrors: policy.Mirrors}), nil},
-		{"UnknownMode", UnknownMode, []string{`namespace "shop" is treated as deny: its label image-webhook.dev/mode is not deny, warn or off`}},
+		{"Deny", denyBy(policy), []string{tagWarning + usage + "; its pods will be denied"}},
+		{"Warn", warnBy(policy), []string{tagWarning + usage}},
+		{"Mirror", mutateBy(Changes{Mirrors: policy.Mirrors}), nil},
+		{"UnknownMode", unknownMode, []string{`namespace "shop" is treated as deny: its label image-webhook.dev/mode is not deny, warn or off`}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestWorkloadsGetWarningsOnly(t *testing.T) {
 func TestWorkloadsWithTheMirrorPodAnnotationAreChecked(t *testing.T) {
 	r := created(t, deploymentOf("nginx:latest")).withKind(deploymentKind)
 	r.Object.Metadata.Annotations = podimages.Pairs(`{"kubernetes.io/config.mirror":"4f2a"}`)
-	if got := Deny(newPolicy(t, ""))(r); len(got.Warnings) != 1 {
+	if got := denyBy(newPolicy(t, ""))(r); len(got.Warnings) != 1 {
 		t.Errorf("warnings %q", got.Warnings)
 	}
 }
@@ -172,10 +172,10 @@ func TestUpdatesWithTheMirrorPodAnnotationAreChecked(t *testing.T) {
 	const static = `{"metadata":{"annotations":{"kubernetes.io/config.mirror":"4f2a"}},"spec":{"ephemeralContainers":[{"name":"debug","image":"nginx:latest"}]}}`
 	r := updated(t, `{}`, static)
 	r.SubResource = ephemeralContainers
-	if Deny(newPolicy(t, exampleRules))(r).Allowed {
+	if denyBy(newPolicy(t, exampleRules))(r).Allowed {
 		t.Error("not denied")
 	}
-	if Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors})(r).Patch == nil {
+	if mutateBy(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors})(r).Patch == nil {
 		t.Error("not mirrored")
 	}
 }
@@ -183,21 +183,21 @@ func TestUpdatesWithTheMirrorPodAnnotationAreChecked(t *testing.T) {
 func TestWorkloadWarningsNameTheWrittenImage(t *testing.T) {
 	r := created(t, deploymentOf("docker.mirror.example/library/nginx:latest")).withKind(deploymentKind)
 	want := []string{tagWarning + `container "app" (spec.template.spec.containers[0].image) has image "docker.mirror.example/library/nginx:latest"; its pods will be denied`}
-	if diff := cmp.Diff(want, Deny(newPolicy(t, exampleRules))(r).Warnings); diff != "" {
+	if diff := cmp.Diff(want, denyBy(newPolicy(t, exampleRules))(r).Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }
 
 func TestDenialsAreASCII(t *testing.T) {
 	// The parser's error contains the reference, which must not control a terminal.
-	message := Deny(newPolicy(t, ""))(created(t, podOf("N) is fine\n\u001b[32mcreated (x"))).Message
+	message := denyBy(newPolicy(t, ""))(created(t, podOf("N) is fine\n\u001b[32mcreated (x"))).Message
 	if strings.ContainsFunc(message, func(r rune) bool { return r < ' ' || r > '~' }) {
 		t.Errorf("%q", message)
 	}
 }
 
 func TestDenyMessagesAreBounded(t *testing.T) {
-	deny := Deny(newPolicy(t, exampleRules))
+	deny := denyBy(newPolicy(t, exampleRules))
 	for _, ref := range []string{strings.Repeat("A", 1<<20), strings.Repeat("\u00fc", 1<<20), strings.Repeat("a.", 500) + "a/x:latest"} {
 		resp := deny(created(t, podOf(ref)))
 		if resp.Allowed || len(resp.Message) > 8192 {
@@ -216,7 +216,7 @@ func TestDenyDescribesTheFirstViolations(t *testing.T) {
 	}
 	for _, tt := range tests {
 		containers := strings.Repeat(`{"name":"app","image":"nginx"},`, tt.images)
-		resp := Deny(newPolicy(t, ""))(created(t, `{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}`))
+		resp := denyBy(newPolicy(t, ""))(created(t, `{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}`))
 		lines := strings.Split(resp.Message, "\n")
 		if first, last := lines[0], lines[len(lines)-1]; len(lines) != maxShown+2 || first != tt.first || last != tt.last {
 			t.Errorf("%d lines, from %q to %q", len(lines), first, last)
@@ -234,7 +234,7 @@ func TestWarningsFitTheLimitsOfTheAPIServer(t *testing.T) {
 	for _, reference := range []string{long, long + ":latest", strings.Repeat("\u00fc\n", 300), "quay.io/" + strings.Repeat("a/", 100) + "a"} {
 		containers := strings.Repeat(`{"name":"`+long+`","image":`+quote(reference)+`},`, 1000)
 		r := created(t, `{"spec":{"template":{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}}}`).withKind(deploymentKind)
-		warnings := Deny(newPolicy(t, ""))(r).Warnings
+		warnings := denyBy(newPolicy(t, ""))(r).Warnings
 		if total := len(strings.Join(warnings, "")); total == 0 || total > 4096 {
 			t.Errorf("%d bytes of warnings", total)
 		}

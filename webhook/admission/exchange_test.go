@@ -14,7 +14,7 @@ func TestLargeReviewsReserveTheMemoryOfTheirAnswer(t *testing.T) {
 	defer x.release()
 	x.memory.context = t.Context()
 	x.body = []byte(join(uid, pod, create, `"object":{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}`))
-	answer := admissionReviews(Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors}))
+	answer := admissionReviews(Fixed(Rules{}), mutateBy(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors}).verdict)
 	err := answer(newReporter(slog.New(slog.DiscardHandler)), x)
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +27,7 @@ func TestLargeReviewsReserveTheMemoryOfTheirAnswer(t *testing.T) {
 
 // TestMediumReviewsUseTheirBuffersAgain also checks that a review cannot see the body of another.
 func TestMediumReviewsUseTheirBuffersAgain(t *testing.T) {
-	h := newHandler(slog.New(slog.DiscardHandler), admissionReviews(Deny(newPolicy(t, exampleRules))))
+	h := newHandler(slog.New(slog.DiscardHandler), admissionReviews(Fixed(Rules{}), denyBy(newPolicy(t, exampleRules)).verdict))
 	bodyWith := func(size int, image string) []byte {
 		return []byte(join(uid, pod, create, `"object":`+podOf(image)) + strings.Repeat(" ", size))
 	}

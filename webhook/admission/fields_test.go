@@ -46,34 +46,34 @@ var operations = []struct {
 var rules = []struct {
 	name    string
 	image   string
-	verdict func(*testing.T) Verdict
+	verdict func(*testing.T) bound
 	applies func(resp *admissionv1.AdmissionResponse, f imageField) bool
 	// onCreate is set if the rule applies only when the pod itself is new.
 	onCreate bool
 }{
 	{
-		"deny", "quay.io/app:latest", func(t *testing.T) Verdict { return Deny(newPolicy(t, exampleRules)) },
+		"deny", "quay.io/app:latest", func(t *testing.T) bound { return denyBy(newPolicy(t, exampleRules)) },
 		func(resp *admissionv1.AdmissionResponse, f imageField) bool {
 			return !resp.Allowed && resp.Result.Code == 403 && strings.Contains(resp.Result.Message, "("+f.path+")")
 		},
 		false,
 	},
 	{
-		"warn", "quay.io/app:latest", func(t *testing.T) Verdict { return Warn(newPolicy(t, exampleRules)) },
+		"warn", "quay.io/app:latest", func(t *testing.T) bound { return warnBy(newPolicy(t, exampleRules)) },
 		func(resp *admissionv1.AdmissionResponse, f imageField) bool {
 			return resp.Allowed && len(resp.Warnings) == 1 && strings.Contains(resp.Warnings[0], "("+f.path+")")
 		},
 		false,
 	},
 	{
-		"rewrite", "nginx:1.25", func(t *testing.T) Verdict { return Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors}) },
+		"rewrite", "nginx:1.25", func(t *testing.T) bound { return mutateBy(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors}) },
 		func(resp *admissionv1.AdmissionResponse, f imageField) bool {
 			return resp.Allowed && string(resp.Patch) == `[{"op":"replace","path":"`+f.pointer+`","value":"docker.mirror.example/library/nginx:1.25"}]`
 		},
 		false,
 	},
 	{
-		"pull", "quay.io/app:1", func(*testing.T) Verdict { return Mutate(Changes{AlwaysPull: true}) },
+		"pull", "quay.io/app:1", func(*testing.T) bound { return mutateBy(Changes{AlwaysPull: true}) },
 		func(resp *admissionv1.AdmissionResponse, f imageField) bool {
 			return resp.Allowed && string(resp.Patch) == `[{"op":"add","path":"`+f.pull+`","value":"Always"}]`
 		},

@@ -75,10 +75,10 @@ func TestEveryRecordedReviewHasItsGoldenAnswers(t *testing.T) {
 			encoder.SetIndent("", "  ")
 			encoder.SetEscapeHTML(false)
 			err = encoder.Encode(map[string]golden{
-				"/validating":              goldenOf(decide(t, Deny(policy), req)),
-				"/validating/warn":         goldenOf(decide(t, Warn(policy), req)),
-				"/validating/unknown-mode": goldenOf(decide(t, UnknownMode, req)),
-				"/mutating":                goldenOf(decide(t, Mutate(Changes{Mirrors: policy.Mirrors}), req)),
+				"/validating":              goldenOf(decide(t, denyBy(policy), req)),
+				"/validating/warn":         goldenOf(decide(t, warnBy(policy), req)),
+				"/validating/unknown-mode": goldenOf(decide(t, unknownMode, req)),
+				"/mutating":                goldenOf(decide(t, mutateBy(Changes{Mirrors: policy.Mirrors}), req)),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -125,7 +125,7 @@ func TestDecodeKeepsTheFieldsThatVerdictsNeed(t *testing.T) {
 
 func TestRecordedReviewsConverge(t *testing.T) {
 	// The API server may call the webhook again after a change.
-	mutate := Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors, AlwaysPull: true})
+	mutate := mutateBy(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors, AlwaysPull: true})
 	patches := 0
 	for _, name := range reviews(t) {
 		body := review(t, name)
@@ -157,7 +157,7 @@ func rawObject(t *testing.T, body []byte) []byte {
 
 func TestPatchKeepsFieldsThatTheWebhookDoesNotKnow(t *testing.T) {
 	body := review(t, "pod-create-full")
-	mutate := Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors, AlwaysPull: true})
+	mutate := mutateBy(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors, AlwaysPull: true})
 	for _, known := range []string{`"spec":{`, `"image":{`, `"metadata":{`} {
 		body = bytes.ReplaceAll(body, []byte(known), []byte(known+`"futureField":{"a":[1.50,null,"\u00fc"]},`))
 	}

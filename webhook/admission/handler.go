@@ -8,7 +8,7 @@
 // owners of namespaces), denial.go writes the message for the user, log.go logs the result,
 // answer.go encodes it.
 //
-// A verdict on an AdmissionReview is a pure function of the request. Deny denies images that
+// A verdict on an AdmissionReview is a pure function of the rules and the request (rules.go). Deny denies images that
 // must not run, Warn only warns about them, Mutate sends images to mirrors and sets their
 // pull policy, UnknownMode warns about the label of a namespace. Every rule about images
 // uses the table of package podimages. The package does not know the server that calls it.
@@ -33,13 +33,11 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-
-	"github.com/image-webhook/image-webhook/webhook/image"
 )
 
-// Verdict decides about a request. The response must not refer to the request after the
+// Verdict decides about a request by the rules. The response must not refer to the request after the
 // handler has answered.
-type Verdict func(*Request) Response
+type Verdict func(*Rules, *Request) Response
 
 // Reporting configures what the handlers report to operators.
 type Reporting struct {
@@ -71,16 +69,16 @@ func (r *Reporting) at(path string, operations []string) *reporter {
 // Handlers returns the handlers by path. The webhook configurations select a path by the
 // mode of the namespace. The API server's plugin ImagePolicyWebhook uses /image-policy. Nothing
 // calls the paths below /namespace-owner unless deploy/namespace-owner is installed.
-func Handlers(report Reporting, policy image.Policy, changes Changes) map[string]http.Handler {
+func Handlers(report Reporting, rules Source) map[string]http.Handler {
 	handlers := map[string]http.Handler{}
 	add := func(path string, answer answerFunc, operations ...string) {
 		handlers[path] = report.at(path, operations).handler(answer)
 	}
-	add("/validating", admissionReviews(Deny(policy)), operationCreate, operationUpdate)
-	add("/validating/warn", admissionReviews(Warn(policy)), operationCreate, operationUpdate)
-	add("/validating/unknown-mode", admissionReviews(UnknownMode), operationCreate, operationUpdate)
-	add("/mutating", admissionReviews(Mutate(changes)), operationCreate, operationUpdate)
-	add("/image-policy", imageReviews(policy), "")
+	add("/validating", admissionReviews(rules, Deny), operationCreate, operationUpdate)
+	add("/validating/warn", admissionReviews(rules, Warn), operationCreate, operationUpdate)
+	add("/validating/unknown-mode", admissionReviews(rules, UnknownMode), operationCreate, operationUpdate)
+	add("/mutating", admissionReviews(rules, Mutate), operationCreate, operationUpdate)
+	add("/image-policy", imageReviews(rules), "")
 	add("/namespace-owner", namespaceOwners(stampRequester), operationCreate)
 	add("/namespace-owner/chosen", namespaceOwners(stampChosen), operationCreate)
 	return handlers
@@ -92,16 +90,17 @@ type answerFunc func(*reporter, *exchange) error
 
 // admissionReviews returns the function that answers AdmissionReviews with a verdict, and logs denials,
 // warnings and changes.
-func admissionReviews(verdict Verdict) answerFunc {
+func admissionReviews(rules Source, verdict Verdict) answerFunc {
 	return func(report *reporter, x *exchange) error {
 		req, err := decodeReview[Request](x)
 		if err != nil {
 			return err
 		}
-		resp := verdict(req)
+		current := rules()
+		resp := verdict(current, req)
 		report.review(req, &resp)
 		x.summary = Summary{Operation: req.Operation, Outcome: resp.outcome(), Disallowed: resp.Disallowed, Changes: resp.Changes}
-		x.answer = resp.append(x.answer, req.UID)
+		x.answer = resp.append(x.answer, req.UID, current.Version)
 		return nil
 	}
 }

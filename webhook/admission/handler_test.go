@@ -37,29 +37,29 @@ func TestHandlerAnswersAndLogsReviews(t *testing.T) {
 	const modeWarning = `namespace "shop" is treated as deny: set its label image-webhook.dev/mode to deny, warn or off instead of "of"`
 	tests := []struct {
 		name    string
-		verdict Verdict
+		verdict bound
 		body    string
 		want    string // the response
 		logged  string // without the time
 	}{
-		{"allowed", Deny(policy), join(uid, pod, create, anObject), `"uid":"u","allowed":true`, ""},
+		{"allowed", denyBy(policy), join(uid, pod, create, anObject), `"uid":"u","allowed":true`, ""},
 		{
-			"denied", Deny(policy), latestReview,
+			"denied", denyBy(policy), latestReview,
 			fmt.Sprintf(`"uid":"u","allowed":false,"status":{"metadata":{},"status":"Failure","message":%q,"reason":"Forbidden","code":403},"auditAnnotations":{"uid":"u"},"warnings":[%q]`, latest, warning),
 			`level=WARN msg=denied namespace=shop object=pod/web- user=alice uid=u images=[nginx:latest] reason=` + strconv.Quote(latest),
 		},
 		{
-			"warned", Warn(policy), latestReview,
+			"warned", warnBy(policy), latestReview,
 			fmt.Sprintf(`"uid":"u","allowed":true,"auditAnnotations":{"uid":"u"},"warnings":[%q]`, warning),
 			`level=WARN msg=warned namespace=shop object=pod/web- user=alice uid=u images=[nginx:latest] reason=` + strconv.Quote(warning),
 		},
 		{
-			"unknown mode", UnknownMode, namespace,
+			"unknown mode", unknownMode, namespace,
 			fmt.Sprintf(`"uid":"u","allowed":true,"auditAnnotations":{"uid":"u"},"warnings":[%q]`, modeWarning),
 			`level=WARN msg=warned namespace=shop object=namespace/shop user="" uid=u reason=` + strconv.Quote(modeWarning),
 		},
 		{
-			"changed", Mutate(Changes{Mirrors: policy.Mirrors}), latestReview,
+			"changed", mutateBy(Changes{Mirrors: policy.Mirrors}), latestReview,
 			// The patch is in base64.
 			`"uid":"u","allowed":true,` +
 				`"patch":"W3sib3AiOiJyZXBsYWNlIiwicGF0aCI6Ii9zcGVjL2NvbnRhaW5lcnMvMC9pbWFnZSIsInZhbHVlIjoiZG9ja2VyLm1pcnJvci5leGFtcGxlL2xpYnJhcnkvbmdpbng6bGF0ZXN0In1d",` +
@@ -67,14 +67,14 @@ func TestHandlerAnswersAndLogsReviews(t *testing.T) {
 			`level=INFO msg=changed namespace=shop object=pod/web- user=alice uid=u fields=spec.containers.0.image:nginx:latest->docker.mirror.example/library/nginx:latest`,
 		},
 		{
-			"always pulled", Mutate(Changes{AlwaysPull: true}), join(uid, pod, create, anObject),
+			"always pulled", mutateBy(Changes{AlwaysPull: true}), join(uid, pod, create, anObject),
 			`"uid":"u","allowed":true,` +
 				`"patch":"W3sib3AiOiJhZGQiLCJwYXRoIjoiL3NwZWMvY29udGFpbmVycy8wL2ltYWdlUHVsbFBvbGljeSIsInZhbHVlIjoiQWx3YXlzIn1d",` +
 				`"patchType":"JSONPatch","auditAnnotations":{"spec.containers.0.imagePullPolicy":"-> Always"}`,
 			`level=INFO msg=changed namespace="" object=pod/ user="" uid=u fields=spec.containers.0.imagePullPolicy:->Always`,
 		},
 		{
-			"mirrored and always pulled", Mutate(Changes{Mirrors: policy.Mirrors, AlwaysPull: true}),
+			"mirrored and always pulled", mutateBy(Changes{Mirrors: policy.Mirrors, AlwaysPull: true}),
 			join(uid, pod, create, `"object":`+podOf("docker.io/x:1")),
 			`"uid":"u","allowed":true,` +
 				`"patch":"W3sib3AiOiJyZXBsYWNlIiwicGF0aCI6Ii9zcGVjL2NvbnRhaW5lcnMvMC9pbWFnZSIsInZhbHVlIjoiZG9ja2VyLm1pcnJvci5leGFtcGxlL2xpYnJhcnkveDoxIn0seyJvcCI6ImFkZCIsInBhdGgiOiIvc3BlYy9jb250YWluZXJzLzAvaW1hZ2VQdWxsUG9saWN5IiwidmFsdWUiOiJBbHdheXMifV0=",` +
@@ -82,7 +82,7 @@ func TestHandlerAnswersAndLogsReviews(t *testing.T) {
 			`level=INFO msg=changed namespace="" object=pod/ user="" uid=u fields=spec.containers.0.image:docker.io/x:1->docker.mirror.example/library/x:1,spec.containers.0.imagePullPolicy:->Always`,
 		},
 		{
-			"unchanged", Mutate(Changes{Mirrors: policy.Mirrors}), join(uid, pod, create, `"object":{}`),
+			"unchanged", mutateBy(Changes{Mirrors: policy.Mirrors}), join(uid, pod, create, `"object":{}`),
 			`"uid":"u","allowed":true`,
 			"",
 		},
@@ -105,7 +105,7 @@ func TestHandlerAnswersAndLogsReviews(t *testing.T) {
 func TestHandlerRefusesInvalidReviews(t *testing.T) {
 	for _, tt := range invalidReviews {
 		t.Run(tt.name, func(t *testing.T) {
-			got := post(t, verdictHandler(slog.New(slog.DiscardHandler), Deny(image.Policy{})), tt.body)
+			got := post(t, verdictHandler(slog.New(slog.DiscardHandler), denyBy(image.Policy{})), tt.body)
 			want := answer{http.StatusBadRequest, "text/plain; charset=utf-8", "", tt.want}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
@@ -135,7 +135,7 @@ func TestHandlerRefusesInvalidHTTPRequests(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var logged bytes.Buffer
-			srv := httptest.NewServer(verdictHandler(logger(&logged), Deny(image.Policy{})))
+			srv := httptest.NewServer(verdictHandler(logger(&logged), denyBy(image.Policy{})))
 			defer srv.Close()
 			got := send(t, srv, tt.method, tt.contentType, strings.NewReader(tt.body))
 			if got.Status != tt.status {
@@ -252,12 +252,12 @@ func recordAnswerTo(ctx context.Context, body string) *httptest.ResponseRecorder
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/validating", strings.NewReader(body))
 	r.Header.Set("Content-Type", jsonType)
 	w := httptest.NewRecorder()
-	verdictHandler(slog.New(slog.DiscardHandler), Deny(image.Policy{})).ServeHTTP(w, r)
+	verdictHandler(slog.New(slog.DiscardHandler), denyBy(image.Policy{})).ServeHTTP(w, r)
 	return w
 }
 
 func TestHandlerReleasesTheMemoryOfSlowBodies(t *testing.T) {
-	srv := httptest.NewServer(verdictHandler(slog.New(slog.DiscardHandler), Deny(image.Policy{})))
+	srv := httptest.NewServer(verdictHandler(slog.New(slog.DiscardHandler), denyBy(image.Policy{})))
 	defer srv.Close()
 	client, err := net.Dial("tcp", srv.Listener.Addr().String())
 	if err != nil {
@@ -288,7 +288,7 @@ func TestHandlerRefusesBrokenBodies(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/validating", brokenReader{})
 	r.Header.Set("Content-Type", jsonType)
 	w := httptest.NewRecorder()
-	verdictHandler(slog.New(slog.DiscardHandler), Deny(image.Policy{})).ServeHTTP(w, r)
+	verdictHandler(slog.New(slog.DiscardHandler), denyBy(image.Policy{})).ServeHTTP(w, r)
 	if w.Code != http.StatusBadRequest || w.Body.String() != "cannot read the body: unexpected EOF\n" {
 		t.Errorf("answer %d %q", w.Code, w.Body)
 	}
@@ -297,7 +297,7 @@ func TestHandlerRefusesBrokenBodies(t *testing.T) {
 func TestHandlerBoundsLogLines(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	policy := newPolicy(t, exampleRules)
-	for _, verdict := range []Verdict{Deny(policy), Warn(policy), Mutate(Changes{Mirrors: policy.Mirrors})} {
+	for _, verdict := range []bound{denyBy(policy), warnBy(policy), mutateBy(Changes{Mirrors: policy.Mirrors})} {
 		containers := strings.Repeat(fmt.Sprintf(`{"name":%q,"image":"nginx:latest"},`, long[:1000]), 1000)
 		body := join(uid, pod, create, fmt.Sprintf(`"namespace":%q`, long),
 			fmt.Sprintf(`"object":{"metadata":{"name":%q},"spec":{"containers":[%s{}]}}`, long, containers))
@@ -317,7 +317,7 @@ func TestHandlerLogsReviewsAtLevelDebug(t *testing.T) {
 		var logged bytes.Buffer
 		log := slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: level}))
 		body := join(uid, pod, create, anObject)
-		got := post(t, verdictHandler(log, Deny(newPolicy(t, exampleRules))), body)
+		got := post(t, verdictHandler(log, denyBy(newPolicy(t, exampleRules))), body)
 		if level == slog.LevelInfo {
 			if logged.Len() > 0 {
 				t.Errorf("logged at level info: %s", &logged)
@@ -349,8 +349,8 @@ func FuzzHandler(f *testing.F) {
 	f.Add([]byte(join(uid, uid, pod, create, anObject, anObject)))
 	policy := newPolicy(f, exampleRules)
 	var handlers []http.Handler
-	always := Mutate(Changes{Mirrors: policy.Mirrors, AlwaysPull: true})
-	for _, verdict := range []Verdict{Deny(policy), Warn(policy), Mutate(Changes{Mirrors: policy.Mirrors}), always, UnknownMode} {
+	always := mutateBy(Changes{Mirrors: policy.Mirrors, AlwaysPull: true})
+	for _, verdict := range []bound{denyBy(policy), warnBy(policy), mutateBy(Changes{Mirrors: policy.Mirrors}), always, unknownMode} {
 		handlers = append(handlers, verdictHandler(slog.New(slog.DiscardHandler), verdict))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -415,7 +415,7 @@ func checkPatch(t *testing.T, req *Request, patch []byte) {
 
 // checkMutate checks that the changes to a new pod converge. The pod is encoded again, as
 // the API server does: fuzzing produces duplicate keys, and keys in another case.
-func checkMutate(t *testing.T, body []byte, mutate Verdict) {
+func checkMutate(t *testing.T, body []byte, mutate bound) {
 	t.Helper()
 	req, err := decodeBody(body)
 	if err != nil || !req.isPod() || !req.creates() || req.OldObject != nil {
@@ -457,7 +457,7 @@ func FuzzDigest(f *testing.F) {
 	for _, name := range []string{"nginx", "nginx:latest", "quay.io/x:latest", "registry:5000/app", "Nginx", ""} {
 		f.Add(name)
 	}
-	deny := Deny(newPolicy(f, exampleRules))
+	deny := denyBy(newPolicy(f, exampleRules))
 	f.Fuzz(func(t *testing.T, name string) {
 		r := created(t, `{"spec":{"containers":[{"name":"app"}]}}`)
 		r.Object.Spec.Containers[0].Image = name + digest
@@ -468,18 +468,18 @@ func FuzzDigest(f *testing.F) {
 }
 
 func BenchmarkValidating(b *testing.B) {
-	benchmark(b, Deny(newPolicy(b, exampleRules)))
+	benchmark(b, denyBy(newPolicy(b, exampleRules)))
 }
 
 func BenchmarkMutating(b *testing.B) {
-	benchmark(b, Mutate(Changes{Mirrors: newPolicy(b, exampleRules).Mirrors}))
+	benchmark(b, mutateBy(Changes{Mirrors: newPolicy(b, exampleRules).Mirrors}))
 }
 
 // benchmark measures a handler from the body to the answer, without HTTP.
-func benchmark(b *testing.B, verdict Verdict) {
+func benchmark(b *testing.B, verdict bound) {
 	b.Helper()
 	report := Reporting{Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
-	h := report.at("", nil).handler(admissionReviews(verdict))
+	h := report.at("", nil).handler(admissionReviews(fixed(image.Policy{}), verdict.verdict))
 	for _, name := range []string{"pod-create-1-container", "pod-create-3-containers", "pod-create-10-containers", "pod-create-60-containers", "pod-update-3-containers"} {
 		b.Run(name, func(b *testing.B) {
 			body := review(b, name)
@@ -508,8 +508,8 @@ func newHandler(log *slog.Logger, answer answerFunc) http.Handler {
 	return newReporter(log).handler(answer)
 }
 
-func verdictHandler(log *slog.Logger, verdict Verdict) http.Handler {
-	return newHandler(log, admissionReviews(verdict))
+func verdictHandler(log *slog.Logger, verdict bound) http.Handler {
+	return newHandler(log, admissionReviews(fixed(image.Policy{}), verdict.verdict))
 }
 
 // discardResponse is an http.ResponseWriter that allocates nothing.

@@ -68,13 +68,13 @@ func (s imageStatus) append(b []byte) []byte {
 // ImagePolicyWebhook, and logs denials. A review has all images of a pod's containers and
 // init containers, or of its ephemeral containers. It does not say which are new, so updates
 // of existing pods are denied too. It does not contain the mode of the namespace.
-func imageReviews(policy image.Policy) answerFunc {
+func imageReviews(rules Source) answerFunc {
 	return func(report *reporter, x *exchange) error {
 		var review imageReview
 		if err := x.decode(imageReviewType, review.decode); err != nil {
 			return err
 		}
-		status := review.status(&policy)
+		status := review.status(&rules().Policy)
 		if !status.allowed {
 			x.summary = Summary{Outcome: Denied, Disallowed: status.disallowed}
 			report.imageReview(&review, status)
@@ -89,9 +89,9 @@ func (r *imageReview) status(policy *image.Policy) imageStatus {
 	if slices.Contains(exemptNamespaces, r.namespace) {
 		return imageStatus{allowed: true}
 	}
-	found := violations{mirrors: policy.Mirrors}
+	found := violations{policy: policy, stored: true}
 	for i := 0; i < len(r.references) && !found.isComplete(); i++ {
-		found.check(policy, podimages.Image{Reference: r.references[i]}) // does not name its container
+		found.check(podimages.Image{Reference: r.references[i]}) // does not name its container
 	}
 	if found.disallowed.count() == 0 {
 		return imageStatus{allowed: true}

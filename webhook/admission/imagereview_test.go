@@ -71,7 +71,7 @@ func TestImageReviewsDenyDisallowedImages(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var logged bytes.Buffer
-			got := post(t, newHandler(logger(&logged), imageReviews(policy)), tt.body)
+			got := post(t, newHandler(logger(&logged), imageReviews(fixed(policy))), tt.body)
 			status, line := `"allowed":true`, ""
 			if tt.want != "" {
 				reason, _ := json.Marshal(tt.want) // a string always encodes
@@ -106,7 +106,7 @@ func TestImageReviewsAllowTheExemptNamespaces(t *testing.T) {
 // reviewStatus returns the status of the answer to an ImageReview.
 func reviewStatus(t *testing.T, policy image.Policy, body string) imagepolicyv1alpha1.ImageReviewStatus {
 	t.Helper()
-	w := serve(newHandler(slog.New(slog.DiscardHandler), imageReviews(policy)), []byte(body))
+	w := serve(newHandler(slog.New(slog.DiscardHandler), imageReviews(fixed(policy))), []byte(body))
 	var answer imagepolicyv1alpha1.ImageReview
 	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != http.StatusOK {
 		t.Fatalf("status %d, %v: %s", w.Code, err, w.Body)
@@ -134,7 +134,7 @@ func TestImageReviewsRefuseInvalidReviews(t *testing.T) {
 	for _, tt := range invalidImageReviews {
 		t.Run(tt.name, func(t *testing.T) {
 			var logged bytes.Buffer
-			got := post(t, newHandler(logger(&logged), imageReviews(image.Policy{})), tt.body)
+			got := post(t, newHandler(logger(&logged), imageReviews(fixed(image.Policy{}))), tt.body)
 			want := answer{http.StatusBadRequest, "text/plain; charset=utf-8", "", tt.want}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
@@ -162,7 +162,7 @@ func TestImageReviewsHaveTheLimitsOfAdmissionReviews(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			srv := httptest.NewServer(newHandler(slog.New(slog.DiscardHandler), imageReviews(image.Policy{})))
+			srv := httptest.NewServer(newHandler(slog.New(slog.DiscardHandler), imageReviews(fixed(image.Policy{}))))
 			defer srv.Close()
 			if got := send(t, srv, tt.method, tt.contentType, strings.NewReader(tt.body)); got.Status != tt.status {
 				t.Errorf("status %d, want %d: %s", got.Status, tt.status, got.Body)
@@ -176,7 +176,7 @@ func TestImageReviewsHaveTheLimitsOfAdmissionReviews(t *testing.T) {
 func TestImageReviewsAgreeWithDeny(t *testing.T) {
 	policy := newPolicy(t, exampleRules)
 	for _, reference := range []string{"nginx", "nginx:latest", "nginx:1", "nginx:latest" + digest, "docker.mirror.example/a/b", "Nginx:1", "", "\u001b[32m"} {
-		resp := Deny(policy)(created(t, podOf(reference)))
+		resp := denyBy(policy)(created(t, podOf(reference)))
 		got := reviewStatus(t, policy, imageReviewOf("shop", reference))
 		if got.Allowed != resp.Allowed {
 			t.Errorf("%q: allowed %v, to a pod %v", reference, got.Allowed, resp.Allowed)
@@ -195,7 +195,7 @@ func TestImageReviewDenialsAreBounded(t *testing.T) {
 	}
 	body := imageReviewOf(strings.Repeat("n", 1<<20), images...)
 	var logged bytes.Buffer
-	got := serve(newHandler(logger(&logged), imageReviews(image.Policy{})), []byte(body)).Body.String()
+	got := serve(newHandler(logger(&logged), imageReviews(fixed(image.Policy{}))), []byte(body)).Body.String()
 	if len(got) > 32<<10 || !strings.Contains(got, "at least 1000 images are not allowed") || !strings.Contains(got, "and at least 990 more") {
 		t.Errorf("%d bytes: %.200s", len(got), got)
 	}
@@ -213,7 +213,7 @@ func FuzzImageReviews(f *testing.F) {
 		f.Add([]byte(tt.body))
 	}
 	policy := newPolicy(f, exampleRules)
-	h := newHandler(slog.New(slog.DiscardHandler), imageReviews(policy))
+	h := newHandler(slog.New(slog.DiscardHandler), imageReviews(fixed(policy)))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		checkImageAnswer(t, policy, body, serve(h, body))
 	})

@@ -15,7 +15,7 @@ var modes = []string{"deny", "warn", "off"}
 
 // UnknownMode allows namespaces with an unknown mode, and their pods, with a warning that the
 // namespace is treated as deny. The API server calls Deny for these pods too.
-func UnknownMode(r *Request) Response {
+func UnknownMode(_ *Rules, r *Request) Response {
 	resp := Response{Allowed: true}
 	if r.Kind != namespaceKind {
 		resp.Warnings = []string{fmt.Sprintf("namespace %s is treated as deny: its label %s is not deny, warn or off", quote(r.Namespace), modeLabel)}

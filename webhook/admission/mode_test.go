@@ -38,7 +38,7 @@ func TestUnknownModeWarnsAboutTheLabel(t *testing.T) {
 			if tt.want != "" {
 				want.Warnings = []string{tt.want}
 			}
-			if diff := cmp.Diff(want, decide(t, UnknownMode, tt.request)); diff != "" {
+			if diff := cmp.Diff(want, decide(t, unknownMode, tt.request)); diff != "" {
 				t.Errorf("response (-want +got):\n%s", diff)
 			}
 		})
@@ -49,7 +49,7 @@ func TestUnknownModeWarningsAreNotTruncated(t *testing.T) {
 	// The value of a label and the name of a namespace have at most 63 characters.
 	r := created(t, fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, modeLabel, strings.Repeat("x", 63))).withKind(namespaceKind)
 	r.Namespace = strings.Repeat("n", 63)
-	if got := UnknownMode(r).Warnings[0]; len(got) > maxWarning {
+	if got := unknownMode(r).Warnings[0]; len(got) > maxWarning {
 		t.Errorf("%d bytes: %s", len(got), got)
 	}
 }

@@ -1,6 +1,9 @@
 package admission
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/image-webhook/image-webhook/webhook/image"
 	"github.com/image-webhook/image-webhook/webhook/podimages"
 )
@@ -9,41 +12,49 @@ import (
 type Changes struct {
 	Mirrors    image.Mirrors // where images are sent
 	AlwaysPull bool          // whether new pods get the pull policy Always
+	// PullSecrets are names of Secrets that new pods with a mirrored image get.
+	PullSecrets []string
 }
 
 // Mutate applies the changes to the new images of pods. It adds an audit annotation for each
 // change, under the path of the field. Workloads stay unchanged: GitOps tools would report a
 // difference between the cluster and the manifest.
-func Mutate(changes Changes) Verdict {
-	return func(r *Request) Response {
-		if !r.isPod() {
-			return Response{Allowed: true}
-		}
-		var p patch
-		alwaysPull := changes.AlwaysPull && r.creates()
-		for img := range r.newImages().Each {
-			p.mirror(changes.Mirrors, img)
-			if alwaysPull {
-				p.alwaysPull(img)
-			}
-		}
-		return Response{Allowed: true, Patch: p.end(), Changes: p.changes}
+func Mutate(rules *Rules, r *Request) Response {
+	if !r.isPod() {
+		return Response{Allowed: true}
 	}
+	changes := &rules.Changes
+	var p patch
+	alwaysPull := changes.AlwaysPull && r.creates()
+	mirrored := false
+	for img := range r.newImages().Each {
+		mirrored = p.mirror(&changes.Mirrors, img) || mirrored
+		if alwaysPull {
+			p.alwaysPull(img)
+		}
+	}
+	if mirrored && len(changes.PullSecrets) > 0 && r.creates() {
+		p.pullSecrets(r.Object, changes.PullSecrets)
+	}
+	return Response{Allowed: true, Patch: p.end(), Changes: p.changes}
 }
 
-// mirror replaces an image by its mirrored reference. An invalid reference stays unchanged,
-// because Deny denies it.
-func (p *patch) mirror(mirrors image.Mirrors, img podimages.Image) {
+// mirror replaces an image by its mirrored reference, and reports whether there is one. An invalid
+// reference stays unchanged, because Deny denies it.
+func (p *patch) mirror(mirrors *image.Mirrors, img podimages.Image) bool {
 	ref, err := image.Parse(img.Reference)
 	if err != nil {
-		return
+		return false
 	}
-	if mirrored, rule := mirrors.Rewrite(ref); rule != "" {
-		p.begin("replace")
-		p.operations = img.AppendPointer(p.operations)
-		p.value(mirrored.Written)
-		p.changes = append(p.changes, Change{img.Key(), ref.Written, mirrored.Written, rule})
+	mirrored, rule := mirrors.Rewrite(ref)
+	if rule == "" {
+		return false
 	}
+	p.begin("replace")
+	p.operations = img.AppendPointer(p.operations)
+	p.value(mirrored.Written)
+	p.changes = append(p.changes, Change{img.Key(), ref.Written, mirrored.Written, rule})
+	return true
 }
 
 // alwaysPull sets the pull policy Always, like the admission plugin AlwaysPullImages. It
@@ -56,6 +67,33 @@ func (p *patch) alwaysPull(img podimages.Image) {
 	p.operations = img.AppendPullPolicyPointer(p.operations)
 	p.value(podimages.PullAlways)
 	p.changes = append(p.changes, Change{Field: img.PullPolicyKey(), From: clip(img.PullPolicy, maxQuoted), To: podimages.PullAlways})
+}
+
+// pullSecrets adds the names of Secrets that the pod does not have yet. The API server has already
+// added those of the service account.
+func (p *patch) pullSecrets(pod *podimages.Object, names []string) {
+	present := pod.PullSecrets()
+	var added []string
+	for _, name := range names {
+		if !slices.Contains(present, name) {
+			added = append(added, name)
+		}
+	}
+	if len(added) == 0 {
+		return
+	}
+	for i, name := range added {
+		p.begin("add")
+		p.operations = append(p.operations, podimages.PullSecretsPointer...)
+		if len(present) == 0 && i == 0 { // the list can be missing or null
+			p.operations = appendString(append(p.operations, `","value":[{"name":`...), name)
+			p.operations = append(p.operations, "}]}"...)
+			continue
+		}
+		p.operations = appendString(append(p.operations, `/-","value":{"name":`...), name)
+		p.operations = append(p.operations, "}}"...)
+	}
+	p.changes = append(p.changes, Change{Field: podimages.PullSecretsKey, To: strings.Join(added, ",")})
 }
 
 // patch contains the changes of fields: a JSON Patch (RFC 6902) and a description of each

@@ -58,7 +58,7 @@ func TestMutateSendsImagesToMirrors(t *testing.T) {
 			allowed(),
 		},
 	}
-	mutate := Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors})
+	mutate := mutateBy(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, decide(t, mutate, created(t, tt.pod))); diff != "" {
@@ -72,7 +72,7 @@ func TestMutateKeepsTheImageWhenItsOriginIsSet(t *testing.T) {
 	// The container would restart if its image changed.
 	r := updated(t, podOf("docker.mirror.example/library/nginx:1.25"), podOf("nginx:1.25"))
 	want := `[{"op":"replace","path":"/spec/containers/0/image","value":"docker.mirror.example/library/nginx:1.25"}]`
-	if got := string(Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors})(r).Patch); got != want {
+	if got := string(mutateBy(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors})(r).Patch); got != want {
 		t.Errorf("patch %s, want %s", got, want)
 	}
 }
@@ -147,7 +147,7 @@ func TestMutateSetsThePullPolicy(t *testing.T) {
 			allowed(),
 		},
 	}
-	mutate := Mutate(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors, AlwaysPull: true})
+	mutate := mutateBy(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors, AlwaysPull: true})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			resp := decide(t, mutate, created(t, tt.pod))
@@ -161,7 +161,7 @@ func TestMutateSetsThePullPolicy(t *testing.T) {
 
 // checkConverges checks that the patch of a new pod applies, and that the patched pod is not
 // changed again: the API server may call the webhook twice.
-func checkConverges(t *testing.T, mutate Verdict, pod, patch []byte) {
+func checkConverges(t *testing.T, mutate bound, pod, patch []byte) {
 	t.Helper()
 	if len(patch) == 0 {
 		return
@@ -189,7 +189,7 @@ func TestMutateSetsThePullPolicyOnlyOfNewPods(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(allowed(), decide(t, Mutate(Changes{AlwaysPull: true}), tt.request)); diff != "" {
+			if diff := cmp.Diff(allowed(), decide(t, mutateBy(Changes{AlwaysPull: true}), tt.request)); diff != "" {
 				t.Errorf("response (-want +got):\n%s", diff)
 			}
 		})

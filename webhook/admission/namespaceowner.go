@@ -91,7 +91,7 @@ func namespaceOwners(stamp stampFunc) answerFunc {
 		report.namespace(r, stamped, err)
 		resp := r.respond(stamped, err)
 		x.summary = Summary{Operation: r.operation, Outcome: resp.outcome()}
-		x.answer = resp.append(x.answer, r.uid)
+		x.answer = resp.append(x.answer, r.uid, "")
 		return nil
 	}
 }

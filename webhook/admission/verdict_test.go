@@ -75,12 +75,33 @@ func newPolicy(t testing.TB, rules string) (p image.Policy) {
 	return p
 }
 
+// bound is a verdict with its rules.
+type bound func(*Request) Response
+
+func denyBy(policy image.Policy) bound {
+	return func(r *Request) Response { return Deny(&Rules{Policy: policy}, r) }
+}
+
+func warnBy(policy image.Policy) bound {
+	return func(r *Request) Response { return Warn(&Rules{Policy: policy}, r) }
+}
+
+func mutateBy(changes Changes) bound {
+	return func(r *Request) Response { return Mutate(&Rules{Changes: changes}, r) }
+}
+
+func unknownMode(r *Request) Response { return UnknownMode(&Rules{}, r) }
+
+func (b bound) verdict(_ *Rules, r *Request) Response { return b(r) }
+
+func fixed(policy image.Policy) Source { return Fixed(Rules{Policy: policy}) }
+
 // decide returns the response of a verdict as the API server decodes it.
-func decide(t testing.TB, verdict Verdict, r *Request) *admissionv1.AdmissionResponse {
+func decide(t testing.TB, verdict bound, r *Request) *admissionv1.AdmissionResponse {
 	t.Helper()
 	resp := verdict(r)
 	var review admissionv1.AdmissionReview
-	if err := json.Unmarshal(resp.append(nil, ""), &review); err != nil {
+	if err := json.Unmarshal(resp.append(nil, "", ""), &review); err != nil {
 		t.Fatal(err)
 	}
 	return withoutUID(t, review.Response)

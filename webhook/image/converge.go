@@ -11,10 +11,10 @@ func (m Mirrors) check() error {
 	below := m.rewritersBelow()
 	for i, r := range m.rules {
 		if first, _ := m.byPattern.first(r.pattern.canonical, r.pattern.path); first < i {
-			return fmt.Errorf("mirror rules %q and %q are both for %s: keep one of them", m.rules[first], r, r.pattern)
+			return &ItemError{ListMirrors, i, fmt.Errorf("mirror rules %q and %q are both for %s: keep one of them", m.rules[first], r, r.pattern)}
 		}
 		if err := m.checkTarget(r, below); err != nil {
-			return err
+			return &ItemError{ListMirrors, i, err}
 		}
 	}
 	return nil
@@ -41,7 +41,7 @@ func (m Mirrors) checkTarget(r rule, below index) error {
 		return nil
 	}
 	if r.pattern.equal(r.mirror) {
-		return fmt.Errorf("mirror rule %q sends images to where they are: use %q to leave them unchanged", r, r.pattern.String()+"=")
+		return fmt.Errorf("mirror rule %q sends images to where they are: use %q, with an empty mirror, to leave them unchanged", r, r.pattern.String()+"=")
 	}
 	if next, ok := m.find(r.mirror.registry, r.mirror.path); ok && !next.excludes() {
 		return fmt.Errorf("mirror rule %q sends images to %s, which rule %q rewrites again: %s",
@@ -60,5 +60,5 @@ func remedy(r, next rule) string {
 	if r.mirror.equal(next.pattern) {
 		return "remove one of the rules or choose another mirror"
 	}
-	return fmt.Sprintf("choose another mirror, or add the rule %q to leave its images unchanged", r.mirror.String()+"=")
+	return fmt.Sprintf("choose another mirror, or add the rule %q, with an empty mirror, to leave its images unchanged", r.mirror.String()+"=")
 }

@@ -36,6 +36,28 @@ func ParseMirrors(s string) (Mirrors, error) {
 	if err != nil {
 		return Mirrors{}, err
 	}
+	return checkedMirrors(rules)
+}
+
+// Mirror is a mirror rule: a pattern or the wildcard, and a mirror or nothing.
+type Mirror struct{ Source, Mirror string }
+
+// NewMirrors returns a list of mirror rules. An *ItemError names the first rule with an error, which
+// is one of those of ParseMirrors.
+func NewMirrors(list []Mirror) (Mirrors, error) {
+	var rules []rule
+	for i, item := range list {
+		r, err := newRule(item.Source, item.Mirror)
+		if err != nil {
+			return Mirrors{}, &ItemError{ListMirrors, i, fmt.Errorf("mirror rule %w", err)}
+		}
+		rules = append(rules, r)
+	}
+	return checkedMirrors(rules)
+}
+
+// checkedMirrors returns the rules unless they conflict.
+func checkedMirrors(rules []rule) (Mirrors, error) {
 	m := newMirrors(rules)
 	if err := m.check(); err != nil {
 		return Mirrors{}, err

@@ -12,39 +12,116 @@ import (
 type Patterns struct {
 	patterns []pattern
 	index    index
+	all      bool // whether the wildcard is one of them
 }
 
-// ParsePatterns parses a comma-separated list of patterns REGISTRY[/PATH], which may be
-// empty. A pattern matches the images at or below its path. The wildcard is an error, because
-// it would exempt every image.
+// ParsePatterns parses a comma-separated list of exemptions, as NewPatterns(ListExempt, ...). The
+// list may be empty, and a pattern may be repeated.
 func ParsePatterns(s string) (Patterns, error) {
-	patterns, err := parseList("image pattern", s, parseExemption)
+	patterns, err := parseList("image pattern", s, func(item string) (pattern, error) { return parseListed(ListExempt, item) })
 	return newPatterns(patterns), err
 }
 
+// NewPatterns returns a list of patterns REGISTRY[/PATH] with this name. A pattern matches the images
+// at or below its path. ListRequireDigest may have the wildcard. An *ItemError names the first pattern
+// that is invalid, or that another one makes superfluous.
+func NewPatterns(list string, items []string) (Patterns, error) {
+	var patterns []pattern
+	for i, item := range items {
+		parsed, err := parseListed(list, item)
+		if err != nil {
+			return Patterns{}, &ItemError{list, i, fmt.Errorf("image pattern %q %w", item, err)}
+		}
+		patterns = append(patterns, parsed)
+	}
+	p := newPatterns(patterns)
+	for i := range patterns {
+		if err := p.checkNeeded(i); err != nil {
+			return Patterns{}, &ItemError{list, i, err}
+		}
+	}
+	return p, nil
+}
+
 func newPatterns(patterns []pattern) Patterns {
-	p := Patterns{patterns, index{}}
+	p := Patterns{patterns: patterns, index: index{}}
 	for i, added := range patterns {
 		p.index.add(added.canonical, added.path, i)
+		p.all = p.all || added.isWildcard()
 	}
 	return p
 }
 
-func parseExemption(item string) (pattern, error) {
+// parseListed parses a pattern of a list. The error is the end of a sentence that begins with it.
+func parseListed(list, item string) (pattern, error) {
 	p, err := parsePattern(item, "REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox")
-	if err == nil && p.isWildcard() {
-		return p, errors.New("would exempt every image: name registries or paths")
+	if err != nil || !p.isWildcard() {
+		return p, err
 	}
-	return p, err
+	switch list {
+	case ListExempt:
+		return p, errors.New("would exempt every image: name registries or paths")
+	case ListAllowed:
+		return p, errors.New("would allow every registry: name registries or paths, or remove the field")
+	}
+	return p, nil
+}
+
+// checkNeeded returns an error if another pattern matches everything that pattern i matches.
+func (p *Patterns) checkNeeded(i int) error {
+	needless := p.patterns[i]
+	if p.all && !needless.isWildcard() {
+		return fmt.Errorf("image pattern %q is not needed, because %q matches all images: remove one of them", needless, wildcard)
+	}
+	for parent := range parents(needless.path) {
+		first, ok := p.index.first(needless.canonical, parent)
+		switch {
+		case !ok || first == i:
+		case parent == needless.path && first < i:
+			return fmt.Errorf("image patterns %q and %q are the same: keep one of them", p.patterns[first], needless)
+		case parent != needless.path:
+			return fmt.Errorf("image pattern %q is not needed, because %q matches the same images: remove one of them", needless, p.patterns[first])
+		}
+	}
+	return nil
 }
 
 // String returns the patterns in the form that ParsePatterns accepts.
 func (p Patterns) String() string { return joinList(p.patterns) }
 
+// Strings returns the patterns in their normalized form.
+func (p *Patterns) Strings() (all []string) {
+	for _, pattern := range p.patterns {
+		all = append(all, pattern.String())
+	}
+	return all
+}
+
+// IsEmpty reports whether the list has no pattern.
+func (p *Patterns) IsEmpty() bool { return len(p.patterns) == 0 }
+
 // match reports whether a pattern matches the reference.
-func (p Patterns) match(ref Reference) bool {
-	_, ok := p.index.longest(canonical(ref.Registry), ref.Path)
+func (p *Patterns) match(ref *Reference) bool {
+	return p.all || p.covers(canonical(ref.Registry), ref.Path)
+}
+
+// covers reports whether a pattern matches everything at or below a path of a canonical registry.
+func (p *Patterns) covers(registry, path string) bool {
+	_, ok := p.index.longest(registry, path)
 	return ok
+}
+
+// find returns a pattern that matches one of the names of an image.
+func (p *Patterns) find(names []Reference) (pattern string, ok bool) {
+	if p.all {
+		return wildcard, true
+	}
+	for i := range names {
+		if position, ok := p.index.longest(canonical(names[i].Registry), names[i].Path); ok {
+			return p.patterns[position].String(), true
+		}
+	}
+	return "", false
 }
 
 // wildcard is the pattern of all registries.
@@ -70,6 +147,12 @@ func (p pattern) isWildcard() bool { return p.registry == wildcard }
 
 // equal reports whether two patterns match the same references.
 func (p pattern) equal(q pattern) bool { return p.canonical == q.canonical && p.path == q.path }
+
+// isBelow reports whether pattern p matches only images that pattern q matches too, and not all of
+// them.
+func (p pattern) isBelow(q pattern) bool {
+	return p.canonical == q.canonical && p.path != q.path && (q.path == "" || strings.HasPrefix(p.path, q.path+"/"))
+}
 
 // canonical returns the spelling of a registry for comparisons: in lower case, without
 // leading zeros in the port, without the default port 443, and docker.io instead of

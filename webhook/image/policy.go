@@ -1,71 +1,141 @@
 package image
 
-import (
-	"fmt"
-	"slices"
-)
+import "slices"
 
-// Policy decides which images must not run. The zero value allows every image.
+// Policy decides which images must not run. The zero value allows every image. Validate returns
+// the rules that contradict each other.
 type Policy struct {
-	Disallowed Tags
-	Exempt     Patterns // CheckExempt validates them
-	// Mirrors are the mirror rules. An exemption applies to the original and to the
-	// mirrored name of an image.
+	Disallowed    Tags
+	Exempt        Patterns // images that Disallowed and RequireDigest do not apply to
+	RequireDigest Patterns
+	Denied        Denied
+	// Allowed are the registries that images may have when they are stored in a pod. No pattern:
+	// all registries.
+	Allowed Patterns
+	// Mirrors are the mirror rules. The original and the mirrored name of an image are names of the
+	// same image: a pattern that matches one of them matches the image.
 	Mirrors Mirrors
+	// Former are rules that other replicas may still apply. What they allow is allowed too.
+	Former []Former
 }
 
-// TagError means that an image must not run because its tag is disallowed.
-type TagError struct {
-	Tag     string
-	Implied bool // whether the reference has no tag, which means latest
+// Former are the mirror rules of an earlier policy, and the registries that it allowed.
+type Former struct {
+	Mirrors Mirrors
+	Allowed Patterns
 }
 
-func (e *TagError) Error() string {
-	if e.Implied {
-		return fmt.Sprintf("no tag, which means the disallowed tag %q", e.Tag)
+// IsEmpty reports whether the policy allows every image.
+func (p *Policy) IsEmpty() bool {
+	return p.Disallowed.isEmpty() && p.RequireDigest.IsEmpty() && p.Denied.IsEmpty() && p.Allowed.IsEmpty()
+}
+
+// Check returns why an image must not run, at most once for each rule. The reference is the one
+// that is stored in a pod: after mirroring.
+func (p *Policy) Check(ref Reference) []Violation { return p.check(ref, ref) }
+
+// CheckUnmirrored is Check for a reference that is mirrored later: the template of a workload.
+func (p *Policy) CheckUnmirrored(ref Reference) []Violation {
+	stored, _ := p.Mirrors.Rewrite(ref)
+	return p.check(ref, stored)
+}
+
+func (p *Policy) check(ref, stored Reference) (found []Violation) {
+	if v, ok := p.checkTag(&ref); ok && !p.Exempt.IsEmpty() || !p.Denied.IsEmpty() || !p.RequireDigest.IsEmpty() {
+		found = p.checkNames(ref, v, ok)
+	} else if ok {
+		found = []Violation{v}
 	}
-	return fmt.Sprintf("disallowed tag %q", e.Tag)
+	if !p.allows(&stored) {
+		foreign := p.foreign(stored)
+		at, _ := slices.BinarySearchFunc(found, foreign, func(a, b Violation) int { return int(a.Rule - b.Rule) })
+		found = slices.Insert(found, at, foreign)
+	}
+	return found
 }
 
-// Check returns the reason why an image must not run, or nil. It allows every reference with
-// a digest, because the digest pins the image regardless of the tag.
-func (p Policy) Check(ref Reference) *TagError {
+// checkTag returns the violation of a disallowed tag, unless the written reference is exempt. Other names
+// of the image can be exempt too.
+func (p *Policy) checkTag(ref *Reference) (v Violation, found bool) {
 	tag := ref.floatingTag()
-	if tag == "" || !slices.Contains(p.Disallowed.tags, tag) || p.exempts(ref) {
-		return nil
+	if tag == "" {
+		return v, false
 	}
-	return &TagError{Tag: tag, Implied: ref.Tag == ""}
+	if v.Pattern, found = p.Disallowed.find(tag); !found || p.Exempt.match(ref) {
+		return v, false
+	}
+	v.Rule, v.Tag = RuleTag, tag
+	if ref.Tag == "" {
+		v.Rule = RuleNoTag
+	}
+	return v, true
 }
 
-// exempts reports whether a pattern matches the written reference, its mirrored reference, or
-// one of its origins.
-func (p Policy) exempts(ref Reference) bool {
-	if len(p.Exempt.patterns) == 0 {
-		return false // the common case: a pod can have many images
+// checkNames returns the violations of the rules that depend on the names of an image. tag is the
+// violation of its tag, if it is disallowed. An image that needs a digest is not reported for its tag
+// too, because the digest solves both.
+func (p *Policy) checkNames(ref Reference, tag Violation, disallowed bool) (found []Violation) {
+	var buffer [4]Reference // enough for most images, so that the list is not allocated
+	names := p.appendNames(buffer[:0], &ref)
+	if denied, ok := p.Denied.find(names); ok {
+		found = append(found, Violation{Rule: RuleDenied, Pattern: denied.Image, Reason: denied.Reason})
 	}
-	if p.Exempt.match(ref) {
-		return true
-	}
-	if mirrored, rule := p.Mirrors.Rewrite(ref); rule != "" && p.Exempt.match(mirrored) {
-		return true
-	}
-	for origin := range p.Mirrors.origins(ref) {
-		if p.Exempt.match(origin) {
-			return true
+	if ref.Digest == "" && !p.RequireDigest.IsEmpty() {
+		if pattern, ok := p.RequireDigest.find(names); ok {
+			tag, disallowed = Violation{Rule: RuleDigest, Pattern: pattern}, true
 		}
 	}
-	return false
+	if !disallowed {
+		return found
+	}
+	if _, exempt := p.Exempt.find(names); !exempt {
+		found = append(found, tag)
+	}
+	return found
 }
 
-// CheckExempt returns an error for an exemption that cannot work: images that the wildcard
-// rule has mirrored do not have their registry in their names.
-func (p Policy) CheckExempt() error {
-	for _, exempt := range p.Exempt.patterns {
-		r, ok := p.Mirrors.find(exempt.registry, exempt.path)
-		if ok && r.pattern.isWildcard() && !r.excludes() {
-			return fmt.Errorf("image pattern %q cannot exempt mirrored images, because mirror rule %q does not keep the registry in their names: add a mirror rule for %s, or exempt the images by their names on the mirror",
-				exempt, r, exempt.registry)
+// appendNames appends all names of an image: the written reference, its name on the mirror, and its
+// origins.
+func (p *Policy) appendNames(names []Reference, ref *Reference) []Reference {
+	names = append(names, *ref)
+	if mirrored, rule := p.Mirrors.Rewrite(*ref); rule != "" {
+		names = append(names, mirrored)
+	}
+	names = p.Mirrors.appendOrigins(names, ref)
+	for i := range p.Former {
+		names = p.Former[i].Mirrors.appendOrigins(names, ref)
+	}
+	return names
+}
+
+// allows reports whether the policy or a former one allows the registry of a stored reference.
+func (p *Policy) allows(stored *Reference) bool {
+	if p.Allowed.IsEmpty() || p.Allowed.match(stored) {
+		return true
+	}
+	return slices.ContainsFunc(p.Former, func(f Former) bool { return f.Allowed.IsEmpty() || f.Allowed.match(stored) })
+}
+
+// foreign returns the violation for a reference of another registry, with its name on the mirror if
+// that would be allowed: then the image was not mirrored.
+func (p *Policy) foreign(stored Reference) Violation {
+	v := Violation{Rule: RuleRegistry}
+	if mirrored, rule := p.Mirrors.Rewrite(stored); rule != "" && p.allows(&mirrored) {
+		v.Mirrored = mirrored.Written
+	}
+	return v
+}
+
+// Origins returns the references that the mirror rules, or former ones, send to a stored reference.
+// See Mirrors.Origins.
+func (p *Policy) Origins(stored Reference) []string {
+	written := p.Mirrors.Origins(stored)
+	for _, former := range p.Former {
+		for _, origin := range former.Mirrors.Origins(stored) {
+			if !slices.Contains(written, origin) {
+				written = append(written, origin)
+			}
 		}
 	}
-	return nil
+	return written
 }

@@ -23,14 +23,14 @@ func newPolicy(t testing.TB, tags, exempt, rules string) Policy {
 
 func TestCheckReturnsDisallowedTags(t *testing.T) {
 	const busybox = "docker.io/library/busybox,quay.io/team"
-	latest, implied := TagError{Tag: "latest"}, TagError{Tag: "latest", Implied: true}
-	none := TagError{}
+	latest, implied := Violation{Rule: RuleTag, Tag: "latest"}, Violation{Rule: RuleNoTag, Tag: "latest"}
+	none := Violation{}
 	tests := []struct {
 		name   string
 		tags   string
 		exempt string
 		in     string
-		want   TagError // the zero value: allowed
+		want   Violation // the zero value: allowed
 	}{
 		{"fixed tag", "latest", "", "nginx:1.25", none},
 		{"latest", "latest", "", "nginx:latest", latest},
@@ -41,7 +41,7 @@ func TestCheckReturnsDisallowedTags(t *testing.T) {
 		{"digest", "latest", "", "nginx@" + sha256Ref, none},
 		{"latest with a digest", "latest", "", "nginx:latest@" + sha256Ref, none},
 
-		{"one of several", "latest,dev,edge", "", "nginx:edge", TagError{Tag: "edge"}},
+		{"one of several", "latest,dev,edge", "", "nginx:edge", Violation{Rule: RuleTag, Tag: "edge"}},
 		{"none of several", "latest,dev,edge", "", "nginx:1", none},
 		{"untagged is latest, which is allowed", "dev", "", "nginx", none},
 		{"no tags are disallowed", "", "", "nginx:latest", none},
@@ -60,9 +60,9 @@ func TestCheckReturnsDisallowedTags(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := TagError{}
-			if found := newPolicy(t, tt.tags, tt.exempt, exampleRules).Check(mustParse(t, tt.in)); found != nil {
-				got = *found
+			got := Violation{}
+			policy := newPolicy(t, tt.tags, tt.exempt, exampleRules)
+			for _, got = range policy.Check(mustParse(t, tt.in)) {
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("verdict (-want +got):\n%s", diff)
@@ -71,7 +71,7 @@ func TestCheckReturnsDisallowedTags(t *testing.T) {
 	}
 }
 
-func TestCheckExemptRefusesExemptionsBehindTheWildcard(t *testing.T) {
+func TestValidateRefusesExemptionsBehindTheWildcard(t *testing.T) {
 	tests := []struct {
 		name   string
 		rules  string
@@ -85,16 +85,17 @@ func TestCheckExemptRefusesExemptionsBehindTheWildcard(t *testing.T) {
 		{"the wildcard excludes", "*=", "gcr.io/team", ""},
 		{
 			"sent by the wildcard", "*=m.example/all", "m.example,gcr.io/team",
-			`image pattern "gcr.io/team" cannot exempt mirrored images, because mirror rule "*=m.example/all" does not keep the registry in their names: add a mirror rule for gcr.io, or exempt the images by their names on the mirror`,
+			`image pattern "gcr.io/team" cannot match mirrored images, because mirror rule "*=m.example/all" does not keep the registry in their names: add a mirror rule for gcr.io, or use the names of the images on the mirror`,
 		},
 		{
 			"sent by the wildcard, except for a path", "*=m.example/all,gcr.io/team=m.example/team", "gcr.io",
-			`image pattern "gcr.io" cannot exempt mirrored images, because mirror rule "*=m.example/all" does not keep the registry in their names: add a mirror rule for gcr.io, or exempt the images by their names on the mirror`,
+			`image pattern "gcr.io" cannot match mirrored images, because mirror rule "*=m.example/all" does not keep the registry in their names: add a mirror rule for gcr.io, or use the names of the images on the mirror`,
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := newPolicy(t, "latest", tt.exempt, tt.rules).CheckExempt()
+			policy := newPolicy(t, "latest", tt.exempt, tt.rules)
+			err := policy.Validate()
 			if diff := cmp.Diff(tt.want, errorText(err)); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
@@ -102,26 +103,11 @@ func TestCheckExemptRefusesExemptionsBehindTheWildcard(t *testing.T) {
 	}
 }
 
-func TestTagErrorNamesTheTag(t *testing.T) {
-	tests := []struct {
-		err  TagError
-		want string
-	}{
-		{TagError{Tag: "dev"}, `disallowed tag "dev"`},
-		{TagError{Tag: "latest", Implied: true}, `no tag, which means the disallowed tag "latest"`},
-	}
-	for _, tt := range tests {
-		if got := tt.err.Error(); got != tt.want {
-			t.Errorf("error %s, want %s", got, tt.want)
-		}
-	}
-}
-
 func TestParseTagsAndPatterns(t *testing.T) {
 	tags := func(s string) (string, error) { l, err := ParseTags(s); return l.String(), err }
 	patterns := func(s string) (string, error) { l, err := ParsePatterns(s); return l.String(), err }
 	const (
-		tagHint      = ": use the tag alone, such as latest: at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or a dash"
+		tagHint      = ": use the tag alone, such as latest: at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or a dash; * matches any characters"
 		patternHint  = "use REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox; "
 		registryHint = patternHint + "a registry is HOST[:PORT] with a dot or a port, or localhost"
 		pathHint     = patternHint + "a path is lower-case components separated by single slashes, without tag and digest"
@@ -139,7 +125,11 @@ func TestParseTagsAndPatterns(t *testing.T) {
 		{tags, ":latest", "", `invalid tag ":latest"` + tagHint},
 		{tags, "a/b", "", `invalid tag "a/b"` + tagHint},
 		{tags, "-dev", "", `invalid tag "-dev"` + tagHint},
-		{tags, "*", "", `invalid tag "*"` + tagHint},
+		{tags, "*", "", `invalid tag "*": it matches every tag: to require digests, use the field requireDigest of a policy file`},
+		{tags, "a**b", "", `invalid tag "a**b": use one asterisk instead of two`},
+		{tags, "-*", "", `invalid tag "-*"` + tagHint},
+		{tags, "a*/b", "", `invalid tag "a*/b"` + tagHint},
+		{tags, "*-snapshot,dev-*,*rc*", "*-snapshot,dev-*,*rc*", ""},
 		{tags, "x@" + sha256Ref, "", `invalid tag "x@` + sha256Ref + `"` + tagHint},
 		{tags, strings.Repeat("a", 129), "", `invalid tag "` + strings.Repeat("a", 129) + `"` + tagHint},
 

@@ -32,11 +32,11 @@
 // and keeps the rest of the path, the tag and the digest byte for byte. A rule without a
 // mirror leaves the image unchanged. The wildcard is the shortest pattern and never matches a
 // registry that is a mirror of another rule. Rules that ParseMirrors accepts converge:
-// rewriting a rewritten reference changes nothing. The number of rules and exemptions does not
+// rewriting a rewritten reference changes nothing. The number of rules and patterns does not
 // change how long it takes to rewrite and to check a reference.
 //
-// An image must not run if its tag is disallowed, unless a digest pins the image or Policy
-// exempts it.
+// Policy decides whether an image may run: its tag, its digest, its registry, and whether it is
+// denied by name. Policy.Validate refuses rules that contradict each other.
 package image
 
 import (

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"iter"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -30,31 +29,33 @@ func (m Mirrors) Rewrite(ref Reference) (mirrored Reference, rule string) {
 // Origins returns the references that Rewrite sends to ref, in the short form that users
 // write. There are several if mirrors share a path. There are none if ref is not on a mirror,
 // or if only the wildcard sends images there, which does not keep the registry.
-func (m Mirrors) Origins(ref Reference) []string {
-	var names []string
-	for origin := range m.origins(ref) {
-		names = append(names, origin.familiar())
+func (m Mirrors) Origins(ref Reference) (written []string) {
+	for _, origin := range m.appendOrigins(nil, &ref) {
+		written = append(written, origin.familiar())
 	}
-	return names
+	return written
 }
 
-// origins yields the results of Origins as references, in the order of the rules.
-func (m Mirrors) origins(ref Reference) iter.Seq[Reference] {
-	return func(yield func(Reference) bool) {
-		for _, position := range m.byMirror.all(canonical(ref.Registry), ref.Path) {
-			r := m.rules[position]
-			if r.pattern.isWildcard() {
-				continue
-			}
-			origin, ok := ref.move(r.mirror, r.pattern)
-			if !ok {
-				continue
-			}
-			if mirrored, applied := m.Rewrite(origin); applied != "" && mirrored.Written == ref.Written && !yield(origin) {
-				return
-			}
+// appendOrigins appends the results of Origins as references, in the order of the rules.
+func (m *Mirrors) appendOrigins(origins []Reference, ref *Reference) []Reference {
+	paths := m.byMirror[canonical(ref.Registry)]
+	if paths == nil {
+		return origins // the common case for a registry without a mirror
+	}
+	for _, position := range m.byMirror.all(canonical(ref.Registry), ref.Path) {
+		r := &m.rules[position]
+		if r.pattern.isWildcard() {
+			continue
+		}
+		origin, ok := ref.move(r.mirror, r.pattern)
+		if !ok {
+			continue
+		}
+		if mirrored, applied := m.Rewrite(origin); applied != "" && mirrored.Written == ref.Written {
+			origins = append(origins, origin)
 		}
 	}
+	return origins
 }
 
 // move replaces the pattern source, which must match the reference, by target. It keeps tag

@@ -231,7 +231,7 @@ func checkLookups(t *testing.T, m Mirrors, ref Reference) {
 	if want, wantOK := m.findByScan(ref.Registry, ref.Path); got != want || ok != wantOK {
 		t.Errorf("%q applies %q, %v to %q, want %q, %v", m, got, ok, ref.Written, want, wantOK)
 	}
-	if diff := cmp.Diff(m.originsByScan(ref), slices.Collect(m.origins(ref))); diff != "" {
+	if diff := cmp.Diff(m.originsByScan(ref), m.appendOrigins(nil, &ref)); diff != "" {
 		t.Errorf("origins of %q with the rules %q (-want +got):\n%s", ref.Written, m, diff)
 	}
 	var patterns []pattern
@@ -241,7 +241,7 @@ func checkLookups(t *testing.T, m Mirrors, ref Reference) {
 		}
 	}
 	exempt := newPatterns(patterns)
-	if got, want := exempt.match(ref), exempt.matchByScan(ref); got != want {
+	if got, want := exempt.match(&ref), exempt.matchByScan(ref); got != want {
 		t.Errorf("%q matches %q: %v, want %v", exempt, ref.Written, got, want)
 	}
 }

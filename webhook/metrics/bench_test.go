@@ -61,7 +61,7 @@ func testPolicy(t testing.TB) (policy image.Policy) {
 
 func handlers(policy image.Policy, observe func(string, []string) admission.Observer) map[string]http.Handler {
 	report := admission.Reporting{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Observe: observe}
-	return admission.Handlers(report, policy, admission.Changes{Mirrors: policy.Mirrors})
+	return admission.Handlers(report, admission.Fixed(admission.Rules{Policy: policy, Changes: admission.Changes{Mirrors: policy.Mirrors}}))
 }
 
 func benchmark(b *testing.B, h http.Handler, body []byte) {

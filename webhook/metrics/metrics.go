@@ -21,12 +21,13 @@ const namespace = "image_webhook"
 // Metrics are the metrics of a server.
 type Metrics struct {
 	registry *prometheus.Registry
-	reviews
+	*reviews
 }
 
 // New returns the metrics of a server with a version and mirror rules.
 func New(version string, rules []string) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), reviews: newReviews(rules)}
+	m := &Metrics{registry: prometheus.NewRegistry(), reviews: newReviews()}
+	m.SetRules(rules)
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "The version of the webhook; always 1.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},

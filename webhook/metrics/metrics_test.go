@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/encoding/protodelim"
 
 	"github.com/image-webhook/image-webhook/webhook/admission"
+	"github.com/image-webhook/image-webhook/webhook/image"
 )
 
 var manyReviews = flag.Int("reviews", 2_000, "how many reviews, each with other images, TestScrapeStaysSmall answers")
@@ -57,14 +58,14 @@ func TestAnswersAreCounted(t *testing.T) {
 		{"update", admission.Summary{Operation: "UPDATE"}, map[string]float64{"reviews_total UPDATE /p allowed": 1}},
 		{"operation of a user", admission.Summary{Operation: "x"}, map[string]float64{}},
 		{
-			"denied", admission.Summary{Operation: "CREATE", Outcome: admission.Denied, Disallowed: admission.Disallowed{Images: []string{"x"}, Tag: 3, NoTag: 2, Invalid: 1}},
+			"denied", admission.Summary{Operation: "CREATE", Outcome: admission.Denied, Disallowed: admission.Disallowed{Images: []string{"x"}, Rules: [image.Rules]int{image.RuleTag: 3, image.RuleNoTag: 2, image.RuleReference: 1}}},
 			map[string]float64{
 				"reviews_total CREATE /p denied": 1, "images_disallowed_total tag denied": 3,
 				"images_disallowed_total no_tag denied": 2, "images_disallowed_total invalid_reference denied": 1,
 			},
 		},
 		{
-			"warned", admission.Summary{Operation: "CREATE", Outcome: admission.Warned, Disallowed: admission.Disallowed{Tag: 1}},
+			"warned", admission.Summary{Operation: "CREATE", Outcome: admission.Warned, Disallowed: admission.Disallowed{Rules: [image.Rules]int{image.RuleTag: 1}}},
 			map[string]float64{"reviews_total CREATE /p warned": 1, "images_disallowed_total tag warned": 1},
 		},
 		{

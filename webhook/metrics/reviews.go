@@ -3,11 +3,13 @@ package metrics
 import (
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/image-webhook/image-webhook/webhook/admission"
+	"github.com/image-webhook/image-webhook/webhook/image"
 )
 
 // reviews are the metrics of reviews and of refused requests.
@@ -18,14 +20,14 @@ type reviews struct {
 	mirrored   *prometheus.CounterVec
 	refused    *prometheus.CounterVec
 
-	byRule map[string]prometheus.Counter // mirrored, by rule
+	byRule atomic.Pointer[map[string]prometheus.Counter] // mirrored, by rule
 }
 
 // durations are the classic buckets in seconds, from a small pod to the timeout of the API server.
 var durations = []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}
 
-func newReviews(rules []string) reviews {
-	r := reviews{
+func newReviews() *reviews {
+	r := &reviews{
 		answered: counter("reviews_total", "Answered reviews, by verdict: allowed, changed, warned or denied. An ImageReview has no operation.", "path", "operation", "verdict"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "review_duration_seconds",
@@ -34,18 +36,33 @@ func newReviews(rules []string) reviews {
 			// A native histogram, for Prometheus servers that scrape it: buckets that grow by 10 %.
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 		}, []string{"path"}),
-		disallowed: counter("images_disallowed_total", "Images that the policy disallows, by reason: tag, no_tag or invalid_reference. The verdict is denied or warned. An object counts at most 1000 images.", "reason", "verdict"),
-		mirrored:   counter("images_mirrored_total", "Images that were sent to a mirror, by the rule of --registry-mirrors.", "rule"),
+		disallowed: counter("images_disallowed_total", "Images that the policy disallows, by the first rule that they break: denied_image, registry, digest, tag, no_tag or invalid_reference. The verdict is denied or warned. An object counts at most 1000 images.", "reason", "verdict"),
+		mirrored:   counter("images_mirrored_total", "Images that were sent to a mirror, by rule. Rules after the first 100 count as other.", "rule"),
 		refused:    counter("requests_refused_total", "Requests that were answered with an HTTP error, by status code. 503 means overload.", "code"),
-		byRule:     map[string]prometheus.Counter{},
-	}
-	for _, rule := range rules {
-		r.byRule[rule] = r.mirrored.WithLabelValues(rule)
 	}
 	for _, status := range refusals {
 		r.refused.WithLabelValues(strconv.Itoa(status))
 	}
 	return r
+}
+
+const (
+	maxRules  = 100     // with a series of their own
+	otherRule = "other" // the label of further rules
+)
+
+// SetRules sets the mirror rules that have series. The series of former rules stay: replicas may still
+// count them, and a series that ends looks like a restart.
+func (r *reviews) SetRules(rules []string) {
+	byRule := map[string]prometheus.Counter{}
+	for i, rule := range rules {
+		label := rule
+		if i >= maxRules {
+			label = otherRule
+		}
+		byRule[rule] = r.mirrored.WithLabelValues(label)
+	}
+	r.byRule.Store(&byRule)
 }
 
 // refusals are the status codes of packages admission and server.
@@ -78,12 +95,15 @@ func (r *reviews) Observe(path string, operations []string) admission.Observer {
 	return p
 }
 
-// reasons are the metrics of disallowed images with the same verdict.
-type reasons struct{ tag, noTag, invalid prometheus.Counter }
+// byRule are the metrics of disallowed images with the same verdict.
+type byRule [image.Rules]prometheus.Counter
 
-func (r *reviews) disallowedBy(outcome admission.Outcome) *reasons {
-	by := func(reason string) prometheus.Counter { return r.disallowed.WithLabelValues(reason, outcome.String()) }
-	return &reasons{by("tag"), by("no_tag"), by("invalid_reference")}
+func (r *reviews) disallowedBy(outcome admission.Outcome) *byRule {
+	var counters byRule
+	for rule := range counters {
+		counters[rule] = r.disallowed.WithLabelValues(image.Rule(rule).String(), outcome.String())
+	}
+	return &counters
 }
 
 // pathMetrics are the metrics of one path. It finds them without a look-up by label.
@@ -92,7 +112,7 @@ type pathMetrics struct {
 	operations []string
 	answered   [][]prometheus.Counter // by operation and outcome
 	duration   prometheus.Observer
-	disallowed [admission.Denied + 1]*reasons // nil for outcomes without disallowed images
+	disallowed [admission.Denied + 1]*byRule // nil for outcomes without disallowed images
 }
 
 // Answered implements admission.Observer.
@@ -102,22 +122,25 @@ func (p *pathMetrics) Answered(s *admission.Summary) {
 		p.answered[i][s.Outcome].Inc()
 	}
 	if by := p.disallowed[s.Outcome]; by != nil {
-		by.tag.Add(float64(s.Disallowed.Tag))
-		by.noTag.Add(float64(s.Disallowed.NoTag))
-		by.invalid.Add(float64(s.Disallowed.Invalid))
+		for rule, images := range s.Disallowed.Rules {
+			if images > 0 {
+				by[rule].Add(float64(images))
+			}
+		}
 	}
 	p.countRules(s.Changes)
 }
 
 // countRules counts the changes by rule. Neighbors often have the same rule.
 func (p *pathMetrics) countRules(changes []admission.Change) {
+	counters := *p.byRule.Load()
 	for len(changes) > 0 {
 		rule := changes[0].Rule
 		n := slices.IndexFunc(changes, func(c admission.Change) bool { return c.Rule != rule })
 		if n < 0 {
 			n = len(changes)
 		}
-		if counter := p.byRule[rule]; counter != nil {
+		if counter := counters[rule]; counter != nil {
 			counter.Add(float64(n))
 		}
 		changes = changes[n:]

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/image-webhook/image-webhook/webhook/admission"
+	"github.com/image-webhook/image-webhook/webhook/policy"
 	"github.com/image-webhook/image-webhook/webhook/reload"
 	"github.com/image-webhook/image-webhook/webhook/server"
 )
@@ -46,9 +47,29 @@ func (m *Metrics) WatchFiles(cert *server.Certificate, clients *server.Clients) 
 	}
 }
 
+// WatchPolicy adds the version of a policy file.
+func (m *Metrics) WatchPolicy(s *policy.Store) {
+	m.registry.MustRegister(policyVersion{s})
+	m.watchReloads("policy", s.Reloads)
+}
+
+// policyVersion is a metric whose label is the version of a policy file, so that one can see which
+// replicas use which version.
+type policyVersion struct{ store *policy.Store }
+
+var policyInfo = prometheus.NewDesc(namespace+"_policy_info", "The version of the policy file that is used; always 1.", []string{"version"}, nil)
+
+// Describe implements prometheus.Collector.
+func (policyVersion) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- policyInfo }
+
+// Collect implements prometheus.Collector.
+func (p policyVersion) Collect(values chan<- prometheus.Metric) {
+	values <- prometheus.MustNewConstMetric(policyInfo, prometheus.GaugeValue, 1, p.store.Rules().Version)
+}
+
 func (m *Metrics) watchReloads(file string, read func() reload.Reloads) {
 	labels := prometheus.Labels{"file": file}
-	m.counter("file_reloads_total", "Changes of a file that were loaded: certificate, or client-cas with --client-ca-file.", labels, func() uint64 { return read().Succeeded })
+	m.counter("file_reloads_total", "Changes of a file that were loaded: certificate, client-cas with --client-ca-file, policy with --config.", labels, func() uint64 { return read().Succeeded })
 	m.counter("file_reload_failures_total", "Changes of a file that could not be loaded.", labels, func() uint64 { return read().Failed })
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "file_last_reload_successful", ConstLabels: labels,

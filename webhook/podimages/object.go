@@ -87,6 +87,8 @@ type Spec struct {
 	EphemeralContainers []Container
 	Volumes             []Volume
 
+	PullSecrets []byte // imagePullSecrets in JSON: they are rarely read
+
 	Template    *Template // of pods
 	JobTemplate *Template // of Jobs, in a CronJob
 }
@@ -102,6 +104,8 @@ func (s *Spec) decode(d *jsonfields.Decoder) error {
 			return decodeContainers(d, &s.EphemeralContainers)
 		case "volumes":
 			return jsonfields.List(d, &s.Volumes, func(v *Volume) error { return v.decode(d) })
+		case "imagePullSecrets":
+			return d.Raw(&s.PullSecrets)
 		case "template":
 			return decodeTemplate(d, &s.Template)
 		case "jobTemplate":
@@ -109,6 +113,31 @@ func (s *Spec) decode(d *jsonfields.Decoder) error {
 		}
 		return d.Skip()
 	})
+}
+
+// PullSecretsPointer and PullSecretsKey are the JSON pointer and the Key of the list of a pod's image
+// pull secrets.
+const (
+	PullSecretsPointer = "/spec/imagePullSecrets"
+	PullSecretsKey     = "spec.imagePullSecrets"
+)
+
+// PullSecrets returns the names of a pod's image pull secrets.
+func (o *Object) PullSecrets() []string {
+	if len(o.Spec.PullSecrets) == 0 {
+		return nil
+	}
+	var names []string
+	var d jsonfields.Decoder
+	err := d.Decode(o.Spec.PullSecrets, nil, func(d *jsonfields.Decoder) error {
+		return jsonfields.List(d, &names, func(name *string) error {
+			return d.Member("name", func() error { return d.Text(name) })
+		})
+	})
+	if err != nil {
+		return nil // the API server refuses the pod
+	}
+	return names
 }
 
 // Template is a template of pods or of Jobs.

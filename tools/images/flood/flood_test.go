@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/image-webhook/image-webhook/webhook/admission"
-	"github.com/image-webhook/image-webhook/webhook/image"
 	"github.com/image-webhook/image-webhook/webhook/server"
 	"github.com/image-webhook/image-webhook/webhook/server/servertest"
 )
@@ -30,7 +29,7 @@ func startWebhook(t *testing.T) string {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- server.New(server.Config{Handlers: admission.Handlers(admission.Reporting{Log: log}, image.Policy{}, admission.Changes{}), Certificate: certificate, Log: log}).Serve(ctx, l)
+		ended <- server.New(server.Config{Handlers: admission.Handlers(admission.Reporting{Log: log}, admission.Fixed(admission.Rules{})), Certificate: certificate, Log: log}).Serve(ctx, l)
 	}()
 	t.Cleanup(func() {
 		stop()

@@ -31,7 +31,7 @@ func answerReview(t *testing.T, path string) []string {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	policy := image.Policy{Mirrors: mirrors, Disallowed: tags}
-	handler := admission.Handlers(admission.Reporting{Log: logger}, policy, admission.Changes{Mirrors: mirrors})[path]
+	handler := admission.Handlers(admission.Reporting{Log: logger}, admission.Fixed(admission.Rules{Policy: policy, Changes: admission.Changes{Mirrors: mirrors}}))[path]
 	review, err := os.ReadFile("testdata/review.json")
 	if err != nil {
 		t.Fatal(err)

@@ -76,7 +76,7 @@ func startPatientServer(t *testing.T) *patientServer {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- server.New(server.Config{
-			Handlers:    admission.Handlers(admission.Reporting{Log: log}, c.policy, c.changes),
+			Handlers:    admission.Handlers(admission.Reporting{Log: log}, c.rules),
 			Certificate: c.cert, Clients: c.clients, Log: log,
 		}).Serve(ctx, watchedListener{l, s.accepted})
 	}()

@@ -77,6 +77,7 @@ func TestCompletionOffersFilesOnlyForFileFlags(t *testing.T) {
 		"tls-cert":          files,
 		"tls-key":           files,
 		"client-ca-file":    files,
+		"config":            files,
 		"image-pull-policy": "Always\n" + noFiles,
 		"log-level":         "debug\ninfo\nwarn\nerror\n" + noFiles,
 		"registry-mirrors":  noFiles,

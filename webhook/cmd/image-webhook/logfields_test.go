@@ -87,7 +87,7 @@ var sourceMessage = regexp.MustCompile(`(?:\.(?:Debug|Info|Warn|Error)\(|\.Log\(
 // checkSources reports a call that logs another message.
 func checkSources(t *testing.T, known []string) {
 	t.Helper()
-	for _, dir := range []string{".", "../../server", "../../admission", "../../metrics"} {
+	for _, dir := range []string{".", "../../server", "../../admission", "../../metrics", "../../policy"} {
 		files, err := filepath.Glob(dir + "/*.go")
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", dir, len(files), err)
@@ -145,20 +145,30 @@ type loggingServer struct {
 	pair       servertest.KeyPair
 	ca         servertest.CA
 	client     *http.Client // has a certificate of the CA
+	policy     string       // the policy file
 }
+
+// testPolicy is a policy that denies nothing, with a mirror.
+const testPolicy = `apiVersion: image-webhook.dev/v1alpha1
+kind: ImagePolicy
+mirrors: [{source: docker.io, mirror: docker.mirror.example}]
+disallowedTags: []
+exemptImages: [quay.io/team]
+`
 
 // logEverything runs a server, causes every message and returns them.
 func logEverything(t *testing.T) map[string]loggedLine {
 	t.Helper()
-	s := &loggingServer{pair: servertest.New(t, t.TempDir()), ca: servertest.NewCA(t, t.TempDir())}
+	s := &loggingServer{pair: servertest.New(t, t.TempDir()), ca: servertest.NewCA(t, t.TempDir()), policy: filepath.Join(t.TempDir(), "policy.yaml")}
+	writeFile(t, s.policy, []byte(testPolicy))
 	s.client = s.pair.Client(t, s.ca.Issue(t, x509.ExtKeyUsageClientAuth))
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	code := make(chan int, 1)
 	go func() {
 		code <- run(ctx, []string{
-			"serve", "--log-format=json", "--log-level=debug", "--server-addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0", "--disallowed-tags=",
-			"--registry-mirrors=docker.mirror.example", "--tls-cert=" + s.pair.CertFile, "--tls-key=" + s.pair.KeyFile, "--client-ca-file=" + s.ca.File,
+			"serve", "--log-format=json", "--log-level=debug", "--server-addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0", "--config=" + s.policy,
+			"--tls-cert=" + s.pair.CertFile, "--tls-key=" + s.pair.KeyFile, "--client-ca-file=" + s.ca.File,
 		}, strings.NewReader(""), io.Discard, &s.log)
 	}()
 	s.waitForMessage(t, "serving")
@@ -253,7 +263,7 @@ func (s *loggingServer) changeFiles(t *testing.T) {
 		s.post(stranger, "/validating", podReview)
 		stranger.CloseIdleConnections()
 	}
-	for file, name := range map[string]string{s.pair.KeyFile: "certificate", s.ca.File: "client CAs"} {
+	for file, name := range map[string]string{s.pair.KeyFile: "certificate", s.ca.File: "client CAs", s.policy: "policy"} {
 		content, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -263,6 +273,8 @@ func (s *loggingServer) changeFiles(t *testing.T) {
 		writeFile(t, file, append(content, '\n'))
 		s.waitForMessage(t, "reloaded the "+name, handshake)
 	}
+	writeFile(t, s.policy, []byte(strings.ReplaceAll(testPolicy, "docker.mirror", "another.mirror")))
+	s.waitForMessage(t, "images are sent to the old mirrors", handshake)
 }
 
 func writeFile(t *testing.T, file string, content []byte) {

@@ -37,8 +37,12 @@ func runCommand(t *testing.T, args ...string) clitest.Result {
 func TestRunRejectsInvalidCommandLines(t *testing.T) {
 	valid, other := servertest.New(t, t.TempDir()), servertest.New(t, t.TempDir())
 	missing := filepath.Join(t.TempDir(), "none")
-	text, empty := filepath.Join(t.TempDir(), "text"), filepath.Join(t.TempDir(), "empty")
-	for file, content := range map[string]string{text: "no PEM", empty: ""} {
+	dir := t.TempDir()
+	text, empty, policyFile, unknownField := filepath.Join(dir, "text"), filepath.Join(dir, "empty"), filepath.Join(dir, "policy"), filepath.Join(dir, "unknown")
+	huge := filepath.Join(dir, "huge")
+	for file, content := range map[string]string{
+		text: "no PEM", empty: "", policyFile: testPolicy, unknownField: testPolicy + "deny: [latest]\n", huge: testPolicy + strings.Repeat("#\n", 5<<20),
+	} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -82,9 +86,9 @@ func TestRunRejectsInvalidCommandLines(t *testing.T) {
 		{"rule without registry", serve("--registry-mirrors=foo=bar"), 2, `--registry-mirrors: mirror rule "foo=bar" rewrites "foo", which has no registry: ` + ruleForm},
 		{"empty rule", serve("--registry-mirrors=a.example,,b.example"), 2, `--registry-mirrors: mirror rule 2 of "a.example,,b.example" is empty: remove the spare comma`},
 		{"rules that do not converge", serve("--registry-mirrors=a.example=b.example,b.example=a.example"), 2, `--registry-mirrors: mirror rule "a.example=b.example" sends images to b.example, which rule "b.example=a.example" rewrites again: remove one of the rules or choose another mirror`},
-		{"invalid tag", serve("--disallowed-tags=latest,nginx:dev"), 2, `--disallowed-tags: invalid tag "nginx:dev": use the tag alone, such as latest: at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or a dash`},
+		{"invalid tag", serve("--disallowed-tags=latest,nginx:dev"), 2, `--disallowed-tags: invalid tag "nginx:dev": use the tag alone, such as latest: at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or a dash; * matches any characters`},
 		{"invalid image pattern", serve("--exempt-images=busybox"), 2, `--exempt-images: image pattern "busybox" has no registry: use REGISTRY[/PATH], such as quay.io/team or docker.io/library/busybox; a registry is HOST[:PORT] with a dot or a port, or localhost`},
-		{"exemption that fails on the mirror", serve("--registry-mirrors=*=m.example", "--exempt-images=gcr.io"), 2, `--exempt-images: image pattern "gcr.io" cannot exempt mirrored images, because mirror rule "*=m.example" does not keep the registry in their names: add a mirror rule for gcr.io, or exempt the images by their names on the mirror`},
+		{"exemption that fails on the mirror", serve("--registry-mirrors=*=m.example", "--exempt-images=gcr.io"), 2, `--exempt-images: image pattern "gcr.io" cannot match mirrored images, because mirror rule "*=m.example" does not keep the registry in their names: add a mirror rule for gcr.io, or use the names of the images on the mirror`},
 		{"missing certificate file", serve("--tls-cert=" + missing), 2, "--tls-cert and --tls-key: stat " + missing + ": no such file or directory" + pairForm},
 		{"missing key file", serve("--tls-key=" + missing), 2, "--tls-cert and --tls-key: stat " + missing + ": no such file or directory" + pairForm},
 		{"certificate without PEM", serve("--tls-cert=" + text), 2, "--tls-cert and --tls-key: " + text + " and " + valid.KeyFile + ": tls: failed to find any PEM data in certificate input" + pairForm},
@@ -93,6 +97,13 @@ func TestRunRejectsInvalidCommandLines(t *testing.T) {
 		{"client CA file without PEM", serve("--client-ca-file=" + text), 2, "--client-ca-file: " + text + ": no PEM certificate" + casForm},
 		{"empty client CA file", serve("--client-ca-file=" + empty), 2, "--client-ca-file: " + empty + ": no PEM certificate" + casForm},
 		{"key as client CA file", serve("--client-ca-file=" + valid.KeyFile), 2, "--client-ca-file: " + valid.KeyFile + ": no PEM certificate" + casForm},
+		{"missing policy file", serve("--config=" + missing), 2, "--config: stat " + missing + ": no such file or directory: use a file with an ImagePolicy"},
+		{"policy file is a directory", serve("--config=" + dir), 2, "--config: " + dir + ": not a regular file of at most 1 MiB: use a file with an ImagePolicy"},
+		{"policy file of 10 MB", serve("--config=" + huge), 2, "--config: " + huge + ": not a regular file of at most 1 MiB: use a file with an ImagePolicy"},
+		{"empty policy file", serve("--config=" + empty), 2, "--config: " + empty + ": the file is empty: begin with apiVersion: image-webhook.dev/v1alpha1 and kind: ImagePolicy"},
+		{"unknown field of the policy file", serve("--config=" + unknownField), 2, "--config: " + unknownField + `:6:1: unknown field "deny": use apiVersion, kind, mirrors, disallowedTags, exemptImages, allowedRegistries, requireDigest, deniedImages, imagePullPolicy, imagePullSecrets`},
+		{"mirrors in a flag and in the file", serve("--config="+policyFile, "--registry-mirrors=m.example"), 2, "--config: " + policyFile + ":3:10: mirrors is set by the flag --registry-mirrors too: remove one of them"},
+		{"default of a flag, given explicitly", serve("--config="+policyFile, "--disallowed-tags=latest"), 2, "--config: " + policyFile + ":4:17: disallowedTags is set by the flag --disallowed-tags too: remove one of them"},
 		{"unsupported pull policy", serve("--image-pull-policy=IfNotPresent"), 2, `--image-pull-policy: invalid policy "IfNotPresent": use Always, or omit the flag to keep the policy of the pod`},
 		{"pull policy in another case", serve("--image-pull-policy=always"), 2, `--image-pull-policy: invalid policy "always": use Always, or omit the flag to keep the policy of the pod`},
 		{"pull policy with a line break", serve("--image-pull-policy=Always\n"), 2, `--image-pull-policy: invalid policy "Always\n": use Always, or omit the flag to keep the policy of the pod`},
@@ -255,7 +266,7 @@ const (
 
 func TestServeAnswersEveryPath(t *testing.T) {
 	s := startServe(t, "--log-changes", "--registry-mirrors=docker.mirror.example", "--disallowed-tags=latest", "--disallowed-tags=dev", "--exempt-images=quay.io/team")
-	s.waitUntilServing(t, ` mirrors="docker.io=docker.mirror.example" disallowedTags=latest,dev exemptImages=quay.io/team imagePullPolicy="" clientCAFile=""`)
+	s.waitUntilServing(t, ` clientCAFile="" config="" version="" mirrors="docker.io=docker.mirror.example" disallowedTags=latest,dev exemptImages=quay.io/team allowedRegistries="" requireDigest="" deniedImages=0 imagePullPolicy="" imagePullSecrets=""`)
 	client := s.pair.Client(t)
 	for _, path := range []struct{ name, review, answer, logged string }{
 		{"/validating", podReview, `"allowed":false`, "msg=denied namespace=shop object=pod/web "},
@@ -276,6 +287,32 @@ func TestServeLogsJSON(t *testing.T) {
 		`"level":"WARN","msg":"denied","namespace":"shop","object":"pod/web","user":"","uid":"u","images":["nginx"],"reason":"container`)
 	s.stop()
 	nextLine(t, s.log, `"msg":"stopped"`)
+}
+
+func TestServeLoadsAChangedPolicyFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	writeFile(t, file, []byte(testPolicy+"requireDigest: [docker.io]\n"))
+	s := startServe(t, "--config="+file, "--image-pull-policy=Always")
+	s.waitUntilServing(t, " config="+file+" ", ` mirrors="docker.io=docker.mirror.example" disallowedTags="" exemptImages=quay.io/team `, " imagePullPolicy=Always ")
+	version := logAttribute(s.log.Text(), "version")
+	client := s.pair.Client(t)
+	s.checkReview(t, client, "/validating", podReview, `"auditAnnotations":{"policy":"`+version+`","uid":"u"}`, "msg=denied ")
+	s.checkReview(t, client, "/mutating", podReview, `"policy":"`+version+`"`)
+	s.checkReview(t, client, "/image-policy", imageReview, `a digest is required: use nginx@sha256:...`, "msg=denied ")
+
+	writeFile(t, file, []byte("apiVersion: image-webhook.dev/v1alpha1\nkind: ImagePolicy\ndeniedImages:\n"))
+	nextLine(t, s.log, `msg="keeping the old policy" version=`+version+` problem="`+file+`:3:14: deniedImages is empty, not a list: write [] for no items"`)
+	s.checkReview(t, client, "/validating", podReview, `"allowed":false`, "msg=denied ")
+	families := s.scrape(t)
+	labels := map[string]string{"file": "policy"}
+	if got := value(t, families, "image_webhook_file_last_reload_successful", labels); got != 0 {
+		t.Errorf("the last reload of an invalid file was successful: %v", got)
+	}
+
+	writeFile(t, file, []byte(testPolicy))
+	version = logAttribute(nextLine(t, s.log, `msg="reloaded the policy" version=`), "version")
+	s.checkReview(t, client, "/validating", podReview, `"allowed":true,"auditAnnotations":{"policy":"`+version+`"}`)
+	s.stopAndWait(t)
 }
 
 func TestServeLogsChangesAtDebugByDefault(t *testing.T) {

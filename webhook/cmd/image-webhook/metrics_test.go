@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -98,7 +99,9 @@ func TestMetricsPortServesNothingElse(t *testing.T) {
 
 // TestPageDescribesEveryMetric compares the table of metrics in docs/operations.md with a scrape.
 func TestPageDescribesEveryMetric(t *testing.T) {
-	s := startServe(t, "--registry-mirrors=docker.mirror.example", "--client-ca-file="+servertest.NewCA(t, t.TempDir()).File)
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	writeFile(t, file, []byte(strings.ReplaceAll(testPolicy, "disallowedTags: []\n", "")))
+	s := startServe(t, "--config="+file, "--client-ca-file="+servertest.NewCA(t, t.TempDir()).File)
 	s.waitUntilServing(t)
 	table := metricTable(s.scrape(t))
 	s.stopAndWait(t)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/image"
 	"github.com/image-webhook/image-webhook/webhook/metrics"
 	"github.com/image-webhook/image-webhook/webhook/podimages"
+	"github.com/image-webhook/image-webhook/webhook/policy"
 	"github.com/image-webhook/image-webhook/webhook/server"
 )
 
@@ -27,6 +29,7 @@ type serveOptions struct {
 	clientCAFile string
 	pullPolicy   string
 	metricsAddr  string
+	config       string
 	logLevel     string
 	logFormat    string
 	logChanges   bool
@@ -35,6 +38,16 @@ type serveOptions struct {
 	mirrors        []string
 	disallowedTags []string
 	exemptImages   []string
+
+	given map[string]string // the flags of rules that were given, by the field of the policy file
+}
+
+// ruleFlags are the flags that a policy file has too, by the name of its field.
+var ruleFlags = map[string]string{
+	image.ListMirrors: "registry-mirrors",
+	image.ListTags:    "disallowed-tags",
+	image.ListExempt:  "exempt-images",
+	"imagePullPolicy": "image-pull-policy",
 }
 
 // logLevels are the values of --log-level.
@@ -67,6 +80,12 @@ func newServe() *cobra.Command {
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
+			o.given = map[string]string{}
+			for field, flag := range ruleFlags {
+				if c.Flags().Changed(flag) {
+					o.given[field] = "--" + flag
+				}
+			}
 			return o.run(c.Context(), c.ErrOrStderr())
 		},
 	}
@@ -75,6 +94,7 @@ func newServe() *cobra.Command {
 	f.StringVar(&o.tlsCert, "tls-cert", "/tls/cert", "read the certificate from this PEM `file`; reload it when it\nchanges")
 	f.StringVar(&o.tlsKey, "tls-key", "/tls/key", "read the certificate's private key from this PEM `file`; reload it\nwhen it changes")
 	f.StringVar(&o.clientCAFile, "client-ca-file", "", "answer only callers that present a client certificate of a CA in\nthis PEM `file`; reload it when it changes (default: answer all\ncallers)")
+	f.StringVar(&o.config, "config", "", "read mirrors and rules from this policy `file`, an ImagePolicy;\nreload it when it changes (default: only flags)")
 	f.StringArrayVar(&o.mirrors, "registry-mirrors", nil, "pull images from mirrors by these comma-separated `rules`:\nPATTERN=MIRROR, PATTERN:MIRROR (without ports), or MIRROR for\ndocker.io; PATTERN is REGISTRY[/PATH], or * for all other\nregistries; MIRROR is HOST[:PORT][/PATH], or empty to keep the\nimages; the longest PATTERN wins (default: no mirrors)")
 	f.StringArrayVar(&o.disallowedTags, "disallowed-tags", []string{"latest"}, "deny images with these comma-separated `tags`, unless a digest\npins them; an image without a tag has the tag\nlatest")
 	f.StringArrayVar(&o.exemptImages, "exempt-images", nil, "allow all tags for images that match these comma-separated\n`patterns` REGISTRY[/PATH] (default: no images)")
@@ -135,30 +155,64 @@ func (o serveOptions) serve(ctx context.Context, c serverConfig, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	o.logStart(c, l, metricsListener, log)
-	counted := metrics.New(buildversion.Of(version), c.policy.Mirrors.Rules())
+	o.logStart(c.rules(), l, metricsListener, log)
+	counted := metrics.New(buildversion.Of(version), c.rules().Policy.Mirrors.Rules())
 	report := admission.Reporting{Log: log, LogChanges: o.logChanges, Observe: counted.Observe}
 	s := server.New(server.Config{
-		Handlers:    admission.Handlers(report, c.policy, c.changes),
+		Handlers:    admission.Handlers(report, c.rules),
 		Certificate: c.cert, Clients: c.clients, Log: log, Refused: counted.Refused,
 	})
 	counted.WatchServer(s)
 	counted.WatchFiles(c.cert, c.clients)
 	defer serveMetrics(ctx, metricsListener, counted, log)()
+	defer c.watchPolicy(ctx, counted)()
 	return s.Serve(ctx, l)
 }
 
-// logStart logs the flags and the addresses.
-func (o serveOptions) logStart(c serverConfig, l, metricsListener net.Listener, log *slog.Logger) {
+// watchPolicy keeps the rules of the policy file and their metrics up to date, if there is a file. The
+// returned function ends it.
+func (c serverConfig) watchPolicy(ctx context.Context, counted *metrics.Metrics) (stop func()) {
+	if c.policy == nil {
+		return func() {}
+	}
+	counted.WatchPolicy(c.policy)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // until the last review is answered
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.policy.Watch(ctx, func(r *admission.Rules) { counted.SetRules(r.Policy.Mirrors.Rules()) })
+	}()
+	return func() { cancel(); <-done }
+}
+
+// maxListed is the maximum size in bytes of a list of rules in the log.
+const maxListed = 2048
+
+// logStart logs the rules and the addresses.
+func (o serveOptions) logStart(rules *admission.Rules, l, metricsListener net.Listener, log *slog.Logger) {
 	metricsAddr := noMetrics
 	if metricsListener != nil {
 		metricsAddr = metricsListener.Addr().String()
 	}
-	log.Info("serving", "addr", l.Addr().String(), "metricsAddr", metricsAddr, "mirrors", c.policy.Mirrors.String(),
-		"disallowedTags", c.policy.Disallowed.String(), "exemptImages", c.policy.Exempt.String(),
-		"imagePullPolicy", o.pullPolicy, "clientCAFile", o.clientCAFile)
-	if c.policy.Disallowed.String() == "" {
-		log.Warn("--disallowed-tags is empty: only invalid image references are denied")
+	attrs := []any{"addr", l.Addr().String(), "metricsAddr", metricsAddr, "clientCAFile", o.clientCAFile, "config", o.config, "version", rules.Version}
+	p := &rules.Policy
+	for _, list := range []struct {
+		name  string
+		rules fmt.Stringer
+	}{
+		{image.ListMirrors, p.Mirrors}, {image.ListTags, p.Disallowed}, {image.ListExempt, p.Exempt},
+		{image.ListAllowed, p.Allowed}, {image.ListRequireDigest, p.RequireDigest},
+	} {
+		text := list.rules.String()
+		attrs = append(attrs, list.name, text[:min(len(text), maxListed)])
+	}
+	pullPolicy := ""
+	if rules.Changes.AlwaysPull {
+		pullPolicy = podimages.PullAlways
+	}
+	log.Info("serving", append(attrs, image.ListDenied, p.Denied.Len(), "imagePullPolicy", pullPolicy, "imagePullSecrets", joinLists(rules.Changes.PullSecrets))...)
+	if p.IsEmpty() {
+		log.Warn("no rule denies images: only invalid image references are denied")
 	}
 }
 
@@ -181,8 +235,8 @@ func (o serveOptions) newLogger(out io.Writer) (*slog.Logger, error) {
 
 // serverConfig holds the parsed flags and the loaded files.
 type serverConfig struct {
-	policy  image.Policy
-	changes admission.Changes
+	rules   admission.Source
+	policy  *policy.Store // nil without --config
 	cert    *server.Certificate
 	clients *server.Clients
 }
@@ -192,10 +246,7 @@ func (o serveOptions) load(log *slog.Logger) (c serverConfig, err error) {
 	if err := o.checkAddrs(); err != nil {
 		return c, err
 	}
-	if c.policy, err = o.policy(); err != nil {
-		return c, err
-	}
-	if c.changes, err = o.changes(c.policy.Mirrors); err != nil {
+	if err := o.loadRules(&c, log); err != nil {
 		return c, err
 	}
 	if c.cert, err = server.LoadCertificate(o.tlsCert, o.tlsKey, log); err != nil {
@@ -210,30 +261,50 @@ func (o serveOptions) load(log *slog.Logger) (c serverConfig, err error) {
 	return c, nil
 }
 
-// policy parses the flags that decide which images are allowed and mirrored.
-func (o serveOptions) policy() (p image.Policy, err error) {
-	if p.Mirrors, err = image.ParseMirrors(joinLists(o.mirrors)); err != nil {
-		return p, fmt.Errorf("--registry-mirrors: %w", err)
-	}
-	if p.Disallowed, err = image.ParseTags(joinLists(o.disallowedTags)); err != nil {
-		return p, fmt.Errorf("--disallowed-tags: %w", err)
-	}
-	if p.Exempt, err = image.ParsePatterns(joinLists(o.exemptImages)); err == nil {
-		err = p.CheckExempt()
-	}
+// loadRules parses the flags of rules and loads the policy file.
+func (o serveOptions) loadRules(c *serverConfig, log *slog.Logger) error {
+	rules, err := o.rules()
 	if err != nil {
-		return p, fmt.Errorf("--exempt-images: %w", err)
+		return err
 	}
-	return p, nil
+	if o.config == "" {
+		c.rules = admission.Fixed(rules)
+		return o.validate(rules)
+	}
+	if c.policy, err = policy.Open(o.config, policy.Flags{Rules: rules, Given: o.given}, log); err != nil {
+		return fmt.Errorf("--config: %w", err)
+	}
+	c.rules = c.policy.Rules
+	return nil
 }
 
-// changes parses the flags that change pods.
-func (o serveOptions) changes(mirrors image.Mirrors) (c admission.Changes, err error) {
-	const always = podimages.PullAlways
-	if o.pullPolicy != "" && o.pullPolicy != always {
-		return c, fmt.Errorf("--image-pull-policy: invalid policy %q: use %s, or omit the flag to keep the policy of the pod", o.pullPolicy, always)
+// validate returns an error, which names a flag, for rules that contradict each other.
+func (o serveOptions) validate(rules admission.Rules) error {
+	err := rules.Policy.Validate()
+	if item := new(image.ItemError); errors.As(err, &item) {
+		return fmt.Errorf("--%s: %w", ruleFlags[item.List], err)
 	}
-	return admission.Changes{Mirrors: mirrors, AlwaysPull: o.pullPolicy == always}, nil
+	return err
+}
+
+// rules parses the flags of rules.
+func (o serveOptions) rules() (r admission.Rules, err error) {
+	const always = podimages.PullAlways
+	p := &r.Policy
+	if p.Mirrors, err = image.ParseMirrors(joinLists(o.mirrors)); err != nil {
+		return r, fmt.Errorf("--registry-mirrors: %w", err)
+	}
+	if p.Disallowed, err = image.ParseTags(joinLists(o.disallowedTags)); err != nil {
+		return r, fmt.Errorf("--disallowed-tags: %w", err)
+	}
+	if p.Exempt, err = image.ParsePatterns(joinLists(o.exemptImages)); err != nil {
+		return r, fmt.Errorf("--exempt-images: %w", err)
+	}
+	if o.pullPolicy != "" && o.pullPolicy != always {
+		return r, fmt.Errorf("--image-pull-policy: invalid policy %q: use %s, or omit the flag to keep the policy of the pod", o.pullPolicy, always)
+	}
+	r.Changes = admission.Changes{Mirrors: p.Mirrors, AlwaysPull: o.pullPolicy == always}
+	return r, nil
 }
 
 // joinLists joins the comma-separated values of a repeated flag.

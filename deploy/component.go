@@ -1,13 +1,21 @@
 package deploy
 
 import (
-	_ "embed"
+	"embed"
 
 	"sigs.k8s.io/yaml"
 )
 
-//go:embed warn-by-default/kustomization.yaml
-var warnByDefault []byte
+// The components that change when the API server calls the webhooks. Each is a directory with a
+// kustomization. The first two exclude each other.
+const (
+	WarnByDefault = "warn-by-default"
+	OptIn         = "opt-in"
+	MirrorOptOut  = "mirror-opt-out"
+)
+
+//go:embed warn-by-default/kustomization.yaml opt-in/kustomization.yaml mirror-opt-out/kustomization.yaml
+var components embed.FS
 
 // Patch changes one object of the manifests.
 type Patch struct {
@@ -18,14 +26,17 @@ type Patch struct {
 	Operations string `json:"patch"` // a JSON patch, as JSON or YAML
 }
 
-// WarnByDefault returns the patches of the component warn-by-default, which sets the mode of
-// namespaces without a label to warn.
-func WarnByDefault() []Patch {
-	var component struct {
-		Patches []Patch `json:"patches"`
-	}
-	if err := yaml.Unmarshal(warnByDefault, &component); err != nil {
+// Patches returns the patches of a component.
+func Patches(component string) []Patch {
+	content, err := components.ReadFile(component + "/kustomization.yaml")
+	if err != nil {
 		panic(err) // the file is part of the program
 	}
-	return component.Patches
+	var kustomization struct {
+		Patches []Patch `json:"patches"`
+	}
+	if err := yaml.Unmarshal(content, &kustomization); err != nil {
+		panic(err) // the file is part of the program
+	}
+	return kustomization.Patches
 }

@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
@@ -33,6 +35,17 @@ func kustomize(t *testing.T, dir string) []object {
 // kustomizeText returns the YAML that `kubectl apply -k` would apply.
 func kustomizeText(t *testing.T, dir string) string {
 	t.Helper()
+	built, err := kustomizeCommand(t, dir).Output(t.Context())
+	if err != nil {
+		subprocess.Print(os.Stderr, "kustomize", err)
+		t.FailNow()
+	}
+	return built
+}
+
+// kustomizeCommand returns the command that prints what `kubectl apply -k` would apply.
+func kustomizeCommand(t *testing.T, dir string) subprocess.Command {
+	t.Helper()
 	programs, err := kubebuild.FromEnvironment(t.Context(), "..")
 	if err != nil {
 		t.Fatal(err)
@@ -40,12 +53,7 @@ func kustomizeText(t *testing.T, dir string) string {
 	if err := programs.Build(t.Context(), progress.New(os.Stderr), "kubectl"); err != nil {
 		t.Fatal(err)
 	}
-	built, err := subprocess.Command{Args: []string{programs.Path("kubectl"), "kustomize", dir}}.Output(t.Context())
-	if err != nil {
-		subprocess.Print(os.Stderr, "kustomize", err)
-		t.FailNow()
-	}
-	return built
+	return subprocess.Command{Args: []string{programs.Path("kubectl"), "kustomize", dir}}
 }
 
 // withoutFiles returns the objects without the names of their files.
@@ -217,5 +225,113 @@ func checkWarnByDefault(t *testing.T, hooks []hook) {
 	}
 	if want := len(allHooks(t)) + 1; len(byName) != want {
 		t.Errorf("%d webhooks, want %d: %q", len(byName), want, slices.Sorted(maps.Keys(byName)))
+	}
+}
+
+// componentsOverlay returns an overlay with components.
+func componentsOverlay(components ...string) string {
+	var paths []string
+	for _, name := range components {
+		paths = append(paths, "../deploy/"+name)
+	}
+	return "resources: [../deploy]\ncomponents: [" + strings.Join(paths, ", ") + "]\nsortOptions: {order: fifo}\n"
+}
+
+func TestKustomizeOptInCoversOnlyLabeledNamespaces(t *testing.T) {
+	got := kustomizeOverlay(t, componentsOverlay(deploy.OptIn))
+	if diff := cmp.Diff(withoutFiles(withoutHooks(load(t))), withoutFiles(withoutHooks(got))); diff != "" {
+		t.Errorf("objects without webhooks (-files +component):\n%s", diff)
+	}
+	want := modes()
+	want[slices.IndexFunc(want, func(m mode) bool { return m.name == "no label" })].called = map[string][]string{}
+	checkModes(t, hooksOf(got), want)
+	checkExcluded(t, hooksOf(got))
+	checkOnlyDiffer(t, hooksOf(got), func(h hook) hook { h.NamespaceSelector = nil; return h })
+}
+
+// 06 sets Fail only after a pod in this namespace was denied.
+func TestComponentsCoverTheNamespaceOfTheProbe(t *testing.T) {
+	for _, component := range []string{deploy.WarnByDefault, deploy.OptIn, deploy.MirrorOptOut} {
+		objects := kustomizeOverlay(t, componentsOverlay(component))
+		probe := slices.IndexFunc(objects, func(o object) bool { return o.key() == "Namespace /image-webhook-probe" })
+		namespaceLabels := labels.Merge(objects[probe].GetLabels(), labels.Set{corev1.LabelMetadataName: objects[probe].GetName()})
+		for kind, requests := range requestsOfKind() {
+			if kind == newPod && !slices.Contains(webhooksFor(t, hooksOf(objects), namespaceLabels, requests[0]), denying) {
+				t.Errorf("%s: %s is not called for a new pod in the namespace of the probe", component, denying)
+			}
+		}
+	}
+}
+
+// The API server calls a webhook if its selector matches the old or the new object.
+func TestKustomizeMirrorOptOutChangesOnlyWhichPodsAreRewritten(t *testing.T) {
+	got := kustomizeOverlay(t, componentsOverlay(deploy.MirrorOptOut))
+	if diff := cmp.Diff(withoutFiles(withoutHooks(load(t))), withoutFiles(withoutHooks(got))); diff != "" {
+		t.Errorf("objects without webhooks (-files +component):\n%s", diff)
+	}
+	checkModes(t, hooksOf(got), modes())
+	checkExcluded(t, hooksOf(got))
+	checkOnlyDiffer(t, hooksOf(got), func(h hook) hook { h.ObjectSelector = nil; return h })
+	for _, h := range hooksOf(got) {
+		if h.Name != mutating {
+			if h.ObjectSelector != nil {
+				t.Errorf("%s: has an objectSelector: users could bypass the webhook with a label on the object", h.Name)
+			}
+			continue
+		}
+		selector := parse(t, h.ObjectSelector)
+		for value, want := range map[string]bool{"off": false, "Off": true, "": true, "on": true} {
+			if got := selector.Matches(labels.Set{mirrorLabel: value}); got != want {
+				t.Errorf("%s is called for a pod with %s=%q: %t, want %t", h.Name, mirrorLabel, value, got, want)
+			}
+		}
+		if !selector.Matches(labels.Set{"app": "web"}) {
+			t.Errorf("%s is not called for a pod without the label", h.Name)
+		}
+	}
+}
+
+// mirrorLabel is the label of pods that the component mirror-opt-out selects.
+const mirrorLabel = "image-webhook.dev/mirror"
+
+// checkOnlyDiffer checks that webhooks are those of the files, except for the field that without
+// removes, and that they cannot block the cluster.
+func checkOnlyDiffer(t *testing.T, got []hook, without func(hook) hook) {
+	t.Helper()
+	want := allHooks(t)
+	for i := range want {
+		want[i] = without(want[i])
+	}
+	for i, h := range got {
+		checkCannotBlock(t, h)
+		got[i] = without(h)
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(hook{}), oneSpace); diff != "" {
+		t.Errorf("webhooks (-files +component):\n%s", diff)
+	}
+}
+
+func TestComponentsCombineUnlessTheyContradictEachOther(t *testing.T) {
+	for _, tt := range []struct {
+		components []string
+		conflict   bool
+	}{
+		{[]string{deploy.OptIn, deploy.MirrorOptOut, "gitops", "monitoring"}, false},
+		{[]string{deploy.MirrorOptOut, deploy.WarnByDefault, "gitops"}, false},
+		{[]string{deploy.OptIn, deploy.WarnByDefault}, true},
+		{[]string{deploy.WarnByDefault, deploy.OptIn}, true},
+		{[]string{deploy.OptIn, deploy.OptIn}, true},
+	} {
+		output := ""
+		if _, err := kustomizeCommand(t, writeOverlay(t, componentsOverlay(tt.components...))).Output(t.Context()); err != nil {
+			var failed *subprocess.Error
+			if output = err.Error(); errors.As(err, &failed) {
+				output += failed.Output
+			}
+		}
+		const conflict = "testing value /webhooks/0/namespaceSelector/matchExpressions/1 failed"
+		if !tt.conflict && output != "" || tt.conflict && !strings.Contains(output, conflict) {
+			t.Errorf("%v: got %q, want a conflict: %t", tt.components, output, tt.conflict)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package status
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"sync"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
@@ -21,7 +22,6 @@ const DefaultNamespace = "image-webhook"
 type installation struct {
 	service        corev1.Service
 	configurations []configuration // of 05
-	warnByDefault  []configuration // of 05 with the component warn-by-default
 	owner          []configuration // of the optional manifests in deploy/namespace-owner
 }
 
@@ -33,16 +33,46 @@ func manifests(namespace string) installation {
 	return installation{
 		service:        service,
 		configurations: configurationsOf(documents, namespace),
-		warnByDefault:  configurationsOf(patchedDocuments(), namespace),
 		owner:          configurationsOf(ownerDocuments(), namespace),
 	}
 }
 
 var (
 	webhookDocuments = sync.OnceValue(func() []document { return documentsOf(deploy.Files()) })
-	patchedDocuments = sync.OnceValue(func() []document { return withPatches(webhookDocuments(), deploy.WarnByDefault()) })
 	ownerDocuments   = sync.OnceValue(func() []document { return documentsOf(deploy.NamespaceOwnerFiles()) })
 )
+
+// variant has the configurations of 05 with components.
+type variant struct {
+	components     []string
+	configurations []configuration
+}
+
+// variants returns 05 with each combination of components, first without a component.
+func variants(namespace string) (all []variant) {
+	for _, components := range [][]string{
+		nil, {deploy.WarnByDefault}, {deploy.OptIn},
+		{deploy.MirrorOptOut}, {deploy.WarnByDefault, deploy.MirrorOptOut}, {deploy.OptIn, deploy.MirrorOptOut},
+	} {
+		documents := webhookDocuments()
+		for _, component := range components {
+			documents = withPatches(documents, deploy.Patches(component))
+		}
+		all = append(all, variant{components, configurationsOf(documents, namespace)})
+	}
+	return all
+}
+
+// String returns the components as a part of a message; empty: there are none.
+func (v variant) String() string {
+	switch len(v.components) {
+	case 0:
+		return ""
+	case 1:
+		return " with the component " + v.components[0]
+	}
+	return " with the components " + strings.Join(v.components, " and ")
+}
 
 // document is an object of a manifest, as JSON.
 type document struct {

@@ -6,11 +6,13 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/image-webhook/image-webhook/deploy"
 )
 
 const modeLabel = "image-webhook.dev/mode"
 
-// Values of the label. The mode of a namespace without the label is deny.
+// Values of the label. The mode of a namespace without the label is deny, except with a component.
 const (
 	modeDeny = "deny"
 	modeWarn = "warn"
@@ -24,16 +26,37 @@ func modes(s evaluation) (checks []Check) {
 		return append(checks, checkModes.info("namespaces", "not listed: %s", describe(s.Namespaces.Err)))
 	}
 	byMode := map[string][]string{}
+	var unlabeled []string
 	for _, n := range s.Namespaces.Value {
 		mode, labeled := n.Labels[modeLabel]
-		if labeled && n.DeletionTimestamp == nil && !slices.Contains(s.excluded(), n.Name) {
+		switch {
+		case n.DeletionTimestamp != nil || slices.Contains(s.excluded(), n.Name):
+		case labeled:
 			byMode[mode] = append(byMode[mode], n.Name)
+		default:
+			unlabeled = append(unlabeled, n.Name)
 		}
 	}
+	checks = append(checks, s.unlabeledChecks(sorted(unlabeled))...)
 	for _, mode := range sortedKeys(byMode) {
 		checks = append(checks, modeChecks(mode, sorted(byMode[mode]))...)
 	}
 	return checks
+}
+
+// unlabeledChecks lists the namespaces without the label, unless images are denied in them.
+func (s evaluation) unlabeledChecks(namespaces []string) []Check {
+	if len(namespaces) == 0 {
+		return nil
+	}
+	installed, _ := s.installedVariant()
+	switch {
+	case slices.Contains(installed.components, deploy.OptIn):
+		return []Check{checkModes.info("", "without a mode, no webhook is called: %s", strings.Join(namespaces, ", "))}
+	case slices.Contains(installed.components, deploy.WarnByDefault):
+		return []Check{checkModes.info("", "without a mode, no pod is denied: %s", strings.Join(namespaces, ", "))}
+	}
+	return nil
 }
 
 func modeChecks(mode string, namespaces []string) (checks []Check) {

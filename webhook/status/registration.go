@@ -16,19 +16,25 @@ func registration(s evaluation) []Check {
 	if s.Configurations.Err != nil {
 		return []Check{checkRegistration.unread("webhook configurations", s.Configurations.Err)}
 	}
-	name := "deploy/" + registerManifest
-	base := comparison{name, apply(registerManifest), rerun(patchManifest)}
-	checks := base.compareAll(s.Configurations.Value, s.want.configurations)
-	// The component warn-by-default is part of the manifests.
-	if other := base.compareAll(s.Configurations.Value, s.want.warnByDefault); len(other) < len(checks) {
-		checks, name = other, name+" with the component warn-by-default"
-	}
+	installed, checks := s.installedVariant()
 	owner := comparison{"deploy/" + ownerDirectory + registerManifest, apply(ownerDirectory + registerManifest), rerun(ownerDirectory + patchManifest)}
 	checks = append(checks, owner.compareAll(s.Configurations.Value, s.installedOwner())...)
 	if len(checks) > 0 {
 		return checks
 	}
-	return []Check{checkRegistration.ok("", "the webhooks are registered as in %s", name)}
+	return []Check{checkRegistration.ok("", "the webhooks are registered as in deploy/%s%s", registerManifest, installed)}
+}
+
+// installedVariant returns the variant of 05 with the fewest differences from the cluster, and the
+// differences.
+func (s evaluation) installedVariant() (installed variant, differences []Check) {
+	manifest := comparison{"deploy/" + registerManifest, apply(registerManifest), rerun(patchManifest)}
+	for i, v := range variants(s.Namespace) {
+		if found := manifest.compareAll(s.Configurations.Value, v.configurations); i == 0 || len(found) < len(differences) {
+			installed, differences = v, found
+		}
+	}
+	return installed, differences
 }
 
 // installedOwner returns the manifest's configurations for the owners of namespaces that exist,

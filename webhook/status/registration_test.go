@@ -2,12 +2,14 @@ package status
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/webhook/certgen"
 )
 
@@ -47,6 +49,21 @@ func TestWhiteSpaceOfExpressionsIsNotCompared(t *testing.T) {
 	}
 	if differences, _ := compareHook(load("a ||\n  b\n").hooks[0], load("a || b").hooks[0]); len(differences) > 0 {
 		t.Errorf("differences: %v", differences)
+	}
+}
+
+// withComponents registers the webhooks as in 05 with components, and adds namespaces without a mode.
+func withComponents(components ...string) func(*testing.T, *Snapshot, issued) {
+	return func(t *testing.T, s *Snapshot, current issued) {
+		all := variants(DefaultNamespace)
+		i := slices.IndexFunc(all, func(v variant) bool { return slices.Equal(v.components, components) })
+		if i < 0 {
+			t.Fatalf("no variant has the components %v", components)
+		}
+		s.Configurations.Value = patched(all[i].configurations, current.CA)
+		for _, name := range []string{"wiki", "blog"} {
+			s.Namespaces.Value = append(s.Namespaces.Value, labeled(name, ""))
+		}
 	}
 }
 
@@ -101,12 +118,27 @@ func TestRegistration(t *testing.T) {
 				`clientConfig.service.name ("" instead of "webhook"), clientConfig.service.path (null instead of "/mutating"), clientConfig.service.port (null instead of 443)`, replace05},
 			{Name: "ca-bundle", Result: OK, Message: "4 webhooks trust the certificates of 2 replicas and of the Secret"},
 		}},
-		{"the component warn-by-default", func(_ *testing.T, s *Snapshot, current issued) {
-			s.Configurations.Value = patched(manifests(DefaultNamespace).warnByDefault, current.CA)
-		}, []Check{
+		{"the component warn-by-default", withComponents(deploy.WarnByDefault), []Check{
 			{Name: "registration", Result: OK, Message: "the webhooks are registered as in deploy/05-webhookconfigure.yaml with the component warn-by-default"},
 			{Name: "ca-bundle", Result: OK, Message: "6 webhooks trust the certificates of 2 replicas and of the Secret"},
+			{Name: "modes", Result: Info, Message: "without a mode, no pod is denied: blog, wiki"},
 		}},
+		{"the component opt-in", withComponents(deploy.OptIn), []Check{
+			{Name: "registration", Result: OK, Message: "the webhooks are registered as in deploy/05-webhookconfigure.yaml with the component opt-in"},
+			{Name: "modes", Result: Info, Message: "without a mode, no webhook is called: blog, wiki"},
+		}},
+		{"the component mirror-opt-out", withComponents(deploy.MirrorOptOut), []Check{
+			{Name: "registration", Result: OK, Message: "the webhooks are registered as in deploy/05-webhookconfigure.yaml with the component mirror-opt-out"},
+		}},
+		{"two components", withComponents(deploy.OptIn, deploy.MirrorOptOut), []Check{
+			{Name: "registration", Result: OK, Message: "the webhooks are registered as in deploy/05-webhookconfigure.yaml with the components opt-in and mirror-opt-out"},
+			{Name: "modes", Result: Info, Message: "without a mode, no webhook is called: blog, wiki"},
+		}},
+		{"a component and a change", func(t *testing.T, s *Snapshot, current issued) {
+			withComponents(deploy.OptIn)(t, s, current)
+			change(0, 0, func(h *hook) { h.TimeoutSeconds = new(int32(30)) })(t, s, current)
+		}, append(differs(apply05, denyingObject, validating+"timeoutSeconds (30 instead of 5)"),
+			Check{Name: "modes", Result: Info, Message: "without a mode, no webhook is called: blog, wiki"})},
 		{"owners of namespaces", func(_ *testing.T, s *Snapshot, current issued) {
 			s.Configurations.Value = append(s.Configurations.Value, patched(manifests(DefaultNamespace).owner, current.CA)...)
 		}, []Check{{Name: "ca-bundle", Result: OK, Message: "7 webhooks trust the certificates of 2 replicas and of the Secret"}}},

@@ -54,6 +54,7 @@ func TestManifestsContainTheseObjects(t *testing.T) {
 		"02 Role image-webhook-probe/probe",
 		"02 RoleBinding image-webhook-probe/probe",
 		"03 Job image-webhook/certgen",
+		"04 ConfigMap image-webhook/image-policy",
 		"04 Deployment image-webhook/webhook",
 		"04 Service image-webhook/webhook",
 		"04 PodDisruptionBudget image-webhook/webhook",
@@ -126,6 +127,9 @@ func podDependencies(namespace string, template corev1.PodTemplateSpec) []string
 	for _, v := range template.Spec.Volumes {
 		if v.Secret != nil {
 			needed = append(needed, key("Secret", namespace, v.Secret.SecretName))
+		}
+		if v.ConfigMap != nil {
+			needed = append(needed, key("ConfigMap", namespace, v.ConfigMap.Name))
 		}
 	}
 	return needed
@@ -219,18 +223,18 @@ func TestSecretIsTheSameInAllManifests(t *testing.T) {
 			t.Errorf("patch reads Secret %s/%s, create writes %s/%s", patch.Namespace, patch.SecretName, create.Namespace, create.SecretName)
 		}
 	}
-	want := []corev1.Volume{{Name: "tls", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
+	want := corev1.Volume{Name: "tls", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
 		SecretName:  "webhook-tls",
 		Items:       []corev1.KeyToPath{{Key: "cert", Path: "cert"}, {Key: "key", Path: "key"}},
 		DefaultMode: new(int32(0o440)),
-	}}}}
-	if diff := cmp.Diff(want, objectOfType[*appsv1.Deployment](t, objects).Spec.Template.Spec.Volumes); diff != "" {
-		t.Errorf("volumes (-want +got):\n%s", diff)
+	}}}
+	if diff := cmp.Diff(want, objectOfType[*appsv1.Deployment](t, objects).Spec.Template.Spec.Volumes[0]); diff != "" {
+		t.Errorf("volume (-want +got):\n%s", diff)
 	}
 	container := webhookContainer(t, objects)
-	mounts := []corev1.VolumeMount{{Name: "tls", MountPath: "/tls", ReadOnly: true}}
-	if diff := cmp.Diff(mounts, container.VolumeMounts); diff != "" {
-		t.Errorf("mounts (-want +got):\n%s", diff)
+	mount := corev1.VolumeMount{Name: "tls", MountPath: "/tls", ReadOnly: true}
+	if diff := cmp.Diff(mount, container.VolumeMounts[0]); diff != "" {
+		t.Errorf("mount (-want +got):\n%s", diff)
 	}
 	for _, flag := range []string{"--tls-cert=/tls/cert", "--tls-key=/tls/key"} {
 		if !slices.Contains(container.Args, flag) {
@@ -324,7 +328,7 @@ func TestWebhookContainerHasCommandFlagsAndProbes(t *testing.T) {
 	if container.Args[0] != "serve" {
 		t.Errorf("args are %q", container.Args)
 	}
-	want := []string{"--server-addr", "--tls-cert", "--tls-key", "--registry-mirrors", "--metrics-addr"}
+	want := []string{"--server-addr", "--tls-cert", "--tls-key", "--config", "--metrics-addr"}
 	if diff := cmp.Diff(want, flagNames(container.Args[1:])); diff != "" {
 		t.Error(diff)
 	}

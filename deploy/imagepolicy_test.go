@@ -92,16 +92,20 @@ func TestStaticPodMatchesTheOtherFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mirrors, err := image.ParseMirrors(flags["--registry-mirrors"])
+	if err != nil {
+		t.Error(err)
+	}
 	probe := container.LivenessProbe.HTTPGet
 	type settings struct {
 		HostNetwork                                      bool
 		Class                                            string
 		Command, Image, Host, Port, Node, Mount, Mirrors string
 	}
-	want := settings{true, "system-node-critical 2000001000", fmt.Sprint(deployed.Command), deployed.Image, host, port, dir, dir, mirrorsOf(deployed)}
+	want := settings{true, "system-node-critical 2000001000", fmt.Sprint(deployed.Command), deployed.Image, host, port, dir, dir, policyOf(t, load(t)).rules()}
 	got := settings{
 		pod.Spec.HostNetwork, fmt.Sprint(pod.Spec.PriorityClassName, " ", *pod.Spec.Priority), fmt.Sprint(container.Command), container.Image,
-		probe.Host, probe.Port.String(), pod.Spec.Volumes[0].HostPath.Path, container.VolumeMounts[0].MountPath, mirrorsOf(container),
+		probe.Host, probe.Port.String(), pod.Spec.Volumes[0].HostPath.Path, container.VolumeMounts[0].MountPath, mirrors.String(),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("static pod (-want +got):\n%s", diff)
@@ -118,16 +122,6 @@ func TestStaticPodMatchesTheOtherFiles(t *testing.T) {
 	if err != nil || !strings.Contains(string(kubeconfig), "server: https://"+flags["--server-addr"]+"/image-policy\n") {
 		t.Errorf("the server of kubeconfig.yaml is not %s: error %v", flags["--server-addr"], err)
 	}
-}
-
-// mirrorsOf returns the flag --registry-mirrors of a container.
-func mirrorsOf(container corev1.Container) string {
-	for _, arg := range container.Args {
-		if strings.HasPrefix(arg, "--registry-mirrors=") {
-			return arg
-		}
-	}
-	return ""
 }
 
 func TestPluginExcludesTheNamespacesOfTheWebhookConfigurations(t *testing.T) {

@@ -176,13 +176,19 @@ func TestKustomizeOverlayChangesOnlyItsSettings(t *testing.T) {
 			setImage(typed.Spec.JobTemplate.Spec.Template.Spec)
 		case *appsv1.Deployment:
 			setImage(typed.Spec.Template.Spec)
-			args := typed.Spec.Template.Spec.Containers[0].Args
-			mirrors := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--registry-mirrors=") })
-			args[mirrors] = "--registry-mirrors=docker.io=mirror.example/hub"
+		case *corev1.ConfigMap:
+			typed.Data["policy.yaml"] = policyTextOf(t, got)
 		}
 	}
 	if diff := cmp.Diff(withoutFiles(withoutHooks(want)), withoutFiles(withoutHooks(got))); diff != "" {
-		t.Errorf("(-files with another image and mirror +overlay):\n%s", diff)
+		t.Errorf("(-files with another image and policy +overlay):\n%s", diff)
+	}
+	policy := policyFile{
+		"image-webhook.dev/v1alpha1", "ImagePolicy",
+		[]policyMirror{{"docker.io", "mirror.example/hub"}}, []string{"latest", "dev"},
+	}
+	if diff := cmp.Diff(policy, policyOf(t, got)); diff != "" {
+		t.Errorf("policy (-want +overlay):\n%s", diff)
 	}
 	checkWarnByDefault(t, hooksOf(got))
 }

@@ -29,6 +29,7 @@ const (
 	ownNamespace         = "image-webhook"
 	ownConfiguration     = "image-webhook"          // configuration of the mutating and of the denying webhook
 	warningConfiguration = "image-webhook-warnings" // configuration of the webhooks that only warn
+	policyConfigMap      = "image-policy"           // ConfigMap of the policy file
 )
 
 // These specs change the installation while other specs use it. They must not affect the
@@ -72,7 +73,7 @@ var _ = Describe("installation", Label(devCluster), Ordered, ContinueOnFailure, 
 	It("has two servers without a service account token", func(ctx SpecContext) {
 		Expect(get(ctx, &appsv1.Deployment{}, "webhook").Status.ReadyReplicas).To(BeEquivalentTo(2))
 		for _, pod := range servers(ctx) {
-			Expect(pod.Spec.Volumes).To(HaveExactElements(HaveField("Name", "tls")), pod.Name)
+			Expect(pod.Spec.Volumes).To(HaveExactElements(HaveField("Name", "tls"), HaveField("Name", "policy")), pod.Name)
 		}
 	})
 

@@ -167,11 +167,12 @@ func runServer(ctx context.Context, namespace, name string, validity time.Durati
 	GinkgoHelper()
 	issued := certtest.Issue(GinkgoTB(), "webhook.image-webhook.svc", time.Now().Add(-time.Hour), time.Now().Add(validity))
 	template := get(ctx, &appsv1.Deployment{}, "webhook").Spec.Template
-	template.Spec.Volumes[0].Secret.SecretName = name
+	template.Spec.Volumes[0].Secret.SecretName, template.Spec.Volumes[1].ConfigMap.Name = name, name
 	template.Spec.ServiceAccountName, template.Spec.PriorityClassName = "default", ""
 	metadata := metav1.ObjectMeta{Name: name, Namespace: namespace, Labels: template.Labels}
 	for _, object := range []k8s.Object{
 		&corev1.Secret{ObjectMeta: metadata, Data: issued.Data()},
+		&corev1.ConfigMap{ObjectMeta: metadata, Data: get(ctx, &corev1.ConfigMap{}, policyConfigMap).Data},
 		&corev1.Pod{ObjectMeta: metadata, Spec: template.Spec},
 	} {
 		Expect(client.Resources().Create(ctx, object)).To(Succeed())

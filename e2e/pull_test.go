@@ -19,7 +19,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
-// dockerMirror and k8sMirror are the example mirrors in the flags of the manifests.
+// dockerMirror and k8sMirror are the example mirrors in the policy file of the manifests.
 const (
 	dockerMirror = "docker.mirror.example"
 	k8sMirror    = "k8s.mirror.example"

@@ -25,7 +25,7 @@ cd "deploy/${2-.}"
 #   kubectl apply -f install.yaml
 #   kubectl wait --for=condition=complete job/patch-webhookconfigure -n image-webhook --timeout=6m
 #
-# To set mirrors, edit --registry-mirrors in the Deployment below.
+# To set mirrors and other rules, edit the ConfigMap image-policy below.
 
 END
 [ $# -eq 1 ] || cat <<END
@@ -44,5 +44,5 @@ for file in 0*.yaml; do
 	separator='---
 '
 	sed -e "s|image: image-webhook.dev/image-webhook:dev\$|image: $1|" \
-		-e 's|- --registry-mirrors=|# &|' "$file"
+		-e '/^    mirrors:$/,/^        mirror: k8s/s|^    |    # |' "$file"
 done

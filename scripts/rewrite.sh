@@ -20,5 +20,5 @@ heading 'The stored images are from the mirrors:'
 run "kubectl get pods -n $demo -o custom-columns=NAME:.metadata.name,IMAGE:.spec.containers[0].image"
 stored=$(kubectl get pods -n "$demo" -o jsonpath='{range .items[*]}{.spec.containers[0].image}{" "}{end}')
 case " $stored" in
-*' nginx:1.25 '* | *' registry.k8s.io/pause:3.10 '*) fail "an image was not rewritten: check that the webhook answers and that --registry-mirrors has a mirror for it" ;;
+*' nginx:1.25 '* | *' registry.k8s.io/pause:3.10 '*) fail "an image was not rewritten: check that the webhook answers and that the ConfigMap image-policy has a mirror for it" ;;
 esac

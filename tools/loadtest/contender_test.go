@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/image-webhook/image-webhook/webhook/image"
 )
 
 const root = "../.."
@@ -114,8 +116,17 @@ func TestMirrorRulesAreThoseOfTheManifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(manifest), "- --registry-mirrors="+MirrorRules+"\n") {
-		t.Errorf("deploy/04-webhook.yaml has other rules than %s", MirrorRules)
+	mirrors, err := image.ParseMirrors(MirrorRules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "    mirrors:\n"
+	for _, rule := range mirrors.Rules() {
+		source, mirror, _ := strings.Cut(rule, "=")
+		want += "      - source: " + source + "\n        mirror: " + mirror + "\n"
+	}
+	if !strings.Contains(string(manifest), want) {
+		t.Errorf("the policy file of deploy/04-webhook.yaml has other rules than %s", mirrors)
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package mirror runs an image registry in a development cluster, which serves the images of
-// the mirrors in the manifests' example flags. So pods run even if the cluster cannot reach
-// another registry.
+// the example mirrors in the policy file of the manifests. So pods run even if the cluster cannot
+// reach another registry.
 //
 // The program is the CNCF registry, in a Deployment in the namespace Namespace. On each node, a
 // hosts.toml file per mirror directs containerd to the registry's Service. The registry has
@@ -27,8 +27,8 @@ const (
 	Name = "mirror"
 )
 
-// upstreams are the mirrors in the manifests' example flags, and the registries that they
-// replace.
+// upstreams are the example mirrors in the policy file of the manifests, and the registries that
+// they replace.
 var upstreams = []struct {
 	host  string // host of the mirror
 	cache string // name of the optional pull-through cache

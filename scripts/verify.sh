@@ -45,6 +45,7 @@ scripts/step.sh "compile everything" go build ./...
 # Once: the cache keeps it.
 scripts/step.sh "compile promtool" go test -timeout=30m -run=TestRulesAreValid ./tools/checks/promtool
 go run ./tools/cmd/installpackages "to check the scripts" shellcheck=shellcheck || failed="$failed shellcheck"
+go run ./tools/cmd/installpackages "to test the recipes for scanners" jq=jq || failed="$failed jq"
 
 check gofmt unformatted
 check vet go vet ./...
@@ -57,6 +58,8 @@ check "vet, tools/images/registry" go -C tools/images/registry vet ./...
 check "tests, tools/parsers" go -C tools/parsers test .
 check "vet, tools/checks/monitoring" go -C tools/checks/monitoring vet .
 check "alerts and dashboard" alerts_and_dashboard
+check "vet, tools/checks/policyfile" go -C tools/checks/policyfile vet .
+check "policy file" go -C tools/checks/policyfile test .
 check staticcheck bin/staticcheck -checks all ./...
 check actionlint bin/actionlint
 # `make test` runs the Kustomize tests, with a kubectl that it compiles first, which can take

@@ -128,34 +128,25 @@ func (d *Denied) Len() int { return len(d.images) }
 // IsEmpty reports whether the list has no image.
 func (d *Denied) IsEmpty() bool { return len(d.images) == 0 }
 
-// find returns the most specific denied image that matches one of the names of an image. All names
-// have the same tag and digest.
-func (d *Denied) find(names []Reference) (DeniedImage, bool) {
+// find returns the most specific denied image that matches one of the names of an image, or nil. The tag
+// is empty if there is a digest.
+func (d *Denied) find(names []name, tag, digest string) *DeniedImage {
 	if len(d.exact) > 0 {
 		for i := range names {
-			if position, ok := d.exact[keyOf(&names[i])]; ok {
-				return d.images[position], true
-			}
-		}
-		if d.digests && names[0].Digest != "" {
-			if position, ok := d.exact[deniedKey{digest: names[0].Digest}]; ok {
-				return d.images[position], true
+			if position, ok := d.exact[deniedKey{canonical(names[i].registry), names[i].path, tag, digest}]; ok {
+				return &d.images[position]
 			}
 		}
 	}
-	return d.findPattern(names)
-}
-
-// keyOf returns the key that denies exactly this image.
-func keyOf(ref *Reference) deniedKey {
-	return deniedKey{canonical(ref.Registry), ref.Path, ref.floatingTag(), ref.Digest}
-}
-
-func (d *Denied) findPattern(names []Reference) (DeniedImage, bool) {
+	if d.digests && digest != "" {
+		if position, ok := d.exact[deniedKey{digest: digest}]; ok {
+			return &d.images[position]
+		}
+	}
 	for i := range names {
-		if position, ok := d.patterns.longest(canonical(names[i].Registry), names[i].Path); ok {
-			return d.images[position], true
+		if position, ok := d.patterns.longest(canonical(names[i].registry), names[i].path); ok {
+			return &d.images[position]
 		}
 	}
-	return DeniedImage{}, false
+	return nil
 }

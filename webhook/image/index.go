@@ -2,7 +2,6 @@ package image
 
 import (
 	"iter"
-	"slices"
 	"strings"
 )
 
@@ -37,17 +36,6 @@ func (x index) longest(registry, path string) (position int, ok bool) {
 		}
 	}
 	return 0, false
-}
-
-// all returns the ascending positions of all patterns at or above a path.
-func (x index) all(registry, path string) (positions []int) {
-	if paths := x[registry]; paths != nil {
-		for parent := range parents(path) {
-			positions = append(positions, paths[parent]...)
-		}
-	}
-	slices.Sort(positions)
-	return positions
 }
 
 // parents yields a path and all paths above it, such as a/b, a and the empty path.

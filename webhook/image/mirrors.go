@@ -23,7 +23,7 @@ type rule struct {
 	text    string  // the rule in the unambiguous form
 }
 
-func (r rule) excludes() bool { return r.mirror.registry == "" }
+func (r *rule) excludes() bool { return r.mirror.registry == "" }
 
 // String returns the rule in the unambiguous form.
 func (r rule) String() string { return r.text }

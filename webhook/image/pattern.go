@@ -112,12 +112,12 @@ func (p *Patterns) covers(registry, path string) bool {
 }
 
 // find returns a pattern that matches one of the names of an image.
-func (p *Patterns) find(names []Reference) (pattern string, ok bool) {
+func (p *Patterns) find(names []name) (pattern string, ok bool) {
 	if p.all {
 		return wildcard, true
 	}
 	for i := range names {
-		if position, ok := p.index.longest(canonical(names[i].Registry), names[i].Path); ok {
+		if position, ok := p.index.longest(canonical(names[i].registry), names[i].path); ok {
 			return p.patterns[position].String(), true
 		}
 	}

@@ -75,9 +75,9 @@ func (p *Policy) checkTag(ref *Reference) (v Violation, found bool) {
 // violation of its tag, if it is disallowed. An image that needs a digest is not reported for its tag
 // too, because the digest solves both.
 func (p *Policy) checkNames(ref Reference, tag Violation, disallowed bool) (found []Violation) {
-	var buffer [4]Reference // enough for most images, so that the list is not allocated
+	var buffer [4]name // enough for most images, so that the list is not allocated
 	names := p.appendNames(buffer[:0], &ref)
-	if denied, ok := p.Denied.find(names); ok {
+	if denied := p.Denied.find(names, ref.floatingTag(), ref.Digest); denied != nil {
 		found = append(found, Violation{Rule: RuleDenied, Pattern: denied.Image, Reason: denied.Reason})
 	}
 	if ref.Digest == "" && !p.RequireDigest.IsEmpty() {
@@ -94,12 +94,12 @@ func (p *Policy) checkNames(ref Reference, tag Violation, disallowed bool) (foun
 	return found
 }
 
-// appendNames appends all names of an image: the written reference, its name on the mirror, and its
-// origins.
-func (p *Policy) appendNames(names []Reference, ref *Reference) []Reference {
-	names = append(names, *ref)
-	if mirrored, rule := p.Mirrors.Rewrite(*ref); rule != "" {
-		names = append(names, mirrored)
+// appendNames appends all names of an image: the written one, its name on the mirror, and its origins.
+// The spelling of the registry does not matter: otherwise another spelling would bypass a rule.
+func (p *Policy) appendNames(names []name, ref *Reference) []name {
+	names = append(names, name{ref.Registry, ref.Path})
+	if r := p.Mirrors.find(ref.Registry, ref.Path); r != nil && !r.excludes() {
+		names = append(names, name{r.mirror.registry, exchange(ref.Path, r.pattern.path, r.mirror.path)})
 	}
 	names = p.Mirrors.appendOrigins(names, ref)
 	for i := range p.Former {

@@ -15,11 +15,11 @@ func (m Mirrors) Rewrite(ref Reference) (mirrored Reference, rule string) {
 	if isID(ref.Written) {
 		return ref, ""
 	}
-	r, ok := m.find(ref.Registry, ref.Path)
-	if !ok || r.excludes() {
+	r := m.find(ref.Registry, ref.Path)
+	if r == nil || r.excludes() {
 		return ref, ""
 	}
-	mirrored, ok = ref.move(r.pattern, r.mirror)
+	mirrored, ok := ref.move(&r.pattern, &r.mirror)
 	if !ok {
 		return ref, ""
 	}
@@ -31,37 +31,62 @@ func (m Mirrors) Rewrite(ref Reference) (mirrored Reference, rule string) {
 // or if only the wildcard sends images there, which does not keep the registry.
 func (m Mirrors) Origins(ref Reference) (written []string) {
 	for _, origin := range m.appendOrigins(nil, &ref) {
-		written = append(written, origin.familiar())
+		full := Reference{Registry: origin.registry, Path: origin.path, Tag: ref.Tag, Digest: ref.Digest}
+		full.Written = origin.registry + "/" + origin.path + ref.suffix()
+		if mirrored, _ := m.Rewrite(full); mirrored.Written == ref.Written { // not in another spelling
+			written = append(written, full.familiar())
+		}
 	}
 	return written
 }
 
-// appendOrigins appends the results of Origins as references, in the order of the rules.
-func (m *Mirrors) appendOrigins(origins []Reference, ref *Reference) []Reference {
+// name is the name of an image, without tag and digest.
+type name struct{ registry, path string }
+
+// appendOrigins appends the names that are sent to a reference, by the length of the mirror's path. Most
+// need no allocation.
+func (m *Mirrors) appendOrigins(origins []name, ref *Reference) []name {
 	paths := m.byMirror[canonical(ref.Registry)]
 	if paths == nil {
 		return origins // the common case for a registry without a mirror
 	}
-	for _, position := range m.byMirror.all(canonical(ref.Registry), ref.Path) {
-		r := &m.rules[position]
-		if r.pattern.isWildcard() {
-			continue
-		}
-		origin, ok := ref.move(r.mirror, r.pattern)
-		if !ok {
-			continue
-		}
-		if mirrored, applied := m.Rewrite(origin); applied != "" && mirrored.Written == ref.Written {
-			origins = append(origins, origin)
+	for parent := range parents(ref.Path) {
+		for _, position := range paths[parent] {
+			r := &m.rules[position]
+			origin := name{r.pattern.registry, exchange(ref.Path, r.mirror.path, r.pattern.path)}
+			if !r.pattern.isWildcard() && origin.isPossible() && m.find(origin.registry, origin.path) == r {
+				origins = append(origins, origin)
+			}
 		}
 	}
 	return origins
 }
 
+// isPossible reports whether a reference can have the name. On docker.io, a path with one component would
+// mean library/path.
+func (n name) isPossible() bool {
+	return n.path != "" && len(n.path) <= reference.RepositoryNameTotalLengthMax && (n.registry != dockerHub || strings.Contains(n.path, "/"))
+}
+
+// exchange replaces the beginning of a path, which is before a slash or all of it. It does not allocate if
+// the result is the end of the path, as in hub/library/nginx.
+func exchange(path, before, after string) string {
+	rest := strings.TrimPrefix(path[len(before):], "/")
+	switch start := len(path) - len(rest) - 1 - len(after); {
+	case after == "":
+		return rest
+	case rest == "":
+		return after
+	case start >= 0 && path[start:start+len(after)] == after && path[start+len(after)] == '/':
+		return path[start:]
+	}
+	return after + "/" + rest
+}
+
 // move replaces the pattern source, which must match the reference, by target. It keeps tag
 // and digest byte for byte. It returns false if the result would be invalid or mean another
 // image.
-func (r Reference) move(source, target pattern) (Reference, bool) {
+func (r *Reference) move(source, target *pattern) (Reference, bool) {
 	rest := strings.TrimPrefix(r.Path[len(source.path):], "/")
 	slash := "/"
 	if target.path == "" || rest == "" {
@@ -79,9 +104,9 @@ func (r Reference) move(source, target pattern) (Reference, bool) {
 	return Reference{Written: written, Registry: target.registry, Path: path, Tag: r.Tag, Digest: r.Digest}, true
 }
 
-// find returns the rule with the longest matching pattern. The wildcard matches only if no
+// find returns nil, or the rule with the longest matching pattern. The wildcard matches only if no
 // other pattern does, and never matches a mirror, because its images are already mirrored.
-func (m Mirrors) find(registry, path string) (found rule, ok bool) {
+func (m *Mirrors) find(registry, path string) *rule {
 	registry = canonical(registry)
 	i, ok := m.byPattern.longest(registry, path)
 	if !ok {
@@ -89,9 +114,9 @@ func (m Mirrors) find(registry, path string) (found rule, ok bool) {
 		ok = ok && m.byMirror[registry] == nil
 	}
 	if !ok {
-		return rule{}, false
+		return nil
 	}
-	return m.rules[i], true
+	return &m.rules[i]
 }
 
 // isID reports whether s is the ID of an image on the node, which the kubelet accepts. An ID

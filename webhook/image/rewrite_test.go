@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func mustMirrors(t testing.TB, rules string) Mirrors {
@@ -121,7 +122,7 @@ func TestOriginsReturnsReferencesBeforeMirroring(t *testing.T) {
 		{"tag and digest", exampleRules, "docker.mirror.example/bitnami/redis:7@" + sha256Ref, []string{"bitnami/redis:7@" + sha256Ref}},
 		{"another registry", exampleRules, "k8s.mirror.example/pause:3.10", []string{"registry.k8s.io/pause:3.10"}},
 		{"mirrors that share a path", shared, "m.example/x/library/app:1", []string{"app:1", "quay.io/library/app:1"}},
-		{"a longer path of the mirror", shared, "m.example/x/acme/app:1", []string{"acme/app:1", "quay.io/acme/app:1", "ghcr.io/acme/app:1"}},
+		{"a longer path of the mirror", shared, "m.example/x/acme/app:1", []string{"ghcr.io/acme/app:1", "acme/app:1", "quay.io/acme/app:1"}},
 		{"an image that is a rule's path", "quay.io/team=m.example/t", "m.example/t:1", []string{"quay.io/team:1"}},
 		{"on no mirror", exampleRules, "quay.io/x:1", nil},
 		{"beside the mirror's path", shared, "m.example/xy/app:1", nil},
@@ -227,11 +228,17 @@ func checkRewritten(t *testing.T, before, after Reference) {
 // the patterns of the rules matches it, with the results of slower implementations.
 func checkLookups(t *testing.T, m Mirrors, ref Reference) {
 	t.Helper()
-	got, ok := m.find(ref.Registry, ref.Path)
+	var got rule
+	found := m.find(ref.Registry, ref.Path)
+	ok := found != nil
+	if ok {
+		got = *found
+	}
 	if want, wantOK := m.findByScan(ref.Registry, ref.Path); got != want || ok != wantOK {
 		t.Errorf("%q applies %q, %v to %q, want %q, %v", m, got, ok, ref.Written, want, wantOK)
 	}
-	if diff := cmp.Diff(m.originsByScan(ref), m.appendOrigins(nil, &ref)); diff != "" {
+	byText := cmpopts.SortSlices(func(a, b name) bool { return a.registry+"/"+a.path < b.registry+"/"+b.path })
+	if diff := cmp.Diff(m.originsByScan(ref), m.appendOrigins(nil, &ref), cmp.AllowUnexported(name{}), byText, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("origins of %q with the rules %q (-want +got):\n%s", ref.Written, m, diff)
 	}
 	var patterns []pattern

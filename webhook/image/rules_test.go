@@ -124,6 +124,8 @@ func TestCheckReturnsEveryBrokenRule(t *testing.T) {
 		{"denied digest in all registries", lists{denied: []string{"*@" + sha256Ref}}, "quay.io/x/y@" + sha256Ref, []string{"denied_image *@" + sha256Ref}},
 		{"denied by the original name", lists{rules: hub, denied: []string{"nginx:1.25"}}, "m.example/hub/library/nginx:1.25", []string{"denied_image nginx:1.25"}},
 		{"denied by the name on the mirror", lists{rules: hub, denied: []string{"m.example/hub/library/nginx"}}, "nginx:1.25", []string{"denied_image m.example/hub/library/nginx"}},
+		{"denied by the original name, with the mirror in another spelling", lists{rules: hub, denied: []string{"nginx:1.25"}}, "M.EXAMPLE:443/hub/library/nginx:1.25", []string{"denied_image nginx:1.25"}},
+		{"an image with a numeric tag", lists{denied: []string{"quay.io/team/app:16"}}, "quay.io/team/app:16", []string{"denied_image quay.io/team/app:16"}},
 		{"denied in another spelling", lists{denied: []string{"quay.io/app:1"}}, "QUAY.IO:443/app:1", []string{"denied_image quay.io/app:1"}},
 		{"the most specific reason", lists{denied: []string{"docker.io", "docker.io/library", "nginx:1.25"}}, "nginx:1.25", []string{"denied_image nginx:1.25"}},
 		{"the longest path", lists{denied: []string{"docker.io", "docker.io/library", "nginx:1.25"}}, "nginx:1", []string{"denied_image docker.io/library"}},

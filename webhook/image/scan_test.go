@@ -43,18 +43,19 @@ func (m Mirrors) findByScan(registry, path string) (found rule, ok bool) {
 	return found, ok
 }
 
-// originsByScan is a slower implementation of origins.
-func (m Mirrors) originsByScan(ref Reference) (origins []Reference) {
+// originsByScan is a slower implementation of appendOrigins, in the order of the rules. It builds and
+// parses each origin.
+func (m Mirrors) originsByScan(ref Reference) (origins []name) {
 	for _, r := range m.rules {
 		if r.pattern.isWildcard() || !r.mirror.matchesByScan(canonical(ref.Registry), ref.Path) {
 			continue
 		}
-		origin, ok := ref.move(r.mirror, r.pattern)
+		origin, ok := ref.move(&r.mirror, &r.pattern)
 		if !ok {
 			continue
 		}
-		if mirrored, applied := m.Rewrite(origin); applied != "" && mirrored.Written == ref.Written {
-			origins = append(origins, origin)
+		if applied, found := m.findByScan(origin.Registry, origin.Path); found && applied == r {
+			origins = append(origins, name{origin.Registry, origin.Path})
 		}
 	}
 	return origins

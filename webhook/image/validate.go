@@ -41,7 +41,7 @@ func (p *Policy) canRun(pattern pattern) bool {
 	if p.Allowed.IsEmpty() || pattern.isWildcard() || p.Allowed.covers(pattern.canonical, pattern.path) {
 		return true
 	}
-	if r, ok := p.Mirrors.find(pattern.registry, pattern.path); ok && !r.excludes() {
+	if r := p.Mirrors.find(pattern.registry, pattern.path); r != nil && !r.excludes() {
 		return true
 	}
 	for _, allowed := range p.Allowed.patterns {
@@ -85,8 +85,8 @@ func (p *Policy) allowedBelow(mirror pattern) string {
 // checkKeepsName returns an error for a pattern whose images the wildcard rule mirrors, because their
 // new names do not have the registry. The error is the end of a sentence that begins with the pattern.
 func (p *Policy) checkKeepsName(registry, path string) error {
-	r, ok := p.Mirrors.find(registry, path)
-	if !ok || !r.pattern.isWildcard() || r.excludes() || registry == wildcard {
+	r := p.Mirrors.find(registry, path)
+	if r == nil || !r.pattern.isWildcard() || r.excludes() || registry == wildcard {
 		return nil
 	}
 	return fmt.Errorf("cannot match mirrored images, because mirror rule %q does not keep the registry in their names: add a mirror rule for %s, or use the names of the images on the mirror",

@@ -150,15 +150,15 @@ func (v *violation) remedy(broken image.Violation, policy *image.Policy) string 
 // maxRegistries is the number of registries that a message names.
 const maxRegistries = 5
 
-// allowedRegistries returns the allowed registries as text.
+// allowedRegistries returns the registries that a user can choose from, as text. There is at least one.
 func allowedRegistries(policy *image.Policy) string {
-	registries := policy.Allowed.Strings()
+	registries, others := policy.AllowedNames(maxRegistries)
+	if others > 0 {
+		return fmt.Sprintf("%s or %d others", strings.Join(registries, ", "), others)
+	}
 	last := len(registries) - 1
-	switch {
-	case last == 0:
+	if last == 0 {
 		return registries[0]
-	case last >= maxRegistries:
-		return fmt.Sprintf("%s or %d more registries", strings.Join(registries[:maxRegistries], ", "), len(registries)-maxRegistries)
 	}
 	return strings.Join(registries[:last], ", ") + " or " + registries[last]
 }

@@ -89,14 +89,6 @@ func (p *Patterns) checkNeeded(i int) error {
 // String returns the patterns in the form that ParsePatterns accepts.
 func (p Patterns) String() string { return joinList(p.patterns) }
 
-// Strings returns the patterns in their normalized form.
-func (p *Patterns) Strings() (all []string) {
-	for _, pattern := range p.patterns {
-		all = append(all, pattern.String())
-	}
-	return all
-}
-
 // IsEmpty reports whether the list has no pattern.
 func (p *Patterns) IsEmpty() bool { return len(p.patterns) == 0 }
 

@@ -126,6 +126,27 @@ func (p *Policy) foreign(stored Reference) Violation {
 	return v
 }
 
+// AllowedNames returns patterns of images that a user can write: the sources of mirrors, whose images are
+// allowed, and the patterns of Allowed. It returns at most limit patterns, and the number of others.
+func (p *Policy) AllowedNames(limit int) (patterns []string, others int) {
+	add := func(pattern *pattern) {
+		if len(patterns) == limit {
+			others++
+			return
+		}
+		patterns = append(patterns, pattern.String())
+	}
+	for i := range p.Mirrors.rules {
+		if r := &p.Mirrors.rules[i]; !r.excludes() && !r.pattern.isWildcard() {
+			add(&r.pattern)
+		}
+	}
+	for i := range p.Allowed.patterns {
+		add(&p.Allowed.patterns[i])
+	}
+	return patterns, others
+}
+
 // Origins returns the references that the mirror rules, or former ones, send to a stored reference.
 // See Mirrors.Origins.
 func (p *Policy) Origins(stored Reference) []string {

@@ -19,9 +19,16 @@ type document struct {
 	root *yaml.Node // a mapping
 }
 
+// maxError is the maximum size in bytes of an error after the place. A file can contain huge values.
+const maxError = 1000
+
 // errorAt returns an error about a place in the file.
 func (d document) errorAt(node *yaml.Node, format string, args ...any) error {
-	return fmt.Errorf("%s:%d:%d: %w", d.name, node.Line, node.Column, fmt.Errorf(format, args...))
+	text := fmt.Sprintf(format, args...)
+	if len(text) > maxError {
+		text = strings.ToValidUTF8(text[:maxError], "") + "..."
+	}
+	return fmt.Errorf("%s:%d:%d: %s", d.name, node.Line, node.Column, text)
 }
 
 // example is what an empty file should begin with.

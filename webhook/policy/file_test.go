@@ -162,6 +162,7 @@ var invalidFiles = []struct{ name, content, want string }{
 	{"all images denied", header + "deniedImages: [{image: \"*\", reason: a}]\n", `:3:16: denied image "*" would deny every image: name registries or paths`},
 	{"denied name without a registry", header + "deniedImages: [{image: nginx, reason: a}]\n", `:3:16: denied image "nginx" has no registry: use REGISTRY[/PATH], such as docker.io/bitnami, or add a tag or a digest; a registry is HOST[:PORT] with a dot or a port, or localhost`},
 	{"invalid digest", header + "deniedImages: [{image: \"*@sha256:1\", reason: a}]\n", `:3:16: denied image "*@sha256:1" has an invalid digest: use *@sha256: and 64 hexadecimal digits`},
+	{"huge value", header + "imagePullPolicy: " + strings.Repeat("x", 5000) + "\n", `:3:18: invalid policy "` + strings.Repeat("x", 984) + `...`},
 	{"pull policy", header + "imagePullPolicy: always\n", `:3:18: invalid policy "always": use Always, or remove the field to keep the policy of the pod`},
 	{"secret without mirrors", header + "imagePullSecrets: [a]\n", `:3:19: imagePullSecrets has no effect without mirrors: add a mirror, or remove the field`},
 	{"invalid secret", header + "mirrors: [{source: docker.io, mirror: m.example}]\nimagePullSecrets: [A]\n", `:4:20: invalid name "A" of a Secret: use at most 253 lower-case letters, digits, dots and dashes`},

@@ -182,5 +182,5 @@ func (f *File) locate(field string, err error) error {
 	if node == nil {
 		return fmt.Errorf("%s: %w", f.document.name, err)
 	}
-	return f.document.errorAt(node, "%w", err)
+	return f.document.errorAt(node, "%v", err)
 }

@@ -68,6 +68,9 @@ const serveExamples = `  # Serve with the mirrors of deploy/04-webhook.yaml
   # Serve on localhost without mirrors, with your own certificate
   image-webhook serve --server-addr=localhost:8443 --tls-cert=server.crt --tls-key=server.key
 
+  # Serve with the mirrors and rules of a policy file
+  image-webhook serve --config=policy.yaml
+
   # Deny also the tag dev, but allow all tags for the images of one team
   image-webhook serve --disallowed-tags=latest,dev --exempt-images=quay.io/team`
 

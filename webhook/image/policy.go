@@ -41,15 +41,26 @@ func (p *Policy) CheckUnmirrored(ref Reference) []Violation {
 }
 
 func (p *Policy) check(ref, stored Reference) (found []Violation) {
-	if v, ok := p.checkTag(&ref); ok && !p.Exempt.IsEmpty() || !p.Denied.IsEmpty() || !p.RequireDigest.IsEmpty() {
-		found = p.checkNames(ref, v, ok)
-	} else if ok {
-		found = []Violation{v}
+	tag, disallowed := p.checkTag(&ref)
+	var buffer [4]name // enough for most images, so that the list is not allocated
+	var names []name
+	if disallowed && !p.Exempt.IsEmpty() || !p.Denied.IsEmpty() || !p.RequireDigest.IsEmpty() {
+		names = p.appendNames(buffer[:0], &ref)
+	}
+	if denied := p.Denied.find(names, ref.floatingTag(), ref.Digest); denied != nil {
+		found = append(found, Violation{Rule: RuleDenied, Pattern: denied.Image, Reason: denied.Reason})
 	}
 	if !p.allows(&stored) {
-		foreign := p.foreign(stored)
-		at, _ := slices.BinarySearchFunc(found, foreign, func(a, b Violation) int { return int(a.Rule - b.Rule) })
-		found = slices.Insert(found, at, foreign)
+		found = append(found, p.foreign(stored))
+	}
+	if ref.Digest == "" {
+		if pattern, ok := p.RequireDigest.find(names); ok {
+			// The digest solves a disallowed tag too.
+			tag, disallowed = Violation{Rule: RuleDigest, Pattern: pattern}, true
+		}
+	}
+	if _, exempt := p.Exempt.find(names); disallowed && !exempt {
+		found = append(found, tag)
 	}
 	return found
 }
@@ -69,29 +80,6 @@ func (p *Policy) checkTag(ref *Reference) (v Violation, found bool) {
 		v.Rule = RuleNoTag
 	}
 	return v, true
-}
-
-// checkNames returns the violations of the rules that depend on the names of an image. tag is the
-// violation of its tag, if it is disallowed. An image that needs a digest is not reported for its tag
-// too, because the digest solves both.
-func (p *Policy) checkNames(ref Reference, tag Violation, disallowed bool) (found []Violation) {
-	var buffer [4]name // enough for most images, so that the list is not allocated
-	names := p.appendNames(buffer[:0], &ref)
-	if denied := p.Denied.find(names, ref.floatingTag(), ref.Digest); denied != nil {
-		found = append(found, Violation{Rule: RuleDenied, Pattern: denied.Image, Reason: denied.Reason})
-	}
-	if ref.Digest == "" && !p.RequireDigest.IsEmpty() {
-		if pattern, ok := p.RequireDigest.find(names); ok {
-			tag, disallowed = Violation{Rule: RuleDigest, Pattern: pattern}, true
-		}
-	}
-	if !disallowed {
-		return found
-	}
-	if _, exempt := p.Exempt.find(names); !exempt {
-		found = append(found, tag)
-	}
-	return found
 }
 
 // appendNames appends all names of an image: the written one, its name on the mirror, and its origins.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +40,20 @@ var secretDamages = []damage{
 		edit(ctx, &corev1.Secret{}, tlsSecret, func(s *corev1.Secret) { s.Data = issue("webhook.image-webhook.svc").Data() })
 	}},
 	{"old-certificate-served", serveOldCertificate},
+}
+
+// policyDamages have no command that a spec can run: one edits the file, and 04 also replaces the
+// Deployment of the suite. The replicas keep their policy.
+var policyDamages = []damage{
+	{"policy-file-invalid", func(ctx SpecContext) {
+		edit(ctx, &corev1.ConfigMap{}, policyConfigMap, func(c *corev1.ConfigMap) {
+			c.Data[policyKey] = "apiVersion: image-webhook.dev/v1alpha1\nkind: ImagePolicy\ndisallowedTags: [latest, 1.10]\n"
+		})
+	}},
+	{"policy-file-missing", func(ctx SpecContext) {
+		keep(ctx, &corev1.ConfigMap{}, policyConfigMap)
+		succeed(ctx, "delete", "configmap", policyConfigMap, "-n", ownNamespace)
+	}},
 }
 
 var damages = []damage{
@@ -113,7 +128,7 @@ var _ = Describe("status", Label(devCluster, "status"), Serial, Ordered, Continu
 		expectStatus(ctx, "healthy", "status")
 	})
 
-	for _, d := range secretDamages {
+	for _, d := range slices.Concat(secretDamages, policyDamages) {
 		It("explains: "+strings.ReplaceAll(d.file, "-", " "), func(ctx SpecContext) {
 			d.cause(ctx)
 			expectStatus(ctx, d.file, "status")

@@ -123,6 +123,7 @@ var differing = []struct {
 	// The replicas run on one node only if the cluster has one, or after a drain.
 	{regexp.MustCompile("info +replicas +all replicas run on node .*\n"), ""},
 	{regexp.MustCompile(`\{\s+"name": "replicas",\s+"result": "info",[^}]+\},\s+`), ""},
+	{regexp.MustCompile(`version [0-9a-f]{12}`), "version 5f2c8e90a1d4"}, // of the policy
 	{regexp.MustCompile(`\d+ days left`), "364 days left"},
 	{regexp.MustCompile(`\d+ \w+ ago`), "20 minutes ago"},
 	{regexp.MustCompile(`(clusterroles system:\*: ).* may`), "${1}service account kube-system/generic-garbage-collector, service account kube-system/namespace-controller may"},

@@ -31,6 +31,7 @@ var statusRights = []right{
 	{"list", "", "services"},
 	{"list", "discovery.k8s.io", "endpointslices"},
 	{"get", "", "secrets"},
+	{"get", "", "configmaps"},
 	{"get", "batch", "cronjobs"},
 	{"list", "admissionregistration.k8s.io", "validatingwebhookconfigurations"},
 	{"list", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"},

@@ -29,7 +29,7 @@ func (s evaluation) possible() (checks []func(evaluation) []Check) {
 		return nil
 	}
 	if !s.Own.missing() {
-		checks = append(checks, replicas, versions, priority, service, endpoints, externalIPs, certificate, served, renewal)
+		checks = append(checks, replicas, versions, priority, service, endpoints, externalIPs, certificate, served, renewal, policyFile)
 	}
 	return append(checks, registration, caBundle, failurePolicy, modes, access)
 }

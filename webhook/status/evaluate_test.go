@@ -36,6 +36,7 @@ func TestHealthyInstallation(t *testing.T) {
 		{Name: "certificate", Result: OK, Object: "secret/webhook-tls", Message: "is valid for webhook.image-webhook.svc, 300 days left"},
 		{Name: "served-certificate", Result: OK, Message: "2 replicas serve the certificate of the Secret, 300 days left"},
 		{Name: "renewal", Result: OK, Object: "cronjob/renew", Message: "last run 20 minutes ago, last success 19 minutes ago"},
+		{Name: "policy", Result: OK, Object: "configmap/image-policy", Message: "policy.yaml is valid, version " + manifestVersion(t) + ", used by 2 replicas"},
 		{Name: "registration", Result: OK, Message: "the webhooks are registered as in deploy/05-webhookconfigure.yaml"},
 		{Name: "ca-bundle", Result: OK, Message: "5 webhooks trust the certificates of 2 replicas and of the Secret"},
 		{Name: "failure-policy", Result: OK, Message: "validating.image-webhook.dev is on Fail, all other webhooks are on Ignore"},
@@ -143,15 +144,18 @@ func TestMissingRightsAreOneLineEach(t *testing.T) {
 		{"deployment", func(_ *testing.T, s *Snapshot, _ issued) { s.Deployment.Err = forbidden("deployments", workload) },
 			[]Check{unknown("replicas", "deployment/webhook", `deployments "webhook"`)}},
 		{"pods", func(_ *testing.T, s *Snapshot, _ issued) {
-			s.Replicas, s.Served = Read[[]corev1.Pod]{Err: forbidden("pods", "")}, nil
+			s.Replicas, s.Served, s.Loaded = Read[[]corev1.Pod]{Err: forbidden("pods", "")}, nil, nil
 		}, []Check{
 			unknown("versions", "pods", "pods"),
+			{Name: "policy", Result: OK, Object: "configmap/image-policy", Message: "policy.yaml is valid, version " + manifestVersion(t)},
 			{Name: "ca-bundle", Result: OK, Message: "5 webhooks trust the certificate of the Secret"},
 		}},
 		{"pods/portforward", func(_ *testing.T, s *Snapshot, _ issued) {
 			s.Served["webhook-b"] = Read[[]*x509.Certificate]{Err: forbidden("pods", "webhook-b")}
+			s.Loaded["webhook-b"] = Read[string]{Err: forbidden("pods", "webhook-b")}
 		}, []Check{
 			unknown("served-certificate", "pod/webhook-b", `pods "webhook-b"`),
+			{Name: "policy", Result: OK, Object: "configmap/image-policy", Message: "policy.yaml is valid, version " + manifestVersion(t) + ", used by 1 replica"},
 			{Name: "ca-bundle", Result: OK, Message: "5 webhooks trust the certificates of 1 replica and of the Secret"},
 		}},
 		{"service", func(_ *testing.T, s *Snapshot, _ issued) { s.Service.Err = forbidden("services", workload) },
@@ -165,6 +169,9 @@ func TestMissingRightsAreOneLineEach(t *testing.T) {
 			{Name: "served-certificate", Result: OK, Message: "2 replicas serve a certificate, 300 days left"},
 			{Name: "ca-bundle", Result: OK, Message: "5 webhooks trust the certificates of 2 replicas"},
 		}},
+		{"configmap", func(_ *testing.T, s *Snapshot, _ issued) {
+			s.Policy.Err, s.Loaded = forbidden("configmaps", "image-policy"), nil
+		}, []Check{unknown("policy", "configmap/image-policy", `configmaps "image-policy"`)}},
 		{"cronjob", func(_ *testing.T, s *Snapshot, _ issued) { s.CronJob.Err = forbidden("cronjobs", renew) },
 			[]Check{unknown("renewal", "cronjob/renew", `cronjobs "renew"`)}},
 		{"configurations", func(_ *testing.T, s *Snapshot, _ issued) {

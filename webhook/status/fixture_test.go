@@ -2,6 +2,7 @@ package status
 
 import (
 	"crypto/x509"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/image-webhook/image-webhook/tools/checks/certtest"
+	"github.com/image-webhook/image-webhook/webhook/policy"
 )
 
 var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -50,12 +52,14 @@ func healthy(t *testing.T) (Snapshot, issued) {
 		Time: now, Namespace: DefaultNamespace, Server: "https://api.example", Version: Read[string]{Value: "v1.37.1"},
 		Own:            Read[*corev1.Namespace]{Value: &corev1.Namespace{}},
 		Deployment:     Read[*appsv1.Deployment]{Value: manifestDeployment()},
+		Policy:         Read[*corev1.ConfigMap]{Value: manifestPolicy()},
 		Replicas:       Read[[]corev1.Pod]{Value: []corev1.Pod{replica("webhook-a", "node-a"), replica("webhook-b", "node-b")}},
 		Service:        Read[*corev1.Service]{Value: &want.service},
 		Slices:         Read[[]discoveryv1.EndpointSlice]{Value: []discoveryv1.EndpointSlice{{Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.1.0.1"}}, {Addresses: []string{"10.1.0.2"}}}}}},
 		Secret:         Read[*corev1.Secret]{Value: &corev1.Secret{Data: current.Data()}},
 		CronJob:        Read[*batchv1.CronJob]{Value: hourly(20*time.Minute, 19*time.Minute)},
 		Served:         map[string]Read[[]*x509.Certificate]{"webhook-a": chainOf(t, current), "webhook-b": chainOf(t, current)},
+		Loaded:         map[string]Read[string]{"webhook-a": {Value: manifestVersion(t)}, "webhook-b": {Value: manifestVersion(t)}},
 		Configurations: Read[[]configuration]{Value: patched(want.configurations, current.CA)},
 		Namespaces:     Read[[]corev1.Namespace]{Value: []corev1.Namespace{labeled("kube-system", ""), labeled("shop", modeDeny)}},
 		Roles:          Read[[]rbacv1.ClusterRole]{},
@@ -78,14 +82,29 @@ func patched(configurations []configuration, ca []byte) []configuration {
 }
 
 func manifestDeployment() *appsv1.Deployment {
-	for _, d := range webhookDocuments() {
-		if d.Kind == "Deployment" {
-			deployment := decode[appsv1.Deployment](d)
-			deployment.Status.ReadyReplicas = 2
-			return &deployment
-		}
+	deployment := decode[appsv1.Deployment](manifestOf("Deployment"))
+	deployment.Status.ReadyReplicas = 2
+	return &deployment
+}
+
+func manifestPolicy() *corev1.ConfigMap {
+	return new(decode[corev1.ConfigMap](manifestOf("ConfigMap")))
+}
+
+// manifestVersion returns the version of the policy file in the manifests.
+func manifestVersion(t *testing.T) string {
+	t.Helper()
+	version, err := validate("policy.yaml", manifestPolicy().Data["policy.yaml"], policy.Flags{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	panic("there is no Deployment")
+	return version
+}
+
+// manifestOf returns the first document of a kind.
+func manifestOf(kind string) document {
+	documents := webhookDocuments()
+	return documents[slices.IndexFunc(documents, func(d document) bool { return d.Kind == kind })]
 }
 
 func replica(name, node string) corev1.Pod {

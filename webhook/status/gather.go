@@ -2,6 +2,7 @@ package status
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"sync"
 	"time"
@@ -34,7 +35,7 @@ func Gather(ctx context.Context, config *rest.Config, namespace string) (Snapsho
 	}
 	if apiServer(s).Result == OK {
 		s.read(ctx, client)
-		s.readServed(ctx, config)
+		s.askReplicas(ctx, config)
 	}
 	return s, nil
 }
@@ -46,7 +47,7 @@ func (s *Snapshot) read(ctx context.Context, client kubernetes.Interface) {
 	var reads sync.WaitGroup
 	for _, read := range []func(){
 		func() { s.Own = get(ctx, core.Namespaces().Get, s.Namespace) },
-		func() { s.Deployment = get(ctx, client.AppsV1().Deployments(s.Namespace).Get, workload) },
+		func() { s.readDeployment(ctx, client) },
 		func() { s.Service = get(ctx, core.Services(s.Namespace).Get, workload) },
 		func() { s.Secret = get(ctx, core.Secrets(s.Namespace).Get, secretName) },
 		func() { s.CronJob = get(ctx, client.BatchV1().CronJobs(s.Namespace).Get, renew) },
@@ -85,6 +86,18 @@ func list[L, T any](ctx context.Context, call func(context.Context, metav1.ListO
 	return Read[[]T]{Value: items(listed)}
 }
 
+// readDeployment reads the Deployment, and then the ConfigMap from which it mounts the policy file.
+func (s *Snapshot) readDeployment(ctx context.Context, client kubernetes.Interface) {
+	s.Deployment = get(ctx, client.AppsV1().Deployments(s.Namespace).Get, workload)
+	if s.Deployment.Err != nil {
+		return
+	}
+	pod := s.Deployment.Value.Spec.Template.Spec
+	if source, found := policySource(pod, serveFlagsOf(pod).config); found {
+		s.Policy = get(ctx, client.CoreV1().ConfigMaps(s.Namespace).Get, source.configMap)
+	}
+}
+
 // readReplicas reads the pods that the manifest's Service selects.
 func (s *Snapshot) readReplicas(ctx context.Context, client kubernetes.Interface) {
 	selector := labels.SelectorFromSet(manifests(s.Namespace).service.Spec.Selector).String()
@@ -118,6 +131,47 @@ func (s *Snapshot) readConfigurations(ctx context.Context, client kubernetes.Int
 		return
 	}
 	s.Configurations.Value = owned(manifests(s.Namespace), validating.Items, mutating.Items)
+}
+
+// askLimit is how long a replica may take to answer.
+const askLimit = 10 * time.Second
+
+// askReplicas asks the replicas what they use.
+func (s *Snapshot) askReplicas(ctx context.Context, config *rest.Config) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	var asks sync.WaitGroup
+	asks.Go(func() {
+		s.Served = fromReady(s.Replicas.Value, func(pod corev1.Pod) ([]*x509.Certificate, error) {
+			return servedChain(ctx, config, pod, host(s.Namespace))
+		})
+	})
+	if s.Policy.Value != nil && s.Policy.Err == nil && serveFlagsOf(s.Deployment.Value.Spec.Template.Spec).metricsAddr != noMetrics {
+		asks.Go(func() {
+			s.Loaded = fromReady(s.Replicas.Value, func(pod corev1.Pod) (string, error) { return loadedVersion(ctx, config, pod) })
+		})
+	}
+	asks.Wait()
+}
+
+// fromReady asks each replica that is ready, concurrently. The answers are by the pod's name.
+func fromReady[T any](replicas []corev1.Pod, ask func(corev1.Pod) (T, error)) map[string]Read[T] {
+	answers := map[string]Read[T]{}
+	var lock sync.Mutex
+	var asks sync.WaitGroup
+	for _, pod := range replicas {
+		if !isReady(pod) {
+			continue
+		}
+		asks.Go(func() {
+			answer, err := ask(pod)
+			lock.Lock()
+			defer lock.Unlock()
+			answers[pod.Name] = Read[T]{answer, err}
+		})
+	}
+	asks.Wait()
+	return answers
 }
 
 // owned returns the configurations that belong to an installation.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
-	"sync"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -13,30 +11,6 @@ import (
 
 	"github.com/image-webhook/image-webhook/webhook/certgen"
 )
-
-// servedLimit is how long a replica may take to present its certificate.
-const servedLimit = 10 * time.Second
-
-// readServed reads the certificate of each replica that is ready, concurrently.
-func (s *Snapshot) readServed(ctx context.Context, config *rest.Config) {
-	ctx, cancel := context.WithTimeout(ctx, servedLimit)
-	defer cancel()
-	s.Served = map[string]Read[[]*x509.Certificate]{}
-	var lock sync.Mutex
-	var reads sync.WaitGroup
-	for _, pod := range s.Replicas.Value {
-		if !isReady(pod) {
-			continue
-		}
-		reads.Go(func() {
-			chain, err := servedChain(ctx, config, pod, host(s.Namespace))
-			lock.Lock()
-			defer lock.Unlock()
-			s.Served[pod.Name] = Read[[]*x509.Certificate]{chain, err}
-		})
-	}
-	reads.Wait()
-}
 
 // servedChain returns the certificates that a pod presents for a host name. It sends no request.
 func servedChain(ctx context.Context, config *rest.Config, pod corev1.Pod, host string) ([]*x509.Certificate, error) {

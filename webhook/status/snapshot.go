@@ -42,7 +42,8 @@ type Snapshot struct {
 
 	Own        Read[*corev1.Namespace]
 	Deployment Read[*appsv1.Deployment]
-	Replicas   Read[[]corev1.Pod] // without those that are terminating
+	Policy     Read[*corev1.ConfigMap] // with the policy file of the Deployment; nil: there is none
+	Replicas   Read[[]corev1.Pod]      // without those that are terminating
 	Service    Read[*corev1.Service]
 	Slices     Read[[]discoveryv1.EndpointSlice] // of the Service
 	Secret     Read[*corev1.Secret]
@@ -50,6 +51,9 @@ type Snapshot struct {
 
 	// Served has the certificate chain of each replica that is ready, by the pod's name.
 	Served map[string]Read[[]*x509.Certificate]
+	// Loaded has the version of the policy file that each replica that is ready uses, by the pod's
+	// name; "": the replica uses none.
+	Loaded map[string]Read[string]
 
 	// Configurations has all webhook configurations of the cluster that call the Service, or
 	// have a name of the installation.

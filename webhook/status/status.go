@@ -1,8 +1,9 @@
 // Package status says what is wrong with an installation of the webhook, and how to fix it.
 //
 // Gather reads the installation into a Snapshot. It changes nothing in the cluster, and sends
-// nothing to the webhook except the handshake of a TLS connection. A part that it cannot read
-// is an error in the Snapshot, so that one missing right does not hide the other parts.
+// nothing to the webhook except the handshake of a TLS connection and a request for its metrics. A
+// part that it cannot read is an error in the Snapshot, so that one missing right does not hide the
+// other parts.
 //
 // Evaluate is a pure function of a Snapshot. It compares the installation with the manifests
 // of package deploy. The package must never print the content of the Secret.
@@ -76,6 +77,7 @@ const (
 	checkModes         check = "modes"
 	checkAccess        check = "access"
 	checkRenewal       check = "renewal"
+	checkPolicy        check = "policy"
 )
 
 func (c check) ok(object, format string, args ...any) Check {

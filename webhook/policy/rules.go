@@ -64,6 +64,25 @@ type Flags struct {
 	Given map[string]string // the flags that were given, such as --registry-mirrors, by the field of the file
 }
 
+// RuleFlags are the flags of serve that set a field of the file too, by the name of the field.
+var RuleFlags = map[string]string{
+	image.ListMirrors: "registry-mirrors",
+	image.ListTags:    "disallowed-tags",
+	image.ListExempt:  "exempt-images",
+	fieldPullPolicy:   "image-pull-policy",
+}
+
+// GivenFlags returns the RuleFlags that were given, in the form of Flags.Given.
+func GivenFlags(wasGiven func(flag string) bool) map[string]string {
+	given := map[string]string{}
+	for field, flag := range RuleFlags {
+		if wasGiven(flag) {
+			given[field] = "--" + flag
+		}
+	}
+	return given
+}
+
 // Rules returns the rules of the file and the flags. It returns an error if both have the same field, if
 // an item is invalid, or if rules contradict each other.
 func (f *File) Rules(flags Flags) (*admission.Rules, error) {

@@ -108,14 +108,7 @@ func serveFlagsOf(pod corev1.PodSpec) (f serveFlags) {
 	set.String("image-pull-policy", "", "")
 	c := server(pod)
 	_ = set.Parse(slices.Concat(c.Command, c.Args))
-	f.rules.Given = map[string]string{}
-	for field, flag := range map[string]string{
-		image.ListMirrors: "registry-mirrors", image.ListExempt: "exempt-images", image.ListTags: "disallowed-tags", "imagePullPolicy": "image-pull-policy",
-	} {
-		if set.Changed(flag) {
-			f.rules.Given[field] = "--" + flag
-		}
-	}
+	f.rules.Given = policy.GivenFlags(set.Changed)
 	f.rules.Rules.Policy.Mirrors, _ = image.ParseMirrors(strings.Join(*mirrors, ","))
 	f.rules.Rules.Policy.Exempt, _ = image.ParsePatterns(strings.Join(*exempt, ","))
 	return f

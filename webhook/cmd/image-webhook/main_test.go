@@ -141,7 +141,7 @@ func TestHelpListsTheFlags(t *testing.T) {
 			t.Errorf("help has a line of more than 100 columns: %s", line)
 		}
 	}
-	for _, flag := range []string{"--server-addr", "--tls-cert", "--tls-key", "--registry-mirrors", "--disallowed-tags", "--exempt-images", "--image-pull-policy", "--client-ca-file", "--log-level"} {
+	for _, flag := range []string{"--server-addr", "--tls-cert", "--tls-key", "--config", "--registry-mirrors", "--disallowed-tags", "--exempt-images", "--image-pull-policy", "--client-ca-file", "--log-level"} {
 		if !strings.Contains(got.Stdout, flag) {
 			t.Errorf("help does not list %s", flag)
 		}
@@ -150,7 +150,10 @@ func TestHelpListsTheFlags(t *testing.T) {
 
 func TestExamplesAreValid(t *testing.T) {
 	root := func(io.Writer, io.Writer) *cobra.Command { return newRoot() }
-	missing := filepath.Join(t.TempDir(), "none")
+	dir := t.TempDir()
+	missing := filepath.Join(dir, "none")
+	writeFile(t, filepath.Join(dir, "policy.yaml"), []byte(testPolicy))
+	t.Chdir(dir)
 	for _, args := range clitest.Examples(t, root, "image-webhook") {
 		if args[0] != "serve" {
 			continue

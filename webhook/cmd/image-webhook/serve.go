@@ -42,14 +42,6 @@ type serveOptions struct {
 	given map[string]string // the flags of rules that were given, by the field of the policy file
 }
 
-// ruleFlags are the flags that a policy file has too, by the name of its field.
-var ruleFlags = map[string]string{
-	image.ListMirrors: "registry-mirrors",
-	image.ListTags:    "disallowed-tags",
-	image.ListExempt:  "exempt-images",
-	"imagePullPolicy": "image-pull-policy",
-}
-
 // logLevels are the values of --log-level.
 var (
 	logLevels     = []string{"debug", "info", "warn", "error"}
@@ -83,12 +75,7 @@ func newServe() *cobra.Command {
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
-			o.given = map[string]string{}
-			for field, flag := range ruleFlags {
-				if c.Flags().Changed(flag) {
-					o.given[field] = "--" + flag
-				}
-			}
+			o.given = policy.GivenFlags(c.Flags().Changed)
 			return o.run(c.Context(), c.ErrOrStderr())
 		},
 	}
@@ -285,7 +272,7 @@ func (o serveOptions) loadRules(c *serverConfig, log *slog.Logger) error {
 func (o serveOptions) validate(rules admission.Rules) error {
 	err := rules.Policy.Validate()
 	if item := new(image.ItemError); errors.As(err, &item) {
-		return fmt.Errorf("--%s: %w", ruleFlags[item.List], err)
+		return fmt.Errorf("--%s: %w", policy.RuleFlags[item.List], err)
 	}
 	return err
 }

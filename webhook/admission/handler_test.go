@@ -349,15 +349,18 @@ func FuzzHandler(f *testing.F) {
 	f.Add([]byte(join(uid, uid, pod, create, anObject, anObject)))
 	policy := newPolicy(f, exampleRules)
 	var handlers []http.Handler
-	always := mutateBy(Changes{Mirrors: policy.Mirrors, AlwaysPull: true})
-	for _, verdict := range []bound{denyBy(policy), warnBy(policy), mutateBy(Changes{Mirrors: policy.Mirrors}), always, unknownMode} {
+	for _, list := range []string{`null`, `[]`, `[{"name":"own"}]`, `[{"name":"second"},{}]`, `[null]`, `[7]`, `{}`} {
+		f.Add([]byte(join(uid, pod, create, `"object":{"spec":{"imagePullSecrets":`+list+`,"containers":[{"image":"nginx:1.25"}]}}`)))
+	}
+	all := mutateBy(Changes{Mirrors: policy.Mirrors, AlwaysPull: true, PullSecrets: []string{"mirror", "second"}})
+	for _, verdict := range []bound{denyBy(policy), warnBy(policy), mutateBy(Changes{Mirrors: policy.Mirrors}), all, unknownMode} {
 		handlers = append(handlers, verdictHandler(slog.New(slog.DiscardHandler), verdict))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, h := range handlers {
 			checkAnswer(t, body, serve(h, body))
 		}
-		checkMutate(t, body, always)
+		checkMutate(t, body, all)
 	})
 }
 
@@ -389,8 +392,8 @@ func checkAnswer(t *testing.T, body []byte, w *httptest.ResponseRecorder) {
 	checkPatch(t, req, resp.Patch)
 }
 
-// checkPatch checks that a patch replaces existing images, and adds pull policies beside
-// existing images.
+// checkPatch checks that a patch replaces existing images, adds pull policies beside existing images,
+// and adds pull secrets to a list that exists or that it has added.
 func checkPatch(t *testing.T, req *Request, patch []byte) {
 	t.Helper()
 	if len(patch) == 0 {
@@ -402,6 +405,9 @@ func checkPatch(t *testing.T, req *Request, patch []byte) {
 		valid[operation{"replace", string(img.AppendPointer(nil))}] = img.Reference != ""
 		valid[operation{"add", string(img.AppendPullPolicyPointer(nil))}] = img.Reference != "" && req.creates()
 	}
+	list, element := operation{"add", "/spec/imagePullSecrets"}, operation{"add", "/spec/imagePullSecrets/-"}
+	hasSecrets := len(pullSecrets(req.Object)) > 0
+	valid[list], valid[element] = req.creates() && !hasSecrets, req.creates() && hasSecrets
 	var ops []operation
 	if err := json.Unmarshal(patch, &ops); err != nil {
 		t.Fatal(err)
@@ -410,10 +416,21 @@ func checkPatch(t *testing.T, req *Request, patch []byte) {
 		if !valid[op] {
 			t.Errorf("operation %+v does not apply", op)
 		}
+		if op == list {
+			valid[list], valid[element] = false, true
+		}
 	}
 }
 
-// checkMutate checks that the changes to a new pod converge. The pod is encoded again, as
+// pullSecrets returns the pull secrets of a pod. It returns nil for a list that the API server refuses.
+func pullSecrets(o *podimages.Object) (secrets []corev1.LocalObjectReference) {
+	if o == nil || json.Unmarshal(o.Spec.PullSecrets, &secrets) != nil {
+		return nil
+	}
+	return secrets
+}
+
+// checkMutate checks that the changes to a new pod apply and converge. The pod is encoded again, as
 // the API server does: fuzzing produces duplicate keys, and keys in another case.
 func checkMutate(t *testing.T, body []byte, mutate bound) {
 	t.Helper()
@@ -421,13 +438,16 @@ func checkMutate(t *testing.T, body []byte, mutate bound) {
 	if err != nil || !req.isPod() || !req.creates() || req.OldObject != nil {
 		return
 	}
-	checkConverges(t, mutate, encodePod(t, req.Object), mutate(req).Patch)
+	encoded := encodePod(t, req.Object)
+	checkConverges(t, mutate, encoded, mutate(created(t, string(encoded))).Patch)
 }
 
 // encodePod returns a pod in JSON that has the fields of an object.
 func encodePod(t *testing.T, o *podimages.Object) []byte {
 	t.Helper()
-	pod := corev1.Pod{Spec: corev1.PodSpec{Containers: containers(o.Spec.Containers), InitContainers: containers(o.Spec.InitContainers)}}
+	pod := corev1.Pod{Spec: corev1.PodSpec{
+		Containers: containers(o.Spec.Containers), InitContainers: containers(o.Spec.InitContainers), ImagePullSecrets: pullSecrets(o),
+	}}
 	for _, c := range containers(o.Spec.EphemeralContainers) {
 		pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers, corev1.EphemeralContainer{
 			EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: c.Name, Image: c.Image, ImagePullPolicy: c.ImagePullPolicy},

@@ -1,7 +1,6 @@
 package admission
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/image-webhook/image-webhook/webhook/image"
@@ -72,20 +71,14 @@ func (p *patch) alwaysPull(img podimages.Image) {
 // pullSecrets adds the names of Secrets that the pod does not have yet. The API server has already
 // added those of the service account.
 func (p *patch) pullSecrets(pod *podimages.Object, names []string) {
-	present := pod.PullSecrets()
-	var added []string
-	for _, name := range names {
-		if !slices.Contains(present, name) {
-			added = append(added, name)
-		}
-	}
+	added, empty := pod.MissingPullSecrets(names)
 	if len(added) == 0 {
 		return
 	}
 	for i, name := range added {
 		p.begin("add")
 		p.operations = append(p.operations, podimages.PullSecretsPointer...)
-		if len(present) == 0 && i == 0 { // the list can be missing or null
+		if empty && i == 0 { // the list can be missing or null
 			p.operations = appendString(append(p.operations, `","value":[{"name":`...), name)
 			p.operations = append(p.operations, "}]}"...)
 			continue

@@ -195,3 +195,92 @@ func TestMutateSetsThePullPolicyOnlyOfNewPods(t *testing.T) {
 		})
 	}
 }
+
+func TestMutateAddsPullSecretsToMirroredPods(t *testing.T) {
+	pod := func(list string) string {
+		return `{"spec":{` + list + `"containers":[{"name":"app","image":"nginx:1.25"}]}}`
+	}
+	const (
+		mirrored   = `{"op":"replace","path":"/spec/containers/0/image","value":"docker.mirror.example/library/nginx:1.25"}`
+		newList    = `{"op":"add","path":"/spec/imagePullSecrets","value":[{"name":"mirror"}]}`
+		addMirror  = `{"op":"add","path":"/spec/imagePullSecrets/-","value":{"name":"mirror"}}`
+		addSecond  = `{"op":"add","path":"/spec/imagePullSecrets/-","value":{"name":"second"}}`
+		bothAdded  = "-> mirror,second"
+		manyOthers = 100_000
+	)
+	others := strings.TrimSuffix(strings.Repeat(`{"name":"another"},`, manyOthers), ",")
+	tests := []struct {
+		name       string
+		pod        string
+		operations []string
+		note       string // for the audit log; empty: no Secret is added
+	}{
+		{"no list", pod(``), []string{newList, addSecond}, bothAdded},
+		{"null", pod(`"imagePullSecrets":null,`), []string{newList, addSecond}, bothAdded},
+		{"an empty list", pod(`"imagePullSecrets":[],`), []string{newList, addSecond}, bothAdded},
+		{"another Secret", pod(`"imagePullSecrets":[{"name":"own"}],`), []string{addMirror, addSecond}, bothAdded},
+		{"a Secret without a name", pod(`"imagePullSecrets":[{}],`), []string{addMirror, addSecond}, bothAdded},
+		{"a Secret that is null", pod(`"imagePullSecrets":[null],`), []string{addMirror, addSecond}, bothAdded},
+		{"a name that begins in the same way", pod(`"imagePullSecrets":[{"name":"mirror2"},{"name":"secon"}],`), []string{addMirror, addSecond}, bothAdded},
+		{"the first one", pod(`"imagePullSecrets":[{"name":"own"},{"name":"mirror"}],`), []string{addSecond}, "-> second"},
+		{"the second one", pod(`"imagePullSecrets":[{"name":"second"}],`), []string{addMirror}, "-> mirror"},
+		{"the second one with an escape", pod(`"imagePullSecrets":[{"name":"s\u0065cond"}],`), []string{addMirror}, "-> mirror"},
+		{"both in another order", pod(`"imagePullSecrets":[{"name":"second"},{"name":"own"},{"name":"mirror"}],`), nil, ""},
+		{"both twice", pod(`"imagePullSecrets":[{"name":"mirror"},{"name":"mirror"},{"name":"second"},{"name":"second"}],`), nil, ""},
+		{"many others", pod(`"imagePullSecrets":[` + others + `],`), []string{addMirror, addSecond}, bothAdded},
+		{"many others and both", pod(`"imagePullSecrets":[{"name":"mirror"},` + others + `,{"name":"second"}],`), nil, ""},
+		// The API server refuses these pods.
+		{"not a list", pod(`"imagePullSecrets":{"name":"own"},`), nil, ""},
+		{"a name that is not text", pod(`"imagePullSecrets":[{"name":7}],`), nil, ""},
+	}
+	mutate := mutateBy(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors, PullSecrets: []string{"mirror", "second"}})
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			notes := map[string]string{"spec.containers.0.image": "nginx:1.25 -> docker.mirror.example/library/nginx:1.25"}
+			if tt.note != "" {
+				notes["spec.imagePullSecrets"] = tt.note
+			}
+			patch := "[" + strings.Join(append([]string{mirrored}, tt.operations...), ",") + "]"
+			resp := decide(t, mutate, created(t, tt.pod))
+			if diff := cmp.Diff(rewritten(patch, notes), resp); diff != "" {
+				t.Errorf("response (-want +got):\n%s", diff)
+			}
+			checkConverges(t, mutate, []byte(tt.pod), resp.Patch)
+		})
+	}
+}
+
+func TestMutateAddsPullSecretsOnlyToNewPodsWithAMirroredImage(t *testing.T) {
+	tests := []struct {
+		name    string
+		request *Request
+	}{
+		{"no rule", created(t, podOf("quay.io/x:1"))},
+		{"already mirrored", created(t, podOf("docker.mirror.example/library/nginx:1.25"))},
+		{"invalid", created(t, podOf("Nginx:1"))},
+		{"a changed image", updated(t, podOf("nginx:1.24"), podOf("nginx:1.25"))},
+		{"ephemeral containers", func() *Request {
+			r := updated(t, `{}`, `{"spec":{"ephemeralContainers":[{"name":"debug","image":"nginx:1.25"}]}}`)
+			r.SubResource = ephemeralContainers
+			return r
+		}()},
+		{"a Deployment", created(t, deploymentOf("nginx:1.25")).withKind(deploymentKind)},
+		{
+			"static pod",
+			created(t, `{"metadata":{"annotations":{"kubernetes.io/config.mirror":"4f2a"}},"spec":{"containers":[{"name":"app","image":"nginx:1.25"}]}}`),
+		},
+	}
+	mutate := mutateBy(Changes{Mirrors: newPolicy(t, exampleRules).Mirrors, PullSecrets: []string{"mirror"}})
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if resp := mutate(tt.request); strings.Contains(string(resp.Patch), "imagePullSecrets") {
+				t.Errorf("patch %s, want none of the Secrets", resp.Patch)
+			}
+		})
+	}
+	// An image of any list is enough, and each Secret is added once.
+	const others = `{"spec":{"containers":[{"name":"app","image":"quay.io/x:1"}],"initContainers":[{"name":"init","image":"busybox:1.36"}],"volumes":[{"name":"model","image":{"reference":"acme/model:1"}}]}}`
+	if resp := mutate(created(t, others)); strings.Count(string(resp.Patch), `"name":"mirror"`) != 1 {
+		t.Errorf("patch %s, want the Secret once", resp.Patch)
+	}
+}

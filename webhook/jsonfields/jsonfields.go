@@ -144,12 +144,28 @@ func List[T any](d *Decoder, list *[]T, element func(*T) error) error {
 	if len(*list) > 0 {
 		return errTwice()
 	}
-	for more := d.next() != ']'; more; {
-		err := grow(d.memory, list)
-		if err != nil {
+	return d.elements(func() error {
+		if err := grow(d.memory, list); err != nil {
 			return err
 		}
-		if err = element(&(*list)[len(*list)-1]); err != nil {
+		return element(&(*list)[len(*list)-1])
+	})
+}
+
+// Each reads a list that is not kept, so that it needs no memory. It calls element for each value;
+// element must read it.
+func (d *Decoder) Each(element func() error) error {
+	if ok, err := d.begin('['); !ok {
+		return err
+	}
+	return d.elements(element)
+}
+
+// elements reads the rest of a list after its opening bracket.
+func (d *Decoder) elements(element func() error) error {
+	for more := d.next() != ']'; more; {
+		err := element()
+		if err != nil {
 			return err
 		}
 		if more, err = d.more(']'); err != nil {

@@ -182,3 +182,37 @@ func TestDecoderCanBeUsedAgain(t *testing.T) {
 		}
 	}
 }
+
+func TestEachReadsAListWithoutMemory(t *testing.T) {
+	for _, tt := range []struct{ text, want, err string }{
+		{`null`, ``, ``},
+		{`[]`, ``, ``},
+		{`["a"]`, `a`, ``},
+		{` [ "a" , null , "c" ] `, `a,,c`, ``},
+		{`[` + strings.Repeat(`"a",`, 9) + `"a"]`, strings.Repeat(`a,`, 9) + `a`, ``},
+		{`["a",7]`, `a`, `the text must have the JSON type string, not number`},
+		{`{"a":1}`, ``, `the text must have the JSON type array, not object`},
+		{`["a"`, `a`, `unexpected end`},
+		{`["a",]`, `a`, `unexpected byte ']' at 5`},
+		{`["a"]]`, `a`, `unexpected byte ']' at 5`},
+	} {
+		var got []string
+		var d Decoder
+		err := d.Decode([]byte(tt.text), nil, func(d *Decoder) error {
+			return d.Each(func() error {
+				var value string
+				err := d.Text(&value)
+				if err == nil {
+					got = append(got, value)
+				}
+				return err
+			})
+		})
+		if err == nil {
+			err = errors.New("")
+		}
+		if strings.Join(got, ",") != tt.want || err.Error() != tt.err {
+			t.Errorf("%s: got %q with error %q, want %q with %q", tt.text, got, err, tt.want, tt.err)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package podimages
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/image-webhook/image-webhook/webhook/jsonfields"
 )
@@ -122,22 +123,28 @@ const (
 	PullSecretsKey     = "spec.imagePullSecrets"
 )
 
-// PullSecrets returns the names of a pod's image pull secrets.
-func (o *Object) PullSecrets() []string {
+// MissingPullSecrets returns which of the names are not in a pod's list of image pull secrets, and
+// whether the list is empty. It returns none if the list is invalid: the API server refuses the pod.
+// It does not keep the list, whose memory no review has reserved.
+func (o *Object) MissingPullSecrets(names []string) (missing []string, empty bool) {
+	missing, empty = slices.Clone(names), true
 	if len(o.Spec.PullSecrets) == 0 {
-		return nil
+		return missing, empty
 	}
-	var names []string
 	var d jsonfields.Decoder
 	err := d.Decode(o.Spec.PullSecrets, nil, func(d *jsonfields.Decoder) error {
-		return jsonfields.List(d, &names, func(name *string) error {
-			return d.Member("name", func() error { return d.Text(name) })
+		return d.Each(func() error {
+			var present string
+			err := d.Member("name", func() error { return d.Text(&present) })
+			missing = slices.DeleteFunc(missing, func(name string) bool { return name == present })
+			empty = false
+			return err
 		})
 	})
 	if err != nil {
-		return nil // the API server refuses the pod
+		return nil, false
 	}
-	return names
+	return missing, empty
 }
 
 // Template is a template of pods or of Jobs.

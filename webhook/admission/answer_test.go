@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -56,6 +57,62 @@ func TestAnswersDecodeToTheResponse(t *testing.T) {
 				t.Errorf("%q (-want +got):\n%s", text, diff)
 			}
 		}
+	}
+}
+
+func TestAnswersHaveTheVersionOfThePolicy(t *testing.T) {
+	changed := Response{Allowed: true, Patch: []byte("[]"), Changes: []Change{{Field: "k", To: "b"}}}
+	warned := changed
+	warned.Warnings = []string{"w"}
+	for _, version := range append(unusualTexts, "0123456789ab") {
+		decoded := string([]rune(version))
+		tests := []struct {
+			name string
+			resp Response
+			want map[string]string // without the version
+		}{
+			{"allowed", Response{Allowed: true}, map[string]string{}},
+			{"changed", changed, map[string]string{"k": "-> b"}},
+			{"warned", warned, map[string]string{"k": "-> b", "uid": "u"}},
+			{"denied", Response{Message: "m"}, map[string]string{"uid": "u"}},
+		}
+		for _, tt := range tests {
+			if version != "" {
+				tt.want["policy"] = decoded
+			}
+			var got admissionv1.AdmissionReview
+			if err := json.Unmarshal(tt.resp.append(nil, "u", version), &got); err != nil {
+				t.Fatalf("%s with version %q: %v", tt.name, version, err)
+			}
+			if diff := cmp.Diff(tt.want, got.Response.AuditAnnotations, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s with version %q: annotations (-want +got):\n%s", tt.name, version, diff)
+			}
+		}
+	}
+}
+
+// The rules can change at any time, but an answer has the version of the rules that it was decided by.
+func TestAnswersHaveTheVersionThatDecided(t *testing.T) {
+	denies := &Rules{Policy: newPolicy(t, ""), Version: "denies"}
+	allows := &Rules{Version: "allows"}
+	calls := 0
+	handler := Handlers(Reporting{Log: slog.New(slog.DiscardHandler)}, func() *Rules {
+		if calls++; calls%2 == 1 {
+			return denies
+		}
+		return allows
+	})["/validating"]
+	for range 4 {
+		var got admissionv1.AdmissionReview
+		if err := json.Unmarshal(serve(handler, []byte(latestReview)).Body.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		if version := got.Response.AuditAnnotations["policy"]; (version == "allows") != got.Response.Allowed {
+			t.Errorf("version %q of an answer with allowed=%v", version, got.Response.Allowed)
+		}
+	}
+	if calls != 4 {
+		t.Errorf("the source was called %d times for 4 reviews", calls)
 	}
 }
 

@@ -111,6 +111,134 @@ func TestDenyChecksTagsAndReferences(t *testing.T) {
 	}
 }
 
+const (
+	foreign = `: its registry is not allowed: use an image of docker.io, registry.k8s.io, docker.mirror.example, k8s.mirror.example or quay.io/team`
+
+	deniedWarning   = "image is denied: "
+	registryWarning = "registry is not allowed: "
+	digestWarning   = "digest is required: "
+)
+
+func TestDenyAppliesTheRulesOfThePolicyFile(t *testing.T) {
+	const mirror = "docker.mirror.example/library/"
+	tests := []struct {
+		name string
+		pod  string
+		want *admissionv1.AdmissionResponse
+	}{
+		{"allowed registry", podOf("quay.io/team/app:1"), allowed()},
+		{"on the mirror", podOf(mirror + "nginx:1.25"), allowed()},
+		{"required digest", podOf("quay.io/team/prod/app:1-snapshot" + digest), allowed()},
+		{"denied tag with a digest", podOf(mirror + "redis:7.0" + digest), allowed()},
+		{
+			"denied", podOf("quay.io/team/old/app:1"),
+			denial(uses+`"quay.io/team/old/app:1": it is denied (CVE-1): use another image`,
+				deniedWarning+app+` has image "quay.io/team/old/app:1": CVE-1`),
+		},
+		{
+			"denied by the original name", podOf(mirror + "redis:7.0"),
+			denial(uses+`"redis:7.0" (mirrored to "`+mirror+`redis:7.0"): it is denied (CVE-2): use another image`,
+				deniedWarning+app+` has image "redis:7.0": CVE-2`),
+		},
+		{
+			"another registry", podOf("gcr.io/app:1"),
+			denial(uses+`"gcr.io/app:1"`+foreign, registryWarning+app+` has image "gcr.io/app:1"`),
+		},
+		{
+			"excluded from its mirror", podOf("acme/app:1"),
+			denial(uses+`"acme/app:1"`+foreign, registryWarning+app+` has image "acme/app:1"`),
+		},
+		{
+			"not mirrored", podOf("nginx:1.25"),
+			denial(uses+`"nginx:1.25": its registry is not allowed, and it was not mirrored: use "`+mirror+`nginx:1.25"`,
+				registryWarning+app+` has image "nginx:1.25"`),
+		},
+		{
+			"no digest", podOf("quay.io/team/prod/app:1-snapshot"), // a digest solves the tag too
+			denial(uses+`"quay.io/team/prod/app:1-snapshot": a digest is required: use quay.io/team/prod/app:1-snapshot@sha256:...`,
+				digestWarning+app+` has image "quay.io/team/prod/app:1-snapshot"`),
+		},
+		{
+			"neither tag nor digest", podOf("quay.io/team/prod/app"),
+			denial(uses+`"quay.io/team/prod/app": a digest is required: use quay.io/team/prod/app@sha256:...`,
+				digestWarning+app+` has image "quay.io/team/prod/app"`),
+		},
+		{
+			"no digest, which the original name requires", podOf(mirror + "postgres:16"),
+			denial(uses+`"postgres:16" (mirrored to "`+mirror+`postgres:16"): a digest is required: use postgres:16@sha256:...`,
+				digestWarning+app+` has image "postgres:16"`),
+		},
+		{
+			"tag pattern", podOf("quay.io/team/app:1.2-snapshot"),
+			denial(uses+`"quay.io/team/app:1.2-snapshot": tag "1.2-snapshot" (pattern *-snapshot) is not allowed because its image can change: `+remedy("quay.io/team/app"),
+				"use `1.2-snapshot` tag is not allowed: "+app+` has image "quay.io/team/app:1.2-snapshot"`),
+		},
+		{
+			"several rules", podOf("gcr.io/bad/app"),
+			denial(uses+`"gcr.io/bad/app": it is denied (CVE-3): use another image; `+strings.TrimPrefix(foreign, ": ")+"; "+strings.TrimPrefix(untagged, ": ")+remedy("gcr.io/bad/app"),
+				deniedWarning+app+` has image "gcr.io/bad/app": CVE-3`, registryWarning+app+` has image "gcr.io/bad/app"`, tagWarning+app+` has image "gcr.io/bad/app"`),
+		},
+		{
+			"several rules that mirroring would change", podOf("redis:7.0"),
+			denial(uses+`"redis:7.0": it is denied (CVE-2): use another image; its registry is not allowed, and it was not mirrored: use "`+mirror+`redis:7.0"`,
+				deniedWarning+app+` has image "redis:7.0": CVE-2`, registryWarning+app+` has image "redis:7.0"`),
+		},
+		{
+			"several images",
+			`{"spec":{"containers":[{"name":"app","image":"quay.io/team/app:1-snapshot"}],"initContainers":[{"name":"init","image":"gcr.io/app:latest"}]}}`,
+			denial(strings.Join([]string{
+				`2 images are not allowed`,
+				`- ` + uses + `"quay.io/team/app:1-snapshot": tag "1-snapshot" (pattern *-snapshot) is not allowed because its image can change: ` + remedy("quay.io/team/app"),
+				`- container "init" (spec.initContainers[0].image) uses image "gcr.io/app:latest"` + foreign + "; " + strings.TrimPrefix(latest, ": ") + remedy("gcr.io/app"),
+			}, "\n"),
+				"use `1-snapshot` tag is not allowed: "+app+` has image "quay.io/team/app:1-snapshot"`,
+				registryWarning+`container "init" (spec.initContainers[0].image) has image "gcr.io/app:latest"`,
+				tagWarning+`container "init" (spec.initContainers[0].image) has image "gcr.io/app:latest"`),
+		},
+	}
+	policy := strictPolicy(t)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			request := created(t, tt.pod)
+			if diff := cmp.Diff(tt.want, decide(t, denyBy(policy), request)); diff != "" {
+				t.Errorf("denial (-want +got):\n%s", diff)
+			}
+			want := &admissionv1.AdmissionResponse{Allowed: true, Warnings: tt.want.Warnings}
+			if diff := cmp.Diff(want, decide(t, warnBy(policy), request)); diff != "" {
+				t.Errorf("warning (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The images of a workload are mirrored later, in its pods.
+func TestWorkloadsGetTheWarningsOfTheirPods(t *testing.T) {
+	const usage = `container "app" (spec.template.spec.containers[0].image) has image `
+	const end = "; its pods will be denied"
+	policy := strictPolicy(t)
+	for name, want := range map[string][]string{
+		"nginx:1.25":                    nil, // is mirrored
+		"redis:7.0":                     {deniedWarning + usage + `"redis:7.0": CVE-2` + end},
+		"acme/app:1":                    {registryWarning + usage + `"acme/app:1"` + end},
+		"postgres:16":                   {digestWarning + usage + `"postgres:16"` + end},
+		"quay.io/team/app:1.2-snapshot": {"use `1.2-snapshot` tag is not allowed: " + usage + `"quay.io/team/app:1.2-snapshot"` + end},
+	} {
+		got := denyBy(policy)(created(t, deploymentOf(name)).withKind(deploymentKind))
+		if diff := cmp.Diff(want, got.Warnings); diff != "" || !got.Allowed {
+			t.Errorf("%s: allowed=%v, warnings (-want +got):\n%s", name, got.Allowed, diff)
+		}
+	}
+}
+
+func TestDenyEscapesReasons(t *testing.T) {
+	policy := strictPolicy(t, image.DeniedImage{Image: "quay.io/team/odd", Reason: "a\n- b\x1b[31m \"c\" \u00fc"})
+	const escaped = `a\n- b\x1b[31m \"c\" \u00fc`
+	want := denial(uses+`"quay.io/team/odd:1": it is denied (`+escaped+`): use another image`, deniedWarning+app+` has image "quay.io/team/odd:1": `+escaped)
+	if diff := cmp.Diff(want, decide(t, denyBy(policy), created(t, podOf("quay.io/team/odd:1")))); diff != "" {
+		t.Errorf("response (-want +got):\n%s", diff)
+	}
+}
+
 func TestDenyNamesEveryOriginOfASharedMirror(t *testing.T) {
 	deny := denyBy(newPolicy(t, "docker.io=m.example/all,quay.io=m.example/all"))
 	want := denial(uses+`"acme/app:latest" or "quay.io/acme/app:latest" (mirrored to "m.example/all/acme/app:latest")`+latest+remedy("m.example/all/acme/app"),

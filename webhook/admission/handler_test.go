@@ -353,7 +353,7 @@ func FuzzHandler(f *testing.F) {
 		f.Add([]byte(join(uid, pod, create, `"object":{"spec":{"imagePullSecrets":`+list+`,"containers":[{"image":"nginx:1.25"}]}}`)))
 	}
 	all := mutateBy(Changes{Mirrors: policy.Mirrors, AlwaysPull: true, PullSecrets: []string{"mirror", "second"}})
-	for _, verdict := range []bound{denyBy(policy), warnBy(policy), mutateBy(Changes{Mirrors: policy.Mirrors}), all, unknownMode} {
+	for _, verdict := range []bound{denyBy(policy), denyBy(strictPolicy(f)), warnBy(policy), mutateBy(Changes{Mirrors: policy.Mirrors}), all, unknownMode} {
 		handlers = append(handlers, verdictHandler(slog.New(slog.DiscardHandler), verdict))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -75,6 +75,36 @@ func newPolicy(t testing.TB, rules string) (p image.Policy) {
 	return p
 }
 
+// strictPolicy returns a policy with every rule.
+func strictPolicy(t testing.TB, denied ...image.DeniedImage) image.Policy {
+	t.Helper()
+	p := newPolicy(t, exampleRules+",docker.io/acme=")
+	patterns := func(list string, items ...string) image.Patterns {
+		t.Helper()
+		patterns, err := image.NewPatterns(list, items)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return patterns
+	}
+	p.Allowed = patterns(image.ListAllowed, "docker.mirror.example", "k8s.mirror.example", "quay.io/team")
+	p.RequireDigest = patterns(image.ListRequireDigest, "quay.io/team/prod", "docker.io/library/postgres")
+	var err error
+	if p.Disallowed, err = image.NewTags([]string{"latest", "*-snapshot"}); err != nil {
+		t.Fatal(err)
+	}
+	denied = append([]image.DeniedImage{
+		{Image: "quay.io/team/old", Reason: "CVE-1"}, {Image: "redis:7.0", Reason: "CVE-2"}, {Image: "gcr.io/bad", Reason: "CVE-3"},
+	}, denied...)
+	if p.Denied, err = image.NewDenied(denied); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // bound is a verdict with its rules.
 type bound func(*Request) Response
 

@@ -154,7 +154,7 @@ const maxRegistries = 5
 func allowedRegistries(policy *image.Policy) string {
 	registries, others := policy.AllowedNames(maxRegistries)
 	if others > 0 {
-		return fmt.Sprintf("%s or %d others", strings.Join(registries, ", "), others)
+		return fmt.Sprintf("%s or %d more", strings.Join(registries, ", "), others)
 	}
 	last := len(registries) - 1
 	if last == 0 {

@@ -239,6 +239,34 @@ func TestDenyEscapesReasons(t *testing.T) {
 	}
 }
 
+func TestDenyNamesTheRegistriesOfAPolicy(t *testing.T) {
+	tests := []struct {
+		rules   string
+		allowed []string
+		want    string
+	}{
+		{"", []string{"m.example"}, "m.example"},
+		{"docker.io=m.example", []string{"m.example"}, "docker.io or m.example"},
+		{"docker.io=m.example", []string{"docker.io", "m.example"}, "docker.io or m.example"},
+		{"docker.io=m.example,quay.io=", []string{"quay.io", "m.example"}, "docker.io, quay.io or m.example"},
+		{"*=m.example,gcr.io=", []string{"m.example", "ghcr.io"}, "m.example or ghcr.io"},
+		{"docker.io=m.example", []string{"m.example", "b.example", "c.example", "d.example"}, "docker.io, m.example, b.example, c.example or d.example"},
+		{"docker.io=m.example", []string{"m.example", "b.example", "c.example", "d.example", "e.example"}, "docker.io, m.example, b.example, c.example, d.example or 1 more"},
+		{"docker.io=m.example,quay.io=b.example", []string{"m.example", "b.example", "c.example", "d.example", "e.example"}, "docker.io, quay.io, m.example, b.example, c.example or 2 more"},
+	}
+	for _, tt := range tests {
+		p := newPolicy(t, tt.rules)
+		var err error
+		if p.Allowed, err = image.NewPatterns(image.ListAllowed, tt.allowed); err != nil {
+			t.Fatal(err)
+		}
+		want := uses + `"gcr.io/app:1": its registry is not allowed: use an image of ` + tt.want
+		if got := denyBy(p)(created(t, podOf("gcr.io/app:1"))).Message; got != want {
+			t.Errorf("mirrors %q, allowed registries %q:\ngot  %s\nwant %s", tt.rules, tt.allowed, got, want)
+		}
+	}
+}
+
 func TestDenyNamesEveryOriginOfASharedMirror(t *testing.T) {
 	deny := denyBy(newPolicy(t, "docker.io=m.example/all,quay.io=m.example/all"))
 	want := denial(uses+`"acme/app:latest" or "quay.io/acme/app:latest" (mirrored to "m.example/all/acme/app:latest")`+latest+remedy("m.example/all/acme/app"),

@@ -115,7 +115,8 @@ func (p *Policy) foreign(stored Reference) Violation {
 }
 
 // AllowedNames returns patterns of images that a user can write: the sources of mirrors, whose images are
-// allowed, and the patterns of Allowed. It returns at most limit patterns, and the number of others.
+// allowed, and the patterns of Allowed. It returns each at most once, at most limit patterns, and the
+// number of others.
 func (p *Policy) AllowedNames(limit int) (patterns []string, others int) {
 	add := func(pattern *pattern) {
 		if len(patterns) == limit {
@@ -130,7 +131,11 @@ func (p *Policy) AllowedNames(limit int) (patterns []string, others int) {
 		}
 	}
 	for i := range p.Allowed.patterns {
-		add(&p.Allowed.patterns[i])
+		allowed := &p.Allowed.patterns[i]
+		source, ok := p.Mirrors.byPattern.first(allowed.canonical, allowed.path)
+		if !ok || p.Mirrors.rules[source].excludes() {
+			add(allowed)
+		}
 	}
 	return patterns, others
 }

@@ -15,6 +15,9 @@ const (
 	// longer ones, and drops the warnings that exceed 4096 bytes in total
 	// (k8s.io/apiserver, endpoints/filters/warning.go).
 	maxWarning = 256
+	// maxWarnings is the maximum number of warnings about rules. One more says how many images have
+	// none.
+	maxWarnings = 15
 )
 
 // String returns the message of a denial: one line for a single violation, a list for
@@ -31,29 +34,30 @@ func (v *violations) String() string {
 	for _, shown := range v.first {
 		message.WriteString("\n- " + shown.describe(v.policy))
 	}
-	if omitted := v.omitted(); omitted != "" {
+	if omitted := v.omitted(len(v.first)); omitted != "" {
 		message.WriteString("\n- and " + omitted)
 	}
 	return message.String()
 }
 
-// warnings returns a warning for each rule that an image breaks, each followed by suffix.
+// warnings returns a warning for each rule that an image breaks, each followed by suffix. Images whose
+// warnings would exceed maxWarnings have none.
 func (v *violations) warnings(suffix string) (warnings []string) {
-	for _, shown := range v.first {
-		for _, broken := range shown.rules {
-			warnings = append(warnings, shown.warning(broken, suffix))
+	shown := 0
+	for ; shown < len(v.first) && len(warnings)+len(v.first[shown].rules) <= maxWarnings; shown++ {
+		for _, broken := range v.first[shown].rules {
+			warnings = append(warnings, v.first[shown].warning(broken, suffix))
 		}
 	}
-	if omitted := v.omitted(); omitted != "" {
+	if omitted := v.omitted(shown); omitted != "" {
 		warnings = append(warnings, "and "+omitted+" images are not allowed"+suffix)
 	}
 	return warnings
 }
 
-// omitted returns the number of violations that the message does not describe, or an empty
-// string.
-func (v *violations) omitted() string {
-	omitted := v.disallowed.count() - len(v.first)
+// omitted returns the number of violations that are not shown, or an empty string.
+func (v *violations) omitted(shown int) string {
+	omitted := v.disallowed.count() - shown
 	switch {
 	case omitted == 0:
 		return ""

@@ -383,14 +383,38 @@ func TestDenyDescribesTheFirstViolations(t *testing.T) {
 	}
 }
 
+func TestWarningsCountTheImagesWithoutOne(t *testing.T) {
+	deny := denyBy(strictPolicy(t))
+	const several, single = `{"name":"app","image":"gcr.io/bad/app"}`, `{"name":"app","image":"gcr.io/app:1"}` // 3 rules, and 1
+	tests := []struct {
+		containers string
+		warnings   int
+		last       string // of them
+	}{
+		{strings.Repeat(several+",", 5), 15, tagWarning + `container "app" (spec.containers[4].image) has image "gcr.io/bad/app"`},
+		{strings.Repeat(several+",", 6), 16, "and 1 more images are not allowed"},
+		{strings.Repeat(several+",", 4) + strings.Repeat(single+",", 4), 16, "and 1 more images are not allowed"},
+		{strings.Repeat(single+",", 9) + strings.Repeat(several+",", 3), 13, "and 2 more images are not allowed"}, // of the first ten
+	}
+	for _, tt := range tests {
+		resp := deny(created(t, `{"spec":{"containers":[`+strings.TrimSuffix(tt.containers, ",")+`]}}`))
+		if n := len(resp.Warnings); n != tt.warnings || resp.Warnings[n-1] != tt.last {
+			t.Errorf("%d warnings, the last %q, want %d with %q", n, resp.Warnings[n-1], tt.warnings, tt.last)
+		}
+	}
+}
+
 func TestWarningsFitTheLimitsOfTheAPIServer(t *testing.T) {
 	// The API server truncates warnings at 256 bytes and drops those beyond 4096 in total. A
 	// header must be one line of ASCII.
 	long := strings.Repeat("x", 300)
-	for _, reference := range []string{long, long + ":latest", strings.Repeat("\u00fc\n", 300), "quay.io/" + strings.Repeat("a/", 100) + "a"} {
+	path := strings.Repeat("a/", 100) + "a"
+	policy := strictPolicy(t, image.DeniedImage{Image: "gcr.io/a", Reason: strings.Repeat("\u00fc\n", 100)})
+	// An image of gcr.io breaks three rules.
+	for _, reference := range []string{long, long + ":latest", strings.Repeat("\u00fc\n", 300), "quay.io/" + path, "gcr.io/" + path, "gcr.io/a"} {
 		containers := strings.Repeat(`{"name":"`+long+`","image":`+quote(reference)+`},`, 1000)
 		r := created(t, `{"spec":{"template":{"spec":{"containers":[`+strings.TrimSuffix(containers, ",")+`]}}}}`).withKind(deploymentKind)
-		warnings := denyBy(newPolicy(t, ""))(r).Warnings
+		warnings := denyBy(policy)(r).Warnings
 		if total := len(strings.Join(warnings, "")); total == 0 || total > 4096 {
 			t.Errorf("%d bytes of warnings", total)
 		}

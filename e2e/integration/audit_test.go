@@ -2,6 +2,8 @@ package integration
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // auditEvent contains the tested fields of an event in the audit log (audit.k8s.io/v1).
@@ -47,18 +50,29 @@ func (s *testServer) auditAnnotations(t *testing.T, namespace, name string) (ann
 	return annotations
 }
 
-// rewriteAnnotations returns the audit annotations of our mutating webhook.
-func rewriteAnnotations(annotations map[string]string) map[string]string {
-	rewrites := map[string]string{}
+// ownAnnotations returns the audit annotations of our webhooks.
+func ownAnnotations(annotations map[string]string) map[string]string {
+	own := map[string]string{}
 	for key, value := range annotations {
-		if strings.HasPrefix(key, "mutating.image-webhook.dev/") {
-			rewrites[key] = value
+		if strings.HasPrefix(key, "mutating.image-webhook.dev/") || strings.HasPrefix(key, "validating.image-webhook.dev/") {
+			own[key] = value
 		}
 	}
-	return rewrites
+	return own
 }
 
-func TestAuditLogContainsRewritesAndPodHasNoAnnotation(t *testing.T) {
+// policyVersion returns the version of the installed policy file.
+func (s *testServer) policyVersion(t *testing.T) string {
+	t.Helper()
+	configMap, err := s.client.CoreV1().ConfigMaps("image-webhook").Get(t.Context(), "image-policy", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(configMap.Data["policy.yaml"]))
+	return hex.EncodeToString(sum[:])[:12]
+}
+
+func TestAuditLogContainsRewritesAndVersionAndPodHasNoAnnotation(t *testing.T) {
 	t.Parallel()
 	server := standardServer(t)
 	namespace := server.namespace(t, nil)
@@ -75,17 +89,20 @@ func TestAuditLogContainsRewritesAndPodHasNoAnnotation(t *testing.T) {
 	if _, err := server.debug(t, namespace, "web", `{"name":"debug","image":"busybox:1.36"}`); err != nil {
 		t.Fatal(err)
 	}
+	version := server.policyVersion(t)
 	want := []map[string]string{{
+		"mutating.image-webhook.dev/policy": version, "validating.image-webhook.dev/policy": version,
 		"mutating.image-webhook.dev/spec.containers.0.image":     "nginx:1.25 -> docker.mirror.example/library/nginx:1.25",
 		"mutating.image-webhook.dev/spec.initContainers.0.image": "registry.k8s.io/pause:3.10 -> k8s.mirror.example/pause:3.10",
 	}, {
+		"mutating.image-webhook.dev/policy": version, "validating.image-webhook.dev/policy": version,
 		"mutating.image-webhook.dev/spec.ephemeralContainers.0.image": "busybox:1.36 -> docker.mirror.example/library/busybox:1.36",
 	}}
 	var got []map[string]string
 	waitUntil(t, "the audit log has both requests", func() bool {
 		got = nil
 		for _, annotations := range server.auditAnnotations(t, namespace, "web") {
-			got = append(got, rewriteAnnotations(annotations))
+			got = append(got, ownAnnotations(annotations))
 		}
 		return len(got) == len(want)
 	})
@@ -103,13 +120,16 @@ func TestAuditLogContainsTheUIDOfTheWebhooksLog(t *testing.T) {
 	if _, err := server.create(t, newPod(namespace, "latest", "nginx:latest")); err == nil {
 		t.Fatal("the pod was created")
 	}
-	var uid string
+	var uid, version string
 	waitUntil(t, "the audit log has the request", func() bool {
 		for _, annotations := range server.auditAnnotations(t, namespace, "latest") {
-			uid = annotations["validating.image-webhook.dev/uid"]
+			uid, version = annotations["validating.image-webhook.dev/uid"], annotations["validating.image-webhook.dev/policy"]
 		}
 		return uid != ""
 	})
+	if want := server.policyVersion(t); version != want {
+		t.Errorf("got version %q of the policy in the audit log, want %q", version, want)
+	}
 	line := regexp.MustCompile(`msg=denied namespace=` + namespace + ` object=pod/latest user=\S+ uid=` + uid + ` images=\[nginx:latest\] reason=`)
 	waitUntil(t, "the log of the webhook has the UID", func() bool {
 		log, err := os.ReadFile(filepath.Join(server.Dir, webhookLog))

@@ -126,7 +126,15 @@ func (p *imagePolicy) adaptedFile(t *testing.T, name string, replacements ...str
 	return strings.NewReplacer(append(replacements, nodeDir, p.dir, nodeAddress, p.addr)...).Replace(string(content))
 }
 
-// startServer runs the webhook with the arguments of the static pod, and exempts an image.
+// pluginPolicy is a policy file without mirrors, which a flag of the static pod sets.
+const pluginPolicy = `apiVersion: image-webhook.dev/v1alpha1
+kind: ImagePolicy
+exemptImages: [quay.io/team/nightly]
+allowedRegistries: [docker.io, quay.io/team, docker.mirror.example, k8s.mirror.example]
+deniedImages: [{image: quay.io/team/old, reason: CVE-2026-0001}]
+`
+
+// startServer runs the webhook with the arguments of the static pod and with pluginPolicy.
 func (p *imagePolicy) startServer(t *testing.T) {
 	t.Helper()
 	var pod corev1.Pod
@@ -137,7 +145,9 @@ func (p *imagePolicy) startServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := append(pod.Spec.Containers[0].Args, "--exempt-images=quay.io/team/nightly")
+	file := filepath.Join(p.dir, "policy.yaml")
+	write(t, file, []byte(pluginPolicy))
+	args := append(pod.Spec.Containers[0].Args, "--config="+file)
 	p.process, err = localinstall.StartProcess(t.Context(), path, args, t.Output())
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +198,7 @@ func (s *testServer) debug(t *testing.T, namespace, name, container string) (*co
 		[]byte(`[{"op":"add","path":"/spec/ephemeralContainers","value":[`+container+`]}]`), metav1.PatchOptions{}, "ephemeralcontainers")
 }
 
-func TestImagePolicyDeniesLatest(t *testing.T) {
+func TestImagePolicyDeniesDisallowedImages(t *testing.T) {
 	t.Parallel()
 	p := startImagePolicy(t, cacheDisabled...)
 	namespace := p.namespace(t, nil)
@@ -213,6 +223,11 @@ func TestImagePolicyDeniesLatest(t *testing.T) {
 
 	_, err = p.create(t, newPod(namespace, "exempt", "quay.io/team/nightly:latest"))
 	mustAdmit(t, err)
+
+	_, err = p.create(t, newPod(namespace, "denied", "quay.io/team/old/app:1.2"))
+	mustForbid(t, err, pluginDenial+`image "quay.io/team/old/app:1.2": it is denied (CVE-2026-0001): use another image`)
+	_, err = p.create(t, newPod(namespace, "foreign", "gcr.io/team/app:1.2"))
+	mustForbid(t, err, pluginDenial+`image "gcr.io/team/app:1.2": its registry is not allowed: use an image of docker.io, `)
 
 	// The namespaces that a cluster needs to start are exempt.
 	_, err = p.create(t, newPod("kube-system", "needed", "nginx:latest"))

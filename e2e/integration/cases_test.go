@@ -2,14 +2,12 @@ package integration
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -31,17 +29,25 @@ type imageUse struct {
 	patch       string // the request: a JSON patch of that object; empty if existing is empty
 	subresource string // the patched subresource; may be empty
 
-	template  bool // the image is in a pod template
-	unchanged bool // the request does not change the image
+	template   bool     // the image is in a pod template
+	unchanged  bool     // the request does not change the image
+	unmirrored bool     // the pod has a label because of which its images are not mirrored
+	secrets    []string // the image pull secrets in the manifest
 }
 
 // caseImage is the placeholder for the image of the test case.
 const caseImage = "IMAGE"
 
+// These are the entries of lists with the image. The pull policy is not the default one.
+const (
+	containerEntry = `{"name":"it","image":"IMAGE","imagePullPolicy":"Never"}`
+	volumeEntry    = `{"name":"it","image":{"reference":"IMAGE","pullPolicy":"Never"}}`
+)
+
 const (
 	allowedImage       = "quay.io/team/other:1"
 	labelPatch         = `[{"op":"add","path":"/metadata/labels/tier","value":"front"}]`
-	addEphemeral       = `[{"op":"add","path":"/spec/ephemeralContainers","value":[{"name":"it","image":"IMAGE"}]}]`
+	addEphemeral       = `[{"op":"add","path":"/spec/ephemeralContainers","value":[` + containerEntry + `]}]`
 	addSecondEphemeral = `[{"op":"add","path":"/spec/ephemeralContainers/-","value":{"name":"another","image":"` + allowedImage + `"}}]`
 )
 
@@ -52,9 +58,9 @@ func podWith(fields string) string {
 
 var (
 	pods             = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
-	inContainers     = podWith(`"containers":[{"name":"it","image":"IMAGE"}]`)
-	inInitContainers = podWith(`"initContainers":[{"name":"it","image":"IMAGE"}],"containers":[{"name":"main","image":"` + allowedImage + `"}]`)
-	inVolumes        = podWith(`"volumes":[{"name":"it","image":{"reference":"IMAGE"}}],"containers":[{"name":"main","image":"` + allowedImage + `"}]`)
+	inContainers     = podWith(`"containers":[` + containerEntry + `]`)
+	inInitContainers = podWith(`"initContainers":[` + containerEntry + `],"containers":[{"name":"main","image":"` + allowedImage + `"}]`)
+	inVolumes        = podWith(`"volumes":[` + volumeEntry + `],"containers":[{"name":"main","image":"` + allowedImage + `"}]`)
 	inNone           = podWith(`"containers":[{"name":"main","image":"` + allowedImage + `"}]`)
 )
 
@@ -70,8 +76,15 @@ var podUses = []imageUse{
 	{name: "CREATE", field: container, manifest: inContainers},
 	{name: "CREATE", field: initContainer, manifest: inInitContainers},
 	{name: "CREATE", field: volume, manifest: inVolumes},
-	{name: "UPDATE changes", field: container, manifest: inContainers, existing: allowedImage, patch: replace(container)},
-	{name: "UPDATE changes", field: initContainer, manifest: inInitContainers, existing: allowedImage, patch: replace(initContainer)},
+	createWithSecrets("another Secret", "own"),
+	createWithSecrets("one of the Secrets", "second", "own"),
+	createWithSecrets("all Secrets", "second", "mirror"),
+	{
+		name: "CREATE with the label of CloudNativePG", field: container, unmirrored: true,
+		manifest: strings.Replace(inContainers, `"labels":{`, `"labels":{"cnpg.io/podRole":"instance",`, 1),
+	},
+	{name: "UPDATE changes", field: container, manifest: inContainers, existing: allowedImage, patch: replace("spec/containers")},
+	{name: "UPDATE changes", field: initContainer, manifest: inInitContainers, existing: allowedImage, patch: replace("spec/initContainers")},
 	{name: "UPDATE adds", field: ephemeralContainer, manifest: inNone, existing: allowedImage, patch: addEphemeral, subresource: "ephemeralcontainers"},
 	{name: "UPDATE keeps", field: container, manifest: inContainers, existing: caseImage, patch: labelPatch, unchanged: true},
 	{name: "UPDATE keeps", field: initContainer, manifest: inInitContainers, existing: caseImage, patch: labelPatch, unchanged: true},
@@ -80,14 +93,23 @@ var podUses = []imageUse{
 	{name: "UPDATE adds a second", field: ephemeralContainer, manifest: inNone, existing: caseImage, setupPatch: addEphemeral, patch: addSecondEphemeral, subresource: "ephemeralcontainers", unchanged: true},
 }
 
-// replace returns a patch that replaces the image in a field.
-func replace(field string) string {
-	return `[{"op":"replace","path":"/` + strings.Join(pathKeys(field), "/") + `","value":"IMAGE"}]`
+// createWithSecrets returns the creation of a pod that has image pull secrets.
+func createWithSecrets(title string, names ...string) imageUse {
+	list := `"imagePullSecrets":[{"name":"` + strings.Join(names, `"},{"name":"`) + `"}],`
+	return imageUse{
+		name: "CREATE with " + title, field: container, secrets: names,
+		manifest: strings.Replace(inContainers, `"spec":{`, `"spec":{`+list, 1),
+	}
+}
+
+// replace returns a patch that replaces the list of containers at a path. Their names stay the same.
+func replace(path string) string {
+	return `[{"op":"replace","path":"/` + path + `","value":[` + containerEntry + `]}]`
 }
 
 const (
-	template    = `{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"it","image":"IMAGE"}]}}`
-	jobTemplate = `{"metadata":{"labels":{"a":"b"}},"spec":{"restartPolicy":"Never","containers":[{"name":"it","image":"IMAGE"}]}}`
+	template    = `{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[` + containerEntry + `]}}`
+	jobTemplate = `{"metadata":{"labels":{"a":"b"}},"spec":{"restartPolicy":"Never","containers":[` + containerEntry + `]}}`
 )
 
 // workload is a kind with a pod template.
@@ -117,7 +139,7 @@ func (w workload) uses() []imageUse {
 		manifest: `{"apiVersion":"` + strings.TrimPrefix(w.group+"/"+w.version, "/") + `","kind":"` + w.kind + `","metadata":{"name":"NAME","labels":{"a":"b"}},` + w.content + `}`,
 	}
 	change, keep := create, create
-	change.name, change.existing, change.patch = "UPDATE changes", allowedImage, replace(w.field)
+	change.name, change.existing, change.patch = "UPDATE changes", allowedImage, replace(strings.ReplaceAll(create.list(), ".", "/"))
 	keep.name, keep.existing, keep.patch, keep.unchanged = "UPDATE keeps", caseImage, labelPatch, true
 	if w.immutable {
 		return []imageUse{create, keep}
@@ -125,17 +147,51 @@ func (w workload) uses() []imageUse {
 	return []imageUse{create, change, keep}
 }
 
-// testCase is one request of the matrix.
+// creates reports whether the request creates the object.
+func (u imageUse) creates() bool { return u.existing == "" }
+
+// pullPolicyField returns the field of the pull policy of the image.
+func (u imageUse) pullPolicyField() string {
+	if entry, ok := strings.CutSuffix(u.field, "reference"); ok {
+		return entry + "pullPolicy"
+	}
+	return strings.TrimSuffix(u.field, "image") + "imagePullPolicy"
+}
+
+// secretsField returns the field of the image pull secrets of the pod or the template.
+func (u imageUse) secretsField() string {
+	return u.list()[:strings.LastIndex(u.list(), ".")] + ".imagePullSecrets"
+}
+
+// list returns the field of the list that has the image.
+func (u imageUse) list() string {
+	list, _, _ := strings.Cut(u.field, "[")
+	return list
+}
+
+// testCase is one combination of the matrix.
 type testCase struct {
 	imageUse
-	number int
-	image  imageKind
-	mode   mode
-	want   expectation
+	image   imageKind
+	mode    mode
+	request *matrixRequest
+	want    expectation
+}
+
+// sharing returns how many kinds of images share one request, each in an entry of its own. A pod is
+// denied as a whole, so its kinds share none. An answer has at most ten warnings about images.
+func (u imageUse) sharing() int {
+	switch {
+	case u.unchanged:
+		return len(imageKinds)
+	case u.template:
+		return 8
+	}
+	return 1
 }
 
 // cases returns all cases of the matrix.
-var cases = sync.OnceValue(func() (all []testCase) {
+func cases() (all []testCase) {
 	var uses []imageUse
 	for _, use := range podUses {
 		use.resource = pods
@@ -144,57 +200,24 @@ var cases = sync.OnceValue(func() (all []testCase) {
 	for _, workload := range workloads {
 		uses = append(uses, workload.uses()...)
 	}
-	for _, use := range uses {
-		for _, image := range imageKinds {
-			for _, m := range modes {
-				all = append(all, testCase{use, len(all), image, m, m.expect(use, image)})
+	for i, use := range uses {
+		object := fmt.Sprintf("case-%d", i) // all requests are dry runs, so the cases of a mode can share it
+		for _, m := range modes {
+			for images := range slices.Chunk(imageKinds, use.sharing()) {
+				request := &matrixRequest{imageUse: use, images: images, mode: m, object: object}
+				for j, image := range images {
+					c := testCase{use, image, m, request, m.expect(use, image)}
+					c.field = use.list() + fmt.Sprintf("[%d]", j) + strings.TrimPrefix(use.field, use.list()+"[0]")
+					all = append(all, c)
+				}
 			}
 		}
 	}
 	return all
-})
+}
 
 func (c testCase) title() string {
 	return strings.Join([]string{c.resource.Resource, c.field, c.imageUse.name, c.image.name, c.mode.name}, "/")
-}
-
-// objectName returns the name of the case's object. It is unique in the matrix.
-func (c testCase) objectName() string { return "case-" + strconv.Itoa(c.number) }
-
-// fill replaces the placeholders in text by the object's name and an image.
-func (c testCase) fill(text, image string) []byte {
-	return []byte(strings.NewReplacer("NAME", c.objectName(), caseImage, image).Replace(text))
-}
-
-// prepare creates the object that exists before the webhook.
-func (c testCase) prepare(ctx context.Context, server *testServer) error {
-	if c.existing == "" {
-		return nil
-	}
-	if _, err := c.create(ctx, server, strings.ReplaceAll(c.existing, caseImage, c.image.written)); err != nil {
-		return fmt.Errorf("create the object of case %s: %w", c.title(), err)
-	}
-	if c.setupPatch == "" {
-		return nil
-	}
-	_, err := c.apply(ctx, server, c.setupPatch, "ephemeralcontainers")
-	return err
-}
-
-// send sends the case's request.
-func (c testCase) send(ctx context.Context, server *testServer) (*unstructured.Unstructured, error) {
-	if c.patch == "" {
-		return c.create(ctx, server, c.image.written)
-	}
-	return c.apply(ctx, server, c.patch, c.subresource)
-}
-
-func (c testCase) create(ctx context.Context, server *testServer, image string) (*unstructured.Unstructured, error) {
-	return createObject(ctx, server.objects.Resource(c.resource).Namespace(c.mode.namespace()), c.fill(c.manifest, image))
-}
-
-func (c testCase) apply(ctx context.Context, server *testServer, patch, subresource string) (*unstructured.Unstructured, error) {
-	return patchObject(ctx, server.objects.Resource(c.resource).Namespace(c.mode.namespace()), c.objectName(), c.fill(patch, c.image.written), subresource)
 }
 
 // createObject creates an object from its manifest.
@@ -215,26 +238,9 @@ func patchObject(ctx context.Context, resource dynamic.ResourceInterface, name s
 	return resource.Patch(ctx, name, types.JSONPatchType, patch, metav1.PatchOptions{}, subresources...)
 }
 
-// run sends the request and returns its outcome.
-func (c testCase) run(t *testing.T, server *testServer) outcome {
-	t.Helper()
-	ctx, texts := collectWarnings(t.Context())
-	object, err := c.send(ctx, server)
-	result := outcome{warnings: *texts}
-	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
-		result.message = status.Status().Message
-		return result
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	result.stored = textAt(t, object.Object, pathKeys(c.field))
-	return result
-}
-
 // pathKeys splits the path of a field into map keys and list indices.
 func pathKeys(field string) []string {
-	return strings.Split(strings.ReplaceAll(field, "[0]", ".0"), ".")
+	return strings.Split(strings.NewReplacer("[", ".", "]", "").Replace(field), ".")
 }
 
 // textAt returns the string at a path of an object.

@@ -1,16 +1,20 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/image-webhook/image-webhook/tools/controlplane/localinstall"
 	"github.com/image-webhook/image-webhook/tools/kubebuild"
 )
 
@@ -50,64 +54,67 @@ func (m mode) labels() map[string]string {
 	return map[string]string{"image-webhook.dev/mode": m.name}
 }
 
-// imageKind is a kind of image.
-type imageKind struct {
-	name    string
-	written string
-	stored  string // the reference after mirroring
-	fault   string // the start of the warning; empty if the image is allowed
-}
-
-const pinned = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-
-var imageKinds = []imageKind{
-	{"from Docker Hub", "nginx:1.25", "docker.mirror.example/library/nginx:1.25", ""},
-	{"from registry.k8s.io", "registry.k8s.io/pause:3.10", "k8s.mirror.example/pause:3.10", ""},
-	{"without a mirror", "quay.io/team/app:1.2", "quay.io/team/app:1.2", ""},
-	{"latest with a digest", "nginx:latest" + pinned, "docker.mirror.example/library/nginx:latest" + pinned, ""},
-	{"latest", "nginx:latest", "docker.mirror.example/library/nginx:latest", "use `latest` tag is not allowed"},
-	{"untagged", "quay.io/team/app", "quay.io/team/app", "use `latest` tag is not allowed"},
-	{"invalid", "Nginx:1", "Nginx:1", "invalid image reference"},
-}
-
 // expectation is the expected outcome of a request.
 type expectation struct {
-	Denied   bool
-	Stored   string   // the image; empty if the request is denied
-	Warnings []string // the start of each warning
+	Denied     bool
+	Stored     string // the image; empty if the request is denied
+	PullPolicy string
+	Secrets    []string // the image pull secrets
+	Warnings   []string // the start of each warning, sorted
 }
 
 // expect returns the expected outcome of a request in a namespace with this mode.
 func (m mode) expect(use imageUse, image imageKind) expectation {
-	want := expectation{Stored: image.written}
+	want := expectation{Stored: image.written, PullPolicy: "Never", Secrets: use.secrets}
 	if use.unchanged || m.action == actionNone {
 		return want
 	}
-	if !use.template {
-		want.Stored = image.stored
+	if !use.template && !use.unmirrored {
+		want.mutate(use, image)
 	}
-	if image.fault != "" {
-		want.Warnings = append(want.Warnings, image.fault+": ")
+	faults := image.faultsIn(use)
+	if len(faults) > 0 && m.action == actionDeny && !use.template {
+		want = expectation{Denied: true}
 	}
-	if image.fault != "" && m.action == actionDeny && !use.template {
-		want.Denied, want.Stored = true, ""
+	for _, f := range faults {
+		want.Warnings = append(want.Warnings, f.warning)
 	}
-	if !m.valid && use.name == "CREATE" && !use.template {
-		want.Warnings = append(want.Warnings, `namespace "`+m.namespace()+`" is treated as deny: `)
+	if !m.valid && use.creates() && !use.template {
+		want.Warnings = append(want.Warnings, m.warning())
 	}
+	slices.Sort(want.Warnings)
 	return want
 }
 
-func TestMatrixHasTheExpectedOutcomes(t *testing.T) {
-	if counts.passed.Load() > 0 {
-		t.Skip("the objects of the matrix already exist: the test can run only once per API server")
+// mutate applies the changes that the webhook makes to pods.
+func (e *expectation) mutate(use imageUse, image imageKind) {
+	e.Stored = image.stored
+	if !use.creates() {
+		return
 	}
-	server := standardServer(t)
-	for _, c := range cases() {
+	e.PullPolicy = "Always"
+	if !image.isMirrored() {
+		return
+	}
+	for _, name := range policySecrets {
+		if !slices.Contains(use.secrets, name) {
+			e.Secrets = append(slices.Clip(e.Secrets), name)
+		}
+	}
+}
+
+// warning returns the start of the warning about an invalid mode.
+func (m mode) warning() string { return `namespace "` + m.namespace() + `" is treated as deny: ` }
+
+func TestMatrixHasTheExpectedOutcomes(t *testing.T) {
+	all := cases()
+	server := startMatrixServer(t, all)
+	counts = caseCounts{}
+	for _, c := range all {
 		t.Run(c.title(), func(t *testing.T) {
 			t.Parallel()
 			got := c.run(t, server)
-			if diff := cmp.Diff(c.want, got.reduce(c), cmpopts.SortSlices(strings.Compare)); diff != "" {
+			if diff := cmp.Diff(c.want, got.reduce(c)); diff != "" {
 				t.Errorf("outcome differs (-want +got):\n%s\nmessage: %s\nwarnings: %q", diff, got.message, got.warnings)
 			}
 			countCase(t, c)
@@ -115,48 +122,116 @@ func TestMatrixHasTheExpectedOutcomes(t *testing.T) {
 	}
 }
 
+// startMatrixServer starts an API server with the webhook and matrixPolicy. The objects that the
+// cases update are older than the installation of the webhook, so they can have any image. Unlike
+// the standard server, it does not have the plugin AlwaysPullImages, which does what imagePullPolicy
+// does.
+func startMatrixServer(t *testing.T, all []testCase) *testServer {
+	t.Helper()
+	server, err := startServer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, server) }) // it uses much memory
+	for _, m := range modes {
+		if _, err := server.createNamespace(t.Context(), metav1.ObjectMeta{Name: m.namespace(), Labels: m.labels()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := server.createExisting(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(server.Dir, "matrix-policy.yaml")
+	write(t, file, []byte(matrixPolicy))
+	args := map[string][]string{"image-webhook": {"--config=" + file}} // instead of the ConfigMap
+	installed, err := server.installWith(localinstall.Options{Args: args})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, installed) })
+	return server
+}
+
+func stop(t *testing.T, started interface{ Stop() error }) {
+	t.Helper()
+	if err := started.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// createExisting creates the objects of the matrix that exist before the webhook.
+func (s *testServer) createExisting(ctx context.Context, all []testCase) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	created := map[string]bool{}
+	for _, c := range all {
+		name := c.mode.namespace() + "/" + c.request.object
+		if c.creates() || created[name] {
+			continue
+		}
+		created[name] = true
+		group.Go(func() error { return c.request.prepare(ctx, s) })
+	}
+	return group.Wait()
+}
+
 // outcome is the result of a request.
 type outcome struct {
-	stored   string // the image
-	message  string // of an error
-	warnings []string
+	stored     string // the image
+	pullPolicy string
+	secrets    []string
+	message    string // of an error
+	warnings   []string
 }
 
 // reduce returns the outcome in the form of the expectation of a case. It accepts an error as
-// a denial only if it comes from the webhook and names the field. It shortens a warning to
-// its expected start only if the rest is also correct.
+// a denial only if it comes from the webhook, names the field, and describes every fault. It
+// shortens a warning to its expected start only if the rest is also correct.
 func (o outcome) reduce(c testCase) expectation {
-	reduced := expectation{Stored: o.stored}
-	reduced.Denied = strings.HasPrefix(o.message, `admission webhook "validating.image-webhook.dev" denied the request: `) &&
-		strings.Contains(o.message, "("+c.field+")")
+	reduced := expectation{Denied: o.denies(c), Stored: o.stored, PullPolicy: o.pullPolicy, Secrets: o.secrets}
+	faults := c.image.faultsIn(c.imageUse)
 	for _, text := range o.warnings {
-		i := slices.IndexFunc(c.want.Warnings, func(start string) bool { return strings.HasPrefix(text, start) && hasExpectedDetails(text, c) })
-		if i >= 0 {
-			text = c.want.Warnings[i]
+		if c.isAboutAnother(text) {
+			continue
+		}
+		if i := slices.IndexFunc(faults, func(f fault) bool { return f.isIn(text, c) }); i >= 0 {
+			text = faults[i].warning
+		} else if start := c.mode.warning(); strings.HasPrefix(text, start) {
+			text = start
 		}
 		reduced.Warnings = append(reduced.Warnings, text)
 	}
+	slices.Sort(reduced.Warnings)
 	return reduced
 }
 
-// hasExpectedDetails reports whether a warning about an image names the field and, if the
-// mode denies the pods of a template, says that they will be denied.
-func hasExpectedDetails(text string, c testCase) bool {
-	if !strings.HasPrefix(text, c.image.fault+": ") {
-		return true
-	}
-	return strings.Contains(text, "("+c.field+") has image ") &&
-		strings.HasSuffix(text, "; its pods will be denied") == (c.template && c.mode.action == actionDeny)
+// isAboutAnother reports whether a warning is about the image of another case with the same request.
+func (c testCase) isAboutAnother(text string) bool {
+	return strings.Contains(text, "("+c.list()+"[") && !strings.Contains(text, "("+c.field+")")
 }
 
-// counts contains the numbers of passed cases, in total and by expectation.
-var counts struct{ passed, denied, mirrored, warned, unchanged atomic.Int32 }
+// denies reports whether the outcome is the denial of a case.
+func (o outcome) denies(c testCase) bool {
+	lacks := func(f fault) bool { return !strings.Contains(o.message, f.denial) }
+	return strings.HasPrefix(o.message, `admission webhook "validating.image-webhook.dev" denied the request: `) &&
+		strings.Contains(o.message, "("+c.field+")") && !slices.ContainsFunc(c.image.faultsIn(c.imageUse), lacks)
+}
+
+// caseCounts contains the numbers of passed cases: in total, by expectation, and those whose pods get
+// Secrets.
+type caseCounts struct{ passed, denied, mirrored, warned, unchanged, secrets atomic.Int32 }
+
+var counts caseCounts
 
 func countCase(t *testing.T, c testCase) {
+	if t.Failed() {
+		return
+	}
 	counts.passed.Add(1)
+	if len(c.want.Secrets) > len(c.secrets) {
+		counts.secrets.Add(1)
+	}
 	switch {
-	case t.Failed():
-		counts.passed.Add(-1)
 	case c.want.Denied:
 		counts.denied.Add(1)
 	case c.want.Stored != c.image.written && c.want.Stored != "":
@@ -178,6 +253,11 @@ func printMatrix(out io.Writer) {
 		fmt.Fprintln(out, err)
 		return
 	}
-	fmt.Fprintf(out, "matrix on Kubernetes %s: %d of %d cases as expected: %d denied, %d mirrored, %d only warned about, %d unchanged\n",
-		programs.Release, counts.passed.Load(), len(cases()), counts.denied.Load(), counts.mirrored.Load(), counts.warned.Load(), counts.unchanged.Load())
+	requests := map[*matrixRequest]bool{}
+	all := cases()
+	for _, c := range all {
+		requests[c.request] = true
+	}
+	fmt.Fprintf(out, "matrix on Kubernetes %s: %d of %d cases as expected in %d requests: %d denied, %d mirrored (%d with another Secret), %d only warned about, %d with the same image\n",
+		programs.Release, counts.passed.Load(), len(all), len(requests), counts.denied.Load(), counts.mirrored.Load(), counts.secrets.Load(), counts.warned.Load(), counts.unchanged.Load())
 }

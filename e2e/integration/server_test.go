@@ -2,13 +2,11 @@ package integration
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -28,8 +26,7 @@ rules:
 
 // standardServer returns the API server that most tests share. It has the webhook, an audit
 // log, the plugin AlwaysPullImages, and the default plugins of Kubernetes except
-// ServiceAccount, which needs a controller. The objects of createExisting are older than the
-// installation of the webhook.
+// ServiceAccount, which needs a controller.
 func standardServer(t *testing.T) *testServer {
 	t.Helper()
 	server, err := startStandardServer()
@@ -52,14 +49,6 @@ var startStandardServer = sync.OnceValues(func() (*testServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range modes {
-		if _, err := server.createNamespace(suiteContext, metav1.ObjectMeta{Name: m.namespace(), Labels: m.labels()}); err != nil {
-			return nil, err
-		}
-	}
-	if err := server.createExisting(suiteContext); err != nil {
-		return nil, fmt.Errorf("create the existing objects of the matrix: %w", err)
-	}
 	return server, server.install()
 })
 
@@ -75,14 +64,4 @@ func (s *testServer) namespace(t *testing.T, labels map[string]string) string {
 		t.Fatal(err)
 	}
 	return created.Name
-}
-
-// createExisting creates the objects of the matrix that exist before the webhook.
-func (s *testServer) createExisting(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(8)
-	for _, c := range cases() {
-		group.Go(func() error { return c.prepare(ctx, s) })
-	}
-	return group.Wait()
 }

@@ -92,25 +92,21 @@ func TestStaticPodMatchesTheOtherFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mirrors, err := image.ParseMirrors(flags["--registry-mirrors"])
-	if err != nil {
-		t.Error(err)
-	}
 	probe := container.LivenessProbe.HTTPGet
 	type settings struct {
-		HostNetwork                                      bool
-		Class                                            string
-		Command, Image, Host, Port, Node, Mount, Mirrors string
+		HostNetwork                             bool
+		Class                                   string
+		Command, Image, Host, Port, Node, Mount string
 	}
-	want := settings{true, "system-node-critical 2000001000", fmt.Sprint(deployed.Command), deployed.Image, host, port, dir, dir, policyOf(t, load(t)).rules()}
+	want := settings{true, "system-node-critical 2000001000", fmt.Sprint(deployed.Command), deployed.Image, host, port, dir, dir}
 	got := settings{
 		pod.Spec.HostNetwork, fmt.Sprint(pod.Spec.PriorityClassName, " ", *pod.Spec.Priority), fmt.Sprint(container.Command), container.Image,
-		probe.Host, probe.Port.String(), pod.Spec.Volumes[0].HostPath.Path, container.VolumeMounts[0].MountPath, mirrors.String(),
+		probe.Host, probe.Port.String(), pod.Spec.Volumes[0].HostPath.Path, container.VolumeMounts[0].MountPath,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("static pod (-want +got):\n%s", diff)
 	}
-	for _, flag := range []string{"--tls-cert", "--tls-key", "--client-ca-file"} {
+	for _, flag := range []string{"--tls-cert", "--tls-key", "--client-ca-file", "--config"} {
 		if filepath.Dir(flags[flag]) != dir {
 			t.Errorf("flag %s is %s, want a file in %s", flag, flags[flag], dir)
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/kubebuild"
 	"github.com/image-webhook/image-webhook/tools/progress"
 	"github.com/image-webhook/image-webhook/tools/subprocess"
+	"github.com/image-webhook/image-webhook/webhook/policy"
 )
 
 // kustomize returns the objects that `kubectl apply -k` would apply.
@@ -183,11 +184,11 @@ func TestKustomizeOverlayChangesOnlyItsSettings(t *testing.T) {
 	if diff := cmp.Diff(withoutFiles(withoutHooks(want)), withoutFiles(withoutHooks(got))); diff != "" {
 		t.Errorf("(-files with another image and policy +overlay):\n%s", diff)
 	}
-	policy := policyFile{
-		"image-webhook.dev/v1alpha1", "ImagePolicy",
-		[]policyMirror{{"docker.io", "mirror.example/hub"}}, []string{"latest", "dev"},
+	wantPolicy := policy.ImagePolicy{
+		APIVersion: policy.APIVersion, Kind: policy.Kind,
+		Mirrors: []policy.Mirror{{Source: "docker.io", Mirror: "mirror.example/hub"}}, DisallowedTags: []string{"latest", "dev"},
 	}
-	if diff := cmp.Diff(policy, policyOf(t, got)); diff != "" {
+	if diff := cmp.Diff(wantPolicy, policyOf(t, got)); diff != "" {
 		t.Errorf("policy (-want +overlay):\n%s", diff)
 	}
 	checkWarnByDefault(t, hooksOf(got))

@@ -2,44 +2,26 @@ package deploy_test
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
+
+	"github.com/image-webhook/image-webhook/webhook/policy"
 )
 
-// policyFile contains the fields of the policy file that the manifests use.
-type policyFile struct {
-	APIVersion     string         `json:"apiVersion"`
-	Kind           string         `json:"kind"`
-	Mirrors        []policyMirror `json:"mirrors"`
-	DisallowedTags []string       `json:"disallowedTags"`
-}
-
-type policyMirror struct {
-	Source string `json:"source"`
-	Mirror string `json:"mirror"`
-}
-
-// rules returns the mirrors in the form of --registry-mirrors.
-func (p policyFile) rules() string {
-	var rules []string
-	for _, m := range p.Mirrors {
-		rules = append(rules, m.Source+"="+m.Mirror)
-	}
-	return strings.Join(rules, ",")
-}
-
-// policyOf returns the policy file in manifests.
-func policyOf(t *testing.T, objects []object) (policy policyFile) {
+// policyOf returns the policy file in manifests, which must be valid.
+func policyOf(t *testing.T, objects []object) policy.ImagePolicy {
 	t.Helper()
-	if err := yaml.UnmarshalStrict([]byte(policyTextOf(t, objects)), &policy); err != nil {
+	file, err := policy.Parse("policy.yaml", []byte(policyTextOf(t, objects)))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return policy
+	if _, err := file.Rules(policy.Flags{}); err != nil {
+		t.Fatal(err)
+	}
+	return file.ImagePolicy
 }
 
 // policyTextOf returns the policy file in manifests, as text.
@@ -53,10 +35,10 @@ func policyTextOf(t *testing.T, objects []object) string {
 }
 
 func TestPolicyFileHasTheExamples(t *testing.T) {
-	want := policyFile{
-		"image-webhook.dev/v1alpha1", "ImagePolicy",
-		[]policyMirror{{"docker.io", "docker.mirror.example"}, {"registry.k8s.io", "k8s.mirror.example"}},
-		[]string{"latest"},
+	want := policy.ImagePolicy{
+		APIVersion: policy.APIVersion, Kind: policy.Kind,
+		Mirrors:        []policy.Mirror{{Source: "docker.io", Mirror: "docker.mirror.example"}, {Source: "registry.k8s.io", Mirror: "k8s.mirror.example"}},
+		DisallowedTags: []string{"latest"},
 	}
 	if diff := cmp.Diff(want, policyOf(t, load(t))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

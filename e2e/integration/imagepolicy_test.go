@@ -126,9 +126,12 @@ func (p *imagePolicy) adaptedFile(t *testing.T, name string, replacements ...str
 	return strings.NewReplacer(append(replacements, nodeDir, p.dir, nodeAddress, p.addr)...).Replace(string(content))
 }
 
-// pluginPolicy is a policy file without mirrors, which a flag of the static pod sets.
+// pluginPolicy is the policy file of the static pod.
 const pluginPolicy = `apiVersion: image-webhook.dev/v1alpha1
 kind: ImagePolicy
+mirrors:
+  - {source: docker.io, mirror: docker.mirror.example}
+  - {source: registry.k8s.io, mirror: k8s.mirror.example}
 exemptImages: [quay.io/team/nightly]
 allowedRegistries: [docker.io, quay.io/team, docker.mirror.example, k8s.mirror.example]
 deniedImages: [{image: quay.io/team/old, reason: CVE-2026-0001}]
@@ -145,10 +148,8 @@ func (p *imagePolicy) startServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(p.dir, "policy.yaml")
-	write(t, file, []byte(pluginPolicy))
-	args := append(pod.Spec.Containers[0].Args, "--config="+file)
-	p.process, err = localinstall.StartProcess(t.Context(), path, args, t.Output())
+	write(t, filepath.Join(p.dir, "policy.yaml"), []byte(pluginPolicy))
+	p.process, err = localinstall.StartProcess(t.Context(), path, pod.Spec.Containers[0].Args, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}

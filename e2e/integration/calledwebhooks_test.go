@@ -74,7 +74,7 @@ var requests = []request{
 	{name: "a finalizer of a pod", resource: pods, manifest: podManifest, patch: `[{"op":"add","path":"/metadata/finalizers","value":["example.com/x"]}]`},
 	{name: "a toleration of a pod", resource: pods, manifest: podManifest, patch: `[{"op":"add","path":"/spec/tolerations/-","value":{"key":"x","operator":"Exists"}}]`, called: map[string][]string{"warn": {"warn"}}},
 	{name: "the status of a pod", resource: pods, manifest: podManifest, patch: `[{"op":"replace","path":"/status/phase","value":"Running"}]`, subresource: "status"},
-	{name: "another image of a pod", resource: pods, manifest: podManifest, patch: strings.ReplaceAll(replace(container), "IMAGE", "quay.io/team/next:2"), called: onPodUpdate},
+	{name: "another image of a pod", resource: pods, manifest: podManifest, patch: strings.ReplaceAll("["+setImage+"]", "IMAGE", "quay.io/team/next:2"), called: onPodUpdate},
 	{
 		// The API server does not store the annotation through the subresource, but webhooks see it.
 		name: "an ephemeral container with the annotation of a static pod's mirror pod", resource: pods, manifest: podManifest, subresource: "ephemeralcontainers",

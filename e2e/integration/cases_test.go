@@ -83,8 +83,8 @@ var podUses = []imageUse{
 		name: "CREATE with the label of CloudNativePG", field: container, unmirrored: true,
 		manifest: strings.Replace(inContainers, `"labels":{`, `"labels":{"cnpg.io/podRole":"instance",`, 1),
 	},
-	{name: "UPDATE changes", field: container, manifest: inContainers, existing: allowedImage, patch: replace("spec/containers")},
-	{name: "UPDATE changes", field: initContainer, manifest: inInitContainers, existing: allowedImage, patch: replace("spec/initContainers")},
+	{name: "UPDATE changes", field: container, manifest: inContainers, existing: allowedImage, patch: replaceList("spec/containers")},
+	{name: "UPDATE changes", field: initContainer, manifest: inInitContainers, existing: allowedImage, patch: replaceList("spec/initContainers")},
 	{name: "UPDATE adds", field: ephemeralContainer, manifest: inNone, existing: allowedImage, patch: addEphemeral, subresource: "ephemeralcontainers"},
 	{name: "UPDATE keeps", field: container, manifest: inContainers, existing: caseImage, patch: labelPatch, unchanged: true},
 	{name: "UPDATE keeps", field: initContainer, manifest: inInitContainers, existing: caseImage, patch: labelPatch, unchanged: true},
@@ -102,8 +102,8 @@ func createWithSecrets(title string, names ...string) imageUse {
 	}
 }
 
-// replace returns a patch that replaces the list of containers at a path. Their names stay the same.
-func replace(path string) string {
+// replaceList returns a patch that replaces the list of containers at a path. Their names stay the same.
+func replaceList(path string) string {
 	return `[{"op":"replace","path":"/` + path + `","value":[` + containerEntry + `]}]`
 }
 
@@ -139,7 +139,7 @@ func (w workload) uses() []imageUse {
 		manifest: `{"apiVersion":"` + strings.TrimPrefix(w.group+"/"+w.version, "/") + `","kind":"` + w.kind + `","metadata":{"name":"NAME","labels":{"a":"b"}},` + w.content + `}`,
 	}
 	change, keep := create, create
-	change.name, change.existing, change.patch = "UPDATE changes", allowedImage, replace(strings.ReplaceAll(create.list(), ".", "/"))
+	change.name, change.existing, change.patch = "UPDATE changes", allowedImage, replaceList(strings.ReplaceAll(create.list(), ".", "/"))
 	keep.name, keep.existing, keep.patch, keep.unchanged = "UPDATE keeps", caseImage, labelPatch, true
 	if w.immutable {
 		return []imageUse{create, keep}

@@ -106,7 +106,7 @@ func alternatives(origins []string) string {
 func reasonOf(broken image.Violation) string {
 	switch broken.Rule {
 	case image.RuleDenied:
-		return "it is denied (" + plain(broken.Reason) + ")"
+		return "it is denied (" + printable(broken.Reason) + ")"
 	case image.RuleRegistry:
 		if broken.Mirrored != "" {
 			return "its registry is not allowed, and it was not mirrored"
@@ -180,7 +180,7 @@ func (v *violation) likelyName() string {
 func (v *violation) warning(broken image.Violation, suffix string) string {
 	line := fmt.Sprintf("%s: %s %s (%s) has image %s", problemOf(broken), v.Holder, quote(v.Name), v.Field(), quote(v.likelyName()))
 	if broken.Rule == image.RuleDenied {
-		line += ": " + plain(broken.Reason)
+		line += ": " + printable(broken.Reason)
 	}
 	return clip(line, maxWarning-len("...")-len(suffix)) + suffix
 }

@@ -231,8 +231,8 @@ func TestWorkloadsGetTheWarningsOfTheirPods(t *testing.T) {
 }
 
 func TestDenyEscapesReasons(t *testing.T) {
-	policy := strictPolicy(t, image.DeniedImage{Image: "quay.io/team/odd", Reason: "a\n- b\x1b[31m \"c\" \u00fc"})
-	const escaped = `a\n- b\x1b[31m \"c\" \u00fc`
+	policy := strictPolicy(t, image.DeniedImage{Image: "quay.io/team/odd", Reason: "a\n- b\x1b[31m \"c\" ü 漏洞 \u202e"})
+	const escaped = `a\n- b\x1b[31m "c" ü 漏洞 \u202e`
 	want := denial(uses+`"quay.io/team/odd:1": it is denied (`+escaped+`): use another image`, deniedWarning+app+` has image "quay.io/team/odd:1": `+escaped)
 	if diff := cmp.Diff(want, decide(t, denyBy(policy), created(t, podOf("quay.io/team/odd:1")))); diff != "" {
 		t.Errorf("response (-want +got):\n%s", diff)
@@ -406,7 +406,7 @@ func TestWarningsCountTheImagesWithoutOne(t *testing.T) {
 
 func TestWarningsFitTheLimitsOfTheAPIServer(t *testing.T) {
 	// The API server truncates warnings at 256 bytes and drops those beyond 4096 in total. A
-	// header must be one line of ASCII.
+	// header must be one line. Only a reason of the policy file is not ASCII.
 	long := strings.Repeat("x", 300)
 	path := strings.Repeat("a/", 100) + "a"
 	policy := strictPolicy(t, image.DeniedImage{Image: "gcr.io/a", Reason: strings.Repeat("\u00fc\n", 100)})

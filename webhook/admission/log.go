@@ -116,6 +116,13 @@ func plain(s string) string {
 	return quoted[1 : len(quoted)-1]
 }
 
+// printable returns s without control characters and invisible characters. It is for texts of the
+// administrator, which can be in any language.
+func printable(s string) string {
+	quoted := strconv.Quote(s)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
+
 // clip returns at most the first n bytes of s, followed by dots if s is longer.
 func clip(s string, n int) string {
 	if len(s) <= n {

@@ -133,7 +133,7 @@ func (d *Denied) IsEmpty() bool { return len(d.images) == 0 }
 func (d *Denied) find(names []name, tag, digest string) *DeniedImage {
 	if len(d.exact) > 0 {
 		for i := range names {
-			if position, ok := d.exact[deniedKey{canonical(names[i].registry), names[i].path, tag, digest}]; ok {
+			if position, ok := d.exact[deniedKey{names[i].registry, names[i].path, tag, digest}]; ok {
 				return &d.images[position]
 			}
 		}
@@ -144,7 +144,7 @@ func (d *Denied) find(names []name, tag, digest string) *DeniedImage {
 		}
 	}
 	for i := range names {
-		if position, ok := d.patterns.longest(canonical(names[i].registry), names[i].path); ok {
+		if position, ok := d.patterns.longest(names[i].registry, names[i].path); ok {
 			return &d.images[position]
 		}
 	}

@@ -109,7 +109,7 @@ func (p *Patterns) find(names []name) (pattern string, ok bool) {
 		return wildcard, true
 	}
 	for i := range names {
-		if position, ok := p.index.longest(canonical(names[i].registry), names[i].path); ok {
+		if position, ok := p.index.longest(names[i].registry, names[i].path); ok {
 			return p.patterns[position].String(), true
 		}
 	}

@@ -85,13 +85,14 @@ func (p *Policy) checkTag(ref *Reference) (v Violation, found bool) {
 // appendNames appends all names of an image: the written one, its name on the mirror, and its origins.
 // The spelling of the registry does not matter: otherwise another spelling would bypass a rule.
 func (p *Policy) appendNames(names []name, ref *Reference) []name {
-	names = append(names, name{ref.Registry, ref.Path})
-	if r := p.Mirrors.find(ref.Registry, ref.Path); r != nil && !r.excludes() {
-		names = append(names, name{r.mirror.registry, exchange(ref.Path, r.pattern.path, r.mirror.path)})
+	written := ref.name()
+	names = append(names, written)
+	if r := p.Mirrors.findCanonical(written.registry, written.path); r != nil && !r.excludes() {
+		names = append(names, name{registry: r.mirror.canonical, path: exchange(written.path, r.pattern.path, r.mirror.path)})
 	}
-	names = p.Mirrors.appendOrigins(names, ref)
+	names = p.Mirrors.appendOrigins(names, written)
 	for i := range p.Former {
-		names = p.Former[i].Mirrors.appendOrigins(names, ref)
+		names = p.Former[i].Mirrors.appendOrigins(names, written)
 	}
 	return names
 }

@@ -141,6 +141,9 @@ func (r Reference) suffix() string {
 	return r.Written[start:]
 }
 
+// name returns the name in its canonical spelling.
+func (r *Reference) name() name { return name{registry: canonical(r.Registry), path: r.Path} }
+
 // String returns the complete reference: registry, path, tag and digest.
 func (r Reference) String() string {
 	return r.Registry + "/" + r.Path + r.suffix()

@@ -30,9 +30,9 @@ func (m Mirrors) Rewrite(ref Reference) (mirrored Reference, rule string) {
 // write. There are several if mirrors share a path. There are none if ref is not on a mirror,
 // or if only the wildcard sends images there, which does not keep the registry.
 func (m Mirrors) Origins(ref Reference) (written []string) {
-	for _, origin := range m.appendOrigins(nil, &ref) {
-		full := Reference{Registry: origin.registry, Path: origin.path, Tag: ref.Tag, Digest: ref.Digest}
-		full.Written = origin.registry + "/" + origin.path + ref.suffix()
+	for _, origin := range m.appendOrigins(nil, ref.name()) {
+		full := Reference{Registry: origin.rule.pattern.registry, Path: origin.path, Tag: ref.Tag, Digest: ref.Digest}
+		full.Written = full.Registry + "/" + full.Path + ref.suffix()
 		if mirrored, _ := m.Rewrite(full); mirrored.Written == ref.Written { // not in another spelling
 			written = append(written, full.familiar())
 		}
@@ -41,20 +41,24 @@ func (m Mirrors) Origins(ref Reference) (written []string) {
 }
 
 // name is the name of an image, without tag and digest.
-type name struct{ registry, path string }
+type name struct {
+	registry string // canonical
+	path     string
+	rule     *rule // that sends the name to a mirror; nil if that does not matter
+}
 
-// appendOrigins appends the names that are sent to a reference, by the length of the mirror's path. Most
+// appendOrigins appends the names that are sent to a mirrored name, by the length of the mirror's path. Most
 // need no allocation.
-func (m *Mirrors) appendOrigins(origins []name, ref *Reference) []name {
-	paths := m.byMirror[canonical(ref.Registry)]
+func (m *Mirrors) appendOrigins(origins []name, mirrored name) []name {
+	paths := m.byMirror[mirrored.registry]
 	if paths == nil {
 		return origins // the common case for a registry without a mirror
 	}
-	for parent := range parents(ref.Path) {
+	for parent := range parents(mirrored.path) {
 		for _, position := range paths[parent] {
 			r := &m.rules[position]
-			origin := name{r.pattern.registry, exchange(ref.Path, r.mirror.path, r.pattern.path)}
-			if !r.pattern.isWildcard() && origin.isPossible() && m.find(origin.registry, origin.path) == r {
+			origin := name{r.pattern.canonical, exchange(mirrored.path, r.mirror.path, r.pattern.path), r}
+			if !r.pattern.isWildcard() && origin.isPossible() && m.findCanonical(origin.registry, origin.path) == r {
 				origins = append(origins, origin)
 			}
 		}
@@ -107,7 +111,11 @@ func (r *Reference) move(source, target *pattern) (Reference, bool) {
 // find returns nil, or the rule with the longest matching pattern. The wildcard matches only if no
 // other pattern does, and never matches a mirror, because its images are already mirrored.
 func (m *Mirrors) find(registry, path string) *rule {
-	registry = canonical(registry)
+	return m.findCanonical(canonical(registry), path)
+}
+
+// findCanonical is find for a canonical registry.
+func (m *Mirrors) findCanonical(registry, path string) *rule {
 	i, ok := m.byPattern.longest(registry, path)
 	if !ok {
 		i, ok = m.byPattern.first(wildcard, "")

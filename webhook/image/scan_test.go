@@ -55,7 +55,7 @@ func (m Mirrors) originsByScan(ref Reference) (origins []name) {
 			continue
 		}
 		if applied, found := m.findByScan(origin.Registry, origin.Path); found && applied == r {
-			origins = append(origins, name{origin.Registry, origin.Path})
+			origins = append(origins, name{registry: canonical(origin.Registry), path: origin.Path})
 		}
 	}
 	return origins

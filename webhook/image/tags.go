@@ -9,7 +9,9 @@ import (
 type Tags struct {
 	tags     []string
 	exact    map[string]bool
-	patterns []tagPattern
+	patterns map[string][]tagPattern // by their first character, because most cannot match a tag
+
+	asterisks int // the number of patterns
 }
 
 // maxTagPatterns is the maximum number of tags with an asterisk in a list. Unlike tags without one,
@@ -47,7 +49,7 @@ func NewTags(tags []string) (Tags, error) {
 }
 
 func parseTags(tags []string) (Tags, error) {
-	t := Tags{tags: tags, exact: map[string]bool{}}
+	t := Tags{tags: tags, exact: map[string]bool{}, patterns: map[string][]tagPattern{}}
 	for i, tag := range tags {
 		if err := t.add(tag); err != nil {
 			return Tags{}, &ItemError{ListTags, i, err}
@@ -59,13 +61,7 @@ func parseTags(tags []string) (Tags, error) {
 // covers returns another pattern that matches every tag that an item of the list matches. It matches
 // the item itself, with a character that no pattern contains in place of the asterisks.
 func (t *Tags) covers(item string) (pattern string, ok bool) {
-	sample := strings.ReplaceAll(item, wildcard, "\x00")
-	for i := range t.patterns {
-		if t.patterns[i].text != item && t.patterns[i].match(sample) {
-			return t.patterns[i].text, true
-		}
-	}
-	return "", false
+	return t.findPattern(strings.ReplaceAll(item, wildcard, "\x00"), item)
 }
 
 func (t *Tags) add(tag string) error {
@@ -79,10 +75,11 @@ func (t *Tags) add(tag string) error {
 		return fmt.Errorf("invalid tag %q: it matches every tag: to require digests, use the field requireDigest of a policy file", tag)
 	case strings.Contains(tag, wildcard+wildcard):
 		return fmt.Errorf("invalid tag %q: use one asterisk instead of two", tag)
-	case len(t.patterns) == maxTagPatterns:
+	case t.asterisks == maxTagPatterns:
 		return fmt.Errorf("too many tags with an asterisk, beginning with %q: use at most %d, or replace several by one", tag, maxTagPatterns)
 	}
-	t.patterns = append(t.patterns, p)
+	t.patterns[tag[:1]] = append(t.patterns[tag[:1]], p)
+	t.asterisks++
 	return checkTag(tag, p.example())
 }
 
@@ -106,9 +103,16 @@ func (t *Tags) find(tag string) (pattern string, ok bool) {
 	if t.exact[tag] {
 		return "", true
 	}
-	for i := range t.patterns {
-		if t.patterns[i].match(tag) {
-			return t.patterns[i].text, true
+	return t.findPattern(tag, "")
+}
+
+// findPattern returns a pattern, except one, that matches a tag.
+func (t *Tags) findPattern(tag, except string) (pattern string, ok bool) {
+	for _, first := range [...]string{tag[:min(len(tag), 1)], wildcard} {
+		for i := range t.patterns[first] {
+			if p := &t.patterns[first][i]; p.text != except && p.match(tag) {
+				return p.text, true
+			}
 		}
 	}
 	return "", false

@@ -35,7 +35,7 @@ unformatted() {
 # promtool tests the alerts. The parser of Prometheus and the types of Grafana, which are in a
 # module of their own, check the dashboard.
 alerts_and_dashboard() {
-	go test ./tools/checks/promtool && go -C tools/checks/monitoring test .
+	go test ./tools/checks/promtool && go -C tools/checks/monitoring test -count=1 .
 }
 
 scripts/step.sh "download the modules" go mod download
@@ -59,7 +59,7 @@ check "tests, tools/parsers" go -C tools/parsers test .
 check "vet, tools/checks/monitoring" go -C tools/checks/monitoring vet .
 check "alerts and dashboard" alerts_and_dashboard
 check "vet, tools/checks/policyfile" go -C tools/checks/policyfile vet .
-check "policy file" go -C tools/checks/policyfile test .
+check "policy file" go -C tools/checks/policyfile test -count=1 .
 check staticcheck bin/staticcheck -checks all ./...
 check actionlint bin/actionlint
 # `make test` runs the Kustomize tests, with a kubectl that it compiles first, which can take

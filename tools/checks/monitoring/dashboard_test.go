@@ -95,7 +95,7 @@ func TestDashboardHasTheseRows(t *testing.T) {
 			rows = append(rows, p.Title)
 		}
 	}
-	if diff := cmp.Diff([]string{"Verdicts", "Latency and load", "Certificates", "API server"}, rows); diff != "" {
+	if diff := cmp.Diff([]string{"Verdicts", "Latency and load", "Certificates, policy, versions", "API server"}, rows); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

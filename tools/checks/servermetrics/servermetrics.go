@@ -17,7 +17,7 @@ import (
 )
 
 // Scrape compiles the server, starts it on free ports, and returns its metrics as text. The
-// server has two mirror rules. root is the directory of this repository's module.
+// server has a policy file with two mirror rules. root is the directory of this repository's module.
 func Scrape(t testing.TB, root string) string {
 	t.Helper()
 	response, err := http.Get("http://" + start(t, compile(t, root)) + "/metrics")
@@ -59,6 +59,14 @@ func readSources(t testing.TB, dir string) {
 	}
 }
 
+// policy has two mirror rules.
+const policy = `apiVersion: image-webhook.dev/v1alpha1
+kind: ImagePolicy
+mirrors:
+  - {source: docker.io, mirror: docker.mirror.example}
+  - {source: registry.k8s.io, mirror: k8s.mirror.example}
+`
+
 var metricsAddr = regexp.MustCompile(`\bmetricsAddr=(\S+)`)
 
 // start starts the server, and returns the address of its metrics when it serves. The end of the
@@ -69,7 +77,7 @@ func start(t testing.TB, program string) (addr string) {
 	issued := certtest.Issue(t, "webhook", now.Add(-time.Hour), now.Add(time.Hour))
 	cmd := exec.CommandContext(t.Context(), program, "serve", "--server-addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0",
 		"--tls-cert="+writeFile(t, "cert", issued.Cert), "--tls-key="+writeFile(t, "key", issued.Key),
-		"--registry-mirrors=docker.mirror.example,registry.k8s.io:k8s.mirror.example")
+		"--config="+writeFile(t, "policy.yaml", []byte(policy)))
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -51,8 +51,8 @@ const (
 	otherRule = "other" // the label of further rules
 )
 
-// SetRules sets the mirror rules that have series. The series of former rules stay: replicas may still
-// count them, and a series that ends looks like a restart.
+// SetRules sets the mirror rules that are applied, and whose images are counted. The series of former
+// rules stay: a series that ends looks like a restart.
 func (r *reviews) SetRules(rules []string) {
 	byRule := map[string]prometheus.Counter{}
 	for i, rule := range rules {
@@ -95,11 +95,11 @@ func (r *reviews) Observe(path string, operations []string) admission.Observer {
 	return p
 }
 
-// byRule are the metrics of disallowed images with the same verdict.
-type byRule [image.Rules]prometheus.Counter
+// disallowedImages are the metrics of disallowed images with the same verdict, by the rule that they break.
+type disallowedImages [image.Rules]prometheus.Counter
 
-func (r *reviews) disallowedBy(outcome admission.Outcome) *byRule {
-	var counters byRule
+func (r *reviews) disallowedBy(outcome admission.Outcome) *disallowedImages {
+	var counters disallowedImages
 	for rule := range counters {
 		counters[rule] = r.disallowed.WithLabelValues(image.Rule(rule).String(), outcome.String())
 	}
@@ -112,7 +112,7 @@ type pathMetrics struct {
 	operations []string
 	answered   [][]prometheus.Counter // by operation and outcome
 	duration   prometheus.Observer
-	disallowed [admission.Denied + 1]*byRule // nil for outcomes without disallowed images
+	disallowed [admission.Denied + 1]*disallowedImages // nil for outcomes without disallowed images
 }
 
 // Answered implements admission.Observer.

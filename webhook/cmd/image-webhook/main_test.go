@@ -315,6 +315,14 @@ func TestServeLoadsAChangedPolicyFile(t *testing.T) {
 	writeFile(t, file, []byte(testPolicy))
 	version = logAttribute(nextLine(t, s.log, `msg="reloaded the policy" version=`), "version")
 	s.checkReview(t, client, "/validating", podReview, `"allowed":true,"auditAnnotations":{"policy":"`+version+`"}`)
+
+	writeFile(t, file, []byte(strings.ReplaceAll(testPolicy, "docker.mirror", "another.mirror")))
+	nextLine(t, s.log, `msg="reloaded the policy" version=`)
+	nextLine(t, s.log, `msg="images are sent to the old mirrors`)
+	s.checkReview(t, client, "/mutating", podReview, `"patchType":"JSONPatch"`)
+	if got := value(t, s.scrape(t), "image_webhook_images_mirrored_total", map[string]string{"rule": "docker.io=docker.mirror.example"}); got != 2 {
+		t.Errorf("%v images were sent to the old mirror, want 2", got)
+	}
 	s.stopAndWait(t)
 }
 

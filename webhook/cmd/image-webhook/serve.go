@@ -146,7 +146,7 @@ func (o serveOptions) serve(ctx context.Context, c serverConfig, log *slog.Logge
 		return err
 	}
 	o.logStart(c.rules(), l, metricsListener, log)
-	counted := metrics.New(buildversion.Of(version), c.rules().Policy.Mirrors.Rules())
+	counted := metrics.New(buildversion.Of(version), c.rules().Changes.Mirrors.Rules())
 	report := admission.Reporting{Log: log, LogChanges: o.logChanges, Observe: counted.Observe}
 	s := server.New(server.Config{
 		Handlers:    admission.Handlers(report, c.rules),
@@ -170,7 +170,7 @@ func (c serverConfig) watchPolicy(ctx context.Context, counted *metrics.Metrics)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.policy.Watch(ctx, func(r *admission.Rules) { counted.SetRules(r.Policy.Mirrors.Rules()) })
+		c.policy.Watch(ctx, func(r *admission.Rules) { counted.SetRules(r.Changes.Mirrors.Rules()) })
 	}()
 	return func() { cancel(); <-done }
 }

@@ -33,15 +33,11 @@ imagePullSecrets: [mirror]
 
 // read returns the rules of a file without flags.
 func read(content string) (*admission.Rules, error) {
-	f, err := Parse("policy.yaml", []byte(content))
-	if err != nil {
-		return nil, err
-	}
 	tags, err := image.ParseTags("latest")
 	if err != nil {
 		return nil, err
 	}
-	return f.Rules(Flags{Rules: admission.Rules{Policy: image.Policy{Disallowed: tags}}})
+	return Read("policy.yaml", []byte(content), Flags{Rules: admission.Rules{Policy: image.Policy{Disallowed: tags}}})
 }
 
 // summary has the rules as text.

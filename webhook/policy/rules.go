@@ -28,6 +28,15 @@ type File struct {
 	document document
 }
 
+// Read returns the rules of a file and the flags. See Parse and File.Rules.
+func Read(name string, content []byte, flags Flags) (*admission.Rules, error) {
+	f, err := Parse(name, content)
+	if err != nil {
+		return nil, err
+	}
+	return f.Rules(flags)
+}
+
 // Parse reads a file. The name is used in errors.
 func Parse(name string, content []byte) (*File, error) {
 	d, err := parse(name, content)
@@ -104,7 +113,10 @@ func (f *File) Rules(flags Flags) (*admission.Rules, error) {
 	if err := rules.Policy.Validate(); err != nil {
 		return nil, f.locate("", err)
 	}
-	return &rules, f.checkPullSecrets(&rules)
+	if err := f.checkPullSecrets(&rules); err != nil {
+		return nil, err
+	}
+	return &rules, nil
 }
 
 // field copies a field of the file to the rules.

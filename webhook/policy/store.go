@@ -30,11 +30,7 @@ func Open(name string, flags Flags, log *slog.Logger) (*Store, error) {
 		Files: []string{name},
 		Parse: func(contents []string) (*admission.Rules, error) {
 			wasRead = true
-			f, err := Parse(name, []byte(contents[0]))
-			if err != nil {
-				return nil, err
-			}
-			return f.Rules(flags)
+			return Read(name, []byte(contents[0]), flags)
 		},
 		LogAttr: func(r *admission.Rules) slog.Attr { return slog.String("version", r.Version) },
 	}, log)

@@ -94,11 +94,11 @@ func manifestPolicy() *corev1.ConfigMap {
 // manifestVersion returns the version of the policy file in the manifests.
 func manifestVersion(t *testing.T) string {
 	t.Helper()
-	version, err := validate("policy.yaml", manifestPolicy().Data["policy.yaml"], policy.Flags{})
+	rules, err := policy.Read("policy.yaml", []byte(manifestPolicy().Data["policy.yaml"]), policy.Flags{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return version
+	return rules.Version
 }
 
 // manifestOf returns the first document of a kind.

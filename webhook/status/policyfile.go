@@ -37,12 +37,12 @@ func policyFile(s evaluation) []Check {
 	if !found {
 		return []Check{checkPolicy.problem(object, apply(workloadManifest), "has no key %s: %s", source.key, kept)}
 	}
-	version, err := validate(source.key, content, flags.rules)
+	rules, err := policy.Read(source.key, []byte(content), flags.rules)
 	if err != nil {
 		return []Check{checkPolicy.problem(object, s.kubectl("edit configmap "+source.configMap), "is invalid (%s): %s", kept, describe(err))}
 	}
-	checks, users := s.otherPolicies(version)
-	switch valid := source.key + " is valid, version " + version; {
+	checks, users := s.otherPolicies(rules.Version)
+	switch valid := source.key + " is valid, version " + rules.Version; {
 	case len(checks) > 0:
 		return checks
 	case flags.metricsAddr == noMetrics:
@@ -52,16 +52,6 @@ func policyFile(s evaluation) []Check {
 	default:
 		return []Check{checkPolicy.ok(object, "%s", valid)}
 	}
-}
-
-// validate returns the version of a policy file, or the error with which a replica refuses it.
-func validate(name, content string, flags policy.Flags) (version string, err error) {
-	file, err := policy.Parse(name, []byte(content))
-	if err != nil {
-		return "", err
-	}
-	_, err = file.Rules(flags)
-	return file.Version, err
 }
 
 // otherPolicies returns a check for each replica that is not known to use a version of the policy, and

@@ -23,12 +23,14 @@ const maxReason = 500
 // Denied is a list of denied images. The zero value is empty.
 type Denied struct {
 	images   []DeniedImage
+	names    []name // of images
 	patterns index
 	exact    map[deniedKey]int // position in images
 	digests  bool              // whether a key has only a digest
 }
 
-// deniedKey is a repository with a tag or a digest, or a digest alone. The registry is canonical.
+// deniedKey is a repository with a tag or a digest, or the wildcard with a digest. The registry is
+// canonical.
 type deniedKey struct{ registry, path, tag, digest string }
 
 // NewDenied returns the list of denied images. An *ItemError names the first invalid image.
@@ -70,12 +72,14 @@ func (d *Denied) insert(position int, image string) (first int, err error) {
 	case err != nil:
 		return 0, err
 	case exact:
+		d.names = append(d.names, name{registry: key.registry, path: key.path})
 		return d.insertKey(position, key), nil
 	}
 	p, err := parsePattern(image, deniedForm)
 	if err != nil {
 		return 0, err
 	}
+	d.names = append(d.names, name{registry: p.canonical, path: p.path})
 	d.patterns.add(p.canonical, p.path, position)
 	first, _ = d.patterns.first(p.canonical, p.path)
 	return first, nil
@@ -86,7 +90,7 @@ func (d *Denied) insertKey(position int, key deniedKey) (first int) {
 		return first
 	}
 	d.exact[key] = position
-	d.digests = d.digests || key.path == ""
+	d.digests = d.digests || key.registry == wildcard
 	return position
 }
 
@@ -99,7 +103,7 @@ func parseDenied(image string) (key deniedKey, exact bool, err error) {
 		if _, err := digest.Parse(text); err != nil {
 			return key, false, errors.New("has an invalid digest: use *@sha256: and 64 hexadecimal digits")
 		}
-		return deniedKey{digest: text}, true, nil
+		return deniedKey{registry: wildcard, digest: text}, true, nil
 	}
 	if image == wildcard {
 		return key, false, errors.New("would deny every image: name registries or paths")
@@ -139,7 +143,7 @@ func (d *Denied) find(names []name, tag, digest string) *DeniedImage {
 		}
 	}
 	if d.digests && digest != "" {
-		if position, ok := d.exact[deniedKey{digest: digest}]; ok {
+		if position, ok := d.exact[deniedKey{registry: wildcard, digest: digest}]; ok {
 			return &d.images[position]
 		}
 	}

@@ -94,16 +94,9 @@ func (p *Policy) checkKeepsName(registry, path string) error {
 }
 
 func (p *Policy) checkDenied() error {
-	for i, denied := range p.Denied.images {
-		registry, path := wildcard, ""
-		if key, exact, _ := parseDenied(denied.Image); !exact {
-			pattern, _ := parsePattern(denied.Image, deniedForm) // valid: NewDenied has parsed it
-			registry, path = pattern.registry, pattern.path
-		} else if key.path != "" {
-			registry, path = key.registry, key.path
-		}
-		if err := p.checkKeepsName(registry, path); err != nil {
-			return &ItemError{ListDenied, i, fmt.Errorf("denied image %q %w", denied.Image, err)}
+	for i, denied := range p.Denied.names {
+		if err := p.checkKeepsName(denied.registry, denied.path); err != nil {
+			return &ItemError{ListDenied, i, fmt.Errorf("denied image %q %w", p.Denied.images[i].Image, err)}
 		}
 	}
 	return nil

@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/image-webhook/image-webhook/tools/gitops"
-	"github.com/image-webhook/image-webhook/tools/kubebuild"
 )
 
 var gitOpsTools = []gitops.Tool{gitops.ArgoCD, gitops.Flux}
@@ -22,14 +21,7 @@ var gitOpsTools = []gitops.Tool{gitops.ArgoCD, gitops.Flux}
 // gitOpsManifests returns the webhook configurations with the component deploy/gitops.
 func gitOpsManifests(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
-	programs, err := kubebuild.FromEnvironment(t.Context(), root)
-	if err == nil {
-		err = programs.Build(t.Context(), reporter(), "kubectl")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifests, err := gitops.Render(t.Context(), programs.Path("kubectl"), root)
+	manifests, err := gitops.Render(t.Context(), kubectlProgram(t), root)
 	if err != nil {
 		t.Fatal(err)
 	}

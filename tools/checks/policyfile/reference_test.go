@@ -7,30 +7,27 @@ import (
 	"testing"
 
 	"github.com/invopop/jsonschema"
+
+	"github.com/image-webhook/image-webhook/tools/markdown"
 )
 
-// The page contains generated text between a comment and the line end of the same name.
-const (
-	page         = root + "/docs/policy.md"
-	writtenBy    = ", written by `go -C tools/checks/policyfile test . -update`. -->\n"
-	fieldsTop    = "<!-- The fields of the policy file" + writtenBy
-	fieldsEnd    = "<!-- The end of the fields. -->\n"
-	fieldsHeader = "| field | value | meaning |\n| --- | --- | --- |\n"
-)
+// page contains two generated sections.
+const page = root + "/docs/policy.md"
+
+const fieldsHeader = "| field | value | meaning |\n| --- | --- | --- |\n"
 
 func TestPageListsTheFields(t *testing.T) {
-	compare(t, page, replaceBetween(t, readFile(t, page), fieldsTop, fieldsEnd, fieldsHeader+fieldRows("", newSchema(t))))
+	compareSection(t, "fields", fieldsHeader+fieldRows("", newSchema(t)))
 }
 
-// replaceBetween replaces the text between two lines, which must be in the text once.
-func replaceBetween(t *testing.T, text, top, end, generated string) string {
+// compareSection compares a section of the page with a generated text. See compare.
+func compareSection(t *testing.T, name, generated string) {
 	t.Helper()
-	before, rest, hasTop := strings.Cut(text, top)
-	_, after, hasEnd := strings.Cut(rest, end)
-	if !hasTop || !hasEnd {
-		t.Fatalf("docs/policy.md must contain these lines:\n%s%s", top, end)
+	text, err := markdown.ReplaceSection(readFile(t, page), name, generated)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return before + top + generated + end + after
+	compare(t, page, text)
 }
 
 // fieldRows returns a row for each field of an object, followed by those of the objects in it.

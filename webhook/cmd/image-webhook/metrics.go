@@ -23,13 +23,9 @@ func serveMetrics(ctx context.Context, l net.Listener, counted *metrics.Metrics,
 	if l == nil {
 		return func() {}
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	return inBackground(ctx, func(ctx context.Context) {
 		if err := server.ServePlain(ctx, l, "/metrics", counted.Handler(log), log); err != nil {
 			log.Error("metrics are not served any more", "problem", err)
 		}
-	}()
-	return func() { cancel(); <-done }
+	})
 }

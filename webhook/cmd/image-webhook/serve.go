@@ -166,11 +166,19 @@ func (c serverConfig) watchPolicy(ctx context.Context, counted *metrics.Metrics)
 		return func() {}
 	}
 	counted.WatchPolicy(c.policy)
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // until the last review is answered
+	return inBackground(ctx, func(ctx context.Context) {
+		c.policy.Watch(ctx, func(r *admission.Rules) { counted.SetRules(r.Changes.Mirrors.Rules()) })
+	})
+}
+
+// inBackground runs a function until the returned one is called, also after the end of ctx: reviews are
+// still answered then.
+func inBackground(ctx context.Context, run func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.policy.Watch(ctx, func(r *admission.Rules) { counted.SetRules(r.Changes.Mirrors.Rules()) })
+		run(ctx)
 	}()
 	return func() { cancel(); <-done }
 }

@@ -26,7 +26,6 @@ type Denied struct {
 	names    []name // of images
 	patterns index
 	exact    map[deniedKey]int // position in images
-	digests  bool              // whether a key has only a digest
 }
 
 // deniedKey is a repository with a tag or a digest, or the wildcard with a digest. The registry is
@@ -90,7 +89,6 @@ func (d *Denied) insertKey(position int, key deniedKey) (first int) {
 		return first
 	}
 	d.exact[key] = position
-	d.digests = d.digests || key.registry == wildcard
 	return position
 }
 
@@ -135,14 +133,12 @@ func (d *Denied) IsEmpty() bool { return len(d.images) == 0 }
 // find returns the most specific denied image that matches one of the names of an image, or nil. The tag
 // is empty if there is a digest.
 func (d *Denied) find(names []name, tag, digest string) *DeniedImage {
-	if len(d.exact) > 0 {
-		for i := range names {
-			if position, ok := d.exact[deniedKey{names[i].registry, names[i].path, tag, digest}]; ok {
-				return &d.images[position]
-			}
+	for i := range names {
+		if position, ok := d.exact[deniedKey{names[i].registry, names[i].path, tag, digest}]; ok {
+			return &d.images[position]
 		}
 	}
-	if d.digests && digest != "" {
+	if digest != "" {
 		if position, ok := d.exact[deniedKey{registry: wildcard, digest: digest}]; ok {
 			return &d.images[position]
 		}

@@ -3,15 +3,10 @@ package main
 import (
 	"bufio"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"unicode"
-
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/image-webhook/image-webhook/tools/markdown"
 )
 
 // requestPage is the page with the answers to bad requests.
@@ -29,7 +24,7 @@ func TestPageHasTheAnswersToBadRequests(t *testing.T) {
 		t.Errorf("got exit code %d, want 0", code)
 	}
 	checkLog(t, <-logged)
-	comparePage(t, content)
+	compareSection(t, requestPage, "answers", content)
 }
 
 // collect returns all lines of a log.
@@ -83,28 +78,6 @@ func writeAnswerRow(text *strings.Builder, name string, seen outcome) {
 		connection = "open"
 	}
 	fmt.Fprintf(text, "| %s | %s | %s |\n", name, strings.ReplaceAll(answer, "|", `\|`), connection)
-}
-
-// comparePage compares the page with the tables, or writes them to it.
-func comparePage(t *testing.T, tables string) {
-	t.Helper()
-	if *update {
-		if err := markdown.WriteSection(requestPage, "answers", tables); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	page, err := os.ReadFile(requestPage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := markdown.ReplaceSection(string(page), "answers", tables)
-	if err != nil {
-		t.Fatalf("%s: %v", requestPage, err)
-	}
-	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(string(page), "\n")); diff != "" {
-		t.Errorf("the answers in %s are outdated: run `go test ./webhook/cmd/image-webhook -update` and review the diff (-answers +page):\n%s", requestPage, diff)
-	}
 }
 
 // maxLogLine is the maximum size of a log line in bytes: two texts of 2 KiB, escaped.

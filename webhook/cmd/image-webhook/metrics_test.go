@@ -5,18 +5,15 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"github.com/image-webhook/image-webhook/tools/markdown"
 	"github.com/image-webhook/image-webhook/webhook/server/servertest"
 )
 
@@ -105,22 +102,7 @@ func TestPageDescribesEveryMetric(t *testing.T) {
 	s.waitUntilServing(t)
 	table := metricTable(s.scrape(t))
 	s.stopAndWait(t)
-	if *update {
-		if err := markdown.WriteSection(operationsPage, "metrics", table); err != nil {
-			t.Fatal(err)
-		}
-	}
-	page, err := os.ReadFile(operationsPage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := markdown.ReplaceSection(string(page), "metrics", table)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, string(page)); diff != "" {
-		t.Errorf("run `go test ./webhook/cmd/image-webhook -update` (-scrape +page):\n%s", diff)
-	}
+	compareSection(t, operationsPage, "metrics", table)
 }
 
 const operationsPage = "../../../docs/operations.md"

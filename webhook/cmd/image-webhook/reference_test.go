@@ -9,36 +9,35 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
+
+	"github.com/image-webhook/image-webhook/tools/markdown"
 )
 
 var update = flag.Bool("update", false, "write the flags of serve to docs/configuration.md, and the answers to bad requests to docs/requests.md")
 
-// page is the page with the table of flags, between the comments tableTop and tableEnd.
-const (
-	page     = "../../../docs/configuration.md"
-	tableTop = "<!-- The flags of serve, written by `go test ./webhook/cmd/image-webhook -update`. -->\n"
-	tableEnd = "<!-- The end of the flags. -->\n"
-)
-
 func TestPageListsTheFlags(t *testing.T) {
-	content, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, hasTop := strings.Cut(string(content), tableTop)
-	found, after, hasEnd := strings.Cut(rest, tableEnd)
-	if !hasTop || !hasEnd {
-		t.Fatalf("%s must contain these lines:\n%s%s", page, tableTop, tableEnd)
-	}
-	table := flagTable(newServe().Flags())
+	compareSection(t, "../../../docs/configuration.md", "flags", flagTable(newServe().Flags()))
+}
+
+// compareSection compares a section of a page with its generated content, or writes it.
+func compareSection(t *testing.T, file, name, content string) {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(page, []byte(before+tableTop+table+tableEnd+after), 0o644); err != nil {
+		if err := markdown.WriteSection(file, name, content); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	if diff := cmp.Diff(table, found); diff != "" {
-		t.Errorf("the table of flags in %s is outdated: run `go test ./webhook/cmd/image-webhook -update` (-serve +page):\n%s", page, diff)
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := markdown.ReplaceSection(string(page), name, content)
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(string(page), "\n")); diff != "" {
+		t.Errorf("the %s in %s are outdated: run `go test ./webhook/cmd/image-webhook -update` and review the diff (-program +page):\n%s", name, file, diff)
 	}
 }
 

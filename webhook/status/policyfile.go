@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/image-webhook/image-webhook/webhook/image"
 	"github.com/image-webhook/image-webhook/webhook/policy"
+	"github.com/image-webhook/image-webhook/webhook/ruleflags"
 )
 
 // policyFile checks the file of --config in its ConfigMap, and compares it with those that the replicas
@@ -90,17 +90,12 @@ func serveFlagsOf(pod corev1.PodSpec) (f serveFlags) {
 	set := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	set.ParseErrorsAllowlist.UnknownFlags = true
 	set.Usage = func() {}
-	set.StringVar(&f.config, "config", "", "")
 	set.StringVar(&f.metricsAddr, "metrics-addr", ":9090", "")
-	mirrors := set.StringArray("registry-mirrors", nil, "")
-	exempt := set.StringArray("exempt-images", nil, "")
-	set.StringArray("disallowed-tags", nil, "")
-	set.String("image-pull-policy", "", "")
+	rules := ruleflags.Add(set, "")
 	c := server(pod)
 	_ = set.Parse(slices.Concat(c.Command, c.Args))
-	f.rules.Given = policy.GivenFlags(set.Changed)
-	f.rules.Rules.Policy.Mirrors, _ = image.ParseMirrors(strings.Join(*mirrors, ","))
-	f.rules.Rules.Policy.Exempt, _ = image.ParsePatterns(strings.Join(*exempt, ","))
+	f.config = rules.Config
+	f.rules, _ = rules.Parse()
 	return f
 }
 

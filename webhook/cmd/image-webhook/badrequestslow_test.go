@@ -12,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"github.com/image-webhook/image-webhook/webhook/admission"
+	"github.com/image-webhook/image-webhook/webhook/ruleflags"
 	"github.com/image-webhook/image-webhook/webhook/server"
 	"github.com/image-webhook/image-webhook/webhook/server/servertest"
 )
@@ -62,7 +65,8 @@ func startPatientServer(t *testing.T) *patientServer {
 	t.Helper()
 	pair := servertest.New(t, t.TempDir())
 	log := slog.New(slog.DiscardHandler)
-	o := serveOptions{addr: "127.0.0.1:0", metricsAddr: noMetrics, tlsCert: pair.CertFile, tlsKey: pair.KeyFile}
+	rules := ruleflags.Add(pflag.NewFlagSet("serve", pflag.ContinueOnError), "")
+	o := serveOptions{rules: rules, addr: "127.0.0.1:0", metricsAddr: noMetrics, tlsCert: pair.CertFile, tlsKey: pair.KeyFile}
 	c, err := o.load(log)
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,6 +17,7 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/metrics"
 	"github.com/image-webhook/image-webhook/webhook/podimages"
 	"github.com/image-webhook/image-webhook/webhook/policy"
+	"github.com/image-webhook/image-webhook/webhook/ruleflags"
 	"github.com/image-webhook/image-webhook/webhook/server"
 )
 
@@ -27,19 +27,12 @@ type serveOptions struct {
 	tlsCert      string
 	tlsKey       string
 	clientCAFile string
-	pullPolicy   string
 	metricsAddr  string
-	config       string
 	logLevel     string
 	logFormat    string
 	logChanges   bool
 
-	// These flags can be repeated, and all values apply.
-	mirrors        []string
-	disallowedTags []string
-	exemptImages   []string
-
-	given map[string]string // the flags of rules that were given, by the field of the policy file
+	rules *ruleflags.Flags
 }
 
 // logLevels are the values of --log-level.
@@ -75,7 +68,6 @@ func newServe() *cobra.Command {
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
-			o.given = policy.GivenFlags(c.Flags().Changed)
 			return o.run(c.Context(), c.ErrOrStderr())
 		},
 	}
@@ -84,11 +76,7 @@ func newServe() *cobra.Command {
 	f.StringVar(&o.tlsCert, "tls-cert", "/tls/cert", "read the certificate from this PEM `file`; reload it when it\nchanges")
 	f.StringVar(&o.tlsKey, "tls-key", "/tls/key", "read the certificate's private key from this PEM `file`; reload it\nwhen it changes")
 	f.StringVar(&o.clientCAFile, "client-ca-file", "", "answer only callers that present a client certificate of a CA in\nthis PEM `file`; reload it when it changes (default: answer all\ncallers)")
-	f.StringVar(&o.config, "config", "", "read mirrors and rules from this policy `file`, an ImagePolicy;\nreload it when it changes (default: only flags)")
-	f.StringArrayVar(&o.mirrors, "registry-mirrors", nil, "pull images from mirrors by these comma-separated `rules`:\nPATTERN=MIRROR, PATTERN:MIRROR (without ports), or MIRROR for\ndocker.io; PATTERN is REGISTRY[/PATH], or * for all other\nregistries; MIRROR is HOST[:PORT][/PATH], or empty to keep the\nimages; the longest PATTERN wins (default: no mirrors)")
-	f.StringArrayVar(&o.disallowedTags, "disallowed-tags", []string{"latest"}, "deny images with these comma-separated `tags`, unless a digest\npins them; an image without a tag has the tag\nlatest")
-	f.StringArrayVar(&o.exemptImages, "exempt-images", nil, "allow all tags for images that match these comma-separated\n`patterns` REGISTRY[/PATH] (default: no images)")
-	f.StringVar(&o.pullPolicy, "image-pull-policy", "", "set this `policy` for all images of new pods: Always makes nodes\nask the registry each time a container starts (default: keep\nthe policy of the pod)")
+	o.rules = ruleflags.Add(f, "read mirrors and rules from this policy `file`, an ImagePolicy;\nreload it when it changes (default: only flags)")
 	f.StringVar(&o.metricsAddr, "metrics-addr", ":9090", "serve metrics for Prometheus on this address, `[HOST]:PORT`,\nwithout TLS, at /metrics; 0: no metrics")
 	f.StringVar(&o.logLevel, "log-level", "info", "log messages from this `level` on: "+logLevelsText+";\ndebug logs full reviews and answers, including the environment\nvariables of pods")
 	f.StringVar(&o.logFormat, "log-format", formatText, "write each log line in this `format`: text or json")
@@ -192,7 +180,7 @@ func (o serveOptions) logStart(rules *admission.Rules, l, metricsListener net.Li
 	if metricsListener != nil {
 		metricsAddr = metricsListener.Addr().String()
 	}
-	attrs := []any{"addr", l.Addr().String(), "metricsAddr", metricsAddr, "clientCAFile", o.clientCAFile, "config", o.config, "version", rules.Version}
+	attrs := []any{"addr", l.Addr().String(), "metricsAddr", metricsAddr, "clientCAFile", o.clientCAFile, "config", o.rules.Config, "version", rules.Version}
 	p := &rules.Policy
 	for _, list := range []struct {
 		name  string
@@ -208,7 +196,7 @@ func (o serveOptions) logStart(rules *admission.Rules, l, metricsListener net.Li
 	if rules.Changes.AlwaysPull {
 		pullPolicy = podimages.PullAlways
 	}
-	log.Info("serving", append(attrs, image.ListDenied, p.Denied.Len(), "imagePullPolicy", pullPolicy, "imagePullSecrets", joinLists(rules.Changes.PullSecrets))...)
+	log.Info("serving", append(attrs, image.ListDenied, p.Denied.Len(), "imagePullPolicy", pullPolicy, "imagePullSecrets", strings.Join(rules.Changes.PullSecrets, ","))...)
 	if p.IsEmpty() {
 		log.Warn("no rule denies images: only invalid image references are denied")
 	}
@@ -261,49 +249,20 @@ func (o serveOptions) load(log *slog.Logger) (c serverConfig, err error) {
 
 // loadRules parses the flags of rules and loads the policy file.
 func (o serveOptions) loadRules(c *serverConfig, log *slog.Logger) error {
-	rules, err := o.rules()
+	if o.rules.Config == "" {
+		rules, err := o.rules.Load()
+		if err == nil {
+			c.rules = admission.Fixed(*rules)
+		}
+		return err
+	}
+	flags, err := o.rules.Parse()
 	if err != nil {
 		return err
 	}
-	if o.config == "" {
-		c.rules = admission.Fixed(rules)
-		return o.validate(rules)
-	}
-	if c.policy, err = policy.Open(o.config, policy.Flags{Rules: rules, Given: o.given}, log); err != nil {
+	if c.policy, err = policy.Open(o.rules.Config, flags, log); err != nil {
 		return fmt.Errorf("--config: %w", err)
 	}
 	c.rules = c.policy.Rules
 	return nil
 }
-
-// validate returns an error, which names a flag, for rules that contradict each other.
-func (o serveOptions) validate(rules admission.Rules) error {
-	err := rules.Policy.Validate()
-	if item := new(image.ItemError); errors.As(err, &item) {
-		return fmt.Errorf("--%s: %w", policy.RuleFlags[item.List], err)
-	}
-	return err
-}
-
-// rules parses the flags of rules.
-func (o serveOptions) rules() (r admission.Rules, err error) {
-	const always = podimages.PullAlways
-	p := &r.Policy
-	if p.Mirrors, err = image.ParseMirrors(joinLists(o.mirrors)); err != nil {
-		return r, fmt.Errorf("--registry-mirrors: %w", err)
-	}
-	if p.Disallowed, err = image.ParseTags(joinLists(o.disallowedTags)); err != nil {
-		return r, fmt.Errorf("--disallowed-tags: %w", err)
-	}
-	if p.Exempt, err = image.ParsePatterns(joinLists(o.exemptImages)); err != nil {
-		return r, fmt.Errorf("--exempt-images: %w", err)
-	}
-	if o.pullPolicy != "" && o.pullPolicy != always {
-		return r, fmt.Errorf("--image-pull-policy: invalid policy %q: use %s, or omit the flag to keep the policy of the pod", o.pullPolicy, always)
-	}
-	r.Changes = admission.Changes{Mirrors: p.Mirrors, AlwaysPull: o.pullPolicy == always}
-	return r, nil
-}
-
-// joinLists joins the comma-separated values of a repeated flag.
-func joinLists(values []string) string { return strings.Join(values, ",") }

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-
-	"github.com/image-webhook/image-webhook/webhook/status"
 )
 
 // connection has kubectl's flags that choose the cluster and the user.
@@ -18,8 +15,8 @@ type connection struct {
 }
 
 // newConnection adds the flags. They come from client-go, like those of kubectl, so that they
-// keep their names and meanings.
-func newConnection(flags *pflag.FlagSet) *connection {
+// keep their names and meanings, except --namespace, whose meaning depends on the verb.
+func newConnection(flags *pflag.FlagSet, namespaceUsage string) *connection {
 	c := &connection{rules: clientcmd.NewDefaultClientConfigLoadingRules()}
 	flags.StringVar(&c.rules.ExplicitPath, clientcmd.RecommendedConfigPathFlag, "", "Path to the kubeconfig `file` to use")
 	names := clientcmd.RecommendedConfigOverrideFlags("")
@@ -27,17 +24,20 @@ func newConnection(flags *pflag.FlagSet) *connection {
 	names.AuthOverrideFlags.Password.LongName = ""
 	names.ClusterOverrideFlags.APIServer.ShortName = "s"
 	names.Timeout.LongName = "" // --timeout limits all requests
-	names.ContextOverrideFlags.Namespace.Description = "The namespace of the webhook (default " + status.DefaultNamespace + ")"
+	names.ContextOverrideFlags.Namespace.Description = namespaceUsage
 	clientcmd.BindOverrideFlags(&c.overrides, flags, names)
 	return c
 }
 
-// load returns the configuration for the API server, and the namespace of the webhook. It is not
-// that of kubectl's context, which is the namespace of the user's own work.
-func (c *connection) load() (config *rest.Config, namespace string, err error) {
-	config, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(c.rules, &c.overrides).ClientConfig()
+// load returns the configuration for the API server.
+func (c *connection) load() (*rest.Config, error) {
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(c.rules, &c.overrides).ClientConfig()
 	if err != nil {
-		return nil, "", fmt.Errorf("cannot load the kubeconfig: %w: set --kubeconfig or --context", err)
+		return nil, fmt.Errorf("cannot load the kubeconfig: %w: set --kubeconfig or --context", err)
 	}
-	return config, cmp.Or(c.overrides.Context.Namespace, status.DefaultNamespace), nil
+	return config, nil
 }
+
+// namespace returns the value of --namespace. It is not that of kubectl's context, which is the namespace
+// of the user's own work.
+func (c *connection) namespace() string { return c.overrides.Context.Namespace }

@@ -79,7 +79,6 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	connection := newConnection(root.PersistentFlags())
-	root.AddCommand(newStatus(connection))
+	root.AddCommand(newStatus())
 	return root
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,8 +33,9 @@ type statusOptions struct {
 	timeout time.Duration
 }
 
-func newStatus(c *connection) *cobra.Command {
+func newStatus() *cobra.Command {
 	var o statusOptions
+	var c *connection
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Say what is wrong with the installation, and how to fix it",
@@ -51,13 +53,14 @@ The exit code is 1 if there is a problem, or if a check could not be done, and 0
 The command changes nothing in the cluster.`,
 		Example: statusExamples,
 		Args:    rejectArguments,
-		RunE: func(c2 *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(); err != nil {
 				return err
 			}
-			return o.run(c2.Context(), c, c2.OutOrStdout())
+			return o.run(cmd.Context(), c, cmd.OutOrStdout())
 		},
 	}
+	c = newConnection(cmd.Flags(), "The namespace of the webhook (default "+status.DefaultNamespace+")")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "", "print the report in this `format`: json (default: text)")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "stop after this `duration`")
 	return cmd
@@ -81,13 +84,13 @@ func (o statusOptions) check() error {
 }
 
 func (o statusOptions) run(ctx context.Context, c *connection, out io.Writer) error {
-	config, namespace, err := c.load()
+	config, err := c.load()
 	if err != nil {
 		return err
 	}
 	limited, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	snapshot, err := status.Gather(limited, config, namespace)
+	snapshot, err := status.Gather(limited, config, cmp.Or(c.namespace(), status.DefaultNamespace))
 	if err == nil {
 		err = ctx.Err() // an interrupted report would be wrong
 	}

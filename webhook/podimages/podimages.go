@@ -53,6 +53,16 @@ func HasPodSpec(kind Kind) bool {
 	return ok
 }
 
+// IsPodKind reports whether a kind of this name has a pod spec, in any group and version.
+func IsPodKind(name string) bool {
+	for kind := range places {
+		if kind.Kind == name {
+			return true
+		}
+	}
+	return false
+}
+
 // field is a list in a pod spec whose entries name images.
 type field struct {
 	list       string

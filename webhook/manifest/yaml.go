@@ -1,0 +1,71 @@
+package manifest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// parseYAML parses a text with one document, which begins in a line of the stream. The result is nil
+// for an empty document.
+func parseYAML(text []byte, line int) (*yaml.Node, error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var document, next yaml.Node
+	switch err := decoder.Decode(&document); {
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case err != nil:
+		return nil, syntaxError(text, line, err)
+	}
+	// The splitter does not know the marker of an end.
+	if err := decoder.Decode(&next); err == nil {
+		return nil, &Error{next.Line + line - 1, next.Column, errors.New("a second document without the separator ---: add it")}
+	} else if !errors.Is(err, io.EOF) {
+		return nil, syntaxError(text, line, err)
+	}
+	if len(document.Content) == 0 {
+		return nil, nil
+	}
+	root := document.Content[0]
+	move(root, line-1)
+	return root, nil
+}
+
+// move adds lines to the places of a node and of all nodes below it.
+func move(node *yaml.Node, lines int) {
+	if lines == 0 {
+		return
+	}
+	node.Line += lines
+	for _, child := range node.Content {
+		move(child, lines)
+	}
+}
+
+// yamlLine matches the line in an error of the parser.
+var yamlLine = regexp.MustCompile(`^line (\d+): `)
+
+// syntaxError returns an error of the parser, which knows at most the line, with what to do.
+func syntaxError(text []byte, line int, err error) error {
+	reason := strings.TrimPrefix(err.Error(), "yaml: ")
+	found := &Error{Line: line}
+	if match := yamlLine.FindStringSubmatch(reason); match != nil {
+		number, _ := strconv.Atoi(match[1]) // digits
+		found.Line, reason = line-1+number, reason[len(match[0]):]
+	}
+	remedy := "check the quotes and the indentation near this line"
+	switch {
+	case bytes.Contains(text, []byte("{{")):
+		remedy = "render the template first, such as helm template . | kubectl image-webhook check -"
+	case (strings.Contains(reason, "cannot start any token") || strings.Contains(reason, "tab character")) && bytes.Contains(text, []byte("\t")):
+		remedy = "indent with spaces instead of tabs"
+	}
+	found.Err = fmt.Errorf("invalid YAML: %s: %s", reason, remedy)
+	return found
+}

@@ -11,14 +11,16 @@ type Inspection struct {
 	Mirrored   string   // what is stored in the pod instead; empty: the image is not mirrored
 	MirrorRule string   // that applies; empty: none
 	Origins    []string // the images that are mirrored to the written one: it is already a mirror's
+	Exemption  string   // the pattern that exempts the image from rules about tags and digests; empty: none
 	Violations []Reason // empty: the image is allowed
 }
 
 // Reason is why a rule does not allow an image.
 type Reason struct {
-	Rule   image.Rule
-	Reason string // such as "a digest is required"
-	Remedy string // such as "use nginx@sha256:..."
+	Rule    image.Rule
+	Pattern string // the item of the rule that matches; empty: the rule has no patterns
+	Reason  string // such as "a digest is required"
+	Remedy  string // such as "use nginx@sha256:..."
 }
 
 // String returns the reason in the form of a denial.
@@ -36,12 +38,13 @@ func (r *Rules) Inspect(reference string) (i Inspection) {
 		if mirrored, i.MirrorRule = r.Changes.Mirrors.Rewrite(ref); i.MirrorRule != "" {
 			i.Mirrored = mirrored.Written
 		}
+		i.Exemption = r.Policy.Exemption(ref)
 		written.origins = r.Policy.Origins(ref)
 		written.rules = r.Policy.CheckUnmirrored(ref)
 	}
 	i.Origins = written.origins
 	for _, broken := range written.rules {
-		i.Violations = append(i.Violations, Reason{broken.Rule, reasonOf(broken), written.remedy(broken, &r.Policy)})
+		i.Violations = append(i.Violations, Reason{broken.Rule, broken.Pattern, reasonOf(broken), written.remedy(broken, &r.Policy)})
 	}
 	return i
 }

@@ -97,6 +97,12 @@ func (p *Policy) appendNames(names []name, ref *Reference) []name {
 	return names
 }
 
+// Exemption returns the pattern of Exempt that an image matches by one of its names, or an empty string.
+func (p *Policy) Exemption(ref Reference) string {
+	pattern, _ := p.Exempt.find(p.appendNames(nil, &ref))
+	return pattern
+}
+
 // allows reports whether the policy or a former one allows the registry of a stored reference.
 func (p *Policy) allows(stored *Reference) bool {
 	if p.Allowed.IsEmpty() || p.Allowed.match(stored) {

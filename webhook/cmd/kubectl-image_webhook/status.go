@@ -3,14 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/image-webhook/image-webhook/webhook/status"
 )
@@ -23,9 +20,6 @@ const statusExamples = `  # Check the installation in kubectl's current context
 
   # Print the names of the checks that failed, in another context
   kubectl image-webhook status --context=staging --output=json | jq -r '.checks[] | select(.result == "problem").name'`
-
-// errUnhealthy is the error of an installation that is not healthy.
-var errUnhealthy = errors.New("the installation is not healthy")
 
 // statusOptions holds the flags of the verb status.
 type statusOptions struct {
@@ -61,7 +55,7 @@ The command changes nothing in the cluster.`,
 		},
 	}
 	c = newConnection(cmd.Flags(), "The namespace of the webhook (default "+status.DefaultNamespace+")")
-	cmd.Flags().StringVarP(&o.output, "output", "o", "", "print the report in this `format`: json (default: text)")
+	addJSONOutput(cmd.Flags(), &o.output)
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "stop after this `duration`")
 	return cmd
 }
@@ -74,8 +68,8 @@ func rejectArguments(_ *cobra.Command, args []string) error {
 }
 
 func (o statusOptions) check() error {
-	if o.output != "" && o.output != "json" {
-		return fmt.Errorf("--output: invalid format %q: use json, or omit the flag", o.output)
+	if err := checkJSONOutput(o.output); err != nil {
+		return err
 	}
 	if o.timeout <= 0 {
 		return fmt.Errorf("--timeout: invalid duration %q: use a positive duration such as 30s", o.timeout)
@@ -102,7 +96,7 @@ func (o statusOptions) run(ctx context.Context, c *connection, out io.Writer) er
 		return err
 	}
 	if !report.Healthy {
-		return errUnhealthy
+		return exitFailure
 	}
 	return nil
 }
@@ -112,10 +106,4 @@ func (o statusOptions) print(report status.Report, out io.Writer) error {
 		return report.PrintJSON(out)
 	}
 	return report.Print(out, isColored(out))
-}
-
-// isColored reports whether output may have colors: see https://no-color.org.
-func isColored(out io.Writer) bool {
-	f, ok := out.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

@@ -46,7 +46,7 @@ func readWorkflows(t *testing.T) map[string]string {
 var (
 	makeCall   = regexp.MustCompile(`\bmake ((?:[a-z0-9-]+ ?)+)`)
 	scriptPath = regexp.MustCompile(`\bscripts/[a-z-]+\.sh\b`)
-	usedAction = regexp.MustCompile(`uses: (.*)`)
+	usedAction = regexp.MustCompile(`(?m)^[ -]*uses: (.*)`)
 	pinned     = regexp.MustCompile(`^[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
 )
 
@@ -92,6 +92,44 @@ func TestActionsArePinnedToCommits(t *testing.T) {
 	}
 }
 
+// TestScriptsContainNoExpressions finds scripts that a branch name or an input could change.
+func TestScriptsContainNoExpressions(t *testing.T) {
+	scripts := 0
+	for file, content := range readWorkflows(t) {
+		var workflow any
+		if err := yaml.Unmarshal([]byte(content), &workflow); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		for _, script := range runs(workflow) {
+			scripts++
+			if strings.Contains(script, "${{") {
+				t.Errorf("%s: use an environment variable instead of the expression in\n%s", file, script)
+			}
+		}
+	}
+	if scripts < 10 {
+		t.Errorf("found only %d scripts: the check is broken", scripts)
+	}
+}
+
+// runs returns the scripts of a workflow or an action.
+func runs(value any) (scripts []string) {
+	switch v := value.(type) {
+	case []any:
+		for _, item := range v {
+			scripts = append(scripts, runs(item)...)
+		}
+	case map[string]any:
+		for key, item := range v {
+			if script, ok := item.(string); ok && key == "run" {
+				scripts = append(scripts, script)
+			}
+			scripts = append(scripts, runs(item)...)
+		}
+	}
+	return scripts
+}
+
 func TestReleaseNotesPrintsOneVersion(t *testing.T) {
 	for _, test := range []struct {
 		version  string
@@ -113,20 +151,40 @@ func TestReleaseNotesPrintsOneVersion(t *testing.T) {
 	}
 }
 
-func TestGoReleaserUsesFlagsOfImage(t *testing.T) {
+// goreleaser is what the tests read of .goreleaser.yaml.
+type goreleaser struct {
+	Builds []struct {
+		ID, Main, Binary                  string
+		Goos, Goarch, Env, Flags, Ldflags []string
+	}
+	Krews []struct {
+		Name string
+		IDs  []string
+	}
+	Archives []struct {
+		ID    string
+		IDs   []string
+		Files []string
+	}
+	Checksum, Release struct {
+		Files []struct{ Glob string } `json:"extra_files"`
+	}
+}
+
+func readGoReleaser(t *testing.T) (configuration goreleaser) {
+	t.Helper()
 	content, err := os.ReadFile(root + "/.goreleaser.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var configuration struct {
-		Builds []struct {
-			ID, Main, Binary          string
-			Goos, Env, Flags, Ldflags []string
-		}
-	}
 	if err := yaml.Unmarshal(content, &configuration); err != nil {
 		t.Fatal(err)
 	}
+	return configuration
+}
+
+func TestGoReleaserUsesFlagsOfImage(t *testing.T) {
+	configuration := readGoReleaser(t)
 	var got []string
 	for _, b := range configuration.Builds {
 		flags := append(b.Flags, "-ldflags="+strings.Join(b.Ldflags, " "))
@@ -140,5 +198,38 @@ func TestGoReleaserUsesFlagsOfImage(t *testing.T) {
 		"./webhook/cmd/kubectl-image_webhook as /kubectl-image_webhook for linux darwin windows with CGO_ENABLED=0"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestReleaseHasFilesWithChecksums(t *testing.T) {
+	configuration := readGoReleaser(t)
+	// The manifest for krew has the checksums of the archives, so it is written after checksums.txt.
+	want := append(configuration.Checksum.Files, struct{ Glob string }{"dist/krew/image-webhook.yaml"})
+	if diff := cmp.Diff(want, configuration.Release.Files); diff != "" {
+		t.Errorf("files of the release (-with checksums +got):\n%s", diff)
+	}
+}
+
+func TestPluginIsReleasedForMachinesOfUsers(t *testing.T) {
+	configuration := readGoReleaser(t)
+	for _, b := range configuration.Builds {
+		if b.ID != plugin {
+			continue
+		}
+		if diff := cmp.Diff([]string{"linux", "darwin", "windows"}, b.Goos); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff([]string{"amd64", "arm64"}, b.Goarch); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if krew := configuration.Krews[0]; krew.Name != "image-webhook" || krew.IDs[0] != "plugin" {
+		t.Errorf("krew installs %+v, want the archive of the plugin as image-webhook", krew)
+	}
+	for _, a := range configuration.Archives {
+		// krew installs no archive without a license, and expects one program.
+		if a.ID == "plugin" && (!slices.Contains(a.Files, "LICENSE") || len(a.IDs) != 1 || a.IDs[0] != plugin) {
+			t.Errorf("the archive of the plugin has %v and %v", a.IDs, a.Files)
+		}
 	}
 }

@@ -393,6 +393,19 @@ func TestSARIFResults(t *testing.T) {
 	}
 }
 
+func TestSARIFHasNoLinksOfManifests(t *testing.T) {
+	const link = "[click](https://other.example)"
+	run := readSARIF(t, write(t, "sarif", false, hostile(link)...)).Runs[0]
+	for _, r := range run.Results {
+		if strings.Contains(r.Message.Text, "](") {
+			t.Errorf("%s has a link", r.Message.Text)
+		}
+	}
+	if text := run.Invocations[0].ToolExecutionNotifications[0].Message.Text; text != "[click] (https://other.example)" {
+		t.Errorf("got the notification %s", text)
+	}
+}
+
 func TestSARIFHasRulesOfPackageImage(t *testing.T) {
 	for i := range image.Rules {
 		if got, want := sarifRules[i].ID, image.Rule(i).String(); got != want {

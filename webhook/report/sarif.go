@@ -130,6 +130,9 @@ var sarifRules = []sarifRule{
 		"Copy the image to the mirror: crane copy FROM TO. The message has both names."),
 }
 
+// message returns a text in which SARIF finds no link: image names could have links to other sites.
+func message(text string) sarifText { return sarifText{Text: strings.ReplaceAll(text, "](", "] (")} }
+
 func newRule(id, title, description, help string) sarifRule {
 	return sarifRule{
 		ID: id, ShortDescription: sarifText{Text: title}, FullDescription: sarifText{Text: description},
@@ -143,7 +146,7 @@ func newRule(id, title, description, help string) sarifRule {
 func (w *sarifWriter) Image(i Image) error {
 	for _, broken := range i.Violations {
 		result := sarifResult{
-			RuleID: broken.Rule, Level: "error", Message: sarifText{Text: i.describe() + ": " + broken.String()},
+			RuleID: broken.Rule, Level: "error", Message: message(i.describe() + ": " + broken.String()),
 			Locations: []sarifLocation{locationOf(i)}, Properties: propertiesOf(i),
 			Fingerprints: w.fingerprint(i.File, i.qualified(), i.Field, broken.Rule, i.Image),
 		}
@@ -213,7 +216,7 @@ func artifactURI(file string) string {
 }
 
 func (w *sarifWriter) Problem(p Problem) error {
-	notification := sarifNotification{Level: "error", Message: sarifText{Text: clean(p.Message)}}
+	notification := sarifNotification{Level: "error", Message: message(clean(p.Message))}
 	if location := physical(p.Place); location != nil {
 		notification.Locations = []sarifLocation{{Physical: location}}
 	}
@@ -223,7 +226,7 @@ func (w *sarifWriter) Problem(p Problem) error {
 
 func (w *sarifWriter) Missing(m Missing) error {
 	result := sarifResult{
-		RuleID: ruleMissing, Level: "error", Message: sarifText{Text: m.describe()},
+		RuleID: ruleMissing, Level: "error", Message: message(m.describe()),
 		Properties: map[string]any{"from": m.From, "to": m.To}, Fingerprints: w.fingerprint(m.File, ruleMissing, m.To),
 	}
 	if location := physical(m.Place); location != nil {

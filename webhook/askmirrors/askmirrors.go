@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sync/errgroup"
@@ -146,10 +147,27 @@ func (a *asker) ask(ctx context.Context, image string) (missing bool, err error)
 	return o.missing, a.count(registry, o)
 }
 
-// head returns nil if the mirror has the image.
+// head returns nil if the mirror has the image. It uses the credentials of the registry. If there are none
+// and the mirror requires some, it uses those of the repository, which Podman can have.
 func (a *asker) head(ctx context.Context, ref name.Reference) error {
+	auth, err := a.keychain.registry(ref.Context().Registry)
+	if err != nil {
+		return err
+	}
+	err = a.headAs(ctx, ref, auth)
+	if auth != authn.Anonymous || !isRefusal(err) {
+		return err
+	}
+	own, ownErr := resolve(ref.Context())
+	if ownErr != nil || own == authn.Anonymous {
+		return err
+	}
+	return a.headAs(ctx, ref, own)
+}
+
+func (a *asker) headAs(ctx context.Context, ref name.Reference, auth authn.Authenticator) error {
 	options := []remote.Option{
-		remote.WithContext(ctx), remote.WithTransport(a.transport), remote.WithAuthFromKeychain(a.keychain),
+		remote.WithContext(ctx), remote.WithTransport(a.transport), remote.WithAuth(auth),
 		remote.WithRetryBackoff(retries), remote.WithUserAgent("image-webhook"),
 	}
 	_, err := remote.Head(ref, options...)

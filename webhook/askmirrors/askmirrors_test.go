@@ -433,7 +433,7 @@ func writeFile(t *testing.T, name, content string, mode os.FileMode) string {
 	return directory
 }
 
-func credentials(key, password string) string {
+func authFile(key, password string) string {
 	return fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, key, base64.StdEncoding.EncodeToString([]byte("user:"+password)))
 }
 
@@ -444,16 +444,16 @@ func TestCredentials(t *testing.T) {
 	}{
 		"none": {func(*testing.T, string) {}, "401 Unauthorized: run docker login"},
 		"of Docker": {func(t *testing.T, host string) {
-			t.Setenv("DOCKER_CONFIG", writeFile(t, "config.json", credentials(host, "secret"), 0o600))
+			t.Setenv("DOCKER_CONFIG", writeFile(t, "config.json", authFile(host, "secret"), 0o600))
 		}, "has"},
 		"of Docker, for the repository": {func(t *testing.T, host string) {
-			t.Setenv("DOCKER_CONFIG", writeFile(t, "config.json", credentials(host+"/library/nginx", "secret"), 0o600))
+			t.Setenv("DOCKER_CONFIG", writeFile(t, "config.json", authFile(host+"/library/nginx", "secret"), 0o600))
 		}, "has"},
 		"of Podman": {func(t *testing.T, host string) {
-			t.Setenv("XDG_RUNTIME_DIR", writeFile(t, "containers/auth.json", credentials(host, "secret"), 0o600))
+			t.Setenv("XDG_RUNTIME_DIR", writeFile(t, "containers/auth.json", authFile(host, "secret"), 0o600))
 		}, "has"},
 		"wrong password": {func(t *testing.T, host string) {
-			t.Setenv("DOCKER_CONFIG", writeFile(t, "config.json", credentials(host, "wrong"), 0o600))
+			t.Setenv("DOCKER_CONFIG", writeFile(t, "config.json", authFile(host, "wrong"), 0o600))
 		}, "401 Unauthorized: run docker login"},
 		"broken file": {func(t *testing.T, _ string) {
 			t.Setenv("DOCKER_CONFIG", writeFile(t, "config.json", "{", 0o600))
@@ -473,25 +473,37 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-func TestCredentialHelperRunsOnce(t *testing.T) {
-	withoutCredentials(t)
-	m := serve(t, requireLogin)
-	calls := filepath.Join(t.TempDir(), "calls")
-	helper := fmt.Sprintf("#!/bin/sh\nhost=$(cat)\necho \"$host\" >>%s\n"+
-		`echo "{\"ServerURL\": \"$host\", \"Username\": \"user\", \"Secret\": \"secret\"}"`, calls)
-	t.Setenv("PATH", writeFile(t, "docker-credential-test", helper, 0o755)+":"+os.Getenv("PATH"))
-	t.Setenv("DOCKER_CONFIG", writeFile(t, "config.json", `{"credsStore": "test"}`, 0o600))
-	for _, got := range ask(t, Options{}, many(m.host, 20)) {
-		if got != "missing" {
-			t.Errorf("got %s", got)
-		}
-	}
-	content, err := os.ReadFile(calls)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := string(content), m.host+"\n"; got != want {
-		t.Errorf("the helper was asked for %q, want %q", got, want)
+func TestCredentialHelperRunsOnceForRegistry(t *testing.T) {
+	for name, test := range map[string]struct {
+		serve  handlers
+		answer string // of the helper
+		want   string
+	}{
+		"has credentials":    {requireLogin, `echo "{\"ServerURL\": \"$host\", \"Username\": \"user\", \"Secret\": \"secret\"}"`, "missing"},
+		"has no credentials": {unchanged, "echo credentials not found in native keychain; exit 1", "missing"},
+		"fails":              {unchanged, "echo the keychain is locked; exit 1", "the keychain is locked"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withoutCredentials(t)
+			m := serve(t, test.serve)
+			calls := filepath.Join(t.TempDir(), "calls")
+			helper := fmt.Sprintf("#!/bin/sh\nhost=$(cat)\necho \"$host\" >>%s\n%s\n", calls, test.answer)
+			t.Setenv("PATH", writeFile(t, "docker-credential-test", helper, 0o755)+":"+os.Getenv("PATH"))
+			t.Setenv("DOCKER_CONFIG", writeFile(t, "config.json", `{"credsStore": "test"}`, 0o600))
+			for _, got := range ask(t, Options{}, many(m.host, 20)) {
+				if !strings.Contains(got, test.want) {
+					t.Errorf("got %s, want %s", got, test.want)
+				}
+			}
+			content, err := os.ReadFile(calls)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// go-containerregistry asks again if there are none.
+			if got, want := string(content), m.host+"\n"; got != want && got != want+want {
+				t.Errorf("the helper was asked for %q, want %q", got, want)
+			}
+		})
 	}
 }
 

@@ -4,45 +4,44 @@ import (
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // keychain has the credentials of Docker or Podman. It asks for those of a registry once, because a
 // credential helper is a process, and there can be thousands of images.
 type keychain struct {
 	mu         sync.Mutex
-	registries map[string]authn.Authenticator
+	registries map[name.Registry]credentials
 }
 
-// registryName is a registry as a resource, without a repository.
-type registryName string
-
-func (r registryName) String() string      { return string(r) }
-func (r registryName) RegistryStr() string { return string(r) }
-
-// Resolve returns the credentials for a repository: those of its registry, otherwise its own.
-func (k *keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
-	found, err := k.resolveRegistry(target.RegistryStr())
-	if err != nil || found != authn.Anonymous {
-		return found, err
-	}
-	return authn.DefaultKeychain.Resolve(target)
+// credentials are the answer of the keychain of Docker or Podman.
+type credentials struct {
+	auth authn.Authenticator // authn.Anonymous: there are none
+	err  error
 }
 
-func (k *keychain) resolveRegistry(host string) (authn.Authenticator, error) {
+// registry returns the credentials for a registry.
+func (k *keychain) registry(registry name.Registry) (authn.Authenticator, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if found := k.registries[host]; found != nil {
-		return found, nil
+	found, ok := k.registries[registry]
+	if !ok {
+		found.auth, found.err = resolve(registry)
+		if k.registries == nil {
+			k.registries = map[name.Registry]credentials{}
+		}
+		k.registries[registry] = found
 	}
-	found, err := authn.DefaultKeychain.Resolve(registryName(host))
+	return found.auth, found.err
+}
+
+// resolve returns the credentials for a registry, or for a repository.
+func resolve(target authn.Resource) (authn.Authenticator, error) {
+	auth, err := authn.DefaultKeychain.Resolve(target)
 	if err != nil {
 		return nil, credentialsError{err}
 	}
-	if k.registries == nil {
-		k.registries = map[string]authn.Authenticator{}
-	}
-	k.registries[host] = found
-	return found, nil
+	return auth, nil
 }
 
 // credentialsError is an error of the file or program that has the credentials.

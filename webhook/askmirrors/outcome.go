@@ -25,12 +25,22 @@ type outcome struct {
 // isIncomplete reports whether a mirror answered, but without the headers that the client requires. Some
 // registries answer so to HEAD.
 func isIncomplete(err error) bool {
-	return !errors.As(err, new(*transport.Error)) && !errors.As(err, new(credentialsError)) && !isConnection(err)
+	return !errors.As(err, new(*transport.Error)) && !isConnection(err)
+}
+
+// isRefusal reports whether a mirror requires other credentials.
+func isRefusal(err error) bool {
+	answer := new(transport.Error)
+	return errors.As(err, &answer) && refuses(answer)
 }
 
 // isConnection reports whether a request had no answer.
 func isConnection(err error) bool {
 	return errors.As(err, new(*url.Error)) || errors.As(err, new(net.Error))
+}
+
+func refuses(answer *transport.Error) bool {
+	return answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden
 }
 
 // evaluate returns the outcome of asking a mirror.
@@ -58,7 +68,7 @@ func evaluateAnswer(registry string, answer *transport.Error) (outcome, string) 
 	switch {
 	case answer.StatusCode == http.StatusNotFound && (aboutImage || saysUnknown(answer)):
 		return outcome{missing: true}, ""
-	case answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden:
+	case refuses(answer):
 		return outcome{}, status + ": run docker login " + registry + ", or check that the repository exists: " +
 			"many registries answer the same for a repository that does not exist"
 	case answer.StatusCode == http.StatusTooManyRequests:

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -125,40 +124,65 @@ func outcome(s report.Summary) error {
 	return nil
 }
 
-// reportMissing asks the mirrors for the images, and writes those that are missing.
+// reportMissing asks the mirrors for the images, and writes those that are missing. Images that could not
+// be asked for because of the same error are one problem.
 func reportMissing(ctx context.Context, found *check.Found, out report.Writer, progress *progress) error {
-	var pairs []askmirrors.Pair
-	for _, image := range found.Mirrored {
-		pairs = append(pairs, askmirrors.Pair{From: image.From, To: image.To})
-	}
-	for i, answer := range askAll(ctx, pairs, progress) {
+	problems := map[string]*unasked{}
+	var order []*unasked
+	for i, answer := range askMirrors(ctx, pairsOf(found.Mirrored), progress) {
 		image := found.Mirrored[i]
-		var err error
 		switch {
 		case answer.Err != nil:
-			found.Problems++
-			err = out.Problem(report.Problem{Place: image.Place, Message: answer.Err.Error()})
+			message := answer.Err.Error()
+			if problems[message] == nil {
+				problems[message] = &unasked{first: image, message: message}
+				order = append(order, problems[message])
+			}
+			problems[message].images++
 		case answer.Missing:
 			found.Missing++
-			err = out.Missing(image)
+			if err := out.Missing(image); err != nil {
+				return err
+			}
 		}
-		if err != nil {
+	}
+	for _, u := range order {
+		found.Problems++
+		if err := out.Problem(u.problem()); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
 }
 
-// askLimit is how long a mirror may take to answer for one image, and askParallel the number of images
-// that are asked for at the same time.
-const (
-	askLimit    = 10 * time.Second
-	askParallel = 8
-)
+// unasked are images that could not be asked for because of the same error.
+type unasked struct {
+	first   report.Missing
+	images  int
+	message string
+}
 
-func askAll(ctx context.Context, pairs []askmirrors.Pair, progress *progress) []askmirrors.Result {
+func (u *unasked) problem() report.Problem {
+	images := fmt.Sprintf("%q", u.first.To)
+	switch others := u.images - 1; {
+	case others == 1:
+		images += " and 1 other image"
+	case others > 1:
+		images += fmt.Sprintf(" and %d other images", others)
+	}
+	return report.Problem{Place: u.first.Place, Message: "cannot ask for " + images + ": " + u.message}
+}
+
+func pairsOf(images []report.Missing) (pairs []askmirrors.Pair) {
+	for _, image := range images {
+		pairs = append(pairs, askmirrors.Pair{From: image.From, To: image.To})
+	}
+	return pairs
+}
+
+// askMirrors asks the mirrors, and shows the progress.
+func askMirrors(ctx context.Context, pairs []askmirrors.Pair, progress *progress) []askmirrors.Result {
 	return askmirrors.Ask(ctx, pairs, askmirrors.Options{
-		Parallel: askParallel, Timeout: askLimit,
 		Progress: func(done, total int) { progress.show("asked mirrors for %d of %d images", done, total) },
 	})
 }

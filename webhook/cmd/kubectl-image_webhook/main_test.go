@@ -25,10 +25,20 @@ func TestInvalidCommandLines(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no command", nil, "no command: use status: see kubectl image-webhook --help"},
+		{"no command", []string{}, "no command: use check, audit, explain or status: see kubectl image-webhook --help"},
 		{"unknown command", []string{"stat"}, `unknown command "stat" for "kubectl image-webhook": see kubectl image-webhook --help`},
 		{"argument", []string{"status", "now"}, `unexpected argument "now": see kubectl image-webhook status --help`},
 		{"unknown flag", []string{"status", "--x"}, "unknown flag: --x: see kubectl image-webhook status --help"},
+		{"check without manifests", []string{"check"}, "no manifests: name files, directories, or - for standard input: see kubectl image-webhook check --help"},
+		{"check format", []string{"check", "-o", "xml", "-"}, `--output: invalid format "xml": use text, json, sarif, github or junit: see kubectl image-webhook check --help`},
+		{"check image path", []string{"check", "--image-path=x", "-"},
+			`--image-path: image path "x" is not KIND.GROUP=PATH: use a form such as Rollout.argoproj.io=spec.template.spec: see kubectl image-webhook check --help`},
+		{"check policy", []string{"check", "--config=" + missing, "-"},
+			"--config: open " + missing + ": no such file or directory: use a file with an ImagePolicy: see kubectl image-webhook check --help"},
+		{"check rules", []string{"check", "--registry-mirrors=docker.io", "-"},
+			`--registry-mirrors: mirror rule "docker.io=docker.io" sends images to where they are: use "docker.io=", with an empty mirror, to leave them unchanged: see kubectl image-webhook check --help`},
+		{"explain without an image", []string{"explain"}, "no image: name an image, such as nginx:1.25: see kubectl image-webhook explain --help"},
+		{"explain format", []string{"explain", "-o", "xml", "nginx"}, `--output: invalid format "xml": use json, or omit the flag: see kubectl image-webhook explain --help`},
 		{"format", []string{"status", "-o", "xml"}, `--output: invalid format "xml": use json, or omit the flag: see kubectl image-webhook status --help`},
 		{"timeout", []string{"status", "--timeout=0s"}, `--timeout: invalid duration "0s": use a positive duration such as 30s: see kubectl image-webhook status --help`},
 		{"no kubeconfig", []string{"status", "--kubeconfig=" + missing},

@@ -83,9 +83,10 @@ type serveFlags struct {
 	config      string
 	metricsAddr string
 	rules       policy.Flags
+	invalid     error // of the rules: no replica starts
 }
 
-// serveFlagsOf returns the flags of a replica. It ignores invalid values, with which no replica starts.
+// serveFlagsOf returns the flags of a replica. Other invalid values than those of rules are ignored.
 func serveFlagsOf(pod corev1.PodSpec) (f serveFlags) {
 	set := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	set.ParseErrorsAllowlist.UnknownFlags = true
@@ -95,7 +96,7 @@ func serveFlagsOf(pod corev1.PodSpec) (f serveFlags) {
 	c := server(pod)
 	_ = set.Parse(slices.Concat(c.Command, c.Args))
 	f.config = rules.Config
-	f.rules, _ = rules.Parse()
+	f.rules, f.invalid = rules.Parse()
 	return f
 }
 

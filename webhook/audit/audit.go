@@ -47,6 +47,7 @@ type Result struct {
 	Findings    []Finding    `json:"findings"`
 	MirrorRules []MirrorRule `json:"mirrorRules"`
 	Mirrored    []Mirrored   `json:"mirrored"`
+	Missing     []Pair       `json:"missing"` // what the mirrors do not have, if they were asked
 	Problems    []Problem    `json:"problems"`
 }
 
@@ -111,7 +112,10 @@ type Problem struct {
 }
 
 // Pair is the complete reference of an image and its reference on a mirror.
-type Pair struct{ From, To string }
+type Pair struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
 
 // Pairs returns each mirrored image once, except those whose original is not known.
 func (r *Result) Pairs() (pairs []Pair) {

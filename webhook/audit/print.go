@@ -37,6 +37,9 @@ func (r *Result) Print(out io.Writer, wide bool) error {
 		writeTable(&text, r.ruleRows())
 	}
 	text.WriteString("\n")
+	for _, m := range r.Missing {
+		fmt.Fprintf(&text, "missing %s %s\n", printable(m.From), printable(m.To))
+	}
 	for _, p := range r.Problems {
 		fmt.Fprintf(&text, "problem: %s\n", printable(p.String()))
 	}

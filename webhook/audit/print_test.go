@@ -27,6 +27,7 @@ var full = Result{
 		{"a:1", "docker.io/library/a:1", "hub.example/library/a:1", "docker.io=hub.example", MirrorPods{1000, 0}},
 		{"b:1", "docker.io/library/b:1", "hub.example/library/b:1", "docker.io=hub.example", MirrorPods{0, 3}},
 	},
+	Missing:  []Pair{{"docker.io/library/b:1", "hub.example/library/b:1"}},
 	Problems: []Problem{{"secret", "no\nrights"}, {"", "cannot read jobs"}},
 }
 
@@ -36,6 +37,7 @@ modes: as in the manifests of this version, because image-webhook is not install
 
 `
 	const tail = `
+missing docker.io/library/b:1 hub.example/library/b:1
 problem: namespace secret: no\nrights
 problem: cannot read jobs
 mode deny: 1 of 1 pod in 1 namespace would be refused if they were created today: 1 owner

@@ -14,7 +14,7 @@ import (
 func (c *collector) result() *Result {
 	r := &Result{
 		Policy: c.Policy, Assumed: c.Assumed, Namespaces: []Namespace{}, Findings: c.findings(),
-		MirrorRules: []MirrorRule{}, Mirrored: []Mirrored{}, Problems: []Problem{},
+		MirrorRules: []MirrorRule{}, Mirrored: []Mirrored{}, Missing: []Pair{}, Problems: []Problem{},
 	}
 	owners := r.countOwners()
 	for _, name := range slices.Sorted(maps.Keys(c.namespaces)) {

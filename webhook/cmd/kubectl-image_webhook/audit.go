@@ -2,16 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 	"k8s.io/client-go/rest"
 
 	"github.com/image-webhook/image-webhook/webhook/admission"
+	"github.com/image-webhook/image-webhook/webhook/askmirrors"
 	"github.com/image-webhook/image-webhook/webhook/audit"
 	"github.com/image-webhook/image-webhook/webhook/ruleflags"
 	"github.com/image-webhook/image-webhook/webhook/status"
@@ -29,16 +27,11 @@ const auditExamples = `  # Say what would be refused in the mode deny, by the po
   # Print which images are mirrored to where
   kubectl image-webhook audit --output=json | jq -r '.mirrored[] | select(.from) | "\(.from) \(.to)"'`
 
-// Errors of an audit, which the output explains.
-var (
-	errRefused    = errors.New("images would be refused")
-	errIncomplete = errors.New("a part of the cluster could not be read")
-)
-
 // auditOptions holds the flags of the verb audit.
 type auditOptions struct {
 	output string
 	rules  *ruleflags.Flags
+	ask    bool
 }
 
 func newAudit() *cobra.Command {
@@ -59,8 +52,8 @@ The rules are those of the installed webhook, or of the flags --config, --regist
 --disallowed-tags and --exempt-images. Namespaces for which no webhook is ever called, such as
 kube-system, are not audited.
 
-The exit code is 0 if nothing would be refused in any namespace, 1 if something would be, and 2 if a
-part of the cluster could not be read. The command changes nothing in the cluster.`,
+The exit code is 0 if nothing would be refused in any namespace, 1 if something would be or if a mirror
+does not have an image, and 2 if something could not be read. The command changes nothing in the cluster.`,
 		Example: auditExamples,
 		Args:    rejectArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -72,6 +65,7 @@ part of the cluster could not be read. The command changes nothing in the cluste
 	}
 	c = newConnection(cmd.Flags(), "Audit only this namespace (default: all namespaces)")
 	o.rules = ruleflags.Add(cmd.Flags(), "use the rules of this policy `file` (default: the policy of the\ninstalled webhook)")
+	addAskMirrors(cmd.Flags(), &o.ask)
 	cmd.Flags().StringVarP(&o.output, "output", "o", "", "print the result in this `format`: wide or json (default: text)")
 	return cmd
 }
@@ -84,14 +78,22 @@ func (o *auditOptions) check() error {
 	return fmt.Errorf("--output: invalid format %q: use wide or json, or omit the flag", o.output)
 }
 
-func (o *auditOptions) run(ctx context.Context, c *connection, out, progress io.Writer) error {
+func (o *auditOptions) run(ctx context.Context, c *connection, out, stderr io.Writer) error {
 	config, err := c.load()
 	if err != nil {
 		return err
 	}
-	result, err := o.audit(ctx, config, c.namespace(), progress)
+	line := newProgress(stderr)
+	defer line.clear()
+	out = line.before(out)
+	result, err := o.audit(ctx, config, c.namespace(), line)
 	if err != nil {
 		return err
+	}
+	if o.ask {
+		if err := addMissing(ctx, result, line); err != nil {
+			return err
+		}
 	}
 	if o.output == "json" {
 		err = result.PrintJSON(out)
@@ -102,14 +104,14 @@ func (o *auditOptions) run(ctx context.Context, c *connection, out, progress io.
 	case err != nil:
 		return err
 	case len(result.Problems) > 0:
-		return errIncomplete
-	case len(result.Findings) > 0:
-		return errRefused
+		return exitUsage
+	case len(result.Findings) > 0 || len(result.Missing) > 0:
+		return exitFailure
 	}
 	return nil
 }
 
-func (o *auditOptions) audit(ctx context.Context, config *rest.Config, namespace string, progress io.Writer) (*audit.Result, error) {
+func (o *auditOptions) audit(ctx context.Context, config *rest.Config, namespace string, line *progress) (*audit.Result, error) {
 	rules, source, err := o.givenRules()
 	if err != nil {
 		return nil, err
@@ -123,11 +125,9 @@ func (o *auditOptions) audit(ctx context.Context, config *rest.Config, namespace
 			return nil, fmt.Errorf("cannot read the policy of the cluster: %w: use --config with a policy file", err)
 		}
 	}
-	show, clean := podProgress(progress)
-	defer clean()
 	return audit.Run(ctx, audit.Options{
 		Config: config, Namespace: namespace, Rules: rules, Policy: source,
-		Assumed: installed.Assumed, Scope: installed.Scope, Progress: show,
+		Assumed: installed.Assumed, Scope: installed.Scope, Progress: func(pods int) { line.show("read %s", audit.Count(pods, "pod")) },
 	})
 }
 
@@ -143,14 +143,18 @@ func (o *auditOptions) givenRules() (*admission.Rules, string, error) {
 	return rules, fmt.Sprintf("%s, version %s", o.rules.Config, rules.Version), nil
 }
 
-// podProgress returns a function that shows how many pods were read, and one that removes the text. They
-// do nothing unless out is a terminal.
-func podProgress(out io.Writer) (show func(pods int), clean func()) {
-	f, ok := out.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return nil, func() {}
+// addMissing asks the mirrors for the images of the cluster, and adds what is missing to the result.
+func addMissing(ctx context.Context, r *audit.Result, line *progress) error {
+	var pairs []askmirrors.Pair
+	for _, p := range r.Pairs() {
+		pairs = append(pairs, askmirrors.Pair(p))
 	}
-	const eraseLine = "\r\033[K"
-	return func(pods int) { fmt.Fprintf(out, "%sread %s", eraseLine, audit.Count(pods, "pod")) },
-		func() { fmt.Fprint(out, eraseLine) }
+	missing, failed, err := askMirrors(ctx, pairs, line)
+	for _, i := range missing {
+		r.Missing = append(r.Missing, audit.Pair(pairs[i]))
+	}
+	for _, u := range failed {
+		r.Problems = append(r.Problems, audit.Problem{Message: u.String()})
+	}
+	return err
 }

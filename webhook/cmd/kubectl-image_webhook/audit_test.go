@@ -72,13 +72,13 @@ func TestAuditResultsAreErrors(t *testing.T) {
 	}{
 		{"nothing", []string{"--disallowed-tags=latest"}, nil, nil,
 			"policy: flags of the command line\n" + notInstalled + "mode deny: 0 of 1 pod in 1 namespace would be refused if they were created today\n"},
-		{"refused", []string{"--config=" + policy}, nil, errRefused, "policy: " + policy + ", version 567146ee7cf4\n" + notInstalled + `NAMESPACE  MODE  OWNER  PODS  USED BY        IMAGE       REASON
+		{"refused", []string{"--config=" + policy}, nil, exitFailure, "policy: " + policy + ", version 567146ee7cf4\n" + notInstalled + `NAMESPACE  MODE  OWNER  PODS  USED BY        IMAGE       REASON
 shop       deny  pod/a  1     container web  nginx:1.25  tag "1.25" is not allowed because its image can change
 
 mode deny: 1 of 1 pod in 1 namespace would be refused if they were created today: 1 owner
 `},
-		{"incomplete", []string{"--config=" + policy}, []string{"/apis/batch/v1/jobs", "/apis/batch/v1/namespaces/shop/jobs"}, errIncomplete, ""},
-		{"JSON", []string{"--config=" + policy, "-ojson"}, nil, errRefused, ""},
+		{"incomplete", []string{"--config=" + policy}, []string{"/apis/batch/v1/jobs", "/apis/batch/v1/namespaces/shop/jobs"}, exitUsage, ""},
+		{"JSON", []string{"--config=" + policy, "-ojson"}, nil, exitFailure, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := runAudit(t, append(tt.args, "--server="+serveCluster(t, tt.forbidden...))...)

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/image-webhook/image-webhook/webhook/askmirrors"
 	"github.com/image-webhook/image-webhook/webhook/buildversion"
@@ -77,10 +76,6 @@ have it, and 2 if something could not be read. The command asks no cluster.`,
 	return cmd
 }
 
-func addAskMirrors(f *pflag.FlagSet, ask *bool) {
-	f.BoolVar(ask, "ask-mirrors", false, "ask the mirrors whether they have the images, with the\ncredentials of docker login or podman login")
-}
-
 func (o checkOptions) run(ctx context.Context, paths []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	rules, err := o.rules.Load()
 	if err != nil {
@@ -124,65 +119,27 @@ func outcome(s report.Summary) error {
 	return nil
 }
 
-// reportMissing asks the mirrors for the images, and writes those that are missing. Images that could not
-// be asked for because of the same error are one problem.
+// reportMissing asks the mirrors for the images, and writes those that are missing.
 func reportMissing(ctx context.Context, found *check.Found, out report.Writer, progress *progress) error {
-	problems := map[string]*unasked{}
-	var order []*unasked
-	for i, answer := range askMirrors(ctx, pairsOf(found.Mirrored), progress) {
-		image := found.Mirrored[i]
-		switch {
-		case answer.Err != nil:
-			message := answer.Err.Error()
-			if problems[message] == nil {
-				problems[message] = &unasked{first: image, message: message}
-				order = append(order, problems[message])
-			}
-			problems[message].images++
-		case answer.Missing:
-			found.Missing++
-			if err := out.Missing(image); err != nil {
-				return err
-			}
-		}
+	var pairs []askmirrors.Pair
+	for _, image := range found.Mirrored {
+		pairs = append(pairs, askmirrors.Pair{From: image.From, To: image.To})
 	}
-	for _, u := range order {
-		found.Problems++
-		if err := out.Problem(u.problem()); err != nil {
+	missing, unasked, err := askMirrors(ctx, pairs, progress)
+	if err != nil {
+		return err
+	}
+	for _, i := range missing {
+		found.Missing++
+		if err := out.Missing(found.Mirrored[i]); err != nil {
 			return err
 		}
 	}
-	return ctx.Err()
-}
-
-// unasked are images that could not be asked for because of the same error.
-type unasked struct {
-	first   report.Missing
-	images  int
-	message string
-}
-
-func (u *unasked) problem() report.Problem {
-	images := fmt.Sprintf("%q", u.first.To)
-	switch others := u.images - 1; {
-	case others == 1:
-		images += " and 1 other image"
-	case others > 1:
-		images += fmt.Sprintf(" and %d other images", others)
+	for _, u := range unasked {
+		found.Problems++
+		if err := out.Problem(report.Problem{Place: found.Mirrored[u.first].Place, Message: u.String()}); err != nil {
+			return err
+		}
 	}
-	return report.Problem{Place: u.first.Place, Message: "cannot ask for " + images + ": " + u.message}
-}
-
-func pairsOf(images []report.Missing) (pairs []askmirrors.Pair) {
-	for _, image := range images {
-		pairs = append(pairs, askmirrors.Pair{From: image.From, To: image.To})
-	}
-	return pairs
-}
-
-// askMirrors asks the mirrors, and shows the progress.
-func askMirrors(ctx context.Context, pairs []askmirrors.Pair, progress *progress) []askmirrors.Result {
-	return askmirrors.Ask(ctx, pairs, askmirrors.Options{
-		Progress: func(done, total int) { progress.show("asked mirrors for %d of %d images", done, total) },
-	})
+	return nil
 }

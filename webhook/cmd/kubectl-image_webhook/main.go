@@ -99,6 +99,6 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(newCheck(), newExplain(), newStatus())
+	root.AddCommand(newCheck(), newAudit(), newExplain(), newStatus())
 	return root
 }

@@ -77,8 +77,8 @@ not healthy: 1 problem, 0 unknown, 0 warnings
 }
 
 func TestHelpHasValidExamples(t *testing.T) {
-	if got := len(clitest.Examples(t, newRoot, program)); got != 4 {
-		t.Errorf("%d examples, want 4", got)
+	if got := len(clitest.Examples(t, newRoot, program)); got != 18 {
+		t.Errorf("%d examples, want 18", got)
 	}
 }
 

@@ -120,6 +120,7 @@ func TestMatrixHasTheExpectedOutcomes(t *testing.T) {
 			countCase(t, c)
 		})
 	}
+	t.Run("the plugin of kubectl says the same", func(t *testing.T) { checkParity(t, server) })
 }
 
 // startMatrixServer starts an API server with the webhook and matrixPolicy. The objects that the
@@ -260,4 +261,6 @@ func printMatrix(out io.Writer) {
 	}
 	fmt.Fprintf(out, "matrix on Kubernetes %s: %d of %d cases as expected in %d requests: %d denied, %d mirrored (%d with another Secret), %d only warned about, %d with the same image\n",
 		programs.Release, counts.passed.Load(), len(all), len(requests), counts.denied.Load(), counts.mirrored.Load(), counts.secrets.Load(), counts.warned.Load(), counts.unchanged.Load())
+	fmt.Fprintf(out, "check of manifests: %d manifests with %d images as on the API server: %d not allowed, %d mirrored\n",
+		parity.manifests.Load(), parity.fields.Load(), parity.denied.Load(), parity.mirrored.Load())
 }

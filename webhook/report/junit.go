@@ -59,7 +59,7 @@ func failureOf(i Image) *junitFailure {
 	var reasons, text []string
 	for _, broken := range i.Violations {
 		reasons = append(reasons, broken.String())
-		text = append(text, i.Place.String()+": "+i.describe()+": "+broken.String())
+		text = append(text, i.position()+": "+i.describe()+": "+broken.String())
 	}
 	return &junitFailure{
 		Message: clean(i.named() + ": " + strings.Join(reasons, "; ")),
@@ -70,7 +70,7 @@ func failureOf(i Image) *junitFailure {
 
 func (w *junitWriter) Problem(p Problem) error {
 	text := p.Message
-	if place := p.Place.String(); place != "" {
+	if place := p.position(); place != "" {
 		text = place + ": " + p.Message
 	}
 	return w.add(p.File, p.Place, junitCase{
@@ -116,7 +116,7 @@ func (w *junitWriter) add(suite string, p Place, c junitCase) error {
 func (w *junitWriter) name(suite string, c junitCase) string {
 	name := c.Name
 	if suite != mirrorSuite {
-		name += " (" + Place{File: suite}.String() + ")"
+		name += " (" + Place{File: suite}.position() + ")"
 	}
 	if n := w.names.next(suite, c.Class+" "+name); n > 1 {
 		name += fmt.Sprintf(" #%d", n)
@@ -129,7 +129,7 @@ func (w *junitWriter) flush() error {
 	if err := w.start(); err != nil || len(w.suite.Cases) == 0 {
 		return err
 	}
-	w.suite.Name = Place{File: w.suite.Name}.String()
+	w.suite.Name = Place{File: w.suite.Name}.position()
 	encoded, err := xml.MarshalIndent(w.suite, "  ", "  ")
 	if err != nil {
 		return err

@@ -29,16 +29,16 @@ func (w *textWriter) paint(color, text string) string {
 	return color + text + reset
 }
 
-// position returns the place in front of a line.
-func (w *textWriter) position(p Place) string {
-	if place := p.String(); place != "" {
+// start returns the place in front of a line.
+func (w *textWriter) start(p Place) string {
+	if place := p.position(); place != "" {
 		return w.paint(bold, place+":") + " "
 	}
 	return ""
 }
 
-// String returns the place in the form FILE:LINE:COLUMN, as far as it is known.
-func (p Place) String() string {
+// position returns the place in the form FILE:LINE:COLUMN, as far as it is known.
+func (p Place) position() string {
 	text := clean(p.File)
 	if p.File == "-" {
 		text = "<stdin>"
@@ -57,7 +57,7 @@ func (p Place) String() string {
 }
 
 func (w *textWriter) Image(i Image) error {
-	start := w.position(i.Place) + clean(i.Object+": "+i.Field) + ": "
+	start := w.start(i.Place) + clean(i.Object+": "+i.Field) + ": "
 	if i.Fixed {
 		if err := w.print(start + w.paint(green, "fixed:") + " " + quote(i.Image) + " -> " + quote(i.Mirrored)); err != nil {
 			return err
@@ -73,7 +73,7 @@ func (w *textWriter) Image(i Image) error {
 }
 
 func (w *textWriter) Problem(p Problem) error {
-	return w.print(w.position(p.Place) + w.paint(red, "error:") + " " + clean(p.Message))
+	return w.print(w.start(p.Place) + w.paint(red, "error:") + " " + clean(p.Message))
 }
 
 func (w *textWriter) Missing(m Missing) error {

@@ -115,7 +115,11 @@ func labelMap(selector string) map[string]string {
 }
 
 // shellEnv returns the environment of a shell in which kubectl is the suite's kubectl and
-// reads kubeconfig.
+// reads kubeconfig. It has the programs in bin, such as Helm and the plugin of kubectl.
 func shellEnv(kubeconfig string) []string {
-	return append(os.Environ(), "KUBECONFIG="+kubeconfig, "PATH="+filepath.Dir(target.kubectl)+":"+os.Getenv("PATH"))
+	GinkgoHelper()
+	programs, err := filepath.Abs("../bin")
+	Expect(err).NotTo(HaveOccurred())
+	path := strings.Join([]string{filepath.Dir(target.kubectl), programs, os.Getenv("PATH")}, string(filepath.ListSeparator))
+	return append(os.Environ(), "KUBECONFIG="+kubeconfig, "PATH="+path)
 }

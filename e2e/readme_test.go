@@ -23,6 +23,17 @@ import (
 // the name `namespace owner` run them.
 const ownerPage = "../docs/namespace-owner.md"
 
+// checkPage is the page whose blocks need the charts in testdata, and write files.
+const checkPage = "check.md"
+
+// copyCharts returns a directory with a copy of the charts.
+func copyCharts() string {
+	GinkgoHelper()
+	directory := GinkgoT().TempDir()
+	Expect(os.CopyFS(filepath.Join(directory, "shop"), os.DirFS("testdata/shop"))).To(Succeed())
+	return directory
+}
+
 // These specs run the `console` blocks of all other pages, each in its own namespace instead of
 // `default`.
 var _ = Describe("manual", Label(devCluster), func() {
@@ -40,6 +51,9 @@ func runBlocks(pages []string, setUp func(SpecContext)) {
 				skipIfPullThrough(ctx)
 				setUp(ctx)
 				terminal := newTerminal(ctx)
+				if block.page == checkPage {
+					terminal.directory = copyCharts()
+				}
 				for _, command := range block.commands {
 					terminal.expect(ctx, command)
 				}
@@ -117,11 +131,12 @@ func (b *terminalBlock) add(line string) bool {
 type terminal struct {
 	namespace  string
 	kubeconfig string
+	directory  string
 }
 
 func newTerminal(ctx context.Context) terminal {
 	GinkgoHelper()
-	t := terminal{namespace: newNamespace(ctx), kubeconfig: filepath.Join(GinkgoT().TempDir(), "kubeconfig")}
+	t := terminal{namespace: newNamespace(ctx), kubeconfig: filepath.Join(GinkgoT().TempDir(), "kubeconfig"), directory: ".."}
 	content, err := os.ReadFile(target.kubeconfig)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(os.WriteFile(t.kubeconfig, content, 0o600)).To(Succeed())
@@ -146,8 +161,9 @@ func (t terminal) expect(ctx context.Context, command terminalCommand) {
 func (t terminal) run(ctx context.Context, line string) string {
 	GinkgoHelper()
 	var output bytes.Buffer
-	cmd := exec.CommandContext(ctx, "bash", "-c", strings.ReplaceAll(line, "/default/", "/"+t.namespace+"/"))
-	cmd.Dir = ".."
+	line = strings.NewReplacer("/default/", "/"+t.namespace+"/", "--namespace=default", "--namespace="+t.namespace).Replace(line)
+	cmd := exec.CommandContext(ctx, "bash", "-c", line)
+	cmd.Dir = t.directory
 	cmd.Env = shellEnv(t.kubeconfig)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	_ = cmd.Run() // an error, such as a denial, is part of the compared output
@@ -155,7 +171,7 @@ func (t terminal) run(ctx context.Context, line string) string {
 }
 
 // variableTexts match texts that differ between runs: hashes, times and durations, and the
-// width of the columns that contain them.
+// width of the columns that contain them. They also match empty lines.
 var variableTexts = []struct {
 	pattern     *regexp.Regexp
 	replacement string
@@ -164,6 +180,7 @@ var variableTexts = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
 	{regexp.MustCompile(`\b(\d+(\.\d+)?(ms|s|m|h|d|y))+\b`), "SPAN"},
 	{regexp.MustCompile(`  +`), "  "},
+	{regexp.MustCompile(`\n\n+`), "\n"}, // readBlocks skips empty lines
 }
 
 // normalize replaces the variable texts.

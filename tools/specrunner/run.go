@@ -124,6 +124,7 @@ func (r *run) compile(ctx context.Context, step *progress.Step) error {
 		{"go", "build", "-o", ginkgoProgram, "github.com/onsi/ginkgo/v2/ginkgo"},
 		{"go", "build", "-o", chaosProgram, "./tools/cmd/chaos"},
 		{"go", "build", "-o", pluginProgram, "./webhook/cmd/kubectl-image_webhook"},
+		{"go", "-C", "tools/pins/helm", "build", "-o", "../../../" + helmProgram, "helm.sh/helm/v4/cmd/helm"},
 	} {
 		if err := (subprocess.Command{Args: args, Dir: r.root, Progress: step}).Run(ctx); err != nil {
 			return err

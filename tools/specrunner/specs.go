@@ -21,6 +21,7 @@ const (
 	ginkgoProgram = "bin/ginkgo"
 	chaosProgram  = "bin/chaos"                 // e2e/chaos_test.go runs it
 	pluginProgram = "bin/kubectl-image_webhook" // e2e/status_test.go runs it
+	helmProgram   = "bin/helm"                  // docs/check.md runs it
 )
 
 // runSpecs runs Ginkgo until it ends. It forwards interrupts to Ginkgo, which lets the specs clean

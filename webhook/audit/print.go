@@ -149,7 +149,7 @@ func (r *Result) excluded() string {
 func (s Summary) text(when string) string {
 	text := fmt.Sprintf("%s of %s in %s would be refused %s", number(s.Refused), Count(s.Pods, "pod"), Count(s.Namespaces, "namespace"), when)
 	if s.Owners > 0 {
-		text += ": " + Count(s.Owners, "owner")
+		text += "; owners to change: " + number(s.Owners)
 	}
 	return text
 }

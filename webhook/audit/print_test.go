@@ -40,8 +40,8 @@ modes: as in the manifests of this version, because image-webhook is not install
 missing docker.io/library/b:1 hub.example/library/b:1
 problem: namespace secret: no\nrights
 problem: cannot read jobs
-mode deny: 1 of 1 pod in 1 namespace would be refused if they were created today: 1 owner
-mode warn: 1,001 of 12,343 pods in 2 namespaces would be refused after a switch to deny: 2 owners
+mode deny: 1 of 1 pod in 1 namespace would be refused if they were created today; owners to change: 1
+mode warn: 1,001 of 12,343 pods in 2 namespaces would be refused after a switch to deny; owners to change: 2
 mode off: 0 of 1 pod in 1 namespace would be refused after a switch to deny
 incomplete: 2 problems
 `

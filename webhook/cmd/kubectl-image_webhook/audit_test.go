@@ -75,7 +75,7 @@ func TestAuditResultsAreErrors(t *testing.T) {
 		{"refused", []string{"--config=" + policy}, nil, exitFailure, "policy: " + policy + ", version 567146ee7cf4\n" + notInstalled + `NAMESPACE  MODE  OWNER  PODS  USED BY        IMAGE       REASON
 shop       deny  pod/a  1     container web  nginx:1.25  tag "1.25" is not allowed because its image can change
 
-mode deny: 1 of 1 pod in 1 namespace would be refused if they were created today: 1 owner
+mode deny: 1 of 1 pod in 1 namespace would be refused if they were created today; owners to change: 1
 `},
 		{"incomplete", []string{"--config=" + policy}, []string{"/apis/batch/v1/jobs", "/apis/batch/v1/namespaces/shop/jobs"}, exitUsage, ""},
 		{"JSON", []string{"--config=" + policy, "-ojson"}, nil, exitFailure, ""},

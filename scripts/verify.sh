@@ -60,6 +60,8 @@ check "vet, tools/checks/monitoring" go -C tools/checks/monitoring vet .
 check "alerts and dashboard" alerts_and_dashboard
 check "vet, tools/checks/policyfile" go -C tools/checks/policyfile vet .
 check "policy file" go -C tools/checks/policyfile test -count=1 .
+check "vet, tools/checks/sarif" go -C tools/checks/sarif vet .
+check "SARIF" go -C tools/checks/sarif test -count=1 .
 check staticcheck bin/staticcheck -checks all ./...
 check actionlint bin/actionlint
 # `make test` runs the Kustomize tests, with a kubectl that it compiles first, which can take
@@ -68,7 +70,7 @@ check manifests go test -skip Kustomize ./deploy
 check links go run ./tools/cmd/links
 check "import rules" go test ./tools/checks/walls
 check wording go test ./tools/checks/wording
-check shellcheck shellcheck --external-sources scripts/*.sh deploy/image-policy/*.sh .ci/run
+check shellcheck shellcheck --external-sources scripts/*.sh deploy/image-policy/*.sh .github/actions/check/*.sh .ci/run
 
 if [ -n "$failed" ]; then
 	echo "failed:$failed"

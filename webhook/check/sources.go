@@ -59,7 +59,7 @@ func (s *source) problemOf(err error) *report.Problem {
 	return &report.Problem{Place: report.Place{File: s.name}, Message: message}
 }
 
-// walk calls visit for each file, in order, once. A directory stands for the manifests in it and below it.
+// walk calls visit for each file, in order, once. A directory means the manifests in it and below it.
 func walk(paths []string, visit func(*source) error) error {
 	seen := map[string]bool{}
 	once := func(s *source) error {

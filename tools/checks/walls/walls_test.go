@@ -93,13 +93,15 @@ func TestServerImportsNeitherToolsNorKubernetesClients(t *testing.T) {
 	}
 	refuse(t, server.path(), server.Deps, "the server must not depend on the tools", importPaths("tools", "deploy", "e2e")...)
 	refuse(t, server.path(), server.Deps, "the server must not depend on Kubernetes: it needs only a few fields of a review", "k8s.io", "sigs.k8s.io")
+	refuse(t, server.path(), server.Deps, "the server asks no registry", "github.com/google/go-containerregistry")
 }
 
-func TestOnlyThePluginContainsTheChecksOfAnInstallation(t *testing.T) {
+func TestOnlyThePluginContainsItsVerbs(t *testing.T) {
 	const plugin = "webhook/cmd/kubectl-image_webhook"
 	for _, p := range packages(t) {
 		if p.Name == "main" && p.path() != plugin {
-			refuse(t, p.path(), p.Deps, "only the plugin of kubectl checks an installation", importPaths("webhook/status")...)
+			refuse(t, p.path(), p.Deps, "only the plugin of kubectl checks images and installations",
+				importPaths("webhook/status", "webhook/check", "webhook/manifest", "webhook/audit", "webhook/report", "webhook/askmirrors")...)
 		}
 	}
 }
@@ -119,6 +121,8 @@ func TestPackagesImportOnlyAllowedPackages(t *testing.T) {
 		{"webhook", "the product must not depend on the tools", []string{"tools", "e2e"}},
 		{"webhook/jsonfields", "the decoder must not know the fields", []string{"webhook/podimages", "webhook/image", "webhook/admission"}},
 		{"webhook/podimages", "the table of image fields must not check images", []string{"webhook/image", "webhook/admission"}},
+		{"webhook/manifest", "the reader of manifests must not know the rules", []string{"webhook/image", "webhook/admission", "webhook/policy"}},
+		{"webhook/report", "the formats must not know where findings come from", []string{"webhook", "tools", "deploy"}},
 		{"webhook/server", "the listener must not know the rules", []string{"webhook/image", "webhook/podimages", "webhook/admission"}},
 		{"webhook/admission", "the rules must not know the listener", []string{"webhook/server"}},
 		{"deploy", "the manifests must not depend on code", []string{"webhook", "tools", "e2e"}},

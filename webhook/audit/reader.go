@@ -101,7 +101,7 @@ func (r *reader) read(ctx context.Context, request *rest.Request) error {
 // decodePage calls handle for each object of a page, and returns the token of the next page.
 func decodePage(page []byte, handle func(*item)) (next string, err error) {
 	var d jsonfields.Decoder
-	err = d.Decode(page, unlimited{}, func(d *jsonfields.Decoder) error {
+	err = d.Decode(page, jsonfields.Unlimited{}, func(d *jsonfields.Decoder) error {
 		return d.Object(func(key string) error {
 			switch key {
 			case "metadata":
@@ -128,11 +128,6 @@ func decodeItem(d *jsonfields.Decoder, handle func(*item)) error {
 	return nil
 }
 
-// unlimited is memory without a limit: a page is small, and from the API server.
-type unlimited struct{}
-
-func (unlimited) Reserve(int64) error { return nil }
-
 // item is an object of a list.
 type item struct {
 	object     podimages.Object
@@ -152,10 +147,10 @@ type condition struct{ kind, status string }
 // decode reads an object. The server's decoder reads the images, and a second one what only an audit needs.
 func (i *item) decode(text []byte) error {
 	var d jsonfields.Decoder
-	if err := d.Decode(text, unlimited{}, i.object.Decode); err != nil {
+	if err := d.Decode(text, jsonfields.Unlimited{}, i.object.Decode); err != nil {
 		return err
 	}
-	return d.Decode(text, unlimited{}, func(d *jsonfields.Decoder) error {
+	return d.Decode(text, jsonfields.Unlimited{}, func(d *jsonfields.Decoder) error {
 		return d.Object(func(key string) error {
 			switch key {
 			case "metadata":

@@ -112,7 +112,7 @@ func (r *reader) read(ctx context.Context, paths []string) error {
 
 // readFile reads the documents of a file. It returns why it could not read all of them.
 func (r *reader) readFile(ctx context.Context, file *source) *report.Problem {
-	in, err := file.open(r.options.Stdin)
+	in, err := file.open(ctx, r.options.Stdin)
 	if err != nil {
 		return file.problemOf(err)
 	}

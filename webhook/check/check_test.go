@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -319,6 +320,20 @@ func TestInterruptEndsTheCheck(t *testing.T) {
 	many := strings.Repeat(podManifest("nginx")+"---\n", 2000)
 	var r recorder
 	if _, err := Run(ctx, []string{"-"}, Options{Rules: testRules(t), Stdin: strings.NewReader(many)}, &r); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestInterruptEndsWaitingForInput(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	in, out := io.Pipe()
+	defer func() { _ = out.Close() }()
+	go func() {
+		_, _ = io.WriteString(out, podManifest("nginx")+"---\n")
+		cancel()
+	}()
+	var r recorder
+	if _, err := Run(ctx, []string{"-"}, Options{Rules: testRules(t), Stdin: in}, &r); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -83,7 +83,7 @@ func TestFixDoesNotOverwriteAChange(t *testing.T) {
 	t.Chdir(t.TempDir())
 	write(t, "a.yaml", podManifest("nginx:1"))
 	file := &source{name: "a.yaml"}
-	in, err := file.open(nil)
+	in, err := file.open(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -28,10 +29,16 @@ type source struct {
 
 func (s *source) isStdin() bool { return s.name == stdinName }
 
-// open opens the file.
-func (s *source) open(stdin io.Reader) (io.ReadCloser, error) {
+// open opens the file. The end of ctx ends the reading of standard input, which can take forever.
+func (s *source) open(ctx context.Context, stdin io.Reader) (io.ReadCloser, error) {
 	if s.isStdin() {
-		return io.NopCloser(stdin), nil
+		r, w := io.Pipe()
+		go func() {
+			_, err := io.Copy(w, stdin)
+			w.CloseWithError(err)
+		}()
+		context.AfterFunc(ctx, func() { w.CloseWithError(ctx.Err()) })
+		return r, nil
 	}
 	file, err := os.Open(s.name)
 	if err != nil {

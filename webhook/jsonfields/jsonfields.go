@@ -43,6 +43,12 @@ type Memory interface {
 	Reserve(bytes int64) error
 }
 
+// Unlimited is a Memory without a limit, for texts whose size is limited.
+type Unlimited struct{}
+
+// Reserve returns nil.
+func (Unlimited) Reserve(int64) error { return nil }
+
 // Decoder reads one JSON text. Each of its methods reads one value. Null leaves a value
 // unchanged. An error about a value is a *FieldError, and an error of Memory is returned as it
 // is. Any other error except ErrDepth means that the text is not JSON.

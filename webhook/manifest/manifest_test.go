@@ -297,7 +297,7 @@ func FuzzObjects(f *testing.F) {
 			}
 			var pod podimages.Object
 			var decoder jsonfields.Decoder
-			if err := decoder.Decode(sent, unlimited{}, pod.Decode); err != nil {
+			if err := decoder.Decode(sent, jsonfields.Unlimited{}, pod.Decode); err != nil {
 				return true // the API server refuses it
 			}
 			if diff := cmp.Diff(imagesOf(&pod), imagesOf(decoded)); diff != "" {

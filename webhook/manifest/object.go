@@ -91,15 +91,10 @@ func (o *Object) DecodePodSpec(spec Value) (*podimages.Object, error) {
 	return o.decode(append(appendJSON([]byte(`{"spec":`), spec.node), '}'))
 }
 
-// unlimited does not limit the memory of lists, which the size of a document limits.
-type unlimited struct{}
-
-func (unlimited) Reserve(int64) error { return nil }
-
 func (o *Object) decode(text []byte) (*podimages.Object, error) {
 	decoded := new(podimages.Object)
 	var d jsonfields.Decoder
-	err := d.Decode(text, unlimited{}, decoded.Decode)
+	err := d.Decode(text, jsonfields.Unlimited{}, decoded.Decode)
 	if err == nil {
 		return decoded, nil
 	}

@@ -262,16 +262,11 @@ func TestLabelMatchesTheExactKey(t *testing.T) {
 	}
 }
 
-// unlimited is memory without a limit.
-type unlimited struct{}
-
-func (unlimited) Reserve(int64) error { return nil }
-
 func decode(t *testing.T, s string) *Object {
 	t.Helper()
 	var object Object
 	var d jsonfields.Decoder
-	if err := d.Decode([]byte(s), unlimited{}, object.Decode); err != nil {
+	if err := d.Decode([]byte(s), jsonfields.Unlimited{}, object.Decode); err != nil {
 		t.Fatal(err)
 	}
 	return &object

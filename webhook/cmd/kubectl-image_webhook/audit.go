@@ -52,8 +52,9 @@ The rules are those of the installed webhook, or of the flags --config, --regist
 --disallowed-tags and --exempt-images. Namespaces for which no webhook is ever called, such as
 kube-system, are not audited.
 
-The exit code is 0 if nothing would be refused in any namespace, 1 if something would be or if a mirror
-does not have an image, and 2 if something could not be read. The command changes nothing in the cluster.`,
+The exit code is 0 if nothing would be refused in any namespace, 1 if something would be or if a
+mirror does not have an image, and 2 if something could not be read. The command changes nothing in
+the cluster.`,
 		Example: auditExamples,
 		Args:    rejectArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -64,7 +65,7 @@ does not have an image, and 2 if something could not be read. The command change
 		},
 	}
 	c = newConnection(cmd.Flags(), "Audit only this namespace (default: all namespaces)")
-	o.rules = ruleflags.Add(cmd.Flags(), "use the rules of this policy `file` (default: the policy of the\ninstalled webhook)")
+	o.rules = addRules(cmd.Flags(), "use the rules of this policy `file` (default: the policy of the\ninstalled webhook)")
 	addAskMirrors(cmd.Flags(), &o.ask)
 	cmd.Flags().StringVarP(&o.output, "output", "o", "", "print the result in this `format`: wide or json (default: text)")
 	return cmd

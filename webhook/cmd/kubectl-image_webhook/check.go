@@ -32,9 +32,6 @@ const checkExamples = `  # Check the manifests in a directory and below it
   # Copy the images that a mirror does not have
   kubectl image-webhook check deploy --config=policy.yaml --ask-mirrors | sed -n 's/^missing //p' | xargs -n 2 crane copy`
 
-// configUsage is the description of --config.
-const configUsage = "read mirrors and rules from this policy `file`, an ImagePolicy"
-
 // checkOptions holds the flags of the verb check.
 type checkOptions struct {
 	rules      *ruleflags.Flags
@@ -68,11 +65,11 @@ have it, and 2 if something could not be read. The command asks no cluster.`,
 		},
 	}
 	f := cmd.Flags()
-	o.rules = ruleflags.Add(f, configUsage)
-	f.StringArrayVar(&o.imagePaths, "image-path", nil, "check custom resources too: `KIND.GROUP=PATH`, where PATH has the\nkeys of an image, of a list of images, or of a pod spec, with dots;\nan empty PATH: the kind has no images (can be repeated)")
+	o.rules = addRules(f, configUsage)
+	f.StringArrayVar(&o.imagePaths, "image-path", nil, "check custom resources too: `KIND.GROUP=PATH`, where PATH has\nthe keys of an image, of a list of images, or of a pod spec,\nseparated by dots; an empty PATH: the kind has no images (can\nbe repeated)")
 	f.BoolVar(&o.fix, "fix-mirrors", false, "replace images in the files by those on their mirrors")
 	addAskMirrors(f, &o.ask)
-	f.StringVarP(&o.output, "output", "o", report.Formats[0], "write the report in this `format`: "+strings.Join(report.Formats, ", "))
+	f.StringVarP(&o.output, "output", "o", report.Formats[0], "write the report in this `format`:\n"+strings.Join(report.Formats, ", "))
 	return cmd
 }
 

@@ -53,7 +53,7 @@ regardless of the verdict. The command asks neither a cluster nor a registry.`,
 			return o.print(rules, references, cmd.OutOrStdout())
 		},
 	}
-	o.rules = ruleflags.Add(cmd.Flags(), configUsage)
+	o.rules = addRules(cmd.Flags(), configUsage)
 	addJSONOutput(cmd.Flags(), &o.output)
 	return cmd
 }

@@ -39,10 +39,30 @@ var (
 	ownProgram = regexp.MustCompile(`^(bin/)?([a-z_-]+)$`)
 )
 
-// repository knows what exists. Each help text is read once.
-type repository struct {
-	makefile, scripts string
-	helps             sync.Map // of `program verb`: func() string
+// repository knows what exists.
+type repository struct{ makefile, scripts string }
+
+// programs are the programs of this repository.
+type programs struct {
+	directory string   // of the binaries
+	binaries  sync.Map // of `program`: func() string, its path
+	helps     sync.Map // of `program verb`: func() string
+}
+
+// built are the programs for all tests. Each is built once, and each help text is read once.
+var built programs
+
+func TestMain(m *testing.M) {
+	directory, err := os.MkdirTemp("", "programs-")
+	if err != nil {
+		panic(err)
+	}
+	built.directory = directory
+	code := m.Run()
+	if err := os.RemoveAll(directory); err != nil {
+		panic(err)
+	}
+	os.Exit(code)
 }
 
 func openRepository(t *testing.T) *repository {
@@ -158,13 +178,13 @@ func (r *repository) call(folder string, args []string) (problems []string) {
 	command := folder
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		verb := args[0]
-		if !regexp.MustCompile(`(?m)^\s+(\S+ )?` + regexp.QuoteMeta(verb) + `\b`).MatchString(r.help(folder)) {
+		if !regexp.MustCompile(`(?m)^\s+(\S+ )?` + regexp.QuoteMeta(verb) + `\b`).MatchString(built.help(folder)) {
 			return []string{folder + " has no verb " + verb}
 		}
 		command += " " + verb
 	}
 	for _, arg := range args {
-		if flag := flagWord.FindString(arg); flag != "" && !hasFlag(r.help(command), flag) {
+		if flag := flagWord.FindString(arg); flag != "" && !hasFlag(built.help(command), flag) {
 			problems = append(problems, command+" has no flag "+flag)
 		}
 	}
@@ -176,7 +196,7 @@ var flagged = []string{"webhook/cmd/image-webhook serve", "tools/cmd/cluster up"
 
 func (r *repository) anyFlag(flag string) []string {
 	for _, program := range flagged {
-		if hasFlag(r.help(program), flag) {
+		if hasFlag(built.help(program), flag) {
 			return nil
 		}
 	}
@@ -188,17 +208,29 @@ func hasFlag(help, flag string) bool {
 }
 
 // help returns the help text of a program, or of its verb.
-func (r *repository) help(program string) string {
-	ask := sync.OnceValue(func() string {
-		words := strings.Fields(program)
-		readSources(words[0])
-		cmd := exec.Command("go", append([]string{"run", "./" + words[0]}, append(words[1:], "--help")...)...)
-		cmd.Dir = root
-		text, _ := cmd.CombinedOutput() // an error shows as a missing flag
+func (p *programs) help(program string) string {
+	folder, verb, _ := strings.Cut(program, " ")
+	return once(&p.helps, program, func() string {
+		binary := once(&p.binaries, folder, func() string { return p.build(folder) })
+		text, _ := exec.Command(binary, append(strings.Fields(verb), "--help")...).CombinedOutput() // an error shows as a missing flag
 		return string(text)
 	})
-	once, _ := r.helps.LoadOrStore(program, ask)
-	return once.(func() string)()
+}
+
+// once returns the value of a key, which it computes once.
+func once(values *sync.Map, key string, compute func() string) string {
+	value, _ := values.LoadOrStore(key, sync.OnceValue(compute))
+	return value.(func() string)()
+}
+
+// build builds a program and returns its path. Without the program, all its flags are missing.
+func (p *programs) build(folder string) string {
+	readSources(folder)
+	binary := filepath.Join(p.directory, filepath.Base(folder))
+	cmd := exec.Command("go", "build", "-ldflags=-w", "-o", binary, "./"+folder) // without debug information, it links faster
+	cmd.Dir = root
+	_ = cmd.Run()
+	return binary
 }
 
 // readSources lets `go test` run this test again when the sources of a program have changed:

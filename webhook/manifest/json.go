@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -13,7 +14,8 @@ import (
 
 // isJSON reports whether a text begins like a JSON object.
 func isJSON(text []byte) bool {
-	return bytes.HasPrefix(bytes.TrimLeft(bytes.TrimPrefix(text, byteOrderMark), " \t\r\n"), []byte("{"))
+	// kubectl skips any space here, also those that JSON does not know.
+	return bytes.HasPrefix(bytes.TrimLeftFunc(bytes.TrimPrefix(text, byteOrderMark), unicode.IsSpace), []byte("{"))
 }
 
 // looksLikeJSON reports whether the first key of an object is in quotes.
@@ -27,6 +29,7 @@ func looksLikeJSON(text []byte) bool {
 type jsonParser struct {
 	decoder *json.Decoder
 	text    []byte
+	depth   int // of the value that is read
 
 	// The place of a byte, which moves forward only.
 	pos          int
@@ -39,6 +42,9 @@ func parseJSON(text []byte, line int) (*yaml.Node, error) {
 	p := &jsonParser{decoder: json.NewDecoder(bytes.NewReader(text)), text: text, line: line, column: 1}
 	p.decoder.UseNumber()
 	root, err := p.value()
+	if tooDeep := new(Error); errors.As(err, &tooDeep) {
+		return nil, tooDeep
+	}
 	if err != nil {
 		offset := int(p.decoder.InputOffset())
 		if syntax := new(json.SyntaxError); errors.As(err, &syntax) {
@@ -73,6 +79,9 @@ func (p *jsonParser) value() (*yaml.Node, error) {
 	offset += len(p.text[offset:]) - len(bytes.TrimLeft(p.text[offset:], " \t\r\n:,"))
 	p.moveTo(offset)
 	node := &yaml.Node{Line: p.line, Column: p.column}
+	if p.depth > maxDepth {
+		return nil, errorAt(node, "nested deeper than %d levels: check the brackets", maxDepth)
+	}
 	token, err := p.decoder.Token()
 	if err != nil {
 		return nil, err
@@ -98,6 +107,8 @@ func (p *jsonParser) children(node *yaml.Node, open json.Delim) error {
 	if open == '{' {
 		node.Kind, node.Tag = yaml.MappingNode, "!!map"
 	}
+	p.depth++
+	defer func() { p.depth-- }()
 	for p.decoder.More() {
 		child, err := p.value() // the keys of an object too
 		if err != nil {

@@ -4,13 +4,15 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
 const (
-	// maxExpanded is the number of values that aliases may add to a document.
+	// maxExpanded is the number of values that aliases may add to a document. Long text counts as several.
 	maxExpanded = 1_000_000
+	longText    = 64 // bytes
 	// maxDepth is the maximum nesting depth. Objects of Kubernetes have less than 20 levels.
 	maxDepth = 200
 )
@@ -19,10 +21,7 @@ const (
 // aliases that expand it beyond any use, and values that contain themselves.
 func check(root *yaml.Node) error {
 	c := checker{sizes: map[*yaml.Node]int{}}
-	if size := c.size(root, 0); c.err == nil && size-c.written > maxExpanded {
-		c.err = errorAt(root, "aliases expand the document by more than %d values: write the values out", maxExpanded)
-	}
-	if c.err != nil {
+	if c.size(root, 0); c.err != nil {
 		return c.err
 	}
 	return nil
@@ -30,13 +29,10 @@ func check(root *yaml.Node) error {
 
 // checker computes the expanded sizes of nodes.
 type checker struct {
-	sizes   map[*yaml.Node]int // of anchors; 0: not complete yet
-	written int                // values without those of aliases
-	err     *Error             // the first
+	sizes    map[*yaml.Node]int // of anchors; 0: not complete yet
+	expanded int                // values that aliases add
+	err      *Error             // the first
 }
-
-// maxSize keeps sums of sizes below the largest integer.
-const maxSize = 1 << 40
 
 // size returns the number of values to which a node expands.
 func (c *checker) size(node *yaml.Node, depth int) int {
@@ -52,10 +48,12 @@ func (c *checker) size(node *yaml.Node, depth int) int {
 	if node.Kind == yaml.MappingNode {
 		c.checkKeys(node)
 	}
-	c.written++
-	size := 1
+	size := 1 + len(node.Value)/longText
 	for _, child := range node.Content {
-		size = min(size+c.size(child, depth+1), maxSize)
+		size += c.size(child, depth+1)
+	}
+	if node.Kind == yaml.MappingNode && c.err == nil {
+		c.checkMerges(node)
 	}
 	if node.Anchor != "" {
 		c.sizes[node] = size
@@ -67,8 +65,11 @@ func (c *checker) size(node *yaml.Node, depth int) int {
 // inside of it.
 func (c *checker) aliased(alias *yaml.Node) int {
 	size := c.sizes[alias.Alias]
-	if size == 0 && c.err == nil {
+	switch c.expanded += size; {
+	case size == 0:
 		c.err = errorAt(alias, "the anchor &%s contains itself: write the values out", alias.Value)
+	case c.expanded > maxExpanded:
+		c.err = errorAt(alias, "aliases expand the document by more than %d values: write the values out", maxExpanded)
 	}
 	return size
 }
@@ -87,12 +88,34 @@ func (c *checker) checkKeys(mapping *yaml.Node) {
 		switch first := firstKey(mapping, i, seen); {
 		case key.Kind != yaml.ScalarNode:
 			c.err = errorAt(key, "a key that is not text: write it as text")
+		case strings.HasPrefix(key.Value, string(byteOrderMark)):
+			c.err = errorAt(key, "a byte order mark before key %q: remove it", strings.TrimPrefix(key.Value, string(byteOrderMark)))
 		case isMerge(key) && !areMappings(value):
 			c.err = errorAt(value, "the value of << is not a mapping: merge only mappings")
 		case first != nil:
 			c.err = errorAt(key, "key %q is also in line %d: remove one of them", key.Value, first.Line)
 		case seen != nil:
 			seen[key.Value] = key
+		}
+	}
+}
+
+// checkMerges refuses a key before a merge that has the key too: kubectl uses the value that is merged, other
+// programs use the one that is written.
+func (c *checker) checkMerges(mapping *yaml.Node) {
+	for i := 2; i+1 < len(mapping.Content); i += 2 {
+		if !isMerge(mapping.Content[i]) {
+			continue
+		}
+		merged := map[string]bool{}
+		for all := members(&yaml.Node{Kind: yaml.MappingNode, Content: mapping.Content[i : i+2]}); len(all) > 1; all = all[2:] {
+			merged[all[0].Value] = true
+		}
+		for before := 0; before < i; before += 2 {
+			if key := mapping.Content[before]; merged[key.Value] {
+				c.err = errorAt(key, "key %q is also in the mapping that << merges after it: write << first", key.Value)
+				return
+			}
 		}
 	}
 }
@@ -113,7 +136,7 @@ func firstKey(mapping *yaml.Node, position int, seen map[string]*yaml.Node) *yam
 }
 
 // isMerge reports whether the value of a key is merged into the mapping (https://yaml.org/type/merge.html).
-func isMerge(key *yaml.Node) bool { return key.Tag == "!!merge" }
+func isMerge(key *yaml.Node) bool { return key.Tag == "!!merge" && key.Value == "<<" }
 
 // areMappings reports whether a value can be merged.
 func areMappings(value *yaml.Node) bool {

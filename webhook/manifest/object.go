@@ -20,16 +20,16 @@ type Object struct {
 	node *yaml.Node
 }
 
-// objects returns the object of a document, or those of a List.
+// objects returns the object of a document, or those of a List. As kubectl does, it takes every object with
+// items for a List.
 func objects(root *yaml.Node) ([]*Object, error) {
 	apiVersion, kind := text(root, "apiVersion"), text(root, "kind")
 	if apiVersion == "" || kind == "" {
 		return nil, nil
 	}
-	o := newObject(root, apiVersion, kind)
 	items := lookUp(root, "items")
-	if !strings.HasSuffix(kind, "List") || items == nil {
-		return []*Object{o}, nil
+	if items == nil || resolve(items).Kind != yaml.SequenceNode {
+		return []*Object{newObject(root, apiVersion, kind)}, nil
 	}
 	var listed []*Object
 	for _, item := range resolve(items).Content {
@@ -45,7 +45,7 @@ func objects(root *yaml.Node) ([]*Object, error) {
 // withKind returns an item of a list of one kind, whose items do not repeat the kind.
 func withKind(item *yaml.Node, apiVersion, kind string) *yaml.Node {
 	item = resolve(item)
-	if kind == "" || item.Kind != yaml.MappingNode || lookUp(item, "kind") != nil {
+	if kind == "" || item.Kind != yaml.MappingNode || text(item, "kind") != "" {
 		return item
 	}
 	key := func(text string) *yaml.Node {

@@ -85,10 +85,11 @@ func isDirective(text []byte) bool {
 	return found
 }
 
-// isBlank reports whether a line has no content.
+// isBlank reports whether a line has no content. A comment ends before any line break of YAML 1.1, not only
+// before a line feed.
 func isBlank(line []byte) bool {
 	line = bytes.TrimSpace(line)
-	return len(line) == 0 || line[0] == '#'
+	return len(line) == 0 || line[0] == '#' && !bytes.ContainsAny(line, "\r\u0085\u2028\u2029")
 }
 
 // isEmpty reports whether a document has no content.

@@ -2,10 +2,12 @@ package manifest
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,20 +35,41 @@ func parseYAML(text []byte, line int) (*yaml.Node, error) {
 		return nil, nil
 	}
 	root := document.Content[0]
-	move(root, line-1)
+	if err := prepare(root, line-1); err != nil {
+		return nil, err
+	}
+	if root.Kind == yaml.ScalarNode && strings.HasPrefix(root.Value, string(byteOrderMark)) {
+		return nil, errorAt(root, "a byte order mark inside of the file: remove it")
+	}
 	return root, nil
 }
 
-// move adds lines to the places of a node and of all nodes below it.
-func move(node *yaml.Node, lines int) {
-	if lines == 0 {
-		return
-	}
+// prepare adds lines to the places of a node and of all nodes below it, and reads their tags as kubectl
+// does: it decodes !!binary, and ignores tags that it does not know.
+func prepare(node *yaml.Node, lines int) error {
 	node.Line += lines
-	for _, child := range node.Content {
-		move(child, lines)
+	if node.Kind == yaml.ScalarNode {
+		switch tag := node.ShortTag(); {
+		case tag == "!!binary":
+			decoded, err := base64.StdEncoding.DecodeString(node.Value)
+			if err != nil {
+				return errorAt(node, "invalid base64 after !!binary: correct it")
+			}
+			node.Tag, node.Value = "!!str", string(decoded)
+		case !slices.Contains(scalarTags, tag):
+			node.Tag = "!!str"
+		}
 	}
+	for _, child := range node.Content {
+		if err := prepare(child, lines); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// scalarTags are the tags that have a meaning for a scalar.
+var scalarTags = []string{"!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp", "!!merge"}
 
 // yamlLine matches the line in an error of the parser.
 var yamlLine = regexp.MustCompile(`^line (\d+): `)

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"path/filepath"
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
@@ -101,7 +102,11 @@ type reader struct {
 
 // read reads all files.
 func (r *reader) read(ctx context.Context, paths []string) error {
-	return walk(paths, func(file *source) error {
+	keyOf := filepath.Clean
+	if r.options.FixMirrors {
+		keyOf = realPath // a file cannot be rewritten under two names
+	}
+	return walk(paths, keyOf, func(file *source) error {
 		problem := file.problem
 		if problem == nil {
 			problem = r.readFile(ctx, file)

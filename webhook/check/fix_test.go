@@ -2,6 +2,7 @@ package check
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -112,6 +113,25 @@ func TestFixKeepsLinks(t *testing.T) {
 	}
 	if target, err := os.Readlink("link.yaml"); err != nil || target != "real" {
 		t.Errorf("the link is %q, %v", target, err)
+	}
+}
+
+func TestFileAndItsLinkAreFixedOnce(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write(t, "a.yaml", podManifest("nginx:1"))
+	for _, name := range []string{"b.yaml", "c.yaml"} {
+		if err := os.Symlink("a.yaml", name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	absolute, err := filepath.Abs("a.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r recorder
+	found, err := Run(t.Context(), []string{".", absolute, "c.yaml"}, Options{Rules: testRules(t), FixMirrors: true}, &r)
+	if err != nil || found.Files != 1 || found.Fixed != 1 || found.Problems != 0 {
+		t.Errorf("got %+v, %v, %+v, want one file", found.Summary, err, r.problems)
 	}
 }
 

@@ -66,11 +66,12 @@ func (s *source) problemOf(err error) *report.Problem {
 	return &report.Problem{Place: report.Place{File: s.name}, Message: message}
 }
 
-// walk calls visit for each file, in order, once. A directory means the manifests in it and below it.
-func walk(paths []string, visit func(*source) error) error {
+// walk calls visit for each file, in order, once. Names with the same key are the same file. A directory
+// means the manifests in it and below it.
+func walk(paths []string, keyOf func(name string) string, visit func(*source) error) error {
 	seen := map[string]bool{}
 	once := func(s *source) error {
-		if key := filepath.Clean(s.name); !seen[key] {
+		if key := keyOf(s.name); !seen[key] {
 			seen[key] = true
 			return visit(s)
 		}
@@ -92,6 +93,22 @@ func walk(paths []string, visit func(*source) error) error {
 		}
 	}
 	return nil
+}
+
+// realPath returns the absolute path of a file, behind links. It is the same for all names of a file, except
+// hard links.
+func realPath(name string) string {
+	if name == stdinName {
+		return name
+	}
+	path, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		path = name
+	}
+	if absolute, err := filepath.Abs(path); err == nil {
+		return absolute
+	}
+	return path
 }
 
 // walkDirectory visits the manifests in a directory. It does not follow links to directories, which can be

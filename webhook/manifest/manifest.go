@@ -23,6 +23,8 @@ type Document struct {
 	text   []byte
 	offset int64 // of text in the stream
 	err    error // why the text could not be read
+	isJSON bool  // after Objects
+	starts []int // indexes of the lines, after the first Replace
 }
 
 // Size returns the size of the document in bytes.
@@ -64,6 +66,7 @@ func (d *Document) parse() (*yaml.Node, error) {
 	if isJSON(d.text) {
 		// YAML in the flow style begins like JSON.
 		if root, err := parseJSON(d.text, d.Line); err == nil || looksLikeJSON(d.text) {
+			d.isJSON = true
 			return root, err
 		}
 	}

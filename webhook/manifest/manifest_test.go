@@ -104,6 +104,7 @@ func TestObjectsHaveTheirPlaces(t *testing.T) {
 			"items without the kind List", "apiVersion: v1\nkind: ConfigMap\nitems:\n- {apiVersion: v1, kind: Pod, spec: {containers: [{image: a}]}}\n",
 			[]string{"1: Pod /", "1: 4:59 a true"},
 		},
+		{"a List without a version", "kind: List\nitems:\n- {apiVersion: v1, kind: Pod}\n", []string{"1: Pod /"}},
 		{
 			"items with empty kinds", "apiVersion: v1\nkind: PodList\nitems:\n- {kind: '', spec: {containers: [{image: a}]}}\n- {apiVersion: null, kind: null, spec: {containers: [{image: b}]}}\n",
 			[]string{"1: Pod /", "1: 4:42 a true", "1: Pod /", "1: 5:62 b true"},
@@ -246,6 +247,9 @@ func TestReplaceChangesOnlyTheValue(t *testing.T) {
 		{"other characters before it", `{name: "äöü😀", image: nginx}`, image, `{name: "äöü😀", image: ` + image + `}`},
 		{"an IPv6 address", "image: nginx", six, `image: "` + six + `"`},
 		{"an IPv6 address in quotes", "image: 'nginx'", six, "image: '" + six + "'"},
+		{"other line breaks before it", "x: \"\u2028\"\n    image: nginx\n#   image: nginx", image, "x: \"\u2028\"\n    image: " + image + "\n#   image: nginx"},
+		{"a carriage return before it", "x: 1\r    image: nginx\r\n#   image: nginx", image, "x: 1\r    image: " + image + "\r\n#   image: nginx"},
+		{"another line break in JSON", "{\"x\":\"\u2028\",\n\"image\":\"nginx\"}", image, "{\"x\":\"\u2028\",\n\"image\":\"" + image + "\"}"},
 		{"an anchor stays", "image: &a nginx", image, "image: &a nginx"},
 		{"a tag stays", "image: !!str nginx", image, "image: !!str nginx"},
 		{"escapes stay", `image: "\u006eginx"`, image, `image: "\u006eginx"`},

@@ -24,11 +24,15 @@ type Object struct {
 // items for a List.
 func objects(root *yaml.Node) ([]*Object, error) {
 	apiVersion, kind := text(root, "apiVersion"), text(root, "kind")
-	if apiVersion == "" || kind == "" {
+	if kind == "" {
 		return nil, nil
 	}
 	items := lookUp(root, "items")
-	if items == nil || resolve(items).Kind != yaml.SequenceNode {
+	isList := items != nil && resolve(items).Kind == yaml.SequenceNode
+	switch {
+	case !isList && apiVersion == "":
+		return nil, nil
+	case !isList:
 		return []*Object{newObject(root, apiVersion, kind)}, nil
 	}
 	var listed []*Object
@@ -198,32 +202,33 @@ func (o *Object) UnknownImage() (field string, value Value, found bool) {
 		case "apiVersion", "kind", "metadata", "status":
 			continue
 		}
-		if node := unknownImage(all[i].Value, all[i+1], &field); node != nil {
-			return field, newValue(node), true
+		if rest, node := unknownImage(all[i].Value, all[i+1]); node != nil {
+			return all[i].Value + rest, newValue(node), true
 		}
 	}
 	return "", Value{}, false
 }
 
-func unknownImage(path string, node *yaml.Node, field *string) *yaml.Node {
-	*field = path
+// unknownImage returns the first such field at or below the value of a key, and its path from there. It
+// builds only the path of that field, because keys can be long.
+func unknownImage(key string, node *yaml.Node) (path string, found *yaml.Node) {
 	resolved := resolve(node)
-	name := path[strings.LastIndexByte(path, '.')+1:]
+	name := key[strings.LastIndexByte(key, '.')+1:]
 	switch {
 	case name == "image" && isText(resolved) && resolved.Value != "":
-		return node
+		return "", node
 	case resolved.Kind == yaml.SequenceNode:
 		for i, item := range resolved.Content {
-			if found := unknownImage(path+"["+strconv.Itoa(i)+"]", item, field); found != nil {
-				return found
+			if rest, found := unknownImage("", item); found != nil {
+				return "[" + strconv.Itoa(i) + "]" + rest, found
 			}
 		}
 	}
 	all := members(resolved)
 	for i := 0; i+1 < len(all); i += 2 {
-		if found := unknownImage(path+"."+all[i].Value, all[i+1], field); found != nil {
-			return found
+		if rest, found := unknownImage(all[i].Value, all[i+1]); found != nil {
+			return "." + all[i].Value + rest, found
 		}
 	}
-	return nil
+	return "", nil
 }

@@ -45,19 +45,38 @@ var errNotPlain = errors.New("has an anchor, a tag or escapes, or more than one 
 
 // index returns the index of a place in the text.
 func (d *Document) index(line, column int) (index int, found bool) {
-	rest := bytes.TrimPrefix(d.text, byteOrderMark)
-	for range line - d.Line {
-		_, after, more := bytes.Cut(rest, []byte("\n"))
-		if !more {
-			return 0, false
-		}
-		rest = after
+	if d.starts == nil {
+		d.starts = lineStarts(d.text, d.isJSON)
+	}
+	if line -= d.Line; line < 0 || line >= len(d.starts) {
+		return 0, false
+	}
+	rest := d.text[d.starts[line]:]
+	if line == 0 {
+		rest = bytes.TrimPrefix(rest, byteOrderMark)
 	}
 	for range column - 1 {
 		_, size := utf8.DecodeRune(rest)
 		rest = rest[size:]
 	}
 	return len(d.text) - len(rest), len(rest) > 0
+}
+
+// lineStarts returns the indexes of the lines of a text, as its parser counts them: in YAML 1.1 more
+// characters than a line feed break lines.
+func lineStarts(text []byte, isJSON bool) []int {
+	starts := []int{0}
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRune(text[i:])
+		i += size
+		switch {
+		case r == '\n', !isJSON && (r == '\u0085' || r == '\u2028' || r == '\u2029'):
+			starts = append(starts, i)
+		case !isJSON && r == '\r' && !bytes.HasPrefix(text[i:], []byte("\n")):
+			starts = append(starts, i)
+		}
+	}
+	return starts
 }
 
 // isPlain reports whether an image needs no quotes: it begins with a letter or a digit, and has no

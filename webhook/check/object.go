@@ -88,18 +88,29 @@ func (c *documentCheck) checkPodSpec(o *manifest.Object) error {
 	if o.Kind == podimages.Pod && decoded.IsStatic() {
 		return nil // the kubelet runs it anyway
 	}
+	found := places{"": o.Root()}
 	for img := range (podimages.Images{Kind: o.Kind, Object: decoded}).Each {
-		value, pointer := o.Root(), string(img.AppendPointer(nil))
-		for ; pointer != ""; pointer = pointer[:strings.LastIndexByte(pointer, '/')] {
-			// A container without an image has at least a place.
-			if found, ok := o.Find(pointer); ok {
-				value = found
-				break
-			}
-		}
-		c.add(o, img.Field(), img, value)
+		c.add(o, img.Field(), img, found.find(string(img.AppendPointer(nil))))
 	}
 	return nil
+}
+
+// places are the values at pointers. They are kept because an object can have many images.
+type places map[string]manifest.Value
+
+// find returns the value at a pointer, or else the last one on the way to it: a container without an image
+// has at least a place.
+func (p places) find(pointer string) manifest.Value {
+	if value, found := p[pointer]; found {
+		return value
+	}
+	last := strings.LastIndexByte(pointer, '/')
+	value := p.find(pointer[:last])
+	if child, found := value.Find(pointer[last:]); found {
+		value = child
+	}
+	p[pointer] = value
+	return value
 }
 
 // checkCustom checks a value of a kind that Kubernetes does not know: an image, or a pod spec.
@@ -118,11 +129,9 @@ func (c *documentCheck) checkCustom(o *manifest.Object, field string, value mani
 		return
 	}
 	const spec = "spec" // of the pod
+	found := places{"": value}
 	for img := range (podimages.Images{Kind: podimages.Pod, Object: decoded}).Each {
-		place, found := value.Find(strings.TrimPrefix(string(img.AppendPointer(nil)), "/"+spec))
-		if !found {
-			place = value
-		}
+		place := found.find(strings.TrimPrefix(string(img.AppendPointer(nil)), "/"+spec))
 		c.add(o, field+strings.TrimPrefix(img.Field(), spec), img, place)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -298,6 +299,20 @@ func TestInvalidImagePaths(t *testing.T) {
 		if err == nil || err.Error() != tt.want {
 			t.Errorf("%q: got %v, want %s", tt.values, err, tt.want)
 		}
+	}
+}
+
+func TestManyImagesAfterManyFields(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("apiVersion: v1\nkind: Pod\nspec:\n")
+	for i := range 200_000 {
+		fmt.Fprintf(&text, " f%d: 1\n", i)
+	}
+	text.WriteString(" containers:\n" + strings.Repeat(" - image: quay.io/x:1\n", 100_000))
+	start := time.Now()
+	_, found := runIn(t, nil, Options{Stdin: strings.NewReader(text.String())}, "-")
+	if took := time.Since(start); found.Images != 100_000 || took > 20*time.Second {
+		t.Errorf("checked %d images in %s", found.Images, took)
 	}
 }
 

@@ -163,6 +163,7 @@ func TestInvalidDocuments(t *testing.T) {
 		{"a key before merges that replace it", "a: &a {<<: {x: 1}}\nb: {x: 2, <<: [{y: 1}, *a]}\n", []string{`1: 2:5 error: key "x" is also in the mapping that << merges after it: write << first`}},
 		{"binary text that is invalid", "a: !!binary x\n", []string{"1: 1:4 error: invalid base64 after !!binary: correct it"}},
 		{"a byte order mark in the middle", "a: 1\n---\n\ufeff" + pod, []string{`2: 3:1 error: a byte order mark before key "apiVersion": remove it`}},
+		{"two byte order marks", "\ufeff\ufeff" + pod, []string{"1: 1:1 error: a byte order mark inside of the file: remove it"}},
 		{"a byte order mark before JSON", "a: 1\n---\n\ufeff{\"kind\":\"Pod\"}", []string{`2: 3:1 error: a byte order mark inside of the file: remove it`}},
 		{"a space that is not of JSON", "\u00a0{\"kind\":\"Pod\"}", []string{"1: 1:1 error: invalid JSON: invalid character 'Â' looking for beginning of value: check the commas and the quotes near this line"}},
 		{"deep JSON", `{"a":` + strings.Repeat("[", 20_000), []string{"1: 1:206 error: nested deeper than 200 levels: check the brackets"}},

@@ -17,6 +17,9 @@ import (
 // parseYAML parses a text with one document, which begins in a line of the stream. The result is nil
 // for an empty document.
 func parseYAML(text []byte, line int) (*yaml.Node, error) {
+	if bytes.HasPrefix(bytes.TrimPrefix(text, byteOrderMark), byteOrderMark) {
+		return nil, &Error{line, 1, errByteOrderMark} // the parser loses characters behind it
+	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var document, next yaml.Node
 	switch err := decoder.Decode(&document); {
@@ -39,10 +42,12 @@ func parseYAML(text []byte, line int) (*yaml.Node, error) {
 		return nil, err
 	}
 	if root.Kind == yaml.ScalarNode && strings.HasPrefix(root.Value, string(byteOrderMark)) {
-		return nil, errorAt(root, "a byte order mark inside of the file: remove it")
+		return nil, &Error{root.Line, root.Column, errByteOrderMark}
 	}
 	return root, nil
 }
+
+var errByteOrderMark = errors.New("a byte order mark inside of the file: remove it")
 
 // prepare adds lines to the places of a node and of all nodes below it, and reads their tags as kubectl
 // does: it decodes !!binary, and ignores tags that it does not know.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,7 +63,9 @@ func rewrite(file *source, edits []manifest.Edit) error {
 		return errors.New("it has changed in the meantime: run the command again")
 	}
 	out, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
+	if path := new(fs.PathError); errors.As(err, &path) {
+		return fmt.Errorf("cannot create a file in its directory: %w: check the directory", path.Err)
+	} else if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(out.Name()) }() // fails after the rename

@@ -97,6 +97,26 @@ func TestFixDoesNotOverwriteAChange(t *testing.T) {
 	}
 }
 
+func TestFixInAReadOnlyDirectory(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root can write everywhere")
+	}
+	t.Chdir(t.TempDir())
+	write(t, "a.yaml", podManifest("nginx:1"))
+	if err := os.Chmod(".", 0o500); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(".", 0o700) }) // so that it can be removed
+	var r recorder
+	if _, err := Run(t.Context(), []string{"a.yaml"}, Options{Rules: testRules(t), FixMirrors: true}, &r); err != nil {
+		t.Fatal(err)
+	}
+	const want = "not fixed: cannot create a file in its directory: permission denied: check the directory"
+	if len(r.problems) != 1 || r.problems[0].Message != want {
+		t.Errorf("got %+v, want %s", r.problems, want)
+	}
+}
+
 func TestFixKeepsLinks(t *testing.T) {
 	t.Chdir(t.TempDir())
 	write(t, "real", podManifest("nginx:1"))

@@ -151,12 +151,12 @@ func FuzzParity(f *testing.F) {
 		if err := json.Unmarshal(inJSON, pod); err != nil {
 			t.Fatal(err)
 		}
-		inYAML, err := yaml.Marshal(pod)
-		if err != nil {
-			t.Fatal(err)
+		manifests := map[string][]byte{"JSON": inJSON}
+		if inYAML, err := yaml.Marshal(pod); err == nil { // it refuses control characters
+			manifests["YAML"] = inYAML
 		}
 		want := askServer(t, handlers, pod)
-		for name, manifest := range map[string][]byte{"JSON": inJSON, "YAML": inYAML} {
+		for name, manifest := range manifests {
 			if diff := cmp.Diff(want, askCheck(t, rules, manifest)); diff != "" {
 				t.Errorf("%s (-server +check):\n%s", name, diff)
 			}

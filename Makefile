@@ -51,10 +51,10 @@ demo-engine: bin/cluster
 
 # The demo on a kind cluster. `demo-engine` has compiled bin/cluster.
 .PHONY: demo-cluster
-demo-cluster:
+demo-cluster: bin/kubectl-image_webhook
 	@$(UP)
 	@$(CLUSTER) load
-	@$(ON_CLUSTER) scripts/install.sh && scripts/deny.sh && scripts/outage.sh && scripts/mirror.sh && \
+	@$(ON_CLUSTER) scripts/install.sh && scripts/deny.sh && scripts/outage.sh && scripts/mirror.sh && scripts/audit.sh && \
 		scripts/install-namespace-owner.sh && scripts/namespace-owner.sh
 	@printf '\n--- Next steps:\n\n%s\n%s\n%s\n%s\n' \
 		'eval "$$($(CLUSTER) env)"    # points kubectl, and scripts/*.sh, at this cluster' \

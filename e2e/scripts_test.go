@@ -22,7 +22,7 @@ var _ = Describe("scripts", Label(devCluster), func() {
 		DeferCleanup(func(ctx SpecContext) { Expect(client.Resources().Delete(ctx, node)).To(Succeed()) })
 		context := succeed(ctx, "config", "current-context")
 		for _, script := range []string{
-			"install.sh", "deny.sh", "rewrite.sh", "mirror.sh", "outage.sh", "uninstall.sh",
+			"install.sh", "deny.sh", "rewrite.sh", "mirror.sh", "audit.sh", "outage.sh", "uninstall.sh",
 			"install-namespace-owner.sh", "namespace-owner.sh", "uninstall-namespace-owner.sh",
 		} {
 			Expect(runScript(ctx, script)).To(Equal(result{

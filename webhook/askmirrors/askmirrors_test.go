@@ -380,23 +380,32 @@ func TestAskIsInterrupted(t *testing.T) {
 
 func TestRequestsAreLimited(t *testing.T) {
 	withoutCredentials(t)
+	const parallel = 3
 	var running, most atomic.Int64
+	full := make(chan struct{}) // closed when as many requests run as are allowed
+	var once sync.Once
 	m := serve(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		now := running.Add(1)
 		defer running.Add(-1)
 		for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
 		}
-		time.Sleep(time.Millisecond)
+		if now == parallel {
+			once.Do(func() { close(full) })
+		}
+		select {
+		case <-full:
+		case <-r.Context().Done():
+		}
 		next.ServeHTTP(w, r)
 	})
 	last := 0
-	Ask(t.Context(), append(many(m.host, 50), many(m.host, 50)...), Options{Parallel: 3, Progress: func(done, total int) {
+	Ask(t.Context(), append(many(m.host, 50), many(m.host, 50)...), Options{Parallel: parallel, Progress: func(done, total int) {
 		if done != last+1 || total != 50 {
 			t.Errorf("progress %d of %d after %d", done, total, last)
 		}
 		last = done
 	}})
-	if got := most.Load(); got > 3 || last != 50 {
+	if got := most.Load(); got != parallel || last != 50 {
 		t.Errorf("%d simultaneous requests, progress ended at %d", got, last)
 	}
 }

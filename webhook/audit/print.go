@@ -4,13 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"text/tabwriter"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/image-webhook/image-webhook/webhook/status"
+	"github.com/image-webhook/image-webhook/webhook/terminaltext"
 )
 
 // PrintJSON writes the result as JSON.
@@ -26,9 +24,9 @@ func (r *Result) PrintJSON(out io.Writer) error {
 // would be refused in each mode.
 func (r *Result) Print(out io.Writer, wide bool) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "policy: %s\n", printable(r.Policy))
+	fmt.Fprintf(&text, "policy: %s\n", terminaltext.Clean(r.Policy))
 	if r.Assumed != "" {
-		fmt.Fprintf(&text, "modes: as in the manifests of this version, because %s\n", printable(r.Assumed))
+		fmt.Fprintf(&text, "modes: as in the manifests of this version, because %s\n", terminaltext.Clean(r.Assumed))
 	}
 	writeTable(&text, r.findingRows(wide))
 	if wide {
@@ -38,16 +36,16 @@ func (r *Result) Print(out io.Writer, wide bool) error {
 	}
 	text.WriteString("\n")
 	for _, m := range r.Missing {
-		fmt.Fprintf(&text, "missing %s %s\n", printable(m.From), printable(m.To))
+		fmt.Fprintf(&text, "missing %s %s\n", terminaltext.Clean(m.From), terminaltext.Clean(m.To))
 	}
 	for _, p := range r.Problems {
-		fmt.Fprintf(&text, "problem: %s\n", printable(p.String()))
+		fmt.Fprintf(&text, "problem: %s\n", terminaltext.Clean(p.String()))
 	}
 	for _, line := range r.totals() {
 		text.WriteString(line + "\n")
 	}
 	if len(r.Problems) > 0 {
-		fmt.Fprintf(&text, "incomplete: %s\n", Count(len(r.Problems), "problem"))
+		fmt.Fprintf(&text, "incomplete: %s\n", terminaltext.Count(len(r.Problems), "problem"))
 	}
 	_, err := io.WriteString(out, text.String())
 	return err
@@ -70,7 +68,7 @@ func writeTable(out io.Writer, rows [][]string) {
 	fmt.Fprintln(table)
 	for _, row := range rows {
 		for i, cell := range row {
-			row[i] = printable(cell)
+			row[i] = terminaltext.Clean(cell)
 		}
 		fmt.Fprintln(table, strings.Join(row, "\t"))
 	}
@@ -88,7 +86,7 @@ func (r *Result) findingRows(wide bool) [][]string {
 			}
 			reasons = append(reasons, reason)
 		}
-		rows = append(rows, []string{f.Namespace, f.Mode, f.Owner, number(f.Pods), f.Holder + " " + f.Name, f.Image, strings.Join(reasons, "; ")})
+		rows = append(rows, []string{f.Namespace, f.Mode, f.Owner, terminaltext.Number(f.Pods), f.Holder + " " + f.Name, f.Image, strings.Join(reasons, "; ")})
 	}
 	return rows
 }
@@ -96,7 +94,7 @@ func (r *Result) findingRows(wide bool) [][]string {
 func (r *Result) imageRows() [][]string {
 	rows := [][]string{{"IMAGE", "MIRROR", "PODS ON MIRROR", "PODS ON ORIGINAL"}}
 	for _, m := range r.Mirrored {
-		rows = append(rows, []string{m.Image, m.To, number(m.Mirror), number(m.Original)})
+		rows = append(rows, []string{m.Image, m.To, terminaltext.Number(m.Mirror), terminaltext.Number(m.Original)})
 	}
 	return rows
 }
@@ -104,7 +102,7 @@ func (r *Result) imageRows() [][]string {
 func (r *Result) ruleRows() [][]string {
 	rows := [][]string{{"MIRROR RULE", "IMAGES", "PODS ON MIRROR", "PODS ON ORIGINAL"}}
 	for _, rule := range r.MirrorRules {
-		rows = append(rows, []string{rule.Rule, number(rule.Images), number(rule.Mirror), number(rule.Original)})
+		rows = append(rows, []string{rule.Rule, terminaltext.Number(rule.Images), terminaltext.Number(rule.Mirror), terminaltext.Number(rule.Original)})
 	}
 	return rows
 }
@@ -147,34 +145,9 @@ func (r *Result) excluded() string {
 }
 
 func (s Summary) text(when string) string {
-	text := fmt.Sprintf("%s of %s in %s would be refused %s", number(s.Refused), Count(s.Pods, "pod"), Count(s.Namespaces, "namespace"), when)
+	text := fmt.Sprintf("%s of %s in %s would be refused %s", terminaltext.Number(s.Refused), terminaltext.Count(s.Pods, "pod"), terminaltext.Count(s.Namespaces, "namespace"), when)
 	if s.Owners > 0 {
-		text += "; owners to change: " + number(s.Owners)
+		text += "; owners to change: " + terminaltext.Number(s.Owners)
 	}
 	return text
-}
-
-// Count returns a number with its noun, such as "12,000 pods".
-func Count(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return number(n) + " " + noun
-}
-
-// number returns a number with thousands separators.
-func number(n int) string {
-	if n < 1000 {
-		return strconv.Itoa(n)
-	}
-	return fmt.Sprintf("%s,%03d", number(n/1000), n%1000)
-}
-
-// printable returns text of the cluster without characters that control a terminal or are invisible.
-func printable(text string) string {
-	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return text
-	}
-	quoted := strconv.Quote(text)
-	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }

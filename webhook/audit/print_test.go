@@ -108,11 +108,3 @@ func TestEmptyListsAreNotNull(t *testing.T) {
 		t.Errorf("error %v, output:\n%s", err, out.String())
 	}
 }
-
-func TestCountUsesSeparators(t *testing.T) {
-	for n, want := range map[int]string{0: "0 pods", 1: "1 pod", 999: "999 pods", 1000: "1,000 pods", 1234567: "1,234,567 pods"} {
-		if got := Count(n, "pod"); got != want {
-			t.Errorf("%d: got %q, want %q", n, got, want)
-		}
-	}
-}

@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/image-webhook/image-webhook/webhook/terminaltext"
 )
 
 // maxQuoted is the maximum size of a quoted reference in bytes, as in the denials of the server. The path,
@@ -21,42 +22,6 @@ func quote(s string) string {
 	return strconv.QuoteToASCII(s)
 }
 
-// clean returns s on one line, with escape sequences instead of control characters, invisible characters
-// and invalid UTF-8. It keeps backslashes, which Windows has in paths.
-func clean(s string) string {
-	if isClean(s) {
-		return s
-	}
-	var text strings.Builder
-	for len(s) > 0 {
-		r, size := utf8.DecodeRuneInString(s)
-		if isHarmless(r, size) {
-			text.WriteString(s[:size])
-		} else {
-			quoted := strconv.Quote(s[:size])
-			text.WriteString(quoted[1 : len(quoted)-1])
-		}
-		s = s[size:]
-	}
-	return text.String()
-}
-
-func isClean(s string) bool {
-	for i := 0; i < len(s); {
-		r, size := utf8.DecodeRuneInString(s[i:])
-		if !isHarmless(r, size) {
-			return false
-		}
-		i += size
-	}
-	return true
-}
-
-// isHarmless reports whether a character has no effect except that it is visible.
-func isHarmless(r rune, size int) bool {
-	return strconv.IsPrint(r) && !(r == utf8.RuneError && size == 1)
-}
-
 // encode returns a value as JSON on one line. Package json escapes only some control characters: others,
 // and invisible characters, are escaped too. The values remain the same.
 func encode(value any) ([]byte, error) {
@@ -67,7 +32,7 @@ func encode(value any) ([]byte, error) {
 		return nil, err
 	}
 	text := strings.TrimSuffix(encoded.String(), "\n")
-	if isClean(text) {
+	if terminaltext.IsClean(text) {
 		return []byte(text), nil
 	}
 	var escaped bytes.Buffer

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/image-webhook/image-webhook/webhook/terminaltext"
 )
 
 // githubWriter writes workflow commands: GitHub Actions shows them at the lines of a pull request. GitHub
@@ -65,5 +67,5 @@ var (
 	propertyEscapes = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 )
 
-func escapeMessage(s string) string  { return messageEscapes.Replace(clean(s)) }
-func escapeProperty(s string) string { return propertyEscapes.Replace(clean(s)) }
+func escapeMessage(s string) string  { return messageEscapes.Replace(terminaltext.Clean(s)) }
+func escapeProperty(s string) string { return propertyEscapes.Replace(terminaltext.Clean(s)) }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+
+	"github.com/image-webhook/image-webhook/webhook/terminaltext"
 )
 
 // junitWriter writes a test suite for each file, and a test case for each image. It keeps the cases of one
@@ -62,7 +64,7 @@ func failureOf(i Image) *junitFailure {
 		text = append(text, i.position()+": "+i.describe()+": "+broken.String())
 	}
 	return &junitFailure{
-		Message: clean(i.named() + ": " + strings.Join(reasons, "; ")),
+		Message: terminaltext.Clean(i.named() + ": " + strings.Join(reasons, "; ")),
 		Type:    i.Violations[0].Rule,
 		Text:    strings.Join(text, "\n"),
 	}
@@ -75,14 +77,14 @@ func (w *junitWriter) Problem(p Problem) error {
 	}
 	return w.add(p.File, p.Place, junitCase{
 		Class: "check", Name: "error",
-		Error: &junitFailure{Message: clean(p.Message), Type: "error", Text: clean(text)},
+		Error: &junitFailure{Message: terminaltext.Clean(p.Message), Type: "error", Text: terminaltext.Clean(text)},
 	})
 }
 
 func (w *junitWriter) Missing(m Missing) error {
 	return w.add(mirrorSuite, m.Place, junitCase{
 		Class: mirrorSuite, Name: m.To,
-		Failure: &junitFailure{Message: m.describe(), Type: ruleMissing, Text: clean("missing " + m.From + " " + m.To)},
+		Failure: &junitFailure{Message: m.describe(), Type: ruleMissing, Text: terminaltext.Clean("missing " + m.From + " " + m.To)},
 	})
 }
 
@@ -98,9 +100,9 @@ func (w *junitWriter) add(suite string, p Place, c junitCase) error {
 		w.suite = junitSuite{Name: suite}
 	}
 	if p.File != "" && p.File != "-" {
-		c.File = clean(filepath.ToSlash(p.File))
+		c.File = terminaltext.Clean(filepath.ToSlash(p.File))
 	}
-	c.Class, c.Name = clean(c.Class), w.name(suite, c)
+	c.Class, c.Name = terminaltext.Clean(c.Class), w.name(suite, c)
 	w.suite.Tests++
 	if c.Failure != nil {
 		w.suite.Failures++
@@ -121,7 +123,7 @@ func (w *junitWriter) name(suite string, c junitCase) string {
 	if n := w.names.next(suite, c.Class+" "+name); n > 1 {
 		name += fmt.Sprintf(" #%d", n)
 	}
-	return clean(name)
+	return terminaltext.Clean(name)
 }
 
 // flush writes the suite, if it has cases.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/image-webhook/image-webhook/webhook/image"
+	"github.com/image-webhook/image-webhook/webhook/terminaltext"
 )
 
 var (
@@ -242,7 +243,7 @@ func TestTextsOfManifestsControlNothing(t *testing.T) {
 		for _, format := range Formats {
 			got := write(t, format, false, hostile(text)...)
 			for line := range strings.Lines(got) {
-				if line = strings.TrimSuffix(line, "\n"); !isClean(line) {
+				if line = strings.TrimSuffix(line, "\n"); !terminaltext.IsClean(line) {
 					t.Errorf("%s: %q is not escaped in %q", format, text, line)
 				}
 			}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/image-webhook/image-webhook/webhook/terminaltext"
 )
 
 const (
@@ -160,10 +162,10 @@ func (w *sarifWriter) Image(i Image) error {
 // locationOf returns where an image is in its file and in its object. The region ends with the line,
 // because only the parser knows where a scalar ends.
 func locationOf(i Image) sarifLocation {
-	object := clean(i.qualified())
+	object := terminaltext.Clean(i.qualified())
 	return sarifLocation{Physical: physical(i.Place), Logical: []sarifLogical{
-		{Name: clean(i.Object), QualifiedName: object, Kind: "resource"},
-		{Name: clean(i.Field), QualifiedName: object + "/" + clean(i.Field), Kind: "property"},
+		{Name: terminaltext.Clean(i.Object), QualifiedName: object, Kind: "resource"},
+		{Name: terminaltext.Clean(i.Field), QualifiedName: object + "/" + terminaltext.Clean(i.Field), Kind: "property"},
 	}}
 }
 
@@ -216,7 +218,7 @@ func artifactURI(file string) string {
 }
 
 func (w *sarifWriter) Problem(p Problem) error {
-	notification := sarifNotification{Level: "error", Message: message(clean(p.Message))}
+	notification := sarifNotification{Level: "error", Message: message(terminaltext.Clean(p.Message))}
 	if location := physical(p.Place); location != nil {
 		notification.Locations = []sarifLocation{{Physical: location}}
 	}
@@ -283,7 +285,7 @@ func (w *sarifWriter) Close(Summary) error {
 	invocation.Notifications = append(invocation.Notifications, w.notifications...)
 	if w.cut > 0 {
 		text := fmt.Sprintf("omitted %s: code scanning accepts at most %d: check fewer files in each run",
-			count(w.cut, "more result"), maxResults)
+			terminaltext.Count(w.cut, "more result"), maxResults)
 		invocation.Notifications = append(invocation.Notifications, sarifNotification{Level: "warning", Message: sarifText{Text: text}})
 	}
 	encoded, err := encode(invocation)

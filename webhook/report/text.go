@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+
+	"github.com/image-webhook/image-webhook/webhook/terminaltext"
 )
 
 // textWriter writes lines for a terminal: those of violations and problems have the form of a compiler's,
@@ -39,7 +41,7 @@ func (w *textWriter) start(p Place) string {
 
 // position returns the place in the form FILE:LINE:COLUMN, as far as it is known.
 func (p Place) position() string {
-	text := clean(p.File)
+	text := terminaltext.Clean(p.File)
 	if p.File == "-" {
 		text = "<stdin>"
 	}
@@ -57,14 +59,14 @@ func (p Place) position() string {
 }
 
 func (w *textWriter) Image(i Image) error {
-	start := w.start(i.Place) + clean(i.Object+": "+i.Field) + ": "
+	start := w.start(i.Place) + terminaltext.Clean(i.Object+": "+i.Field) + ": "
 	if i.Fixed {
 		if err := w.print(start + w.paint(green, "fixed:") + " " + quote(i.Image) + " -> " + quote(i.Mirrored)); err != nil {
 			return err
 		}
 	}
 	for _, broken := range i.Violations {
-		line := start + i.named() + ": " + w.paint(red, clean(broken.Reason)) + ": " + clean(broken.Remedy)
+		line := start + i.named() + ": " + w.paint(red, terminaltext.Clean(broken.Reason)) + ": " + terminaltext.Clean(broken.Remedy)
 		if err := w.print(line); err != nil {
 			return err
 		}
@@ -73,11 +75,11 @@ func (w *textWriter) Image(i Image) error {
 }
 
 func (w *textWriter) Problem(p Problem) error {
-	return w.print(w.start(p.Place) + w.paint(red, "error:") + " " + clean(p.Message))
+	return w.print(w.start(p.Place) + w.paint(red, "error:") + " " + terminaltext.Clean(p.Message))
 }
 
 func (w *textWriter) Missing(m Missing) error {
-	return w.print(w.paint(yellow, "missing") + " " + clean(m.From) + " " + clean(m.To))
+	return w.print(w.paint(yellow, "missing") + " " + terminaltext.Clean(m.From) + " " + terminaltext.Clean(m.To))
 }
 
 func (w *textWriter) Close(s Summary) error {

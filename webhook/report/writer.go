@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/image-webhook/image-webhook/webhook/terminaltext"
 )
 
 // Writer writes findings in one format. Images come file by file, in the order of each file; the missing
@@ -45,7 +47,7 @@ func (i Image) describe() string {
 	if i.Holder != "" {
 		named = i.Holder + " uses " + i.named()
 	}
-	return clean(i.Object + ": " + named)
+	return terminaltext.Clean(i.Object + ": " + named)
 }
 
 // named returns the image with its mirrored name.
@@ -57,11 +59,11 @@ func (i Image) named() string {
 }
 
 // String returns the reason in the form of a denial.
-func (v Violation) String() string { return clean(v.Reason + ": " + v.Remedy) }
+func (v Violation) String() string { return terminaltext.Clean(v.Reason + ": " + v.Remedy) }
 
 // describe returns what is missing and what to do.
 func (m Missing) describe() string {
-	return clean("image " + quote(m.From) + " is missing on its mirror: copy it to " + quote(m.To))
+	return terminaltext.Clean("image " + quote(m.From) + " is missing on its mirror: copy it to " + quote(m.To))
 }
 
 // qualified returns the object with its namespace.
@@ -75,20 +77,20 @@ func (i Image) qualified() string {
 // String returns the summary as one line.
 func (s Summary) String() string {
 	if s.Images == 0 {
-		return "found no images in " + count(s.Files, "file") + s.incomplete()
+		return "found no images in " + terminaltext.Count(s.Files, "file") + s.incomplete()
 	}
-	verdict := counted(s.Violations, "is not allowed", "are not allowed")
+	verdict := terminaltext.Choose(s.Violations, "is not allowed", "are not allowed")
 	if s.Violations == 0 {
-		verdict = counted(s.Images, "is allowed", "are allowed")
+		verdict = terminaltext.Choose(s.Images, "is allowed", "are allowed")
 	}
 	details := []string{verdict}
 	if s.Fixed > 0 {
-		details = append(details, counted(s.Fixed, "was fixed", "were fixed"))
+		details = append(details, terminaltext.Choose(s.Fixed, "was fixed", "were fixed"))
 	}
 	if s.Missing > 0 {
-		details = append(details, counted(s.Missing, "is missing on its mirror", "are missing on their mirrors"))
+		details = append(details, terminaltext.Choose(s.Missing, "is missing on its mirror", "are missing on their mirrors"))
 	}
-	return fmt.Sprintf("checked %s in %s: %s%s", count(s.Images, "image"), count(s.Files, "file"),
+	return fmt.Sprintf("checked %s in %s: %s%s", terminaltext.Count(s.Images, "image"), terminaltext.Count(s.Files, "file"),
 		strings.Join(details, ", "), s.incomplete())
 }
 
@@ -96,17 +98,8 @@ func (s Summary) incomplete() string {
 	if s.Problems == 0 {
 		return ""
 	}
-	return "; incomplete because of " + count(s.Problems, "error")
+	return "; incomplete because of " + terminaltext.Count(s.Problems, "error")
 }
-
-func counted(n int, one, several string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, several)
-}
-
-func count(n int, noun string) string { return counted(n, noun, noun+"s") }
 
 // occurrences counts equal texts within one file, so that its memory is bounded by the file.
 type occurrences struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/audit"
 	"github.com/image-webhook/image-webhook/webhook/ruleflags"
 	"github.com/image-webhook/image-webhook/webhook/status"
+	"github.com/image-webhook/image-webhook/webhook/terminaltext"
 )
 
 const auditExamples = `  # Say what would be refused in the mode deny, by the policy of the cluster
@@ -128,7 +129,7 @@ func (o *auditOptions) audit(ctx context.Context, config *rest.Config, namespace
 	}
 	return audit.Run(ctx, audit.Options{
 		Config: config, Namespace: namespace, Rules: rules, Policy: source,
-		Assumed: installed.Assumed, Scope: installed.Scope, Progress: func(pods int) { line.show("read %s", audit.Count(pods, "pod")) },
+		Assumed: installed.Assumed, Scope: installed.Scope, Progress: func(pods int) { line.show("read %s", terminaltext.Count(pods, "pod")) },
 	})
 }
 

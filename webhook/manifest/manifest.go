@@ -58,7 +58,7 @@ func (d *Document) Objects() ([]*Object, error) {
 	if err := check(root); err != nil {
 		return nil, err
 	}
-	return objects(root)
+	return objects(root), nil
 }
 
 // parse returns the root of the document. Lines are those of the stream.

@@ -22,28 +22,23 @@ type Object struct {
 
 // objects returns the object of a document, or those of a List. As kubectl does, it takes every object with
 // items for a List.
-func objects(root *yaml.Node) ([]*Object, error) {
+func objects(root *yaml.Node) (found []*Object) {
 	apiVersion, kind := text(root, "apiVersion"), text(root, "kind")
 	if kind == "" {
-		return nil, nil
+		return nil
 	}
 	items := lookUp(root, "items")
 	isList := items != nil && resolve(items).Kind == yaml.SequenceNode
 	switch {
 	case !isList && apiVersion == "":
-		return nil, nil
+		return nil
 	case !isList:
-		return []*Object{newObject(root, apiVersion, kind)}, nil
+		return []*Object{newObject(root, apiVersion, kind)}
 	}
-	var listed []*Object
 	for _, item := range resolve(items).Content {
-		inner, err := objects(withKind(item, apiVersion, strings.TrimSuffix(kind, "List")))
-		if err != nil {
-			return nil, err
-		}
-		listed = append(listed, inner...)
+		found = append(found, objects(withKind(item, apiVersion, strings.TrimSuffix(kind, "List")))...)
 	}
-	return listed, nil
+	return found
 }
 
 // withKind returns an item of a list of one kind, whose items do not repeat the kind.

@@ -192,7 +192,7 @@ func (r *repository) call(folder string, args []string) (problems []string) {
 }
 
 // flagged are the commands whose flags the pages may name without the command.
-var flagged = []string{"webhook/cmd/image-webhook serve", "tools/cmd/cluster up", "tools/cmd/controlplane up", "webhook/cmd/certgen create", "webhook/cmd/certgen patch", "webhook/cmd/namespace-owner", "webhook/cmd/kubectl-image_webhook status", "webhook/cmd/kubectl-image_webhook check", "webhook/cmd/kubectl-image_webhook audit", "tools/cmd/image", "tools/cmd/fuzz", "tools/cmd/chaos"}
+var flagged = []string{"webhook/cmd/image-webhook serve", "tools/cmd/cluster up", "tools/cmd/controlplane up", "webhook/cmd/certgen create", "webhook/cmd/certgen patch", "webhook/cmd/namespace-owner", "webhook/cmd/kubectl-image_webhook status", "webhook/cmd/kubectl-image_webhook check", "webhook/cmd/kubectl-image_webhook audit", "webhook/cmd/kubectl-image_webhook policy", "tools/cmd/image", "tools/cmd/fuzz", "tools/cmd/chaos"}
 
 func (r *repository) anyFlag(flag string) []string {
 	for _, program := range flagged {

@@ -106,7 +106,7 @@ func alternatives(origins []string) string {
 func reasonOf(broken image.Violation) string {
 	switch broken.Rule {
 	case image.RuleDenied:
-		return "it is denied (" + printable(broken.Reason) + ")"
+		return "it is denied (" + Printable(broken.Reason) + ")"
 	case image.RuleRegistry:
 		if broken.Mirrored != "" {
 			return "its registry is not allowed, and it was not mirrored"
@@ -140,7 +140,7 @@ func (v *violation) remedy(broken image.Violation, policy *image.Policy) string 
 		if broken.Mirrored != "" {
 			return "use " + quote(broken.Mirrored)
 		}
-		return "use an image of " + allowedRegistries(policy)
+		return "use an image of " + AllowedRegistries(policy)
 	case image.RuleDigest:
 		return "use " + name + "@sha256:..."
 	case image.RuleReference:
@@ -154,8 +154,8 @@ func (v *violation) remedy(broken image.Violation, policy *image.Policy) string 
 // maxRegistries is the number of registries that a message names.
 const maxRegistries = 5
 
-// allowedRegistries returns the registries that a user can choose from, as text. There is at least one.
-func allowedRegistries(policy *image.Policy) string {
+// AllowedRegistries returns the registries that a user can choose from, as text. There is at least one.
+func AllowedRegistries(policy *image.Policy) string {
 	registries, others := policy.AllowedNames(maxRegistries)
 	if others > 0 {
 		return fmt.Sprintf("%s or %d more", strings.Join(registries, ", "), others)
@@ -180,7 +180,7 @@ func (v *violation) likelyName() string {
 func (v *violation) warning(broken image.Violation, suffix string) string {
 	line := fmt.Sprintf("%s: %s %s (%s) has image %s", problemOf(broken), v.Holder, quote(v.Name), v.Field(), quote(v.likelyName()))
 	if broken.Rule == image.RuleDenied {
-		line += ": " + printable(broken.Reason)
+		line += ": " + Printable(broken.Reason)
 	}
 	return clip(line, maxWarning-len("...")-len(suffix)) + suffix
 }

@@ -116,9 +116,9 @@ func plain(s string) string {
 	return quoted[1 : len(quoted)-1]
 }
 
-// printable returns s without control characters and invisible characters. It is for texts of the
+// Printable returns s without control characters and invisible characters. It is for texts of the
 // administrator, which can be in any language.
-func printable(s string) string {
+func Printable(s string) string {
 	quoted := strconv.Quote(s)
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }

@@ -4,6 +4,7 @@
 //	kubectl image-webhook check    finds images in manifests that the webhook would deny
 //	kubectl image-webhook audit    finds images in a cluster that it would deny today
 //	kubectl image-webhook explain  shows which rules match an image
+//	kubectl image-webhook policy   writes a policy file as policies of the API server
 //	kubectl image-webhook status   says what is wrong with the installation, and how to fix it
 //
 // It exits with 2 for an invalid command line or kubeconfig, or if something could not be read, with 1
@@ -77,6 +78,9 @@ const examples = `  # Find images in manifests that the webhook would deny
   # Explain what happens to an image
   kubectl image-webhook explain nginx
 
+  # Deny and mirror without a webhook
+  kubectl image-webhook policy --config=policy.yaml | kubectl apply -f -
+
   # Check the installation in kubectl's current context
   kubectl image-webhook status`
 
@@ -93,12 +97,12 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		SilenceErrors:         true,
 		DisableSuggestions:    true, // they would add lines
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("no command: use check, audit, explain or status")
+			return errors.New("no command: use check, audit, explain, policy or status")
 		},
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(newCheck(), newAudit(), newExplain(), newStatus())
+	root.AddCommand(newCheck(), newAudit(), newExplain(), newPolicy(), newStatus())
 	return root
 }

@@ -25,7 +25,7 @@ func TestInvalidCommandLines(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no command", []string{}, "no command: use check, audit, explain or status: see kubectl image-webhook --help"},
+		{"no command", []string{}, "no command: use check, audit, explain, policy or status: see kubectl image-webhook --help"},
 		{"unknown command", []string{"stat"}, `unknown command "stat" for "kubectl image-webhook": see kubectl image-webhook --help`},
 		{"argument", []string{"status", "now"}, `unexpected argument "now": see kubectl image-webhook status --help`},
 		{"unknown flag", []string{"status", "--x"}, "unknown flag: --x: see kubectl image-webhook status --help"},
@@ -77,8 +77,8 @@ not healthy: 1 problem, 0 unknown, 0 warnings
 }
 
 func TestHelpHasValidExamples(t *testing.T) {
-	if got := len(clitest.Examples(t, newRoot, program)); got != 18 {
-		t.Errorf("%d examples, want 18", got)
+	if got := len(clitest.Examples(t, newRoot, program)); got != 22 {
+		t.Errorf("%d examples, want 22", got)
 	}
 }
 

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	utilversion "k8s.io/apimachinery/pkg/util/version"
+
+	"github.com/image-webhook/image-webhook/webhook/admission"
+	"github.com/image-webhook/image-webhook/webhook/celpolicy"
+	"github.com/image-webhook/image-webhook/webhook/ruleflags"
+	"github.com/image-webhook/image-webhook/webhook/terminaltext"
+)
+
+const policyExamples = `  # Deny and mirror without a webhook
+  kubectl image-webhook policy --config=policy.yaml | kubectl apply -f -
+
+  # Only deny, and let the webhook mirror
+  kubectl image-webhook policy --config=policy.yaml --validating
+
+  # Only deny, on Kubernetes 1.35
+  kubectl image-webhook policy --config=policy.yaml --validating --for=1.35`
+
+// policyOptions holds the flags of the verb policy.
+type policyOptions struct {
+	rules      *ruleflags.Flags
+	release    string
+	validating bool
+}
+
+func newPolicy() *cobra.Command {
+	var o policyOptions
+	cmd := &cobra.Command{
+		Use:   "policy",
+		Short: "Write a policy file as policies of the API server",
+		Long: `Write a policy file as ValidatingAdmissionPolicy and MutatingAdmissionPolicy objects, with
+which the API server denies and mirrors images itself.
+
+The objects have the namespaces, the modes and the words of the webhook. The command refuses a policy
+that they cannot express. It measures what the API server charges for a pod with 100 images, and
+writes that to standard error. It asks no cluster.`,
+		Example: policyExamples,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f := cmd.Flags()
+	o.rules = ruleflags.Add(f, configUsage)
+	f.StringVar(&o.release, "for", celpolicy.Complete.Oldest().String(), "write objects for this Kubernetes `version` and newer ones; with\n--validating, 1.35 is possible")
+	f.BoolVar(&o.validating, "validating", false, "write only the policy that denies, for the hybrid form: the\nwebhook mirrors and warns")
+	return cmd
+}
+
+func (o policyOptions) run(ctx context.Context, stdout, stderr io.Writer) error {
+	release, err := utilversion.ParseGeneric(o.release)
+	if err != nil {
+		return fmt.Errorf("--for: invalid version %q: use a version such as %s", o.release, celpolicy.Complete.Oldest())
+	}
+	rules, err := o.rules.Load()
+	if err != nil {
+		return err
+	}
+	form := celpolicy.Complete
+	if o.validating {
+		form = celpolicy.Hybrid
+	}
+	objects, err := celpolicy.New(rules, celpolicy.Options{Form: form, For: release})
+	if err != nil {
+		return err
+	}
+	cost, err := objects.Measure(rules, release)
+	if err != nil {
+		return err
+	}
+	if err := o.write(objects, rules, stdout); err != nil {
+		return fmt.Errorf("cannot write the policies: %w", err)
+	}
+	fmt.Fprintln(stderr, costText(cost))
+	return nil
+}
+
+// write writes the objects after a comment that says what they are made from.
+func (o policyOptions) write(objects *celpolicy.Objects, rules *admission.Rules, out io.Writer) error {
+	source := "the flags of kubectl image-webhook policy"
+	if rules.Version != "" {
+		source = "version " + rules.Version + " of a policy file"
+	}
+	_, err := fmt.Fprintf(out, "# Written by kubectl image-webhook policy from %s, for Kubernetes %s and newer.\n# Do not edit: change the policy and run the command again.\n", source, o.release)
+	if err != nil {
+		return err
+	}
+	return objects.Write(out)
+}
+
+// costText returns what the API server charges for a pod.
+func costText(cost celpolicy.Cost) string {
+	text := fmt.Sprintf("estimated cost of a pod with %d images: %s to deny it", celpolicy.MeasuredImages, terminaltext.Number(int(cost.Deny)))
+	if cost.Mirror > 0 {
+		text += fmt.Sprintf(", %s to mirror it", terminaltext.Number(int(cost.Mirror)))
+	}
+	return text + fmt.Sprintf(" (limit for each: %s)", terminaltext.Number(celpolicy.CostLimit))
+}

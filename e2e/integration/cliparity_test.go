@@ -267,14 +267,7 @@ func (s *testServer) serverVerdicts(t *testing.T, m corpusManifest) verdicts {
 	}
 	pod := map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "it"}, "spec": spec}
 	warn, deny := modes[2], modes[1]
-	stored, _, err := s.dryRunObject(t, pods, warn, pod)
-	if err != nil {
-		t.Fatalf("%s: %v", m.file, err)
-	}
-	found := verdicts{}
-	for _, field := range []string{container, initContainer, volume} {
-		found[m.specPath+strings.TrimPrefix(field, "spec")] = imageVerdict{Stored: textAt(t, stored.Object, pathKeys(field))}
-	}
+	found := s.storedVerdicts(t, m, pod)
 	_, texts, err := s.dryRunObject(t, m.resource, warn, object)
 	if err != nil {
 		t.Fatalf("%s: %v", m.file, err)
@@ -300,10 +293,17 @@ func (s *testServer) serverVerdicts(t *testing.T, m corpusManifest) verdicts {
 	return found
 }
 
-var parity struct{ manifests, fields, denied, mirrored atomic.Int32 }
+// corpusCounts contains the numbers of manifests with the same verdicts, of their images, and of those that are
+// not allowed and mirrored.
+type corpusCounts struct{ manifests, fields, denied, mirrored atomic.Int32 }
 
-// checkParity compares the verdicts of the plugin and of the API server for the corpus.
-func checkParity(t *testing.T, server *testServer) {
+func (c *corpusCounts) String() string {
+	return fmt.Sprintf("%d manifests with %d images as on the API server: %d not allowed, %d mirrored",
+		c.manifests.Load(), c.fields.Load(), c.denied.Load(), c.mirrored.Load())
+}
+
+// checkCorpus compares the verdicts of the plugin and of an API server for the corpus.
+func checkCorpus(t *testing.T, counts *corpusCounts, serverVerdicts func(*testing.T, corpusManifest) verdicts) {
 	directory := t.TempDir()
 	manifests := corpus(t)
 	for _, m := range manifests {
@@ -315,27 +315,28 @@ func checkParity(t *testing.T, server *testServer) {
 	for _, m := range manifests {
 		t.Run(m.file, func(t *testing.T) {
 			t.Parallel()
-			want := server.serverVerdicts(t, m)
+			want := serverVerdicts(t, m)
 			if diff := cmp.Diff(want, said[m.file]); diff != "" {
 				t.Errorf("verdicts (-API server +plugin):\n%s\nmanifest:\n%s", diff, m.text)
 			}
-			countParity(t, m, want)
+			counts.add(t, want)
 		})
 	}
 }
 
-func countParity(t *testing.T, m corpusManifest, found verdicts) {
+// add counts the verdicts of a manifest, unless they differ.
+func (c *corpusCounts) add(t *testing.T, found verdicts) {
 	if t.Failed() {
 		return
 	}
-	parity.manifests.Add(1)
-	parity.fields.Add(int32(len(found)))
+	c.manifests.Add(1)
+	c.fields.Add(int32(len(found)))
 	for _, v := range found {
 		if len(v.Rules) > 0 {
-			parity.denied.Add(1)
+			c.denied.Add(1)
 		}
 		if strings.Contains(v.Stored, ".mirror.example/") {
-			parity.mirrored.Add(1)
+			c.mirrored.Add(1)
 		}
 	}
 }

@@ -109,7 +109,7 @@ func (m mode) warning() string { return `namespace "` + m.namespace() + `" is tr
 func TestMatrixHasTheExpectedOutcomes(t *testing.T) {
 	all := cases()
 	server := startMatrixServer(t, all)
-	counts = caseCounts{}
+	webhookCases = caseCounts{}
 	for _, c := range all {
 		t.Run(c.title(), func(t *testing.T) {
 			t.Parallel()
@@ -117,10 +117,10 @@ func TestMatrixHasTheExpectedOutcomes(t *testing.T) {
 			if diff := cmp.Diff(c.want, got.reduce(c)); diff != "" {
 				t.Errorf("outcome differs (-want +got):\n%s\nmessage: %s\nwarnings: %q", diff, got.message, got.warnings)
 			}
-			countCase(t, c)
+			webhookCases.add(t, c)
 		})
 	}
-	t.Run("the plugin of kubectl says the same", func(t *testing.T) { checkParity(t, server) })
+	t.Run("the plugin of kubectl says the same", func(t *testing.T) { checkCorpus(t, &webhookCorpus, server.serverVerdicts) })
 }
 
 // startMatrixServer starts an API server with the webhook and matrixPolicy. The objects that the
@@ -134,11 +134,7 @@ func startMatrixServer(t *testing.T, all []testCase) *testServer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stop(t, server) }) // it uses much memory
-	for _, m := range modes {
-		if _, err := server.createNamespace(t.Context(), metav1.ObjectMeta{Name: m.namespace(), Labels: m.labels()}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	server.createMatrixNamespaces(t)
 	if err := server.createExisting(t.Context(), all); err != nil {
 		t.Fatal(err)
 	}
@@ -151,6 +147,16 @@ func startMatrixServer(t *testing.T, all []testCase) *testServer {
 	}
 	t.Cleanup(func() { stop(t, installed) })
 	return server
+}
+
+// createMatrixNamespaces creates a namespace for each mode.
+func (s *testServer) createMatrixNamespaces(t *testing.T) {
+	t.Helper()
+	for _, m := range modes {
+		if _, err := s.createNamespace(t.Context(), metav1.ObjectMeta{Name: m.namespace(), Labels: m.labels()}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func stop(t *testing.T, started interface{ Stop() error }) {
@@ -211,10 +217,15 @@ func (c testCase) isAboutAnother(text string) bool {
 	return strings.Contains(text, "("+c.list()+"[") && !strings.Contains(text, "("+c.field+")")
 }
 
-// denies reports whether the outcome is the denial of a case.
+// denies reports whether the outcome is the webhook's denial of a case.
 func (o outcome) denies(c testCase) bool {
+	return o.deniesWith(`admission webhook "validating.image-webhook.dev" denied the request: `, c)
+}
+
+// deniesWith reports whether the outcome is a denial of a case with these words.
+func (o outcome) deniesWith(words string, c testCase) bool {
 	lacks := func(f fault) bool { return !strings.Contains(o.message, f.denial) }
-	return strings.HasPrefix(o.message, `admission webhook "validating.image-webhook.dev" denied the request: `) &&
+	return strings.Contains(o.message, words) &&
 		strings.Contains(o.message, "("+c.field+")") && !slices.ContainsFunc(c.image.faultsIn(c.imageUse), lacks)
 }
 
@@ -222,33 +233,41 @@ func (o outcome) denies(c testCase) bool {
 // Secrets.
 type caseCounts struct{ passed, denied, mirrored, warned, unchanged, secrets atomic.Int32 }
 
-var counts caseCounts
+// String returns the numbers as text.
+func (n *caseCounts) String() string {
+	return fmt.Sprintf("%d denied, %d mirrored (%d with another Secret), %d only warned about, %d with the same image",
+		n.denied.Load(), n.mirrored.Load(), n.secrets.Load(), n.warned.Load(), n.unchanged.Load())
+}
 
-func countCase(t *testing.T, c testCase) {
+// add counts a case, unless it failed.
+func (n *caseCounts) add(t *testing.T, c testCase) {
 	if t.Failed() {
 		return
 	}
-	counts.passed.Add(1)
+	n.passed.Add(1)
 	if len(c.want.Secrets) > len(c.secrets) {
-		counts.secrets.Add(1)
+		n.secrets.Add(1)
 	}
 	switch {
 	case c.want.Denied:
-		counts.denied.Add(1)
+		n.denied.Add(1)
 	case c.want.Stored != c.image.written && c.want.Stored != "":
-		counts.mirrored.Add(1)
+		n.mirrored.Add(1)
 	case len(c.want.Warnings) > 0:
-		counts.warned.Add(1)
+		n.warned.Add(1)
 	default:
-		counts.unchanged.Add(1)
+		n.unchanged.Add(1)
 	}
 }
 
-// printMatrix prints a summary of the matrix, if it was run.
+// The results of the matrix and of the corpus, by what decides.
+var (
+	webhookCases, policyCases   caseCounts
+	webhookCorpus, policyCorpus corpusCounts
+)
+
+// printMatrix prints a summary of the matrix for each form that was run.
 func printMatrix(out io.Writer) {
-	if counts.passed.Load() == 0 {
-		return
-	}
 	programs, err := kubebuild.FromEnvironment(suiteContext, root)
 	if err != nil { // cannot happen after a run
 		fmt.Fprintln(out, err)
@@ -259,8 +278,16 @@ func printMatrix(out io.Writer) {
 	for _, c := range all {
 		requests[c.request] = true
 	}
-	fmt.Fprintf(out, "matrix on Kubernetes %s: %d of %d cases as expected in %d requests: %d denied, %d mirrored (%d with another Secret), %d only warned about, %d with the same image\n",
-		programs.Release, counts.passed.Load(), len(all), len(requests), counts.denied.Load(), counts.mirrored.Load(), counts.secrets.Load(), counts.warned.Load(), counts.unchanged.Load())
-	fmt.Fprintf(out, "check of manifests: %d manifests with %d images as on the API server: %d not allowed, %d mirrored\n",
-		parity.manifests.Load(), parity.fields.Load(), parity.denied.Load(), parity.mirrored.Load())
+	for _, form := range []struct {
+		name   string
+		cases  *caseCounts
+		corpus *corpusCounts
+	}{{"the webhook", &webhookCases, &webhookCorpus}, {"policies of the API server", &policyCases, &policyCorpus}} {
+		if form.cases.passed.Load() == 0 {
+			continue
+		}
+		fmt.Fprintf(out, "matrix of %s on Kubernetes %s: %d of %d cases as expected in %d requests: %s\n",
+			form.name, programs.Release, form.cases.passed.Load(), len(all), len(requests), form.cases)
+		fmt.Fprintf(out, "check of manifests and %s: %s\n", form.name, form.corpus)
+	}
 }

@@ -15,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/image-webhook/image-webhook/tools/admissioncost"
 	"github.com/image-webhook/image-webhook/tools/controlplane/localinstall"
 	"github.com/image-webhook/image-webhook/tools/markdown"
 	"github.com/image-webhook/image-webhook/webhook/server/servertest"
@@ -195,11 +194,8 @@ func (s *testServer) registerInstead(t *testing.T, namespace, addr string, pair 
 			CABundle: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Leaf.Raw}),
 		}
 	}
-	installed, err := admissioncost.InstalledWebhooks(t.Context(), s.client)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, m := installed.Validating, installed.Mutating
+	validating, mutating := s.configurations(t)
+	v, m := validating[0].Webhooks[0], mutating[0].Webhooks[0]
 	v.ClientConfig, v.NamespaceSelector, v.FailurePolicy = client(v.ClientConfig), namespaceSelector(namespace), new(admissionregistrationv1.Fail)
 	m.ClientConfig, m.NamespaceSelector, m.FailurePolicy = client(m.ClientConfig), namespaceSelector(namespace), new(admissionregistrationv1.Fail)
 	meta := metav1.ObjectMeta{Name: "page-" + namespace}

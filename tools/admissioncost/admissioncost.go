@@ -1,9 +1,10 @@
-// Package admissioncost measures what the webhook adds to the creation of a pod in a real API
-// server, and compares it with CEL policies that have the same results. It does not know the
-// command line.
+// Package admissioncost measures what the forms of an installation add to the creation of a pod in a
+// real API server: the webhooks, the policies of `kubectl image-webhook policy`, which have the same
+// results, and the hybrid form. It does not know the command line.
 //
 // It creates pods as a dry run, so that the whole admission chain runs and nothing is stored. Each
-// arm of the comparison has its own namespace: none, in which neither applies, webhook and cel.
+// arm of the comparison has its own namespace: none, in which nothing applies, webhook, hybrid and
+// policies.
 // Requests of the arms alternate, so that a change of the machine's speed affects all arms.
 //
 // Run needs a cluster in which the webhook is installed with the mirrors of
@@ -56,9 +57,6 @@ func (c *cluster) measure(ctx context.Context, arms []*arm, o Options, report *p
 	}
 	for _, a := range arms {
 		r.Arms = append(r.Arms, a.name)
-		if a.name == celValidating {
-			report.Note("Kubernetes %s does not have MutatingAdmissionPolicy v1: the CEL policies only validate.", c.release)
-		}
 	}
 	err := report.Step("create pods one at a time", func(step *progress.Step) (err error) {
 		r.Sequential, err = c.measureSequential(ctx, arms, o, step)

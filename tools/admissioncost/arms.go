@@ -6,20 +6,22 @@ import (
 	"fmt"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/webhook/celpolicy"
 )
 
 // Names of the arms.
 const (
-	none          = "none"
-	webhook       = "webhook"
-	cel           = "cel"
-	celValidating = "cel, validating only"
+	none         = "none"
+	webhook      = "webhook"
+	hybrid       = "hybrid"
+	policiesOnly = "policies"
 )
 
 const (
@@ -39,11 +41,16 @@ type arm struct {
 // setups are the arms to create. The first one is the baseline.
 var setups = []struct {
 	name, mode string
-	policies   bool // whether the CEL policies apply
+	policies   func(namespace string, installed admissionv1.MutatingWebhook) (*policies, error) // nil: none
 }{
-	{none, "off", false},
-	{webhook, "deny", false},
-	{cel, "off", true},
+	{none, "off", nil},
+	{webhook, "deny", nil},
+	{hybrid, "off", func(namespace string, installed admissionv1.MutatingWebhook) (*policies, error) {
+		return newPolicies(namespace, celpolicy.Hybrid, installed)
+	}},
+	{policiesOnly, "off", func(namespace string, installed admissionv1.MutatingWebhook) (*policies, error) {
+		return newPolicies(namespace, celpolicy.Complete, installed)
+	}},
 }
 
 // withArms creates the arms, calls run, and removes the arms.
@@ -53,7 +60,7 @@ func (c *cluster) withArms(ctx context.Context, report *progress.Reporter, run f
 	}
 	defer func() { err = errors.Join(err, c.cleanUp(context.WithoutCancel(ctx))) }()
 	var arms []*arm
-	err = report.Step("create the namespaces and the CEL policies", func(*progress.Step) error {
+	err = report.Step("create the namespaces and the policies", func(*progress.Step) error {
 		arms, err = c.createArms(ctx)
 		return err
 	})
@@ -83,7 +90,7 @@ func (c *cluster) cleanUp(ctx context.Context) error {
 
 // createArms creates the arms and checks that each one handles pods as expected.
 func (c *cluster) createArms(ctx context.Context) (arms []*arm, err error) {
-	installed, err := InstalledWebhooks(ctx, c.client)
+	installed, err := installedMutating(ctx, c.client)
 	if err != nil {
 		return nil, err
 	}
@@ -96,9 +103,13 @@ func (c *cluster) createArms(ctx context.Context) (arms []*arm, err error) {
 			return nil, fmt.Errorf("create a namespace for the arm %q: %w", setup.name, err)
 		}
 		a.namespace, a.body = created.Name, newPod()
-		if setup.policies {
-			if err := c.createPolicies(ctx, a, installed); err != nil {
-				return nil, err
+		if setup.policies != nil {
+			p, err := setup.policies(a.namespace, installed)
+			if err == nil {
+				err = errors.Join(p.create(ctx, c.client), p.waitActive(ctx, c.client))
+			}
+			if err != nil {
+				return nil, fmt.Errorf("prepare the arm %q: %w", setup.name, err)
 			}
 		}
 		if err := c.waitUsable(ctx, a); err != nil {
@@ -107,18 +118,6 @@ func (c *cluster) createArms(ctx context.Context) (arms []*arm, err error) {
 		arms = append(arms, a)
 	}
 	return arms, c.checkSameResult(ctx, arms)
-}
-
-// createPolicies creates the CEL policies of an arm.
-func (c *cluster) createPolicies(ctx context.Context, a *arm, installed Webhooks) error {
-	pair := NewCELPair(a.namespace, map[string]string{ownLabel: ownValue}, installed)
-	if err := pair.Create(ctx, c.client); err != nil {
-		return err
-	}
-	if !pair.Mutates() {
-		a.name = celValidating
-	}
-	return pair.WaitActive(ctx, c.client)
 }
 
 // waitUsable waits until pods can be created in the namespace of an arm: it needs a service account,

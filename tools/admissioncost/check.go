@@ -29,8 +29,10 @@ func (c *cluster) checkSameResult(ctx context.Context, arms []*arm) error {
 	if images[none] == images[webhook] {
 		return fmt.Errorf("compare the arms: the webhook does not rewrite the images %q: wait until it serves, or install it with the mirrors of deploy/04-webhook.yaml", images[none])
 	}
-	if stored, ok := images[cel]; ok && stored != images[webhook] {
-		return fmt.Errorf("compare the arms: the webhook stores the images %q, the CEL policies %q: install the webhook with the mirrors of deploy/04-webhook.yaml", images[webhook], stored)
+	for _, other := range []string{hybrid, policiesOnly} {
+		if images[other] != images[webhook] {
+			return fmt.Errorf("compare the arms: the webhook stores the images %q, but the arm %q stores %q: install the webhook with the mirrors of deploy/04-webhook.yaml", images[webhook], other, images[other])
+		}
 	}
 	return nil
 }

@@ -90,6 +90,17 @@ func (m Mirrors) Rules() (rules []string) {
 	return rules
 }
 
+// Canonical returns the rules with the registries in their canonical spelling, for programs that
+// express them in another language: in lower case, without leading zeros in the port, without the
+// default port 443, and docker.io instead of index.docker.io.
+func (m Mirrors) Canonical() (list []Mirror) {
+	for _, r := range m.rules {
+		r.pattern.registry, r.mirror.registry = r.pattern.canonical, r.mirror.canonical
+		list = append(list, Mirror{Source: r.pattern.String(), Mirror: r.mirror.String()})
+	}
+	return list
+}
+
 // parseRule parses one item of the list.
 func parseRule(item string) (rule, error) {
 	if strings.Contains(item, "://") {

@@ -155,3 +155,14 @@ func TestParseMirrorsRefusesInvalidRules(t *testing.T) {
 		})
 	}
 }
+
+func TestCanonicalHasOneSpelling(t *testing.T) {
+	m, err := ParseMirrors("index.docker.io/library=M.example:0443/hub,QUAY.IO:08443=docker.io/quay,ghcr.io=,*=n.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Mirror{{"docker.io/library", "m.example/hub"}, {"quay.io:8443", "docker.io/quay"}, {"ghcr.io", ""}, {"*", "n.example"}}
+	if diff := cmp.Diff(want, m.Canonical()); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+}

@@ -62,6 +62,8 @@ check "vet, tools/checks/policyfile" go -C tools/checks/policyfile vet .
 check "policy file" go -C tools/checks/policyfile test -count=1 .
 check "vet, tools/checks/sarif" go -C tools/checks/sarif vet .
 check "SARIF" go -C tools/checks/sarif test -count=1 .
+check "vet, tools/checks/containerd" go -C tools/checks/containerd vet .
+check "files of containerd" go -C tools/checks/containerd test -count=1 .
 check staticcheck bin/staticcheck -checks all ./...
 check actionlint bin/actionlint
 # `make test` runs the Kustomize tests, with a kubectl that it compiles first, which can take

@@ -29,10 +29,10 @@ const (
 // dockerHosts is the directory on a node that configures the mirrors of docker.io.
 const dockerHosts = devcluster.RegistryHosts + "/docker.io"
 
-// removeRecordedImages is a shell command for a node. It removes the images of the recorded
-// pods, by tag and by digest, and the registry configuration for them.
-const removeRecordedImages = "rm -rf " + dockerHosts + "; " +
-	"ctr --namespace=k8s.io images ls --quiet | grep -E '^docker.io/library/(nginx|busybox)[:@]' | xargs --no-run-if-empty ctr --namespace=k8s.io images rm"
+// removeUnmirroredImages is a shell command for a node. It removes the images of docker.io that
+// were pulled under their own names, by tag and by digest, except those of kind: a node reports
+// images with the same content under their first name, which the pull specs check.
+const removeUnmirroredImages = "ctr --namespace=k8s.io images ls --quiet | grep -E '^docker.io/(library|bitnami)/' | xargs --no-run-if-empty ctr --namespace=k8s.io images rm"
 
 // step makes the API server send one review that is recorded. Its commands are arguments of
 // kubectl. Their default namespace is recordingNamespace.
@@ -136,13 +136,17 @@ var _ = Describe("recorder", Serial, Label("record", devCluster), func() {
 })
 
 // pullFromMirror configures the nodes to pull images of docker.io from the mirror until the
-// spec ends. Then it removes these images from the nodes: a node reports images with the same
-// content under their first name, which the pull specs check.
+// spec ends, unless they do. Then it removes these images from the nodes.
 func pullFromMirror(ctx context.Context) {
 	GinkgoHelper()
 	cluster, m := openMirror(ctx)
-	DeferCleanup(func(ctx SpecContext) { Expect(cluster.RunOnNodes(ctx, "sh", "-c", removeRecordedImages)).To(Succeed()) })
-	Expect(m.RouteHost(ctx, "docker.io", mirror.Name)).To(Succeed())
+	DeferCleanup(func(ctx SpecContext) {
+		Expect(cluster.RunOnNodes(ctx, "sh", "-c", removeUnmirroredImages)).To(Succeed())
+	})
+	if !hasNodeMirrors(ctx) {
+		DeferCleanup(func(ctx SpecContext) { Expect(cluster.RunOnNodes(ctx, "rm", "-rf", dockerHosts)).To(Succeed()) })
+		Expect(m.RouteHost(ctx, "docker.io", mirror.Name)).To(Succeed())
+	}
 	_, err := sampleBuilder.Push(ctx, connectTo(ctx, mirror.Name), mirror.Sample{Name: "library/nginx:latest", Addr: ":80"})
 	Expect(err).NotTo(HaveOccurred())
 }

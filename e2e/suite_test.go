@@ -88,13 +88,16 @@ func setUpMirror(ctx context.Context) {
 	Expect(m.PushSamples(ctx, builder, samples...)).To(Succeed())
 }
 
-// removeLeftovers removes the objects of a killed run.
+// removeLeftovers removes the objects of a killed run, and what would change the results of pulls.
 func removeLeftovers(ctx context.Context, cluster *devcluster.Cluster, m *mirror.Mirror) {
 	GinkgoHelper()
 	Expect(m.Remove(ctx, specRegistries...)).To(Succeed())
 	Expect(cluster.Kubectl("delete", "node", foreignNode, "--ignore-not-found").Run(ctx)).To(Succeed())
 	Expect(cluster.Kubectl("delete", managedByKinds, "-l", managedByLabel, "--wait=false").Run(ctx)).To(Succeed())
-	Expect(cluster.RunOnNodes(ctx, "rm", "-rf", dockerHosts)).To(Succeed())
+	if !hasNodeMirrors(ctx) {
+		Expect(cluster.RunOnNodes(ctx, "rm", "-rf", dockerHosts)).To(Succeed())
+	}
+	Expect(cluster.RunOnNodes(ctx, "sh", "-c", removeUnmirroredImages)).To(Succeed())
 }
 
 var _ = SynchronizedAfterSuite(func() {}, func() {

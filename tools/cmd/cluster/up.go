@@ -7,6 +7,7 @@ import (
 	"github.com/image-webhook/image-webhook/tools/devcluster"
 	"github.com/image-webhook/image-webhook/tools/devcluster/mirror"
 	"github.com/image-webhook/image-webhook/tools/devcluster/monitoring"
+	"github.com/image-webhook/image-webhook/tools/devcluster/nodemirrors"
 )
 
 func (t tool) addUp(c *cli.Named) {
@@ -27,7 +28,10 @@ func (t tool) addUp(c *cli.Named) {
   bin/cluster up --name=fifth --monitoring
 
   # One whose nodes enforce NetworkPolicies
-  bin/cluster up --name=fourth --network-policy`,
+  bin/cluster up --name=fourth --network-policy
+
+  # One whose nodes pull from the mirrors themselves
+  bin/cluster up --name=sixth --hosts-toml`,
 	}, func(ctx context.Context, name string) error { return t.up(ctx, name, o) })
 	up.Flags().BoolVar(&o.pullThrough, "pull-through", false,
 		"let the mirror fetch missing images from docker.io and registry.k8s.io")
@@ -35,10 +39,12 @@ func (t tool) addUp(c *cli.Named) {
 		"let the nodes enforce NetworkPolicies; kind's own node images always do")
 	up.Flags().BoolVar(&o.monitoring, "monitoring", false,
 		"start Prometheus in the cluster, with the rules of deploy/monitoring")
+	up.Flags().BoolVar(&o.hostsTOML, "hosts-toml", false,
+		"let containerd on the nodes use the mirrors of deploy/04 for all images, with hosts.toml files")
 }
 
 // upOptions are the flags of the verb up.
-type upOptions struct{ pullThrough, networkPolicy, monitoring bool }
+type upOptions struct{ pullThrough, networkPolicy, monitoring, hostsTOML bool }
 
 func (t tool) up(ctx context.Context, name string, o upOptions) error {
 	c, err := devcluster.OpenOrInstall(ctx, name, t.report)
@@ -58,7 +64,7 @@ func (t tool) up(ctx context.Context, name string, o upOptions) error {
 			return err
 		}
 	}
-	return t.startMirror(ctx, c, o.pullThrough)
+	return t.startMirror(ctx, c, o)
 }
 
 func (t tool) startMonitoring(ctx context.Context, c *devcluster.Cluster) error {
@@ -69,8 +75,8 @@ func (t tool) startMonitoring(ctx context.Context, c *devcluster.Cluster) error 
 	return m.Install(ctx)
 }
 
-// startMirror starts the caches last: the mirror works without them.
-func (t tool) startMirror(ctx context.Context, c *devcluster.Cluster, pullThrough bool) error {
+// startMirror starts the caches and the mirrors of the nodes last: the mirror works without them.
+func (t tool) startMirror(ctx context.Context, c *devcluster.Cluster, o upOptions) error {
 	m, err := mirror.Open(c, t.report)
 	if err != nil {
 		return err
@@ -83,8 +89,16 @@ func (t tool) startMirror(ctx context.Context, c *devcluster.Cluster, pullThroug
 		return err
 	}
 	defer builder.Close()
-	if err := m.PushSamples(ctx, builder, mirror.Samples...); err != nil || !pullThrough {
+	if err := m.PushSamples(ctx, builder, mirror.Samples...); err != nil {
 		return err
 	}
-	return m.EnablePullThrough(ctx)
+	if o.pullThrough {
+		if err := m.EnablePullThrough(ctx); err != nil {
+			return err
+		}
+	}
+	if o.hostsTOML {
+		return nodemirrors.Install(ctx, c, m, t.report)
+	}
+	return nil
 }

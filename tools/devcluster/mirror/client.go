@@ -2,7 +2,9 @@ package mirror
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -59,7 +61,7 @@ func (c *Client) Push(ctx context.Context, ref string, image v1.Image) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, requestLimit, fmt.Errorf("no answer after %s", requestLimit))
 	defer cancel()
-	if err := remote.Write(tag, image, remote.WithContext(ctx), remote.WithAuth(c.auth)); err != nil {
+	if err := remote.Write(tag, image, remote.WithContext(ctx), remote.WithAuth(c.auth), remote.WithTransport(loopback())); err != nil {
 		return fmt.Errorf("push %s to the registry %s: %w: run `kubectl logs -n %s deployment/%s` for details",
 			ref, c.registry, err, Namespace, c.registry)
 	}
@@ -74,11 +76,19 @@ func (c *Client) Digest(ctx context.Context, ref string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, requestLimit, fmt.Errorf("no answer after %s", requestLimit))
 	defer cancel()
-	descriptor, err := remote.Head(tag, remote.WithContext(ctx), remote.WithAuth(c.auth))
+	descriptor, err := remote.Head(tag, remote.WithContext(ctx), remote.WithAuth(c.auth), remote.WithTransport(loopback()))
 	if err != nil {
 		return "", fmt.Errorf("get the digest of %s from the registry %s: %w", ref, c.registry, err)
 	}
 	return descriptor.Digest.String(), nil
+}
+
+// loopback returns a transport that verifies no certificate, because that of a registry is for another
+// host than the forwarded port.
+func loopback() http.RoundTripper {
+	transport := remote.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+	return transport
 }
 
 func (c *Client) tag(ref string) (name.Tag, error) {

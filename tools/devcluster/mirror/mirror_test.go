@@ -51,6 +51,11 @@ func TestManifestConfiguresEachKindOfRegistry(t *testing.T) {
 			map[string]string{"REGISTRY_AUTH_HTPASSWD_REALM": "private", "REGISTRY_AUTH_HTPASSWD_PATH": "/etc/htpasswd/htpasswd"},
 			[]string{"config", "storage", "htpasswd"},
 		},
+		{
+			"registry with TLS", Registry{Name: "secure", TLS: "certificate"},
+			map[string]string{"REGISTRY_HTTP_TLS_CERTIFICATE": "/etc/tls/tls.crt", "REGISTRY_HTTP_TLS_KEY": "/etc/tls/tls.key"},
+			[]string{"config", "storage", "tls"},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -26,7 +26,7 @@ func (m *Mirror) waitReachable(ctx context.Context, name string, step *progress.
 	}
 	var lastErr error
 	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, singlepod.ReadyLimit, true, func(ctx context.Context) (bool, error) {
-		err := m.cluster.RunOnNodes(ctx, "curl", "--silent", "--show-error", "--max-time", "1", url+"/v2/")
+		err := m.cluster.RunOnNodes(ctx, "curl", "--silent", "--show-error", "--insecure", "--max-time", "1", url+"/v2/")
 		if err != nil && ctx.Err() == nil { // an error from the end of the wait is not the registry's
 			lastErr = err
 			step.SetDetail(err.Error())

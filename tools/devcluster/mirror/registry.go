@@ -17,7 +17,11 @@ type Registry struct {
 	Name     string // name of its Deployment and Service
 	Upstream string // if set, the registry is a cache of this registry and accepts no pushes
 	Htpasswd string // its users, in the format of htpasswd -B; empty: no password is needed
+	TLS      string // a Secret of the type kubernetes.io/tls; empty: the registry uses HTTP
 }
+
+// tlsPort is the port of the Service of a registry that uses TLS.
+const tlsPort = 443
 
 //go:embed namespace.yaml
 var namespaceManifest string
@@ -132,5 +136,9 @@ func (m *Mirror) registryURL(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("get the Service of the registry %s: %w", name, err)
 	}
-	return fmt.Sprintf("http://%s:%d", service.Spec.ClusterIP, service.Spec.Ports[0].Port), nil
+	scheme, port := "http", service.Spec.Ports[0].Port
+	if port == tlsPort {
+		scheme = "https"
+	}
+	return fmt.Sprintf("%s://%s:%d", scheme, service.Spec.ClusterIP, port), nil
 }

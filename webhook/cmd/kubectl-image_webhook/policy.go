@@ -1,7 +1,7 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -21,13 +21,17 @@ const policyExamples = `  # Deny and mirror without a webhook
   kubectl image-webhook policy --config=policy.yaml --validating
 
   # Only deny, on Kubernetes 1.35
-  kubectl image-webhook policy --config=policy.yaml --validating --for=1.35`
+  kubectl image-webhook policy --config=policy.yaml --validating --for=1.35
+
+  # Write the mirrors for containerd on nodes
+  kubectl image-webhook policy --config=policy.yaml --hosts-toml=certs.d`
 
 // policyOptions holds the flags of the verb policy.
 type policyOptions struct {
 	rules      *ruleflags.Flags
 	release    string
 	validating bool
+	hostsTOML  string // empty: write objects
 }
 
 func newPolicy() *cobra.Command {
@@ -40,21 +44,27 @@ which the API server denies and mirrors images itself.
 
 The objects have the namespaces, the modes and the words of the webhook. The command refuses a policy
 that they cannot express. It measures what the API server charges for a pod with 100 images, and
-writes that to standard error. It asks no cluster.`,
+writes that to standard error. It asks no cluster.
+
+With --hosts-toml, it writes the mirrors as files for containerd instead.`,
 		Example: policyExamples,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			if o.hostsTOML != "" && (o.validating || cmd.Flags().Changed("for")) {
+				return errors.New("--hosts-toml writes no objects of the API server: omit --validating and --for")
+			}
+			return o.run(cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	f := cmd.Flags()
 	o.rules = ruleflags.Add(f, configUsage)
 	f.StringVar(&o.release, "for", celpolicy.Complete.Oldest().String(), "write objects for this Kubernetes `version` and newer ones; with\n--validating, 1.35 is possible")
 	f.BoolVar(&o.validating, "validating", false, "write only the policy that denies, for the hybrid form: the\nwebhook mirrors and warns")
+	f.StringVar(&o.hostsTOML, "hosts-toml", "", hostsTOMLUsage)
 	return cmd
 }
 
-func (o policyOptions) run(ctx context.Context, stdout, stderr io.Writer) error {
+func (o policyOptions) run(stdout, stderr io.Writer) error {
 	release, err := utilversion.ParseGeneric(o.release)
 	if err != nil {
 		return fmt.Errorf("--for: invalid version %q: use a version such as %s", o.release, celpolicy.Complete.Oldest())
@@ -62,6 +72,9 @@ func (o policyOptions) run(ctx context.Context, stdout, stderr io.Writer) error 
 	rules, err := o.rules.Load()
 	if err != nil {
 		return err
+	}
+	if o.hostsTOML != "" {
+		return writeHostsTOML(rules, o.hostsTOML, stdout, stderr)
 	}
 	form := celpolicy.Complete
 	if o.validating {

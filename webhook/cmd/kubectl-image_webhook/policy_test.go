@@ -65,6 +65,8 @@ func TestPolicyRefuses(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"--for=new", `--for: invalid version "new": use a version such as 1.36`},
 		{"--for=1.35 --registry-mirrors=mirror.example", "Kubernetes 1.35 has no stable MutatingAdmissionPolicy, which mirrors needs: use Kubernetes 1.36 or newer, or add --validating and let the webhook mirror"},
+		{"--hosts-toml=certs.d --validating", "--hosts-toml writes no objects of the API server: omit --validating and --for"},
+		{"--hosts-toml=certs.d --for=1.36", "--hosts-toml writes no objects of the API server: omit --validating and --for"},
 		{"--config=policy.yaml", "--config: policy.yaml:1:1: the field apiVersion is missing: add apiVersion: image-webhook.dev/v1alpha1"},
 	} {
 		want := clitest.Result{Code: 2, Stderr: "kubectl image-webhook: " + tt.want + ": see kubectl image-webhook policy --help\n"}

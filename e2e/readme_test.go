@@ -26,6 +26,9 @@ const ownerPage = "../docs/namespace-owner.md"
 // checkPage is the page whose blocks need the charts in testdata, and write files.
 const checkPage = "check.md"
 
+// nodeMirrorsPage is a page whose blocks write files.
+const nodeMirrorsPage = "node-mirrors.md"
+
 // copyCharts returns a directory with a copy of the charts.
 func copyCharts() string {
 	GinkgoHelper()
@@ -51,8 +54,11 @@ func runBlocks(pages []string, setUp func(SpecContext)) {
 				skipIfPullThrough(ctx)
 				setUp(ctx)
 				terminal := newTerminal(ctx)
-				if block.page == checkPage {
+				switch block.page {
+				case checkPage:
 					terminal.directory = copyCharts()
+				case nodeMirrorsPage:
+					terminal.directory = GinkgoT().TempDir()
 				}
 				for _, command := range block.commands {
 					terminal.expect(ctx, command)

@@ -1,12 +1,6 @@
 package nodemirrors
 
 import (
-	"errors"
-	"fmt"
-
-	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
-
 	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/webhook/image"
 	"github.com/image-webhook/image-webhook/webhook/policy"
@@ -20,7 +14,7 @@ type nodePolicy struct {
 
 // readPolicy returns the mirrors of the policy in the manifests, and that of the origin.
 func readPolicy() (nodePolicy, error) {
-	content, err := policyFile()
+	content, err := deploy.PolicyFile()
 	if err != nil {
 		return nodePolicy{}, err
 	}
@@ -34,21 +28,4 @@ func readPolicy() (nodePolicy, error) {
 	}
 	mirrors, err := image.NewMirrors(rules)
 	return nodePolicy{mirrors, file.Version}, err
-}
-
-// policyFile returns the policy file in the ConfigMap of the manifests.
-func policyFile() (string, error) {
-	for _, file := range deploy.Files() {
-		documents, err := deploy.Documents(file.Content)
-		if err != nil {
-			return "", fmt.Errorf("read deploy/%s: %w", file.Name, err)
-		}
-		for _, document := range documents {
-			var object corev1.ConfigMap
-			if err := yaml.Unmarshal(document, &object); err == nil && object.Kind == "ConfigMap" && object.Data["policy.yaml"] != "" {
-				return object.Data["policy.yaml"], nil
-			}
-		}
-	}
-	return "", errors.New("the manifests have no ConfigMap with the key policy.yaml")
 }

@@ -24,7 +24,8 @@ func (j judge) suspect() string {
 	if !j.rules.Policy.Denied.IsEmpty() || len(j.tables.RequireDigest) > 0 || j.unmirrored && len(j.tables.Allowed) > 0 {
 		return ""
 	}
-	conditions := []string{`r.size() <= 255`, `r.matches('` + plain + `')`}
+	// The sizes limit the tag, too.
+	conditions := []string{`r.size() <= (r.contains('@') ? 200 : 128)`, `(!r.contains('@') || r.size() - r.indexOf('@') == 72)`, `r.matches('` + plain + `')`}
 	if len(j.tables.Tags) > 0 {
 		const tag = `r.substring(r.lastIndexOf(':') + 1)`
 		exact, patterns := j.splitTags()

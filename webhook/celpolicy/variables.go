@@ -89,16 +89,18 @@ optional.ofNonZeroValue(` + spec + `.?volumes.orValue([])).orValue([]).transform
   ` + volume + `)`
 }
 
-// The grammar of github.com/distribution/reference v0.6.0, for references as users write them.
+// The grammar of github.com/distribution/reference v0.6.0, for references as users write them, but without the
+// lengths of tags and digests: Go matches regular expressions with counted repetitions much slower.
 const (
 	label     = `[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?`
-	host      = `(?:` + label + `(?:[.]` + label + `)*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?`
+	hostName  = label + `(?:[.]` + label + `)*`
+	host      = `(?:` + hostName + `|\[[a-fA-F0-9:]+\])(?::[0-9]+)?`
 	component = `[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*`
-	tag       = `[0-9A-Za-z_][0-9A-Za-z_.-]{0,127}`
-	digest    = `sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}`
-	grammar   = `^(?:` + host + `/)?` + component + `(?:/` + component + `)*(?::` + tag + `)?(?:@(?:` + digest + `))?$`
-	// plain is the grammar of most references: a tag or a digest, and a registry without brackets.
-	plain = `^(?:` + label + `(?:[.]` + label + `)*(?::[0-9]+)?/)?` + component + `(?:/` + component + `)*(?::` + tag + `(?:@(?:` + digest + `))?|@(?:` + digest + `))$`
+	path      = component + `(?:/` + component + `)*`
+	tag       = `[0-9A-Za-z_][0-9A-Za-z_.-]*`
+	grammar   = `^(?:` + host + `/)?` + path + `(?::` + tag + `)?(?:@sha(?:256|384|512):[a-f0-9]+)?$`
+	// plain is the grammar of most references: a tag or a SHA-256 digest, and a registry without brackets.
+	plain = `^(?:` + hostName + `(?::[0-9]+)?/)?` + path + `(?::` + tag + `(?:@sha256:[a-f0-9]+)?|@sha256:[a-f0-9]+)$`
 
 	// refused matches what the parser refuses although it has the grammar: the ID of an image, and a
 	// registry in brackets that looks like a path.
@@ -106,16 +108,16 @@ const (
 	// firstIsHost matches a reference whose first component is a registry.
 	firstIsHost = `^(?:localhost|[^/@]*[.:A-Z][^/@]*)/`
 	// imageID matches the ID of an image on a node, which is never mirrored.
-	imageID = `^(?:` + digest + `)$`
+	imageID = `^(?:sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128})$`
 	// noPath matches a name, which ends with a slash, that no reference can have: it has no path, or on
 	// docker.io only one component.
 	noPath = `^(?:docker[.]io/)?[^/]*/$`
 )
 
-// addReferences adds the references that the other variables are about. suspect is a condition that all
-// references have which matter, in CEL. Many containers have the same image.
-func (v *variables) addReferences(suspect string) {
-	v.add("references", `variables.images.map(i, i.image).distinct()`+suspect)
+// addReferences adds the references that the other variables are about: the images of an object, also old ones,
+// each once. filter skips those that do not matter, in CEL.
+func (v *variables) addReferences(filter string) {
+	v.add("references", `(`+imagesOf("variables.spec", `string(c.?image.orValue(''))`, `string(c.image.reference)`)+`)`+filter+`.distinct()`)
 }
 
 // onHub is whether reference r, with a path, is on docker.io with one component: then it is below library/.
@@ -139,9 +141,11 @@ func (v *variables) addNames() {
   host.find('[1-9][0-9]*$') in ['', '443'] ? host.lowerAscii().substring(0, host.lastIndexOf(':')) :
   host.lowerAscii().substring(0, host.lastIndexOf(':')) + ':' + host.find('[1-9][0-9]*$')
 ).transformMap(r, registry, registry == 'index.docker.io' ? 'docker.io' : registry)`)
-	// A path has at most 255 characters. A host with an underscore is part of the path.
+	// A path has at most 255 characters, and a tag 128. A host with an underscore is part of the path.
 	v.add("names", `variables.paths.transformMap(r, path,
-  (variables.hosts[r].contains('_') ? variables.hosts[r].size() + 1 : 0) + (`+onHub+` ? 8 : 0) + path.size() <= 255,
+  (variables.hosts[r].contains('_') ? variables.hosts[r].size() + 1 : 0) + (`+onHub+` ? 8 : 0) + path.size() <= 255 &&
+    variables.suffixes[r].split('@')[0].size() <= 129 && (!r.contains('@') || r.size() - r.indexOf('@') ==
+      (r.contains('@sha256:') ? 72 : r.contains('@sha384:') ? 104 : 136)),
   variables.registries[r] + (`+onHub+` ? '/library/' : '/') + path + '/')`)
 }
 
@@ -173,7 +177,7 @@ func (v *variables) addMirrors(t image.Tables) {
   variables.rules[r].size() > 0 && variables.rules[r][0].target != '',
   name.substring(`+start+`))`)
 	v.add("mirrored", `variables.rests
-  .transformMap(r, rest, !r.matches('`+imageID+`'), variables.rules[r][0].target + rest)
+  .transformMap(r, rest, !(r.startsWith('sha') && r.matches('`+imageID+`')), variables.rules[r][0].target + rest)
   .transformMap(r, name,
     !name.matches('`+noPath+`') && name.size() - name.indexOf('/') <= 257 && name.size() + variables.suffixes[r].size() <= 1025,
     name.substring(0, name.size() - 1) + variables.suffixes[r])`)

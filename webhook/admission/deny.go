@@ -24,10 +24,19 @@ func Warn(rules *Rules, r *Request) Response {
 	return Response{Allowed: true, Warnings: found.warnings(""), Disallowed: found.disallowed}
 }
 
-// findViolations returns the new images of a request that the policy disallows. Only images
-// of pods may already be mirrored.
+// findViolations returns the new images of a request that the policy disallows. Images of pods are
+// checked as they are, those of workloads as they will be after mirroring.
 func findViolations(policy *image.Policy, r *Request) violations {
-	found := violations{policy: policy, stored: r.isPod()}
+	return find(violations{policy: policy, ofPod: r.isPod(), unmirrored: !r.isPod()}, r)
+}
+
+// findUnmirrored is findViolations for a request whose images will be mirrored, also those of pods.
+func findUnmirrored(policy *image.Policy, r *Request) violations {
+	return find(violations{policy: policy, ofPod: r.isPod(), unmirrored: true}, r)
+}
+
+// find adds the violations of the new images of a request.
+func find(found violations, r *Request) violations {
 	for img := range r.newImages().Each {
 		if found.check(img); found.isComplete() {
 			break
@@ -42,9 +51,10 @@ const maxCounted = 1000
 
 // violations are the disallowed images of an object. denial.go describes them to users.
 type violations struct {
-	policy *image.Policy
-	stored bool        // whether the images are those of a pod: they may be mirrored
-	first  []violation // at most maxShown
+	policy     *image.Policy
+	ofPod      bool        // whether the images are those of a pod: they may be on a mirror
+	unmirrored bool        // whether the images are mirrored later
+	first      []violation // at most maxShown
 
 	disallowed Disallowed
 }
@@ -80,7 +90,7 @@ func (v *violations) check(img podimages.Image) {
 		return
 	}
 	check := v.policy.Check
-	if !v.stored {
+	if v.unmirrored {
 		check = v.policy.CheckUnmirrored
 	}
 	if broken := check(ref); len(broken) > 0 {
@@ -94,7 +104,7 @@ func (v *violations) add(found violation, ref image.Reference) {
 	if len(v.first) == maxShown {
 		return
 	}
-	if v.stored && found.rules[0].Rule != image.RuleReference {
+	if v.ofPod && found.rules[0].Rule != image.RuleReference {
 		found.origins = v.policy.Origins(ref)
 	}
 	v.first = append(v.first, found)

@@ -79,6 +79,7 @@ func TestEveryRecordedReviewHasItsGoldenAnswers(t *testing.T) {
 				"/validating/warn":         goldenOf(decide(t, warnBy(policy), req)),
 				"/validating/unknown-mode": goldenOf(decide(t, unknownMode, req)),
 				"/mutating":                goldenOf(decide(t, mutateBy(Changes{Mirrors: policy.Mirrors}), req)),
+				"/mutating/warn":           goldenOf(decide(t, mutateAndWarnBy(policy), req)),
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -10,7 +10,7 @@
 //
 // A verdict on an AdmissionReview is a pure function of the rules and the request (rules.go). Deny denies images that
 // must not run, Warn only warns about them, Mutate sends images to mirrors and sets their
-// pull policy, UnknownMode warns about the label of a namespace. Every rule about images
+// pull policy, MutateAndWarn does that and warns, UnknownMode warns about the label of a namespace. Every rule about images
 // uses the table of package podimages. The package does not know the server that calls it.
 //
 // A handler accepts a POST of application/json with at most maxBody bytes. It answers with a
@@ -67,7 +67,8 @@ func (r *Reporting) at(path string, operations []string) *reporter {
 }
 
 // Handlers returns the handlers by path. The webhook configurations select a path by the
-// mode of the namespace. The API server's plugin ImagePolicyWebhook uses /image-policy. Nothing
+// mode of the namespace. Nothing calls /mutating/warn unless deploy/hybrid is installed. The API
+// server's plugin ImagePolicyWebhook uses /image-policy. Nothing
 // calls the paths below /namespace-owner unless deploy/namespace-owner is installed.
 func Handlers(report Reporting, rules Source) map[string]http.Handler {
 	handlers := map[string]http.Handler{}
@@ -78,6 +79,7 @@ func Handlers(report Reporting, rules Source) map[string]http.Handler {
 	add("/validating/warn", admissionReviews(rules, Warn), operationCreate, operationUpdate)
 	add("/validating/unknown-mode", admissionReviews(rules, UnknownMode), operationCreate, operationUpdate)
 	add("/mutating", admissionReviews(rules, Mutate), operationCreate, operationUpdate)
+	add("/mutating/warn", admissionReviews(rules, MutateAndWarn), operationCreate, operationUpdate)
 	add("/image-policy", imageReviews(rules), "")
 	add("/namespace-owner", namespaceOwners(stampRequester), operationCreate)
 	add("/namespace-owner/chosen", namespaceOwners(stampChosen), operationCreate)

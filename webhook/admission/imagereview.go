@@ -89,7 +89,7 @@ func (r *imageReview) status(policy *image.Policy) imageStatus {
 	if slices.Contains(exemptNamespaces, r.namespace) {
 		return imageStatus{allowed: true}
 	}
-	found := violations{policy: policy, stored: true}
+	found := violations{policy: policy, ofPod: true}
 	for i := 0; i < len(r.references) && !found.isComplete(); i++ {
 		found.check(podimages.Image{Reference: r.references[i]}) // does not name its container
 	}

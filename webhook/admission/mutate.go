@@ -38,6 +38,15 @@ func Mutate(rules *Rules, r *Request) Response {
 	return Response{Allowed: true, Patch: p.end(), Changes: p.changes}
 }
 
+// MutateAndWarn is Mutate, with a warning for each new image that the rules disallow, as the user wrote
+// it. It never denies: in the hybrid form, a ValidatingAdmissionPolicy does.
+func MutateAndWarn(rules *Rules, r *Request) Response {
+	resp := Mutate(rules, r)
+	found := findUnmirrored(&rules.Policy, r)
+	resp.Warnings, resp.Disallowed = found.warnings(""), found.disallowed
+	return resp
+}
+
 // mirror replaces an image by its mirrored reference, and reports whether there is one. An invalid
 // reference stays unchanged, because Deny denies it.
 func (p *patch) mirror(mirrors *image.Mirrors, img podimages.Image) bool {

@@ -284,3 +284,39 @@ func TestMutateAddsPullSecretsOnlyToNewPodsWithAMirroredImage(t *testing.T) {
 		t.Errorf("patch %s, want the Secret once", resp.Patch)
 	}
 }
+
+func TestMutateAndWarnWarnsAboutTheImageThatTheUserWrote(t *testing.T) {
+	const app = `container "app" (spec.containers[0].image) has image `
+	mutate := mutateAndWarnBy(strictPolicy(t))
+	for _, tt := range []struct {
+		name, image string
+		mirrored    string // empty: the image stays unchanged
+		warnings    []string
+	}{
+		{"allowed", "nginx:1.25", "docker.mirror.example/library/nginx:1.25", nil}, // its mirror is allowed, docker.io is not
+		{"latest", "nginx:latest", "docker.mirror.example/library/nginx:latest", []string{"use `latest` tag is not allowed: " + app + `"nginx:latest"`}},
+		{"mirrored in an earlier call", "docker.mirror.example/library/nginx:latest", "", []string{"use `latest` tag is not allowed: " + app + `"nginx:latest"`}},
+		{"denied", "redis:7.0", "docker.mirror.example/library/redis:7.0", []string{"image is denied: " + app + `"redis:7.0": CVE-2`}},
+		{"another registry", "gcr.io/app:1", "", []string{"registry is not allowed: " + app + `"gcr.io/app:1"`}},
+		{"invalid", "Nginx:1", "", []string{"invalid image reference: " + app + `"Nginx:1"`}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			want := allowed()
+			if tt.mirrored != "" {
+				want = rewritten(`[{"op":"replace","path":"/spec/containers/0/image","value":"`+tt.mirrored+`"}]`,
+					map[string]string{"spec.containers.0.image": tt.image + " -> " + tt.mirrored})
+			}
+			want.Warnings = tt.warnings
+			if diff := cmp.Diff(want, decide(t, mutate, created(t, podOf(tt.image)))); diff != "" {
+				t.Errorf("response (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestMutateAndWarnIgnoresImagesThatArePartOfThePod(t *testing.T) {
+	r := updated(t, podOf("nginx:latest"), podOf("nginx:latest"))
+	if diff := cmp.Diff(allowed(), decide(t, mutateAndWarnBy(strictPolicy(t)), r)); diff != "" {
+		t.Errorf("response (-want +got):\n%s", diff)
+	}
+}

@@ -120,6 +120,12 @@ func mutateBy(changes Changes) bound {
 	return func(r *Request) Response { return Mutate(&Rules{Changes: changes}, r) }
 }
 
+func mutateAndWarnBy(policy image.Policy) bound {
+	return func(r *Request) Response {
+		return MutateAndWarn(&Rules{Policy: policy, Changes: Changes{Mirrors: policy.Mirrors}}, r)
+	}
+}
+
 func unknownMode(r *Request) Response { return UnknownMode(&Rules{}, r) }
 
 func (b bound) verdict(_ *Rules, r *Request) Response { return b(r) }

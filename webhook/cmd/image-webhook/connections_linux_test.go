@@ -122,7 +122,7 @@ func postRecordedReviews(client *http.Client, url string) error {
 	var group errgroup.Group
 	group.SetLimit(8)
 	for _, file := range files {
-		for _, path := range []string{"/validating", "/validating/warn", "/validating/unknown-mode", "/mutating", "/image-policy"} {
+		for _, path := range []string{"/validating", "/validating/warn", "/validating/unknown-mode", "/mutating", "/mutating/warn", "/image-policy"} {
 			group.Go(func() error {
 				review, err := os.ReadFile(filepath.Join(reviews, file.Name()))
 				if err != nil {

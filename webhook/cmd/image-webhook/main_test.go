@@ -276,6 +276,7 @@ func TestServeAnswersEveryPath(t *testing.T) {
 		{"/validating/warn", podReview, `"warnings":`, "msg=warned namespace=shop object=pod/web "},
 		{"/validating/unknown-mode", podReview, "is treated as deny", "msg=warned namespace=shop object=pod/web "},
 		{"/mutating", podReview, `"patchType":"JSONPatch"`, `msg=changed namespace=shop object=pod/web user="" uid=u fields=spec.containers.0.image:nginx->docker.mirror.example/library/nginx`},
+		{"/mutating/warn", podReview, `"uid":"u"},"warnings":["use `+"`latest`"+` tag`, "msg=warned namespace=shop object=pod/web "},
 		{"/image-policy", imageReview, `"allowed":false`, "msg=denied namespace=shop object=imagereview "},
 	} {
 		s.checkReview(t, client, path.name, path.review, path.answer, path.logged)
@@ -370,7 +371,7 @@ func TestServeAnswersOnlyClientsOfTheCA(t *testing.T) {
 	s := startServe(t, "--client-ca-file="+ca.File)
 	s.waitUntilServing(t, " clientCAFile="+ca.File)
 	stranger, client := s.pair.Client(t), s.pair.Client(t, ca.Issue(t, x509.ExtKeyUsageClientAuth))
-	for _, path := range []string{"/validating", "/validating/warn", "/validating/unknown-mode", "/mutating", "/image-policy"} {
+	for _, path := range []string{"/validating", "/validating/warn", "/validating/unknown-mode", "/mutating", "/mutating/warn", "/image-policy"} {
 		s.checkReview(t, stranger, path, podReview, "client certificate", `msg="refused a request" path=`+path+" status=401 ")
 	}
 	s.checkReview(t, client, "/validating", podReview, `"allowed":false`, "msg=denied namespace=shop object=pod/web ")

@@ -44,6 +44,8 @@ func TestManifestsContainTheseObjects(t *testing.T) {
 		"02 RoleBinding image-webhook/certgen",
 		"02 ClusterRole /image-webhook-certgen",
 		"02 ClusterRoleBinding /image-webhook-certgen",
+		"02 ClusterRole /image-webhook-renew",
+		"02 ClusterRoleBinding /image-webhook-renew",
 		"02 ServiceAccount image-webhook/patch-webhookconfigure",
 		"02 Role image-webhook/patch-webhookconfigure",
 		"02 RoleBinding image-webhook/patch-webhookconfigure",

@@ -325,6 +325,10 @@ func TestComponentsCombineUnlessTheyContradictEachOther(t *testing.T) {
 	}{
 		{[]string{deploy.OptIn, deploy.MirrorOptOut, "gitops", "monitoring"}, false},
 		{[]string{deploy.MirrorOptOut, deploy.WarnByDefault, "gitops"}, false},
+		{[]string{deploy.Hybrid, deploy.OptIn, deploy.MirrorOptOut, "gitops", "monitoring", "namespace-owner"}, false},
+		{[]string{"namespace-owner", "monitoring", "gitops", deploy.MirrorOptOut, deploy.Hybrid, deploy.WarnByDefault}, false},
+		{[]string{deploy.OptIn, deploy.Hybrid}, true}, // its bindings would cover other namespaces
+		{[]string{deploy.WarnByDefault, deploy.Hybrid}, true},
 		{[]string{deploy.OptIn, deploy.WarnByDefault}, true},
 		{[]string{deploy.WarnByDefault, deploy.OptIn}, true},
 		{[]string{deploy.OptIn, deploy.OptIn}, true},

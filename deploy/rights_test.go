@@ -10,6 +10,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/webhook/certgen"
 )
 
@@ -45,6 +46,9 @@ func callsOf(command certgen.Command) (used []call) {
 	switch c := command.(type) {
 	case certgen.Renew:
 		probe(c.Namespace)
+		for _, resource := range []string{"validatingadmissionpolicies", "validatingadmissionpolicybindings"} {
+			used = append(used, call{"get", admissionregistrationv1.GroupName, resource, "", deploy.DenyingPolicy})
+		}
 		return append(used, callsOf(c.Create)...)
 	case certgen.Create:
 		secret("get", c.Namespace, c.SecretName)

@@ -79,6 +79,7 @@ type namedConfiguration struct {
 	configurationClient
 	name     string
 	optional bool // it is not an error if it does not exist
+	denies   bool // in the hybrid form, a policy replaces it
 }
 
 func (n namedConfiguration) String() string { return n.kind + " " + n.name }
@@ -101,7 +102,7 @@ func managedConfigurations(api admissionclient.AdmissionregistrationV1Interface)
 		{configurationClient: mutating, name: "image-webhook"},
 		{configurationClient: mutating, name: "image-webhook-namespace-owner", optional: true},
 		{configurationClient: validating, name: "image-webhook-warnings"},
-		{configurationClient: validating, name: "image-webhook"},
+		{configurationClient: validating, name: "image-webhook", denies: true},
 	}
 }
 

@@ -58,8 +58,11 @@ func (s session) repair(ctx context.Context, r Renew) error {
 
 func (s session) repairConfiguration(ctx context.Context, m namedConfiguration, r Renew, chains [][]*x509.Certificate, unknown error) error {
 	if err := s.repairBundles(ctx, m, r.Create, chains, unknown); err != nil {
-		if m.optional && apierrors.IsNotFound(err) {
+		switch missing := apierrors.IsNotFound(err); {
+		case missing && m.optional:
 			return nil
+		case missing && m.denies:
+			return s.checkPolicy(ctx, m, err)
 		}
 		return explain(err, m.String(), registrationManifest+" and then deploy/06-patch-webhookconfigure.yaml")
 	}

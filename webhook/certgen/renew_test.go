@@ -318,6 +318,65 @@ func TestRenewReportsADeletedConfiguration(t *testing.T) {
 	}
 }
 
+func TestRenewAcceptsThatAPolicyDeniesInsteadOfTheWebhook(t *testing.T) {
+	const missing = `ValidatingWebhookConfiguration image-webhook: validatingwebhookconfigurations.admissionregistration.k8s.io "image-webhook" not found, and `
+	const remedy = ` not found: apply deploy/05-webhookconfigure.yaml and then deploy/06-patch-webhookconfigure.yaml, or in the hybrid form deploy/hybrid/policy.yaml`
+	for _, tt := range []struct {
+		name            string
+		policy, binding bool
+		want            string // the error
+	}{
+		{"policy and binding", true, true, ""},
+		{"no policy", false, true, missing + `validatingadmissionpolicies.admissionregistration.k8s.io "image-webhook"` + remedy},
+		{"no binding", true, false, missing + `validatingadmissionpolicybindings.admissionregistration.k8s.io "image-webhook"` + remedy},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			certificate := mustIssue(t, hosts, time.Now())
+			i := install(t, certificate, certificate.ca)
+			err := i.objects.Delete(admissionregistrationv1.SchemeGroupVersion.WithResource("validatingwebhookconfigurations"), "", "image-webhook")
+			meta := metav1.ObjectMeta{Name: denyingPolicy}
+			if tt.policy {
+				err = errors.Join(err, i.objects.Add(&admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: meta}))
+			}
+			if tt.binding {
+				err = errors.Join(err, i.objects.Add(&admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: meta}))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			if err := i.session(t, io.Discard).renew(t.Context(), renewTLS); err != nil {
+				got = err.Error()
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// policyCalls are the calls of a run that does not find the configuration of the webhook that denies.
+var policyCalls = []call{
+	{"get", registrationGroup, "validatingadmissionpolicies", "", denyingPolicy},
+	{"get", registrationGroup, "validatingadmissionpolicybindings", "", denyingPolicy},
+}
+
+func TestRenewMakesOnlyTheseCallsInTheHybridForm(t *testing.T) {
+	certificate := mustIssue(t, hosts, time.Now())
+	i := install(t, certificate, certificate.ca)
+	meta := metav1.ObjectMeta{Name: denyingPolicy}
+	err := errors.Join(i.objects.Delete(admissionregistrationv1.SchemeGroupVersion.WithResource("validatingwebhookconfigurations"), "", "image-webhook"),
+		i.objects.Add(&admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: meta}),
+		i.objects.Add(&admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: meta}))
+	if err = errors.Join(err, i.session(t, io.Discard).renew(t.Context(), renewTLS)); err != nil {
+		t.Fatal(err)
+	}
+	checkCalls(t, slices.Concat(configurationCalls("get"), policyCalls, []call{
+		{"get", "", "secrets", "ns", "tls"},
+		{"list", "discovery.k8s.io", "endpointslices", "ns", ""},
+	}), i.calls())
+}
+
 func TestRenewNamesEachMissingRight(t *testing.T) {
 	// Each error is one line, and the next run with the right heals.
 	for _, test := range []struct{ verb, group, resource, want string }{

@@ -76,6 +76,8 @@ func (server apiServer) checkVerdict(ctx context.Context, namespace string) erro
 	switch {
 	case err == nil: // also without a controller that computes the quota
 		return errNoVerdict
+	case strings.Contains(err.Error(), "ValidatingAdmissionPolicy '"): // they are evaluated before webhooks are called
+		return fmt.Errorf("a policy refused a probe pod in namespace %[1]s before the webhook's verdict: %[2]w: exclude %[1]s in the bindings of the policy", namespace, err)
 	case strings.Contains(err.Error(), `uses image "`+probeImage+`"`):
 		return nil
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "quota"): // the quota is checked after all webhooks

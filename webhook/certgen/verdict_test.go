@@ -52,6 +52,10 @@ func TestVerdictNeedsTheWebhooksDenial(t *testing.T) {
 			apierrors.NewForbidden(corev1.Resource("pods"), "", errors.New(`User "u" cannot create resource "pods" in API group "" in the namespace "ns-probe"`)),
 			`pods in namespace ns-probe: pods is forbidden: User "u" cannot create resource "pods" in API group "" in the namespace "ns-probe": grant this permission as in deploy/02-rbac.yaml`,
 		},
+		"denied by the policy of the hybrid form": {
+			apierrors.NewForbidden(corev1.Resource("pods"), "x", errors.New(`ValidatingAdmissionPolicy 'image-webhook' with binding 'image-webhook' denied request: container "probe" (spec.containers[0].image) uses image "image-webhook.dev/Probe": invalid reference`)),
+			`a policy refused a probe pod in namespace ns-probe before the webhook's verdict: pods "x" is forbidden: ValidatingAdmissionPolicy 'image-webhook' with binding 'image-webhook' denied request: container "probe" (spec.containers[0].image) uses image "image-webhook.dev/Probe": invalid reference: exclude ns-probe in the bindings of the policy`,
+		},
 		"denied by another webhook": {
 			apierrors.NewForbidden(corev1.Resource("pods"), "x", errors.New(`admission webhook "other.dev" denied the request: no`)),
 			`a probe pod in namespace ns-probe was refused before the webhook's verdict: pods "x" is forbidden: admission webhook "other.dev" denied the request: no`,

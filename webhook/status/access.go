@@ -17,20 +17,36 @@ func access(s evaluation) (checks []Check) {
 		return []Check{checkAccess.info("", "not listed: %s", describe(err))}
 	}
 	var builtin []string
+	policy := s.DenyPolicy.Value.objects()
 	for _, role := range s.Roles.Value {
-		rights, subjects := rightsOf(role, s.Configurations.Value), s.subjectsOf(role.Name)
+		rights, subjects := rightsOf(role, slices.Concat(s.Configurations.Value, policy)), s.subjectsOf(role.Name)
 		switch {
 		case len(rights) == 0 || len(subjects) == 0:
 		case strings.HasPrefix(role.Name, builtinPrefix):
 			builtin = append(builtin, subjects...)
 		default:
-			checks = append(checks, checkAccess.info("clusterrole/"+role.Name, "%s may %s the webhook configurations", strings.Join(subjects, ", "), strings.Join(rights, " and ")))
+			checks = append(checks, checkAccess.info("clusterrole/"+role.Name, "%s may %s %s", strings.Join(subjects, ", "), strings.Join(rights, " and "), s.objectsOf(role)))
 		}
 	}
 	if len(builtin) > 0 {
-		checks = append(checks, checkAccess.info("clusterroles "+builtinPrefix+"*", "%s may change or delete the webhook configurations", strings.Join(slices.Compact(sorted(builtin)), ", ")))
+		checks = append(checks, checkAccess.info("clusterroles "+builtinPrefix+"*", "%s may change or delete %s", strings.Join(slices.Compact(sorted(builtin)), ", "), objects(true, len(policy) > 0)))
 	}
 	return checks
+}
+
+// objectsOf returns what a role allows to change or to delete.
+func (s evaluation) objectsOf(role rbacv1.ClusterRole) string {
+	return objects(len(rightsOf(role, s.Configurations.Value)) > 0, len(rightsOf(role, s.DenyPolicy.Value.objects())) > 0)
+}
+
+func objects(configurations, policy bool) string {
+	switch {
+	case configurations && policy:
+		return "the webhook configurations or the policy"
+	case policy:
+		return "the policy"
+	}
+	return "the webhook configurations"
 }
 
 // builtinPrefix is the prefix of the roles that Kubernetes creates for its own controllers.
@@ -80,7 +96,7 @@ func allowsAny(rule rbacv1.PolicyRule, verbs []string, c configuration) bool {
 	contains := func(list []string, value string) bool {
 		return slices.Contains(list, value) || slices.Contains(list, rbacv1.ResourceAll)
 	}
-	return contains(rule.APIGroups, admissionregistrationv1.GroupName) && contains(rule.Resources, c.kind+"s") &&
+	return contains(rule.APIGroups, admissionregistrationv1.GroupName) && contains(rule.Resources, c.resource()) &&
 		(len(rule.ResourceNames) == 0 || slices.Contains(rule.ResourceNames, c.name)) &&
 		slices.ContainsFunc(verbs, func(verb string) bool { return contains(rule.Verbs, verb) })
 }

@@ -114,7 +114,7 @@ func (s evaluation) bundleFix(c configuration) string {
 	} else if _, isOwner := find(s.want.owner, c.object()); isOwner {
 		return rerun(ownerDirectory + patchManifest)
 	}
-	return rerun(patchManifest)
+	return rerun(s.installed.manifest(patchManifest))
 }
 
 // presented returns the certificate chains that the API server sees now or soon, by object.

@@ -26,6 +26,14 @@ type hook = admissionregistrationv1.MutatingWebhook
 
 func (c configuration) object() string { return c.kind + "/" + c.name }
 
+// resource returns the plural of the kind.
+func (c configuration) resource() string {
+	if stem, ok := strings.CutSuffix(c.kind, "y"); ok {
+		return stem + "ies"
+	}
+	return c.kind + "s"
+}
+
 func fromValidating(v admissionregistrationv1.ValidatingWebhookConfiguration) configuration {
 	c := configuration{kind: validatingKind, name: v.Name, annotations: v.Annotations}
 	for _, w := range v.Webhooks {

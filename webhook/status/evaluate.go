@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/image-webhook/image-webhook/deploy"
 )
 
 // Evaluate does all checks. It returns only the first one if the API server does not answer, and
@@ -13,7 +15,8 @@ import (
 func Evaluate(snapshot Snapshot) Report {
 	checks := []Check{apiServer(snapshot)}
 	if checks[0].Result == OK {
-		s := evaluation{snapshot, manifests(snapshot.Namespace)}
+		s := evaluation{Snapshot: snapshot, want: manifests(snapshot.Namespace)}
+		s.installed, s.differences = s.installedVariant()
 		checks = append(checks, s.namespace())
 		for _, c := range s.possible() {
 			checks = append(checks, c(s)...)
@@ -42,7 +45,9 @@ func (s evaluation) isNotInstalled() bool {
 // evaluation is a Snapshot and what it is compared with.
 type evaluation struct {
 	Snapshot
-	want installation
+	want        installation
+	installed   variant
+	differences []Check // from the installed variant
 }
 
 func apiServer(s Snapshot) Check {
@@ -110,7 +115,7 @@ func (s evaluation) renewNow() string {
 	if s.CronJob.Err == nil {
 		return "kubectl create job renew-$(date +%s) --from=cronjob/renew -n " + s.Namespace
 	}
-	return rerun(createManifest, patchManifest)
+	return rerun(createManifest, s.installed.manifest(patchManifest))
 }
 
 // Manifests that repair a problem.
@@ -120,6 +125,7 @@ const (
 	registerManifest = "05-webhookconfigure.yaml"
 	patchManifest    = "06-patch-webhookconfigure.yaml"
 	renewManifest    = "07-renew.yaml"
+	policyManifest   = deploy.Hybrid + "/policy.yaml"
 	ownerDirectory   = "namespace-owner/"
 )
 

@@ -54,6 +54,7 @@ func (s *Snapshot) read(ctx context.Context, client kubernetes.Interface) {
 		func() { s.readReplicas(ctx, client) },
 		func() { s.readSlices(ctx, client) },
 		func() { s.readConfigurations(ctx, client) },
+		func() { s.DenyPolicy = readDenyPolicy(ctx, client) },
 		func() {
 			s.Services = list(ctx, core.Services(metav1.NamespaceAll).List, all, func(l *corev1.ServiceList) []corev1.Service { return l.Items })
 		},

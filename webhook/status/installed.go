@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -54,10 +55,11 @@ func ReadInstalled(ctx context.Context, config *rest.Config) (*Installed, error)
 	if err != nil {
 		return nil, fmt.Errorf("invalid cluster configuration: %w: check the kubeconfig", err)
 	}
-	s := evaluation{Snapshot{Namespace: DefaultNamespace}, manifests(DefaultNamespace)}
+	s := evaluation{Snapshot: Snapshot{Namespace: DefaultNamespace}, want: manifests(DefaultNamespace)}
 	s.readConfigurations(ctx, client)
+	s.DenyPolicy = readDenyPolicy(ctx, client)
 	i := &Installed{Namespace: s.calledNamespace(), client: client}
-	found := s.Configurations.Value
+	found, policy := s.Configurations.Value, s.DenyPolicy.Value
 	switch err := s.Configurations.Err; {
 	case apierrors.IsForbidden(err):
 		i.Assumed = "the webhook configurations cannot be read"
@@ -65,11 +67,42 @@ func ReadInstalled(ctx context.Context, config *rest.Config) (*Installed, error)
 		return nil, unanswered(config.Host, err)
 	case len(found) == 0:
 		i.Assumed = "image-webhook is not installed"
+	case s.DenyPolicy.Err != nil && !denies(found):
+		i.Assumed = "the validating admission policies cannot be read"
 	}
 	if i.Assumed != "" {
-		found = s.want.configurations
+		found, policy = s.want.configurations, denyPolicy{}
 	}
-	return i, i.addSelectors(found)
+	return i, errors.Join(i.addSelectors(found), i.addBindings(policy))
+}
+
+// denies reports whether a webhook denies pods.
+func denies(configurations []configuration) bool {
+	return slices.ContainsFunc(configurations, func(c configuration) bool { _, ok := c.findHook(denying); return ok })
+}
+
+// addBindings adds the namespace selectors of the bindings of the policy. Their actions say what they do.
+func (i *Installed) addBindings(p denyPolicy) error {
+	if p.policy == nil {
+		return nil // the bindings have no effect
+	}
+	for _, b := range p.bindings {
+		var match admissionregistrationv1.MatchResources
+		if b.Spec.MatchResources != nil {
+			match = *b.Spec.MatchResources
+		}
+		setDefault(&match.NamespaceSelector, metav1.LabelSelector{})
+		selector, err := metav1.LabelSelectorAsSelector(match.NamespaceSelector)
+		if err != nil {
+			return fmt.Errorf("%s/%s: invalid namespaceSelector: %w", bindingKind, b.Name, err)
+		}
+		if slices.Contains(b.Spec.ValidationActions, admissionregistrationv1.Deny) {
+			i.deny = append(i.deny, selector)
+		} else {
+			i.warn = append(i.warn, selector)
+		}
+	}
+	return nil
 }
 
 // unanswered returns the error of the first request.
@@ -86,7 +119,7 @@ func unanswered(host string, err error) error {
 // addSelectors adds the namespace selectors of the webhooks that are called for pods. Their paths say what
 // they do.
 func (i *Installed) addSelectors(configurations []configuration) error {
-	kinds := map[string]*[]labels.Selector{"/validating": &i.deny, "/validating/warn": &i.warn, "/mutating": &i.mirror}
+	kinds := map[string]*[]labels.Selector{"/validating": &i.deny, "/validating/warn": &i.warn, "/mutating": &i.mirror, "/mutating/warn": &i.mirror}
 	for _, c := range configurations {
 		for _, h := range c.hooks {
 			path := serviceOf(h).Path

@@ -39,28 +39,51 @@ func manifests(namespace string) installation {
 
 var (
 	webhookDocuments = sync.OnceValue(func() []document { return documentsOf(deploy.Files()) })
+	hybridDocuments  = sync.OnceValue(func() []document { return documentsOf(deploy.HybridFiles()) })
 	ownerDocuments   = sync.OnceValue(func() []document { return documentsOf(deploy.NamespaceOwnerFiles()) })
 )
 
-// variant has the configurations of 05 with components.
+// variant is a form of the installation with components: the configurations of 05, and in the hybrid form
+// the policy.
 type variant struct {
+	hybrid         bool
 	components     []string
 	configurations []configuration
+	policy         denyPolicy
 }
 
-// variants returns 05 with each combination of components, first without a component.
+// variants returns both forms with each combination of components, first 05 without a component.
 func variants(namespace string) (all []variant) {
-	for _, components := range [][]string{
-		nil, {deploy.WarnByDefault}, {deploy.OptIn},
-		{deploy.MirrorOptOut}, {deploy.WarnByDefault, deploy.MirrorOptOut}, {deploy.OptIn, deploy.MirrorOptOut},
-	} {
-		documents := webhookDocuments()
-		for _, component := range components {
-			documents = withPatches(documents, deploy.Patches(component))
+	for _, form := range []struct {
+		hybrid    bool
+		documents []document
+	}{{false, webhookDocuments()}, {true, hybridDocuments()}} {
+		for _, components := range [][]string{
+			nil, {deploy.WarnByDefault}, {deploy.OptIn},
+			{deploy.MirrorOptOut}, {deploy.WarnByDefault, deploy.MirrorOptOut}, {deploy.OptIn, deploy.MirrorOptOut},
+		} {
+			documents := form.documents
+			for _, component := range components {
+				documents = withPatches(documents, deploy.Patches(component))
+			}
+			all = append(all, variant{form.hybrid, components, configurationsOf(documents, namespace), denyPolicyOf(documents, namespace)})
 		}
-		all = append(all, variant{components, configurationsOf(documents, namespace)})
 	}
 	return all
+}
+
+// manifest returns the path of a manifest of the form.
+func (v variant) manifest(name string) string {
+	if v.hybrid {
+		return deploy.Hybrid + "/" + name
+	}
+	return name
+}
+
+// comparison returns the comparison with 05 of the form.
+func (v variant) comparison() comparison {
+	register := v.manifest(registerManifest)
+	return comparison{"deploy/" + register, apply(register), rerun(v.manifest(patchManifest))}
 }
 
 // String returns the components as a part of a message; empty: there are none.
@@ -139,11 +162,18 @@ func configurationsOf(documents []document, namespace string) (found []configura
 func moved(c configuration, namespace string) configuration {
 	for _, h := range c.hooks {
 		h.ClientConfig.Service.Namespace = namespace
-		for _, e := range h.NamespaceSelector.MatchExpressions {
-			if i := slices.Index(e.Values, DefaultNamespace); i >= 0 && e.Key == corev1.LabelMetadataName {
-				e.Values[i] = namespace
+		moveSelector(h.NamespaceSelector, namespace)
+	}
+	return c
+}
+
+// moveSelector excludes the namespaces of an installation in another namespace.
+func moveSelector(selector *metav1.LabelSelector, namespace string) {
+	for _, e := range selector.MatchExpressions {
+		for i, value := range e.Values {
+			if suffix, ok := strings.CutPrefix(value, DefaultNamespace); ok && e.Key == corev1.LabelMetadataName {
+				e.Values[i] = namespace + suffix
 			}
 		}
 	}
-	return c
 }

@@ -49,11 +49,10 @@ func (s evaluation) unlabeledChecks(namespaces []string) []Check {
 	if len(namespaces) == 0 {
 		return nil
 	}
-	installed, _ := s.installedVariant()
 	switch {
-	case slices.Contains(installed.components, deploy.OptIn):
+	case slices.Contains(s.installed.components, deploy.OptIn):
 		return []Check{checkModes.info("", "without a mode, no webhook is called: %s", strings.Join(namespaces, ", "))}
-	case slices.Contains(installed.components, deploy.WarnByDefault):
+	case slices.Contains(s.installed.components, deploy.WarnByDefault):
 		return []Check{checkModes.info("", "without a mode, no pod is denied: %s", strings.Join(namespaces, ", "))}
 	}
 	return nil

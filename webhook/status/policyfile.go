@@ -42,6 +42,7 @@ func policyFile(s evaluation) []Check {
 		return []Check{checkPolicy.problem(object, s.kubectl("edit configmap "+source.configMap), "is invalid (%s): %s", kept, describe(err))}
 	}
 	checks, users := s.otherPolicies(rules.Version)
+	checks = append(checks, s.olderPolicy(rules.Version)...)
 	switch valid := source.key + " is valid, version " + rules.Version; {
 	case len(checks) > 0:
 		return checks

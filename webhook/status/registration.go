@@ -16,21 +16,23 @@ func registration(s evaluation) []Check {
 	if s.Configurations.Err != nil {
 		return []Check{checkRegistration.unread("webhook configurations", s.Configurations.Err)}
 	}
-	installed, checks := s.installedVariant()
+	if s.DenyPolicy.Err != nil {
+		return []Check{checkRegistration.unread("validating admission policies", s.DenyPolicy.Err)}
+	}
+	checks := slices.Concat(s.differences, s.leftovers())
 	owner := comparison{"deploy/" + ownerDirectory + registerManifest, apply(ownerDirectory + registerManifest), rerun(ownerDirectory + patchManifest)}
 	checks = append(checks, owner.compareAll(s.Configurations.Value, s.installedOwner())...)
 	if len(checks) > 0 {
 		return checks
 	}
-	return []Check{checkRegistration.ok("", "the webhooks are registered as in deploy/%s%s", registerManifest, installed)}
+	return []Check{checkRegistration.ok("", "the webhooks are registered as in deploy/%s%s", s.installed.manifest(registerManifest), s.installed)}
 }
 
-// installedVariant returns the variant of 05 with the fewest differences from the cluster, and the
-// differences.
+// installedVariant returns the variant with the fewest differences from the cluster, and the differences.
 func (s evaluation) installedVariant() (installed variant, differences []Check) {
-	manifest := comparison{"deploy/" + registerManifest, apply(registerManifest), rerun(patchManifest)}
 	for i, v := range variants(s.Namespace) {
-		if found := manifest.compareAll(s.Configurations.Value, v.configurations); i == 0 || len(found) < len(differences) {
+		found := append(v.comparison().compareAll(s.Configurations.Value, v.configurations), s.comparePolicy(s.DenyPolicy.Value, v.policy)...)
+		if i == 0 || len(found) < len(differences) {
 			installed, differences = v, found
 		}
 	}

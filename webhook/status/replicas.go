@@ -45,8 +45,12 @@ func (s evaluation) sameNode() []Check {
 	if len(s.Replicas.Value) < 2 || len(nodes) > 1 {
 		return nil
 	}
-	return []Check{checkReplicas.info("", "all replicas run on node %s: if it fails, new pods are rejected; `kubectl drain` waits until a replica runs on another node",
-		s.Replicas.Value[0].Spec.NodeName)}
+	failed := "rejected"
+	if s.installed.hybrid {
+		failed = "not mirrored"
+	}
+	return []Check{checkReplicas.info("", "all replicas run on node %s: if it fails, new pods are %s; `kubectl drain` waits until a replica runs on another node",
+		s.Replicas.Value[0].Spec.NodeName, failed)}
 }
 
 // kubectl returns a command in the namespace of the webhook.

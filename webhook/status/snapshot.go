@@ -58,6 +58,7 @@ type Snapshot struct {
 	// Configurations has all webhook configurations of the cluster that call the Service, or
 	// have a name of the installation.
 	Configurations Read[[]configuration]
+	DenyPolicy     Read[denyPolicy]
 	Services       Read[[]corev1.Service]   // of all namespaces
 	Namespaces     Read[[]corev1.Namespace] // all
 	Roles          Read[[]rbacv1.ClusterRole]

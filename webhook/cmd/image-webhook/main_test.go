@@ -276,7 +276,7 @@ func TestServeAnswersEveryPath(t *testing.T) {
 		{"/validating/warn", podReview, `"warnings":`, "msg=warned namespace=shop object=pod/web "},
 		{"/validating/unknown-mode", podReview, "is treated as deny", "msg=warned namespace=shop object=pod/web "},
 		{"/mutating", podReview, `"patchType":"JSONPatch"`, `msg=changed namespace=shop object=pod/web user="" uid=u fields=spec.containers.0.image:nginx->docker.mirror.example/library/nginx`},
-		{"/mutating/warn", podReview, `"uid":"u"},"warnings":["use `+"`latest`"+` tag`, "msg=warned namespace=shop object=pod/web "},
+		{"/mutating/warn", podReview, "\"uid\":\"u\"},\"warnings\":[\"use `latest` tag", "msg=warned namespace=shop object=pod/web "},
 		{"/image-policy", imageReview, `"allowed":false`, "msg=denied namespace=shop object=imagereview "},
 	} {
 		s.checkReview(t, client, path.name, path.review, path.answer, path.logged)

@@ -6,6 +6,7 @@ SHELL := /bin/sh
 # Variables that change what the targets do, as in `make fuzz FUZZTIME=10m`:
 #   ENGINE=docker|podman   container engine to use; none: make demo uses none
 #   K8S=1.36               Kubernetes version of the cluster and the tests (1.35, 1.36, 1.37)
+#   HYBRID=1               make up, make install and make e2e use the hybrid form; 0: the other one
 #   NODES=2                nodes of the cluster that make up or make e2e creates (1 to 5)
 #   KIND_NODE_IMAGE=REF    node image of the cluster; K8S is then ignored
 #   PULL_THROUGH=1         the mirror fetches missing images from docker.io and registry.k8s.io
@@ -24,7 +25,7 @@ SHELL := /bin/sh
 #   OUTPUT=FILE            make chaos writes its report to this Markdown file too
 #   TILT=--sync            make tilt replaces the webhook in its running containers
 #   NO_COLOR=1             no color, not even on a terminal
-export ENGINE K8S NODES KIND_NODE_IMAGE FOCUS LABELS
+export ENGINE K8S HYBRID NODES KIND_NODE_IMAGE FOCUS LABELS
 
 CLUSTER := bin/cluster
 CONTROLPLANE := bin/controlplane

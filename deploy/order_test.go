@@ -70,6 +70,7 @@ func commands(step deploy.Step) (lines []string) {
 const (
 	webhookInstalled        = "deployment webhook "
 	namespaceOwnerInstalled = "deployment namespace-owner "
+	hybridPolicyPresent     = "validatingadmissionpolicies image-webhook "
 	namespaceOwnerPresent   = "clusterroles -l app.kubernetes.io/component=namespace-owner "
 	selectedPods            = "pods -n image-webhook -l " // the Service always selects a pod
 )
@@ -186,6 +187,7 @@ func TestUninstallScriptsReverseTheOrder(t *testing.T) {
 		want    []string
 	}{
 		{"uninstall.sh", []string{webhookInstalled}, webhook},
+		{"uninstall.sh", []string{webhookInstalled, hybridPolicyPresent}, slices.Insert(slices.Clone(webhook), 1, "kubectl delete -f hybrid/policy.yaml --ignore-not-found")},
 		{"uninstall.sh", []string{webhookInstalled, namespaceOwnerPresent}, slices.Concat(namespaceOwner, webhook)},
 		{"uninstall-namespace-owner.sh", []string{webhookInstalled, namespaceOwnerPresent}, namespaceOwner},
 	} {

@@ -15,10 +15,10 @@ needs_webhook
 reset_namespace
 
 heading 'A pod with the tag latest is denied:'
-expect_failure 'denied the request' "kubectl run nginx --image=nginx:latest -n $demo"
+expect_failure 'uses image' "kubectl run nginx --image=nginx:latest -n $demo"
 
 heading 'An image without a tag means latest, so it is denied:'
-expect_failure 'denied the request' "kubectl run nginx --image=nginx -n $demo"
+expect_failure 'uses image' "kubectl run nginx --image=nginx -n $demo"
 
 heading 'A Deployment gets a warning (a dry run stores nothing):'
 run "kubectl create deployment nginx --image=nginx:latest --dry-run=server -n $demo"

@@ -17,6 +17,9 @@ cd deploy
 
 heading 'Remove the webhook from the API server:'
 run 'kubectl delete -f 05-webhookconfigure.yaml --ignore-not-found'
+if [ -n "$(kubectl get validatingadmissionpolicies image-webhook --ignore-not-found -o name)" ]; then # the hybrid form
+	run 'kubectl delete -f hybrid/policy.yaml --ignore-not-found'
+fi
 
 heading 'Delete the webhook and everything that was installed for it:'
 for file in 07-renew.yaml 06-patch-webhookconfigure.yaml 04-webhook.yaml 03-certgen.yaml 02-rbac.yaml 01-namespace.yaml; do

@@ -23,10 +23,8 @@ import (
 // The policies that `kubectl image-webhook policy` writes must have the verdicts of the webhook, on an API
 // server without the webhook.
 
-const (
-	policyDenial  = "ValidatingAdmissionPolicy 'image-webhook' with binding 'image-webhook' denied request: "
-	policyWarning = "Validation failed for ValidatingAdmissionPolicy '"
-)
+// policyWarning begins the warnings of policies.
+const policyWarning = "Validation failed for ValidatingAdmissionPolicy '"
 
 // startPolicyServer starts an API server with matrixPolicy as policies. It skips the test if the API server
 // has no MutatingAdmissionPolicy.

@@ -17,6 +17,8 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
 	"sigs.k8s.io/kind/pkg/apis/config/defaults"
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 	"sigs.k8s.io/yaml"
@@ -258,15 +260,64 @@ func TestIsCompleteChecksManifestsAndRegistrations(t *testing.T) {
 		registrations []registration
 		want          bool
 	}{
-		"complete":           {manifestsHash(), complete, true},
+		"complete":           {manifestsHash(false), complete, true},
 		"other manifests":    {"0f3a", complete, false},
+		"another form":       {manifestsHash(true), complete, false},
 		"never completed":    {"", complete, false},
-		"nothing registered": {manifestsHash(), nil, false},
-		"not binding":        {manifestsHash(), []registration{{ignore, fail, ca}}, false},
-		"without the CA":     {manifestsHash(), []registration{complete[0], {ignore, ignore, nil}}, false},
+		"nothing registered": {manifestsHash(false), nil, false},
+		"not binding":        {manifestsHash(false), []registration{{ignore, fail, ca}}, false},
+		"without the CA":     {manifestsHash(false), []registration{complete[0], {ignore, ignore, nil}}, false},
 	} {
-		if got := isComplete(tt.annotation, tt.registrations); got != tt.want {
+		if got := isComplete(tt.annotation, false, tt.registrations); got != tt.want {
 			t.Errorf("%s: isComplete is %t, want %t", name, got, tt.want)
 		}
+	}
+}
+
+func TestHasOnlyFormFindsWhatTheOtherFormHasLeft(t *testing.T) {
+	meta := metav1.ObjectMeta{Name: "image-webhook"}
+	webhook := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: meta}
+	policy := &admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: meta}
+	binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: meta}
+	for _, tt := range []struct {
+		name            string
+		objects         []runtime.Object
+		webhook, hybrid bool // whether the cluster has only this form
+	}{
+		{"nothing", nil, false, false},
+		{"webhook", []runtime.Object{webhook}, true, false},
+		{"policy", []runtime.Object{policy, binding}, false, true},
+		{"policy without a binding", []runtime.Object{policy}, false, false},
+		{"both", []runtime.Object{webhook, policy, binding}, false, false},
+	} {
+		admission := fake.NewClientset(tt.objects...).AdmissionregistrationV1()
+		for hybrid, want := range map[bool]bool{false: tt.webhook, true: tt.hybrid} {
+			if got := hasOnlyForm(t.Context(), hybrid, admission); got != want {
+				t.Errorf("%s: has only the form (hybrid: %t): %t, want %t", tt.name, hybrid, got, want)
+			}
+		}
+	}
+}
+
+func TestHybridFormIsRequestedOrRecorded(t *testing.T) {
+	c := &Cluster{dir: t.TempDir()}
+	for _, tt := range []struct {
+		requested string
+		recorded  bool
+		want      bool
+	}{
+		{"", false, false}, {"", true, true}, {"1", false, true}, {"0", true, false},
+	} {
+		t.Setenv("HYBRID", tt.requested)
+		if err := c.recordForm(tt.recorded); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.Hybrid(); got != tt.want || err != nil {
+			t.Errorf("HYBRID=%s, recorded: %t: got %t, %v", tt.requested, tt.recorded, got, err)
+		}
+	}
+	t.Setenv("HYBRID", "yes")
+	if _, err := c.Hybrid(); err == nil || err.Error() != `invalid HYBRID "yes": use 1 or 0, or unset it` {
+		t.Errorf("got error %v", err)
 	}
 }

@@ -15,16 +15,26 @@ import (
 	"github.com/image-webhook/image-webhook/tools/webhookimage"
 )
 
-// Install applies the numbered manifests with kubectl, in the order of deploy/order.yaml,
-// and returns when the webhook answers. It sets the image of the Deployment to contentRef,
+// Install applies the manifests of the cluster's form with kubectl, in the order of deploy/order.yaml,
+// and returns when the webhook answers. It deletes what another form has left. It sets the image of the Deployment to contentRef,
 // unless that is empty, so that a new image is rolled out. It adds the flags to those of the
 // manifest. If the manifests for the owners of namespaces are installed, it also calls
 // InstallNamespaceOwner: they need the same image and the same CA.
 func (c *Cluster) Install(ctx context.Context, contentRef string, flags ...string) error {
-	if err := c.installWebhook(ctx, deploy.Steps(), contentRef, flags); err != nil {
+	hybrid, err := c.Hybrid()
+	if err != nil {
 		return err
 	}
-	if err := c.markInstalled(ctx); err != nil {
+	if err := c.runSteps(ctx, ".", deploy.FormSteps(hybrid), contentRef, flags); err != nil {
+		return err
+	}
+	if err := errors.Join(c.finishForm(ctx, hybrid), c.recordForm(hybrid)); err != nil {
+		return err
+	}
+	if err := c.waitServing(ctx); err != nil {
+		return err
+	}
+	if err := c.markInstalled(ctx, hybrid); err != nil {
 		return err
 	}
 	found, err := c.Kubectl("get", "deployment", "namespace-owner", "-n", "image-webhook", "--ignore-not-found", "-o", "name").Output(ctx)
@@ -32,14 +42,6 @@ func (c *Cluster) Install(ctx context.Context, contentRef string, flags ...strin
 		return err
 	}
 	return c.InstallNamespaceOwner(ctx, contentRef)
-}
-
-// installWebhook runs steps of the installation and returns when the webhook answers.
-func (c *Cluster) installWebhook(ctx context.Context, steps []deploy.Step, contentRef string, flags []string) error {
-	if err := c.runSteps(ctx, ".", steps, contentRef, flags); err != nil {
-		return err
-	}
-	return c.waitServing(ctx)
 }
 
 // InstallNamespaceOwner applies the manifests for the owners of namespaces, like Install. The

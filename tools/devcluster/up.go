@@ -26,6 +26,15 @@ func (c *Cluster) Up(ctx context.Context) (created bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	hybrid, err := c.Hybrid()
+	if err != nil {
+		return false, err
+	}
+	defer func() {
+		if err == nil {
+			err = c.recordForm(hybrid)
+		}
+	}()
 	state, err := c.State(ctx)
 	if err != nil {
 		return false, err

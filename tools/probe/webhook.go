@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,12 +27,39 @@ const servingLimit = time.Minute
 // interval is the time between two checks.
 const interval = 100 * time.Millisecond
 
-// WaitServing waits until the API server calls both webhooks: one mirrors the image of a pod, the
-// other denies a pod with the tag latest. It creates the pods as a dry run. An available
-// Deployment does not prove that the API server calls the webhooks.
+// WaitServing waits until the API server calls the webhook that mirrors the image of a pod, and the
+// other webhook, or the policy of the hybrid form, denies a pod with the tag latest. It creates the pods
+// as a dry run. An available Deployment does not prove that the API server calls the webhooks.
 func WaitServing(ctx context.Context, config *rest.Config, step *progress.Step) error {
 	return poll(ctx, config, step, checkBoth)
 }
+
+// WaitPolicyDenies waits until the policy of the hybrid form denies. The API server evaluates it before
+// it calls the webhook.
+func WaitPolicyDenies(ctx context.Context, config *rest.Config, step *progress.Step) error {
+	return poll(ctx, config, step, func(ctx context.Context, client kubernetes.Interface) error {
+		return checkDenies(ctx, client, policyDenial)
+	})
+}
+
+// PolicyDenies reports whether the policy of the hybrid form denies.
+func PolicyDenies(ctx context.Context, config *rest.Config) (bool, error) {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return false, err
+	}
+	_, err = createDryRun(ctx, client, deniedImage)
+	if err == nil || !apierrors.IsForbidden(err) {
+		return false, err
+	}
+	return strings.Contains(err.Error(), policyDenial), nil
+}
+
+// Parts of the messages of denials.
+const (
+	webhookDenial = "validating.image-webhook.dev"
+	policyDenial  = "ValidatingAdmissionPolicy 'image-webhook'"
+)
 
 // poll waits until check succeeds. It shows the last error of check as the detail of step.
 func poll(ctx context.Context, config *rest.Config, step *progress.Step, check func(context.Context, kubernetes.Interface) error) error {
@@ -62,7 +90,7 @@ func checkBoth(ctx context.Context, client kubernetes.Interface) error {
 	if err := checkMirrors(ctx, client); err != nil {
 		return err
 	}
-	return checkDenies(ctx, client)
+	return checkDenies(ctx, client, webhookDenial, policyDenial)
 }
 
 func checkMirrors(ctx context.Context, client kubernetes.Interface) error {
@@ -77,13 +105,17 @@ func checkMirrors(ctx context.Context, client kubernetes.Interface) error {
 	return nil
 }
 
-func checkDenies(ctx context.Context, client kubernetes.Interface) error {
-	const image = "nginx:latest"
-	_, err := createDryRun(ctx, client, image)
+// deniedImage is an image that the policy file in deploy/ disallows.
+const deniedImage = "nginx:latest"
+
+// checkDenies returns an error unless a pod is denied with one of the messages.
+func checkDenies(ctx context.Context, client kubernetes.Interface, denials ...string) error {
+	_, err := createDryRun(ctx, client, deniedImage)
 	if err == nil {
-		return fmt.Errorf("a pod with image %q is not denied", image)
+		return fmt.Errorf("a pod with image %q is not denied", deniedImage)
 	}
-	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "validating.image-webhook.dev") {
+	expected := func(denial string) bool { return strings.Contains(err.Error(), denial) }
+	if !apierrors.IsForbidden(err) || !slices.ContainsFunc(denials, expected) {
 		return err
 	}
 	return nil

@@ -12,7 +12,8 @@
 //	cluster engine    print the container engine; install one if there is none
 //
 // The variable K8S chooses the Kubernetes version of a new cluster, such as 1.36, and NODES its
-// number of nodes.
+// number of nodes. HYBRID=1 chooses the hybrid form for up and install, and 0 the other one; later
+// commands keep the form.
 //
 // It exits with 3 if there is no container engine and it cannot install one, with 2 for a
 // mistake in the command line, and with 1 for any other failure.

@@ -24,6 +24,9 @@ func (t tool) addUp(c *cli.Named) {
   # One with a control plane and a worker
   NODES=2 bin/cluster up --name=third
 
+  # One in which a policy of the API server denies, and the webhook mirrors and warns
+  HYBRID=1 bin/cluster up --name=sixth
+
   # One with Prometheus, which scrapes the webhook
   bin/cluster up --name=fifth --monitoring
 

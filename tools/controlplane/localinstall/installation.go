@@ -35,6 +35,10 @@ type Options struct {
 	Programs string // directory of the programs, which Build writes
 	// Manifests are the numbered manifests; nil: those compiled into this program.
 	Manifests []deploy.File
+	// Hybrid installs the hybrid form. Without Manifests, these are those of the hybrid form.
+	Hybrid bool
+	// Policy are the policy objects of the hybrid form, in YAML; empty: those of deploy/hybrid.
+	Policy string
 	// NamespaceOwner are the manifests of deploy/namespace-owner; nil: they are not installed.
 	NamespaceOwner []deploy.File
 	// Args are arguments by program name, such as image-webhook. They follow those of the
@@ -72,12 +76,15 @@ func Install(ctx context.Context, o Options, report *progress.Reporter) (*Instal
 
 func (i *Installation) install(ctx context.Context, step *progress.Step) error {
 	if i.Manifests == nil {
-		i.Manifests = deploy.Files()
+		i.Manifests = i.formManifests()
 	}
 	if err := i.installFiles(ctx, "deploy", i.Manifests, step); err != nil {
 		return err
 	}
 	if err := i.installFiles(ctx, "deploy/"+deploy.NamespaceOwner, i.NamespaceOwner, step); err != nil {
+		return err
+	}
+	if err := i.finishForm(ctx, step); err != nil {
 		return err
 	}
 	if err := probe.WaitServing(ctx, i.Server.Config, step); err != nil || i.NamespaceOwner == nil {

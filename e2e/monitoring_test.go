@@ -49,13 +49,15 @@ var _ = Describe("monitoring", Label(devCluster, "monitoring"), func() {
 	It("has the durations of reviews as native histograms", func(ctx SpecContext) {
 		Expect(dryRun(ctx, newPod(dryRuns, "nginx:1.25"))).To(Succeed())
 		Eventually(func() ([]sample, error) {
-			return query(ctx, `histogram_count(image_webhook_review_duration_seconds{path="/validating"}) > 0`)
+			path, _ := pathOfPods()
+			return query(ctx, `histogram_count(image_webhook_review_duration_seconds{path="`+path+`"}) > 0`)
 		}).WithContext(ctx).ShouldNot(BeEmpty())
 	})
 
 	// Serial, so that no other spec creates the denial.
 	It("has a denial as a sample within seconds", Serial, func(ctx SpecContext) {
-		const denials = `image_webhook_reviews_total{path="/validating",operation="CREATE",verdict="denied"}`
+		path, verdict := pathOfPods()
+		denials := fmt.Sprintf(`image_webhook_reviews_total{path=%q,operation="CREATE",verdict=%q}`, path, verdict)
 		before, err := query(ctx, denials)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(dryRun(ctx, newPod(dryRuns, "nginx:latest"))).NotTo(Succeed())

@@ -173,7 +173,7 @@ func (t terminal) run(ctx context.Context, line string) string {
 	cmd.Env = shellEnv(t.kubeconfig)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	_ = cmd.Run() // an error, such as a denial, is part of the compared output
-	return strings.ReplaceAll(output.String(), t.namespace, "default")
+	return asInWebhookForm(strings.ReplaceAll(output.String(), t.namespace, "default"))
 }
 
 // variableTexts match texts that differ between runs: hashes, times and durations, and the

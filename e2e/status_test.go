@@ -72,15 +72,8 @@ var damages = []damage{
 			c.Webhooks[0].ClientConfig.CABundle = append(c.Webhooks[0].ClientConfig.CABundle, issue("other.example").CA...)
 		})
 	}},
-	{"ignore-instead-of-fail", func(ctx SpecContext) { ignore(ctx, "Fail") }},
-	{"never-set-to-fail", func(ctx SpecContext) { ignore(ctx, "") }},
 	{"webhook-removed", func(ctx SpecContext) {
 		editValidating(ctx, warningConfiguration, func(c *admissionregistrationv1.ValidatingWebhookConfiguration) { c.Webhooks = c.Webhooks[:2] })
-	}},
-	{"rules-changed", func(ctx SpecContext) {
-		editValidating(ctx, ownConfiguration, func(c *admissionregistrationv1.ValidatingWebhookConfiguration) {
-			c.Webhooks[0].Rules, c.Webhooks[0].TimeoutSeconds = c.Webhooks[0].Rules[:1], new(int32(30))
-		})
 	}},
 	{"configuration-deleted", func(ctx SpecContext) {
 		configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{}
@@ -110,6 +103,64 @@ var damages = []damage{
 	}},
 }
 
+// formDamages returns the damages that only one form can have. The files of the hybrid form have its
+// name.
+func formDamages() []damage {
+	if hybrid {
+		return []damage{
+			{"hybrid-policy-deleted", func(ctx SpecContext) {
+				keep(ctx, &admissionregistrationv1.ValidatingAdmissionPolicy{}, ownPolicy)
+				succeed(ctx, "delete", "validatingadmissionpolicy", ownPolicy)
+			}},
+			{"hybrid-policy-only-audits", func(ctx SpecContext) {
+				edit(ctx, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{}, ownPolicy, func(b *admissionregistrationv1.ValidatingAdmissionPolicyBinding) {
+					b.Spec.ValidationActions = []admissionregistrationv1.ValidationAction{admissionregistrationv1.Audit}
+				})
+			}},
+			{"hybrid-webhook-left", leaveWebhook},
+		}
+	}
+	return []damage{
+		{"ignore-instead-of-fail", func(ctx SpecContext) { ignore(ctx, "Fail") }},
+		{"never-set-to-fail", func(ctx SpecContext) { ignore(ctx, "") }},
+		{"rules-changed", func(ctx SpecContext) {
+			editValidating(ctx, ownConfiguration, func(c *admissionregistrationv1.ValidatingWebhookConfiguration) {
+				c.Webhooks[0].Rules, c.Webhooks[0].TimeoutSeconds = c.Webhooks[0].Rules[:1], new(int32(30))
+			})
+		}},
+		{"policy-left", func(ctx SpecContext) {
+			DeferCleanup(func(ctx SpecContext) { succeed(ctx, "delete", "-f", manifest(policyManifest), "--ignore-not-found") })
+			succeed(ctx, "apply", "-f", manifest(policyManifest))
+		}},
+	}
+}
+
+const (
+	ownPolicy      = "image-webhook" // the policy of the hybrid form, and its binding for the mode deny
+	policyManifest = "hybrid/policy.yaml"
+)
+
+// leaveWebhook creates the configuration of the webhook that denies in the other form. It applies to no
+// namespace.
+func leaveWebhook(ctx SpecContext) {
+	GinkgoHelper()
+	left := &admissionregistrationv1.ValidatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: ownConfiguration},
+		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
+			Name:              "validating.image-webhook.dev",
+			ClientConfig:      get(ctx, &admissionregistrationv1.ValidatingWebhookConfiguration{}, warningConfiguration).Webhooks[0].ClientConfig,
+			FailurePolicy:     new(admissionregistrationv1.Ignore),
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": "none"}},
+			Rules:             []admissionregistrationv1.RuleWithOperations{rule("", "pods")},
+			SideEffects:       new(admissionregistrationv1.SideEffectClassNone), AdmissionReviewVersions: []string{"v1"},
+		}},
+	}
+	Expect(client.Resources().Create(ctx, left)).To(Succeed())
+	DeferCleanup(func(ctx SpecContext) {
+		succeed(ctx, "delete", "validatingwebhookconfiguration", ownConfiguration, "--ignore-not-found")
+	})
+}
+
 // Serial, because these specs break the installation that all other specs use.
 var _ = Describe("status", Label(devCluster, "status"), Serial, Ordered, ContinueOnFailure, func() {
 	BeforeAll(func(ctx SpecContext) {
@@ -135,7 +186,7 @@ var _ = Describe("status", Label(devCluster, "status"), Serial, Ordered, Continu
 		})
 	}
 
-	for _, d := range damages {
+	for _, d := range slices.Concat(damages, formDamages()) {
 		It("explains, and fixes with its commands: "+strings.ReplaceAll(d.file, "-", " "), func(ctx SpecContext) {
 			d.cause(ctx)
 			expectStatus(ctx, d.file, "status")

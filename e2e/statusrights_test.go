@@ -35,6 +35,8 @@ var statusRights = []right{
 	{"get", "batch", "cronjobs"},
 	{"list", "admissionregistration.k8s.io", "validatingwebhookconfigurations"},
 	{"list", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"},
+	{"get", "admissionregistration.k8s.io", "validatingadmissionpolicies"},
+	{"list", "admissionregistration.k8s.io", "validatingadmissionpolicybindings"},
 	{"list", "rbac.authorization.k8s.io", "clusterroles"},
 	{"list", "rbac.authorization.k8s.io", "clusterrolebindings"},
 }

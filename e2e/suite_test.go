@@ -10,6 +10,7 @@
 //	E2E_KUBECTL     the path of kubectl
 //	E2E_CLUSTER     the name of our kind cluster; if it is empty, the suite uses another
 //	                cluster, and specs with the label dev-cluster do not run
+//	E2E_HYBRID      1: the webhook is installed in the hybrid form
 //	E2E_DEBUG       if it is not empty, the namespaces of failed specs are kept
 //
 // Specs run in parallel and in random order, each in its own namespaces. Specs that change
@@ -123,8 +124,8 @@ var _ = ReportAfterSuite("the mirror's log", func(ctx SpecContext, _ Report) {
 	}
 }, NodeTimeout(time.Minute))
 
-// webhookServes waits until the API server calls both the mutating and the validating
-// webhook.
+// webhookServes waits until the API server calls the mutating webhook, and the validating webhook or
+// the policy denies.
 func webhookServes(ctx context.Context) {
 	GinkgoHelper()
 	Expect(probe.WaitServing(ctx, client.RESTConfig(), &progress.Step{})).To(Succeed())

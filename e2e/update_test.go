@@ -17,7 +17,7 @@ var _ = Describe("update", Label(devCluster), func() {
 		// Without a profile, kubectl 1.35 prints that its default profile will change.
 		Expect(kubectl(ctx, "debug", "pod/web", "--image=busybox:latest", "--profile=general", "-c", "debugger", "-n", namespace)).To(Equal(result{
 			Stderr: warningPrefix + latestWarning(location, "busybox:latest") +
-				denialPrefix + latestDenial(location, "busybox:latest", "docker.mirror.example/library/busybox:latest"),
+				denialPrefix("web") + latestDenial(location, "busybox:latest", "docker.mirror.example/library/busybox:latest"),
 			Exit: 1,
 		}))
 
@@ -38,7 +38,7 @@ var _ = Describe("update", Label(devCluster), func() {
 
 		Expect(kubectl(ctx, "set", "image", "pod/web", "web=nginx:latest", "-n", namespace)).To(Equal(result{
 			Stderr: warningPrefix + latestWarning(webContainer, "nginx:latest") +
-				strings.Replace(denialPrefix, "Error from server (Forbidden)", "error: failed to patch image update to pod template", 1) +
+				strings.Replace(denialPrefix("web"), "Error from server (Forbidden)", "error: failed to patch image update to pod template", 1) +
 				latestDenial(webContainer, "nginx:latest", "docker.mirror.example/library/nginx:latest"),
 			Exit: 1,
 		}))

@@ -15,7 +15,7 @@ var _ = Describe("workload", func() {
 		Eventually(func() string {
 			return field(ctx, namespace, "deployment/web", `.status.conditions[?(@.type=="ReplicaFailure")].message`)
 		}).WithContext(ctx).Should(ContainSubstring(
-			`admission webhook "validating.image-webhook.dev" denied the request: container "nginx" (spec.containers[0].image) uses image "nginx:latest" (mirrored to `))
+			denialBy() + `container "nginx" (spec.containers[0].image) uses image "nginx:latest" (mirrored to `))
 		Expect(succeed(ctx, "get", "pods", "-n", namespace, "-o", "name")).To(BeEmpty())
 		Expect(kubectl(ctx, "scale", "deployment/web", "--replicas=2", "-n", namespace).Stderr).To(BeEmpty(), "the image is unchanged")
 		Expect(kubectl(ctx, "label", "deployment/web", "tier=front", "-n", namespace).Stderr).To(BeEmpty(), "the image is unchanged")

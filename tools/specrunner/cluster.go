@@ -30,6 +30,7 @@ type target struct {
 	kubectl    string
 	kind       *devcluster.Cluster // nil: the cluster of Options.Kubeconfig
 	created    bool                // whether this run created the cluster
+	hybrid     bool                // whether the webhook is installed in the hybrid form
 }
 
 // env returns the environment variables for the suite.
@@ -37,6 +38,9 @@ func (t target) env() []string {
 	env := []string{"E2E_KUBECONFIG=" + t.kubeconfig, "E2E_KUBECTL=" + t.kubectl, "E2E_CLUSTER="}
 	if t.kind != nil {
 		env[2] += t.kind.Name
+	}
+	if t.hybrid {
+		env = append(env, "E2E_HYBRID=1")
 	}
 	return env
 }
@@ -60,6 +64,9 @@ func (r *run) findTarget(ctx context.Context) (prepareTarget, error) {
 func (r *run) startKindCluster(ctx context.Context, c *devcluster.Cluster) (t target, err error) {
 	t = target{kubeconfig: c.Kubeconfig(), kubectl: c.KubectlPath(), kind: c}
 	if err := r.phases.Time("cluster", func() (err error) { t.created, err = c.Up(ctx); return err }); err != nil {
+		return t, err
+	}
+	if t.hybrid, err = c.Hybrid(); err != nil {
 		return t, err
 	}
 	waitForMirror, stop := r.background(ctx, "start the mirror", func(ctx context.Context, step *progress.Step) error { return r.installMirror(ctx, c, step) })
@@ -120,7 +127,11 @@ func (r *run) findForeignCluster(ctx context.Context) (prepareTarget, error) {
 		return nil, err
 	}
 	return func(ctx context.Context) (target, error) {
-		return target{kubeconfig: kubeconfig, kubectl: kubectl}, r.checkWebhook(ctx, config)
+		if err := r.checkWebhook(ctx, config); err != nil {
+			return target{}, err
+		}
+		hybrid, err := probe.PolicyDenies(ctx, config)
+		return target{kubeconfig: kubeconfig, kubectl: kubectl, hybrid: hybrid}, err
 	}, nil
 }
 

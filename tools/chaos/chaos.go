@@ -3,7 +3,7 @@
 // client alternates a pod whose image must be mirrored and a pod that must be denied. Any other
 // answer is a loss. The report counts the losses of each event. After faults that the webhook cannot
 // prevent, such as the death of a node, creates may be lost for a limited time, which each event
-// states. The package does not know the command line.
+// states. In the hybrid form, they may only be not mirrored: none may be refused. The package does not know the command line.
 //
 // Most pods are created as a dry run: the whole admission chain runs, and nothing is stored. The
 // others are stored with a scheduling gate, so that no node runs them, and are deleted at once.
@@ -95,7 +95,7 @@ func withRun(ctx context.Context, c *devcluster.Cluster, o Options, report *prog
 	if r.clients, err = r.newClients(ctx); err != nil {
 		return nil, err
 	}
-	result := &Report{Options: o, Release: release.GitVersion, CPUs: runtime.NumCPU(), Date: time.Now().UTC().Format(time.DateOnly)}
+	result := &Report{Options: o, Release: release.GitVersion, Hybrid: r.hybrid, CPUs: runtime.NumCPU(), Date: time.Now().UTC().Format(time.DateOnly)}
 	return result, task(r, result)
 }
 

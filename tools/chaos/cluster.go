@@ -35,6 +35,7 @@ type cluster struct {
 	*devcluster.Cluster
 	config *rest.Config
 	client kubernetes.Interface
+	hybrid bool // whether a policy denies, and the webhook only mirrors and warns
 }
 
 // connect returns a running cluster in which the webhook is installed.
@@ -56,11 +57,14 @@ func connect(ctx context.Context, c *devcluster.Cluster) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	connected := &cluster{c, config, client}
+	connected := &cluster{Cluster: c, config: config, client: client}
 	if _, err := connected.deployment(ctx); apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("the webhook is not installed in cluster %q: run `make install`", c.Name)
 	} else if err != nil {
 		return nil, fmt.Errorf("read the Deployment of the webhook: %w", err)
+	}
+	if connected.hybrid, err = probe.PolicyDenies(ctx, config); err != nil {
+		return nil, fmt.Errorf("create a pod that is denied: %w", err)
 	}
 	return connected, nil
 }

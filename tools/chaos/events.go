@@ -165,7 +165,7 @@ func (r *run) runEvent(ctx context.Context, e event, quiet time.Duration, step *
 	}
 	l.stop()
 	row.Phases, row.Losses = l.figures()
-	row.Notes, row.Faults = r.notes, Faults{e.bound, r.faults}
+	row.Notes, row.Faults = r.notes, Faults{e.bound, r.faults, r.hybrid}
 	if failed != nil {
 		row.Failure = failed.Error()
 	}

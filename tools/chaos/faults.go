@@ -11,6 +11,8 @@ import (
 type Faults struct {
 	Bound time.Duration // 0: nothing may be lost
 	At    []time.Time
+	// Hybrid is whether a policy denies, so that no fault explains a pod that was refused.
+	Hybrid bool
 }
 
 // fault records that something is broken now.
@@ -19,7 +21,7 @@ func (r *run) fault() { r.faults = append(r.faults, time.Now()) }
 // explain reports whether a loss comes from a fault: the request was in progress when it happened,
 // or was sent within the bound after it. No fault explains a pod that was not denied.
 func (f Faults) explain(l Loss) bool {
-	if l.Outcome != refused && l.Outcome != notMirrored {
+	if l.Outcome != notMirrored && (l.Outcome != refused || f.Hybrid) {
 		return false
 	}
 	return slices.ContainsFunc(f.At, func(at time.Time) bool {

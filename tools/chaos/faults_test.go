@@ -6,7 +6,7 @@ import (
 )
 
 func TestFaultsExplainLosses(t *testing.T) {
-	faults := Faults{5 * time.Second, []time.Time{noon, noon.Add(time.Minute)}}
+	faults := Faults{Bound: 5 * time.Second, At: []time.Time{noon, noon.Add(time.Minute)}}
 	tests := []struct {
 		name string
 		sent time.Duration // after noon
@@ -27,13 +27,19 @@ func TestFaultsExplainLosses(t *testing.T) {
 			t.Errorf("%s: explained %t, want %t", test.name, got, test.want)
 		}
 	}
+	faults.Hybrid = true
+	for lost, want := range map[outcome]bool{refused: false, notMirrored: true, notDenied: false} {
+		if got := faults.explain(Loss{Sent: noon, Outcome: lost}); got != want {
+			t.Errorf("hybrid form, %s: explained %t, want %t", lost, got, want)
+		}
+	}
 	if (Faults{}).explain(Loss{Sent: noon, Outcome: refused}) {
 		t.Error("a loss is explained without a fault")
 	}
 }
 
 func TestLostForMeasuresFromTheLastFault(t *testing.T) {
-	faults := Faults{5 * time.Second, []time.Time{noon, noon.Add(10 * time.Second)}}
+	faults := Faults{Bound: 5 * time.Second, At: []time.Time{noon, noon.Add(10 * time.Second)}}
 	losses := []Loss{
 		{Sent: noon.Add(1400 * time.Millisecond), Outcome: refused},
 		{Sent: noon.Add(12500 * time.Millisecond), Outcome: refused},

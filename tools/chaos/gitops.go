@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/tools/gitops"
 	"github.com/image-webhook/image-webhook/tools/progress"
 	"github.com/image-webhook/image-webhook/tools/workspace"
@@ -60,7 +61,7 @@ func (r *run) prepareTool(ctx context.Context, tool gitops.Tool) (apply func(con
 	if err != nil {
 		return nil, err
 	}
-	manifests, err := gitops.Render(ctx, r.KubectlPath(), root)
+	manifests, err := gitops.Render(ctx, r.KubectlPath(), root, r.components()...)
 	if err != nil {
 		return nil, err
 	}
@@ -76,8 +77,20 @@ func (r *run) prepareTool(ctx context.Context, tool gitops.Tool) (apply func(con
 	}, nil
 }
 
-// checkFails returns an error unless the validating webhook has the failure policy Fail.
+// components returns the components of the form.
+func (c *cluster) components() []string {
+	if c.hybrid {
+		return []string{"deploy/" + deploy.Hybrid}
+	}
+	return nil
+}
+
+// checkFails returns an error unless the validating webhook has the failure policy Fail. The hybrid form
+// does not have this webhook.
 func (c *cluster) checkFails(ctx context.Context) error {
+	if c.hybrid {
+		return nil
+	}
 	found, err := c.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(ctx, "image-webhook", metav1.GetOptions{})
 	if err != nil {
 		return err

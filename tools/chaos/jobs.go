@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"time"
 
@@ -32,7 +33,7 @@ const jobLimit = 6 * time.Minute
 func (r *run) runJobs(ctx context.Context, step *progress.Step, manifests ...string) error {
 	for _, manifest := range manifests {
 		step.SetDetail("run the Job of " + manifest)
-		job, err := readJob(manifest)
+		job, err := readJob(deploy.FormSteps(r.hybrid), manifest)
 		if err != nil {
 			return err
 		}
@@ -43,16 +44,15 @@ func (r *run) runJobs(ctx context.Context, step *progress.Step, manifests ...str
 	return nil
 }
 
-// readJob returns the Job of a manifest of the installation.
-func readJob(manifest string) (*batchv1.Job, error) {
-	files := deploy.Files()
-	i := slices.IndexFunc(files, func(f deploy.File) bool { return f.Name == manifest })
+// readJob returns the Job of a manifest of the installation, whatever its directory.
+func readJob(steps []deploy.Step, manifest string) (*batchv1.Job, error) {
+	i := slices.IndexFunc(steps, func(s deploy.Step) bool { return path.Base(s.Name) == manifest })
 	if i < 0 {
 		return nil, fmt.Errorf("there is no deploy/%s", manifest)
 	}
 	job := &batchv1.Job{}
-	if err := yaml.UnmarshalStrict([]byte(files[i].Content), job); err != nil {
-		return nil, fmt.Errorf("deploy/%s: %w", manifest, err)
+	if err := yaml.UnmarshalStrict([]byte(steps[i].Content), job); err != nil {
+		return nil, fmt.Errorf("deploy/%s: %w", steps[i].Name, err)
 	}
 	return job, nil
 }

@@ -8,6 +8,8 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/image-webhook/image-webhook/deploy"
 )
 
 func TestLinesNameTheirStep(t *testing.T) {
@@ -66,17 +68,20 @@ func TestRenewalJobRunsOnceWithAnotherSettleTime(t *testing.T) {
 }
 
 func TestManifestsOfJobsExist(t *testing.T) {
-	for manifest, want := range map[string]string{certgenManifest: "certgen", patchManifest: "patch-webhookconfigure"} {
-		job, err := readJob(manifest)
-		if err != nil {
-			t.Fatal(err)
+	for _, hybrid := range []bool{false, true} {
+		steps := deploy.FormSteps(hybrid)
+		for manifest, want := range map[string]string{certgenManifest: "certgen", patchManifest: "patch-webhookconfigure"} {
+			job, err := readJob(steps, manifest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if job.Name != want || job.Namespace != webhookNamespace {
+				t.Errorf("%s has the Job %s/%s, want %s/%s", manifest, job.Namespace, job.Name, webhookNamespace, want)
+			}
 		}
-		if job.Name != want || job.Namespace != webhookNamespace {
-			t.Errorf("%s has the Job %s/%s, want %s/%s", manifest, job.Namespace, job.Name, webhookNamespace, want)
+		if _, err := readJob(steps, "09-x.yaml"); err == nil || err.Error() != "there is no deploy/09-x.yaml" {
+			t.Errorf("a manifest that does not exist: %v", err)
 		}
-	}
-	if _, err := readJob("09-x.yaml"); err == nil || err.Error() != "there is no deploy/09-x.yaml" {
-		t.Errorf("a manifest that does not exist: %v", err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 type Report struct {
 	Options
 	Release string // Kubernetes version
+	Hybrid  bool   // whether a policy denies
 	CPUs    int    // of this machine
 	Date    string
 	Soak    bool // whether the rows are periods of a soak, with one phase each
@@ -102,8 +103,12 @@ func (r *Report) Err() error {
 // each event.
 func (r *Report) Markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Kubernetes %s on a machine with %d CPUs, %s. %d clients, each with up to %d creates per second; %d%% of the\npods are stored. %s\n\n%s",
-		r.Release, r.CPUs, r.Date, clientCount, r.Rate, r.Store, r.legend(), markdown.Table(r.table()))
+	form := ""
+	if r.Hybrid {
+		form = "The hybrid form. "
+	}
+	fmt.Fprintf(&b, "%sKubernetes %s on a machine with %d CPUs, %s. %d clients, each with up to %d creates per second; %d%% of the\npods are stored. %s\n\n%s",
+		form, r.Release, r.CPUs, r.Date, clientCount, r.Rate, r.Store, r.legend(), markdown.Table(r.table()))
 	for _, row := range r.Rows {
 		b.WriteString(row.details())
 	}

@@ -25,7 +25,7 @@ func newReport() *Report {
 					All:      []Loss{{Sent: noon.Add(18 * time.Second), Outcome: refused}, {Sent: noon, Outcome: refused}},
 					Examples: []Loss{{noon, 0, refused, "explained"}, {noon.Add(18 * time.Second), 0, refused, "failed calling\nwebhook"}, {noon, 0, noAnswer, "expected"}},
 				},
-				Faults: Faults{time.Second, []time.Time{noon.Add(-400 * time.Millisecond)}},
+				Faults: Faults{Bound: time.Second, At: []time.Time{noon.Add(-400 * time.Millisecond)}},
 			},
 		},
 	}
@@ -108,25 +108,28 @@ func TestEachLossFailsTheReport(t *testing.T) {
 }
 
 func TestWriteReplacesOnlyTheSection(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "report.md")
-	r := newReport()
-	for range 2 { // a new file, then the same file
-		if err := CheckOutput(file, false); err != nil {
-			t.Fatal(err)
+	for name, hybrid := range map[string]bool{"chaos": false, "hybrid chaos": true} {
+		file := filepath.Join(t.TempDir(), "report.md")
+		r := newReport()
+		r.Hybrid = hybrid
+		for range 2 { // a new file, then the same file
+			if err := CheckOutput(file, false); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Write(file); err != nil {
+				t.Fatal(err)
+			}
+			got, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := "<!-- begin " + name + ": written by `bin/chaos` -->\n\n" + r.Markdown() + "\n<!-- end " + name + " -->\n"
+			if diff := cmp.Diff(want, string(got)); diff != "" {
+				t.Errorf("file (-want +got):\n%s", diff)
+			}
 		}
-		if err := r.Write(file); err != nil {
-			t.Fatal(err)
+		if err := CheckOutput(file, true); err == nil || !strings.Contains(err.Error(), `"<!-- begin soak: written by COMMAND -->" is on 0 lines`) {
+			t.Errorf("CheckOutput of a file without the section: %v", err)
 		}
-		got, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := "<!-- begin chaos: written by `bin/chaos` -->\n\n" + r.Markdown() + "\n<!-- end chaos -->\n"
-		if diff := cmp.Diff(want, string(got)); diff != "" {
-			t.Errorf("file (-want +got):\n%s", diff)
-		}
-	}
-	if err := CheckOutput(file, true); err == nil || !strings.Contains(err.Error(), `"<!-- begin soak: written by COMMAND -->" is on 0 lines`) {
-		t.Errorf("CheckOutput of a file without the section: %v", err)
 	}
 }

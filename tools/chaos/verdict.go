@@ -3,6 +3,7 @@ package chaos
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,9 +36,17 @@ type verdict struct {
 	message string
 }
 
-// denial is in the message of a pod that the webhook denied, and not in that of a pod that was
-// refused because the webhook did not answer.
-const denial = `admission webhook "validating.image-webhook.dev" denied the request`
+// denials are in the messages of pods that the webhook, or the policy of the hybrid form, denied, and not
+// in that of a pod that was refused because the webhook did not answer.
+var denials = []string{
+	`admission webhook "validating.image-webhook.dev" denied the request`,
+	`ValidatingAdmissionPolicy 'image-webhook' with binding 'image-webhook' denied request`,
+}
+
+func isDenial(err error) bool {
+	named := func(denial string) bool { return strings.Contains(err.Error(), denial) }
+	return apierrors.IsForbidden(err) && slices.ContainsFunc(denials, named)
+}
 
 // classify returns the verdict on a request with its answer.
 func classify(r request, pod *corev1.Pod, err error) verdict {
@@ -46,7 +55,7 @@ func classify(r request, pod *corev1.Pod, err error) verdict {
 		return verdict{notDenied, fmt.Sprintf("a pod with image %q was admitted", deniedImage)}
 	case err == nil:
 		return classifyImage(pod)
-	case r.denied && apierrors.IsForbidden(err) && strings.Contains(err.Error(), denial):
+	case r.denied && isDenial(err):
 		return verdict{outcome: denied}
 	case isOwnFailure(err):
 		return verdict{noAnswer, err.Error()}

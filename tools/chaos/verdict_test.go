@@ -32,6 +32,8 @@ func TestClassify(t *testing.T) {
 	mirror, deny := request{}, request{denied: true}
 	denial := answer(http.StatusForbidden, metav1.StatusReasonForbidden, webhookDenies)
 	failure := answer(http.StatusInternalServerError, metav1.StatusReasonInternalError, webhookFails)
+	policy := answer(http.StatusForbidden, metav1.StatusReasonForbidden,
+		`pods "chaos" is forbidden: ValidatingAdmissionPolicy 'image-webhook' with binding 'image-webhook' denied request: container "web" uses image "nginx:latest"`)
 	quota := apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "chaos", errors.New("exceeded quota"))
 	connection := &url.Error{Op: "Post", URL: "https://127.0.0.1:1", Err: &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}}
 	for _, test := range []struct {
@@ -45,6 +47,8 @@ func TestClassify(t *testing.T) {
 		{"an unchanged image", mirror, mirroredImage, nil, notMirrored},
 		{"another image", mirror, "docker.mirror.example/nginx:1.25", nil, notMirrored},
 		{"a denial", deny, "", denial, denied},
+		{"a denial of the policy", deny, "", policy, denied},
+		{"a denial of the policy, of the wrong image", mirror, "", policy, refused},
 		{"a denied image that was admitted", deny, deniedImage, nil, notDenied},
 		{"a denied image that was admitted and mirrored", deny, mirrorImage, nil, notDenied},
 		{"a denial of the wrong image", mirror, "", denial, refused},

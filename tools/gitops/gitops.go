@@ -106,15 +106,15 @@ func (t Tool) apply(ctx context.Context, client dynamic.Interface, manifest *uns
 	return err
 }
 
-// Render returns the webhook configurations of an overlay of deploy/ with the component. kubectl is
-// the path of kubectl, and root the top of the checkout.
-func Render(ctx context.Context, kubectl, root string) ([]*unstructured.Unstructured, error) {
+// Render returns the webhook configurations of an overlay of deploy/ with the component, after other
+// components. kubectl is the path of kubectl, and root the top of the checkout.
+func Render(ctx context.Context, kubectl, root string, components ...string) ([]*unstructured.Unstructured, error) {
 	dir, err := os.MkdirTemp("", "gitops-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	if err := writeOverlay(dir, root); err != nil {
+	if err := writeOverlay(dir, root, append(components, Component)); err != nil {
 		return nil, err
 	}
 	rendered, err := subprocess.Command{Args: []string{kubectl, "kustomize", dir}}.Output(ctx)
@@ -125,7 +125,7 @@ func Render(ctx context.Context, kubectl, root string) ([]*unstructured.Unstruct
 }
 
 // writeOverlay writes an overlay with relative paths: kustomize accepts no absolute ones.
-func writeOverlay(dir, root string) error {
+func writeOverlay(dir, root string, components []string) error {
 	absolute, err := filepath.Abs(root)
 	if err != nil {
 		return err
@@ -134,7 +134,10 @@ func writeOverlay(dir, root string) error {
 	if err != nil {
 		return err
 	}
-	overlay := fmt.Sprintf("resources: [%q]\ncomponents: [%q]\n", filepath.Join(checkout, "deploy"), filepath.Join(checkout, Component))
+	overlay := fmt.Sprintf("resources: [%q]\ncomponents:\n", filepath.Join(checkout, "deploy"))
+	for _, component := range components {
+		overlay += fmt.Sprintf("- %q\n", filepath.Join(checkout, component))
+	}
 	return os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(overlay), 0o600)
 }
 

@@ -21,6 +21,9 @@ const (
 //go:embed hybrid/policy.yaml hybrid/[0-9][0-9]-*.yaml
 var hybrid embed.FS
 
+// PolicyVersion is the annotation of the policy with the version of the policy file from which it was made.
+const PolicyVersion = "image-webhook.dev/policy-version"
+
 // Names of objects that only one form has.
 const (
 	DenyingConfiguration = "image-webhook"      // the ValidatingWebhookConfiguration of the webhook that denies

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
+	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/webhook/admission"
 )
 
@@ -20,9 +21,6 @@ const (
 	workloadsName = Name + "-workloads"
 	modeName      = Name + "-unknown-mode"
 )
-
-// VersionAnnotation is the annotation of a policy with the version of the policy file.
-const VersionAnnotation = "image-webhook.dev/policy-version"
 
 // probeNamespace is the namespace in which certgen tries the webhook. See deploy/01-namespace.yaml.
 const probeNamespace = "image-webhook-probe"
@@ -55,8 +53,8 @@ func newObjects(rules *admission.Rules, form Form) *Objects {
 		warn.exclude(probeNamespace)
 	}
 	o.addValidating(Name, rules, pods, podSubject)
-	o.bind(warnName, Name, warn.namespaces, warned...)
 	o.bind(Name, Name, pods.namespaces, admissionregistrationv1.Deny)
+	o.bind(warnName, Name, warn.namespaces, warned...)
 	return o
 }
 
@@ -89,7 +87,7 @@ func (o *Objects) addValidating(name string, rules *admission.Rules, r registrat
 		Validations:      []admissionregistrationv1.Validation{validation},
 	}}
 	if rules.Version != "" {
-		policy.Annotations = map[string]string{VersionAnnotation: rules.Version}
+		policy.Annotations = map[string]string{deploy.PolicyVersion: rules.Version}
 		policy.Spec.AuditAnnotations = []admissionregistrationv1.AuditAnnotation{{Key: "policy", ValueExpression: literal(rules.Version)}}
 	}
 	o.Validating = append(o.Validating, policy)
@@ -183,10 +181,13 @@ func typed[T runtime.Object](object T, kind string) T {
 
 // Write writes the objects as YAML documents.
 func (o *Objects) Write(out io.Writer) error {
-	for _, object := range o.All() {
+	for i, object := range o.All() {
 		text, err := document(object)
 		if err != nil {
 			return err
+		}
+		if i > 0 {
+			text = append([]byte("---\n"), text...)
 		}
 		if _, err := out.Write(text); err != nil {
 			return err
@@ -206,5 +207,5 @@ func document(object runtime.Object) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode the policies: %w", err)
 	}
-	return append([]byte("---\n"), text...), nil
+	return text, nil
 }

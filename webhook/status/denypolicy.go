@@ -161,16 +161,13 @@ func bindingFields(b admissionregistrationv1.ValidatingAdmissionPolicyBinding) [
 	}
 }
 
-// versionAnnotation is the version of the policy file from which the policy was made.
-const versionAnnotation = "image-webhook.dev/policy-version"
-
 // olderPolicy reports a policy that was made from another version of the policy file.
 func (s evaluation) olderPolicy(version string) []Check {
 	policy := s.DenyPolicy.Value.policy
 	if !s.installed.hybrid || policy == nil {
 		return nil
 	}
-	if made := policy.Annotations[versionAnnotation]; made != "" && made != version {
+	if made := policy.Annotations[deploy.PolicyVersion]; made != "" && made != version {
 		return []Check{checkPolicy.problem(policyObject, s.applyPolicy(), "denies by version %s of the policy file, the ConfigMap has version %s", made, version)}
 	}
 	return nil

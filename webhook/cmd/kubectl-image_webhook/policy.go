@@ -58,16 +58,23 @@ With --hosts-toml, it writes the mirrors as files for containerd instead.`,
 	}
 	f := cmd.Flags()
 	o.rules = ruleflags.Add(f, configUsage)
-	f.StringVar(&o.release, "for", celpolicy.Complete.Oldest().String(), "write objects for this Kubernetes `version` and newer ones; with\n--validating, 1.35 is possible")
+	f.StringVar(&o.release, "for", "", "write objects for this Kubernetes `version` and newer ones\n(default: "+celpolicy.Complete.Oldest().String()+", with --validating "+celpolicy.Hybrid.Oldest().String()+")")
 	f.BoolVar(&o.validating, "validating", false, "write only the policy that denies, for the hybrid form: the\nwebhook mirrors and warns")
 	f.StringVar(&o.hostsTOML, "hosts-toml", "", hostsTOMLUsage)
 	return cmd
 }
 
 func (o policyOptions) run(stdout, stderr io.Writer) error {
-	release, err := utilversion.ParseGeneric(o.release)
-	if err != nil {
-		return fmt.Errorf("--for: invalid version %q: use a version such as %s", o.release, celpolicy.Complete.Oldest())
+	form := celpolicy.Complete
+	if o.validating {
+		form = celpolicy.Hybrid
+	}
+	release := form.Oldest()
+	if o.release != "" {
+		var err error
+		if release, err = utilversion.ParseGeneric(o.release); err != nil {
+			return fmt.Errorf("--for: invalid version %q: use a version such as %s", o.release, form.Oldest())
+		}
 	}
 	rules, err := o.rules.Load()
 	if err != nil {
@@ -75,10 +82,6 @@ func (o policyOptions) run(stdout, stderr io.Writer) error {
 	}
 	if o.hostsTOML != "" {
 		return writeHostsTOML(rules, o.hostsTOML, stdout, stderr)
-	}
-	form := celpolicy.Complete
-	if o.validating {
-		form = celpolicy.Hybrid
 	}
 	objects, err := celpolicy.New(rules, celpolicy.Options{Form: form, For: release})
 	if err != nil {
@@ -88,7 +91,7 @@ func (o policyOptions) run(stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := o.write(objects, rules, stdout); err != nil {
+	if err := write(objects, rules, release, stdout); err != nil {
 		return fmt.Errorf("cannot write the policies: %w", err)
 	}
 	fmt.Fprintln(stderr, costText(cost))
@@ -96,12 +99,12 @@ func (o policyOptions) run(stdout, stderr io.Writer) error {
 }
 
 // write writes the objects after a comment that says what they are made from.
-func (o policyOptions) write(objects *celpolicy.Objects, rules *admission.Rules, out io.Writer) error {
+func write(objects *celpolicy.Objects, rules *admission.Rules, release *utilversion.Version, out io.Writer) error {
 	source := "the flags of kubectl image-webhook policy"
 	if rules.Version != "" {
 		source = "version " + rules.Version + " of a policy file"
 	}
-	_, err := fmt.Fprintf(out, "# Written by kubectl image-webhook policy from %s, for Kubernetes %s and newer.\n# Do not edit: change the policy and run the command again.\n", source, o.release)
+	_, err := fmt.Fprintf(out, "# Written by kubectl image-webhook policy from %s, for Kubernetes %s and newer.\n# Do not edit: change the policy and run the command again.\n", source, release)
 	if err != nil {
 		return err
 	}

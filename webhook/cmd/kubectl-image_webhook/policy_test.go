@@ -1,12 +1,15 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/tools/checks/clitest"
 )
 
@@ -26,8 +29,8 @@ func objectNames(manifest string) (names []string) {
 func TestPolicyWritesTheObjectsOfAForm(t *testing.T) {
 	validating := []string{
 		"ValidatingAdmissionPolicy image-webhook",
-		"ValidatingAdmissionPolicyBinding image-webhook-warn",
 		"ValidatingAdmissionPolicyBinding image-webhook",
+		"ValidatingAdmissionPolicyBinding image-webhook-warn",
 	}
 	for _, tt := range []struct {
 		name string
@@ -44,8 +47,8 @@ func TestPolicyWritesTheObjectsOfAForm(t *testing.T) {
 			"ValidatingAdmissionPolicyBinding image-webhook-unknown-mode",
 			"ValidatingAdmissionPolicyBinding image-webhook-workloads",
 			"ValidatingAdmissionPolicyBinding image-webhook-workloads-warn",
-			"ValidatingAdmissionPolicyBinding image-webhook-warn",
 			"ValidatingAdmissionPolicyBinding image-webhook",
+			"ValidatingAdmissionPolicyBinding image-webhook-warn",
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -57,6 +60,31 @@ func TestPolicyWritesTheObjectsOfAForm(t *testing.T) {
 				t.Errorf("standard error is %q", got.Stderr)
 			}
 		})
+	}
+}
+
+func TestHybridFormHasThePolicyOfThePolicyFile(t *testing.T) {
+	const file = "../../../deploy/hybrid/policy.yaml"
+	content, err := deploy.PolicyFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(policy, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := runCommand(t, "policy", "--validating", "--config="+policy).Stdout
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("run `go test ./webhook/cmd/kubectl-image_webhook -update` (-deploy/hybrid/policy.yaml +policy file of 04):\n%s", diff)
 	}
 }
 

@@ -3,6 +3,7 @@ package celpolicy
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -74,17 +75,18 @@ func (o *Objects) Measure(rules *admission.Rules, release *version.Version) (cos
 // expensiveImages returns lists of images that need the most work: long names that the rules do not allow,
 // on the registries with the most rules.
 func expensiveImages(t image.Tables) (lists [][]string) {
-	var sources, mirrors, denied []string
+	var sources, mirrors []string
 	for _, row := range t.Origins {
 		sources, mirrors = append(sources, row.Source), append(mirrors, row.Mirror)
 	}
+	patterns := slices.Concat(t.Allowed, t.Exempt, t.RequireDigest)
 	for _, row := range t.Denied {
-		denied = append(denied, row.Name)
+		patterns = append(patterns, row.Name)
 	}
-	names := []string{"", "registry.example/"}
-	for _, patterns := range [][]string{sources, mirrors, denied, t.Allowed, t.Exempt, t.RequireDigest} {
-		if len(patterns) > 0 {
-			names = append(names, prefix(patterns[0]), prefix(commonRegistry(patterns)))
+	names := []string{""}
+	for _, list := range [][]string{sources, mirrors, patterns} {
+		if name := prefix(commonRegistry(list)); !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	for _, name := range names {
@@ -97,7 +99,7 @@ func expensiveImages(t image.Tables) (lists [][]string) {
 	return lists
 }
 
-// commonRegistry returns the registry of most patterns.
+// commonRegistry returns the registry of most patterns, or an empty string without any.
 func commonRegistry(patterns []string) (common string) {
 	count := map[string]int{}
 	for _, pattern := range patterns {

@@ -15,7 +15,7 @@ func FuzzParity(f *testing.F) {
 	var engines []engine
 	for i, name := range names {
 		engines = append(engines, newEngine(f, policies[name]))
-		for chunk := range slices.Chunk(references, 3) {
+		for chunk := range slices.Chunk(references, 20) {
 			f.Add(uint8(i), false, strings.Join(chunk, "\n"))
 		}
 	}

@@ -18,6 +18,13 @@ type judge struct {
 	unmirrored bool
 }
 
+// addAllowed adds the table of the allowed registries.
+func (j judge) addAllowed() {
+	if len(j.tables.Allowed) > 0 {
+		j.variables.add("allowed", patternTable(j.tables.Allowed))
+	}
+}
+
 // suspect returns a filter for references that skips those that certainly break no rule, so that most pods need
 // no further expression. It skips none if a rule depends on other names of the image.
 func (j judge) suspect() string {
@@ -36,7 +43,7 @@ func (j judge) suspect() string {
 		conditions = append(conditions, `(r.contains('@') || !(`+strings.Join(disallowed, " || ")+`))`)
 	}
 	if len(j.tables.Allowed) > 0 {
-		conditions = append(conditions, `[`+literals(prefixes(j.tables.Allowed))+`].exists(p, r.startsWith(p))`)
+		conditions = append(conditions, matches("allowed", "r"))
 	}
 	return ".filter(r,\n  !(" + strings.Join(conditions, " &&\n    ") + "))"
 }
@@ -89,11 +96,10 @@ func (j judge) denied() string {
 	return `(variables.deniedReasons[r].size() == 0 ? [] : ['it is denied (' + variables.deniedReasons[r][0] + '): use another image'])`
 }
 
-// allowed adds the registries that are allowed, and returns the reason of reference r. The rule is about the
+// allowed returns the reason of reference r if its registry is not allowed. The rule is about the
 // name under which the image is stored in a pod.
 func (j judge) allowed() string {
 	const onMirror = `variables.rules[r][0].mirror + variables.rests[r]`
-	j.variables.add("allowed", patternTable(j.tables.Allowed))
 	stored := "[variables.names[r]]"
 	reason := literal("its registry is not allowed: use an image of " + admission.AllowedRegistries(&j.rules.Policy))
 	switch {

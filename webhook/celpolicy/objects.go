@@ -66,6 +66,7 @@ func meta(name string) metav1.ObjectMeta {
 func (o *Objects) addValidating(name string, rules *admission.Rules, r registration, s subject) {
 	j := newJudge(rules, s)
 	j.addImages(s)
+	j.addAllowed()
 	j.addReferences(j.suspect())
 	j.addNames()
 	if len(j.tables.Mirrors) > 0 {

@@ -87,13 +87,6 @@ func prefix(pattern string) string {
 	return pattern + "/"
 }
 
-func prefixes(patterns []string) (list []string) {
-	for _, pattern := range patterns {
-		list = append(list, prefix(pattern))
-	}
-	return list
-}
-
 // patternTable returns the prefixes of patterns by their registries.
 func patternTable(patterns []string) string {
 	return byRegistry(patterns, func(p string) string { return p }, func(p string) string { return literal(prefix(p)) })

@@ -18,6 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/image-webhook/image-webhook/tools/controlplane/localinstall"
 )
 
 // The policies that `kubectl image-webhook policy` writes must have the verdicts of the webhook, on an API
@@ -42,13 +44,13 @@ func startPolicyServer(t *testing.T, all []testCase) *testServer {
 	if err := server.createExisting(t.Context(), all); err != nil {
 		t.Fatal(err)
 	}
-	server.createObjects(t, policyObjects(t, "--for=1.36"))
+	server.createObjects(t, policyObjects(t, policyText(t, "--for=1.36")))
 	server.waitForPolicies(t)
 	return server
 }
 
-// policyObjects returns what `kubectl image-webhook policy` writes for matrixPolicy.
-func policyObjects(t *testing.T, args ...string) (objects []*unstructured.Unstructured) {
+// policyText returns what `kubectl image-webhook policy` writes for matrixPolicy.
+func policyText(t *testing.T, args ...string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "policy.yaml")
 	write(t, file, []byte(matrixPolicy))
@@ -56,7 +58,13 @@ func policyObjects(t *testing.T, args ...string) (objects []*unstructured.Unstru
 	if err != nil {
 		t.Fatal(err)
 	}
-	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(string(output)), 4096)
+	return string(output)
+}
+
+// policyObjects returns the objects of a manifest.
+func policyObjects(t *testing.T, manifest string) (objects []*unstructured.Unstructured) {
+	t.Helper()
+	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(manifest), 4096)
 	for {
 		object := &unstructured.Unstructured{}
 		if err := decoder.Decode(&object.Object); err == io.EOF {
@@ -233,4 +241,64 @@ func (s *testServer) storedVerdicts(t *testing.T, m corpusManifest, pod map[stri
 		found[m.specPath+strings.TrimPrefix(field, "spec")] = imageVerdict{Stored: textAt(t, stored.Object, pathKeys(field))}
 	}
 	return found
+}
+
+// startHybridServer starts an API server with the hybrid form and matrixPolicy.
+func startHybridServer(t *testing.T, all []testCase) *testServer {
+	t.Helper()
+	server, err := startServer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, server) }) // it uses much memory
+	server.createMatrixNamespaces(t)
+	if err := server.createExisting(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(server.Dir, "matrix-policy.yaml")
+	write(t, file, []byte(matrixPolicy))
+	installed, err := server.installWith(localinstall.Options{
+		Hybrid: true, Policy: policyText(t, "--validating", "--for=1.35"),
+		Args: map[string][]string{"image-webhook": {"--config=" + file}}, // instead of the ConfigMap
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, installed) })
+	return server
+}
+
+func TestHybridFormHasTheVerdictsOfTheWebhook(t *testing.T) {
+	all := cases()
+	server := startHybridServer(t, all)
+	hybridCases = caseCounts{}
+	for _, c := range all {
+		t.Run(c.title(), func(t *testing.T) {
+			t.Parallel()
+			got := c.run(t, server)
+			reduced := got.reduce(c)
+			reduced.Denied = got.deniesWith(policyDenial, c)
+			if diff := cmp.Diff(c.wantOfHybrid(), reduced); diff != "" {
+				t.Errorf("outcome differs (-want +got):\n%s\nmessage: %s\nwarnings: %q", diff, got.message, got.warnings)
+			}
+			hybridCases.add(t, c)
+		})
+	}
+	t.Run("check says the same", func(t *testing.T) {
+		checkCorpus(t, &hybridCorpus, func(t *testing.T, m corpusManifest) verdicts { return server.serverVerdicts(t, m) })
+	})
+}
+
+// wantOfHybrid returns the expected outcome of a case. The webhook that mirrors warns about pods, so there is no
+// warning about a pod that it is not called for. Nor is there one about the mode of a pod that is denied: the
+// API server evaluates policies before it calls the webhooks that only warn.
+func (c testCase) wantOfHybrid() expectation {
+	want := c.want
+	want.Warnings = slices.DeleteFunc(slices.Clone(want.Warnings), func(text string) bool {
+		return c.unmirrored && text != c.mode.warning() || want.Denied && text == c.mode.warning()
+	})
+	if len(want.Warnings) == 0 {
+		want.Warnings = nil
+	}
+	return want
 }

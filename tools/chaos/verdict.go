@@ -70,10 +70,13 @@ func classifyImage(pod *corev1.Pod) verdict {
 	return verdict{outcome: mirrored}
 }
 
-// isOwnFailure reports whether the API server failed without calling a webhook, or did not answer.
+// isOwnFailure reports whether the API server failed before admission, or did not answer.
 func isOwnFailure(err error) bool {
 	if answer := apierrors.APIStatus(nil); !errors.As(err, &answer) {
 		return true // such as a refused connection
+	}
+	if apierrors.IsForbidden(err) && strings.Contains(err.Error(), `cannot create resource "pods"`) {
+		return true // it has just started and has not read the roles yet
 	}
 	overloaded := apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) ||
 		apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err)

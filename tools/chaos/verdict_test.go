@@ -60,6 +60,8 @@ func TestClassify(t *testing.T) {
 		{"a refused connection, for a denied image", deny, "", connection, noAnswer},
 		{"a busy API server", mirror, "", answer(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "too many requests"), noAnswer},
 		{"an API server that stops", deny, "", answer(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "shutting down"), noAnswer},
+		{"an API server that has not read the roles yet", mirror, "", answer(http.StatusForbidden, metav1.StatusReasonForbidden,
+			`pods is forbidden: User "kubernetes-admin" cannot create resource "pods" in API group "" in the namespace "chaos-x"`), noAnswer},
 		{"an API server without its storage", mirror, "", answer(http.StatusInternalServerError, "", "etcdserver: request timed out"), noAnswer},
 	} {
 		got := classify(test.request, podWith(test.image), test.err)

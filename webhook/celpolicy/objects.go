@@ -44,7 +44,7 @@ func newObjects(rules *admission.Rules, form Form) *Objects {
 		warned = append(warned, admissionregistrationv1.Warn)
 		o.addMutating(rules, webhooks["mutating.image-webhook.dev"])
 		o.addUnknownMode(webhooks["unknown-mode.image-webhook.dev"])
-		o.addValidating(workloadsName, rules, workloads, workloadSubject)
+		o.addValidating(workloadsName, rules, workloads, workloadSubject, admissionregistrationv1.Ignore)
 		o.bind(workloadsName, workloadsName, workloads.namespaces, admissionregistrationv1.Warn)
 		o.bind(workloadsName+"-warn", workloadsName, warn.namespaces, admissionregistrationv1.Warn)
 	} else {
@@ -52,7 +52,7 @@ func newObjects(rules *admission.Rules, form Form) *Objects {
 		pods.exclude(probeNamespace)
 		warn.exclude(probeNamespace)
 	}
-	o.addValidating(Name, rules, pods, podSubject)
+	o.addValidating(Name, rules, pods, podSubject, admissionregistrationv1.Fail)
 	o.bind(Name, Name, pods.namespaces, admissionregistrationv1.Deny)
 	o.bind(warnName, Name, warn.namespaces, warned...)
 	return o
@@ -63,7 +63,7 @@ func meta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: name, Labels: map[string]string{"app.kubernetes.io/name": "image-webhook", "app.kubernetes.io/component": "policy"}}
 }
 
-func (o *Objects) addValidating(name string, rules *admission.Rules, r registration, s subject) {
+func (o *Objects) addValidating(name string, rules *admission.Rules, r registration, s subject, failure admissionregistrationv1.FailurePolicyType) {
 	j := newJudge(rules, s)
 	j.addImages(s)
 	j.addAllowed()
@@ -76,12 +76,12 @@ func (o *Objects) addValidating(name string, rules *admission.Rules, r registrat
 	j.addAllNames(j.tables)
 	j.add()
 	message := j.addMessage(s.path)
-	fail, forbidden := admissionregistrationv1.Fail, metav1.StatusReasonForbidden
+	forbidden := metav1.StatusReasonForbidden
 	validation := admissionregistrationv1.Validation{
 		Expression: "variables.denied.size() == 0", Message: "an image is not allowed", MessageExpression: message, Reason: &forbidden,
 	}
 	policy := &admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: meta(name), Spec: admissionregistrationv1.ValidatingAdmissionPolicySpec{
-		FailurePolicy:    &fail,
+		FailurePolicy:    &failure,
 		MatchConstraints: r.constraints(),
 		MatchConditions:  r.conditions,
 		Variables:        j.usedBy(validation.Expression, validation.MessageExpression),
@@ -100,9 +100,9 @@ func newJudge(rules *admission.Rules, s subject) judge {
 
 // addUnknownMode adds the policy that warns about an unknown mode.
 func (o *Objects) addUnknownMode(r registration) {
-	fail := admissionregistrationv1.Ignore
+	ignore := admissionregistrationv1.Ignore
 	o.Validating = append(o.Validating, &admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: meta(modeName), Spec: admissionregistrationv1.ValidatingAdmissionPolicySpec{
-		FailurePolicy:    &fail,
+		FailurePolicy:    &ignore,
 		MatchConstraints: r.constraints(),
 		Validations: []admissionregistrationv1.Validation{{
 			Expression: "false",

@@ -27,6 +27,9 @@ type policies struct {
 	webhook   *admissionv1.MutatingWebhookConfiguration // nil: policies mirror
 }
 
+// hybridPath is the path of the webhook that mirrors and warns. See deploy/hybrid.
+const hybridPath = "/mutating/warn"
+
 // newPolicies returns the policies for a namespace.
 func newPolicies(namespace string, form celpolicy.Form, installed admissionv1.MutatingWebhook) (*policies, error) {
 	content, err := deploy.PolicyFile()
@@ -44,7 +47,7 @@ func newPolicies(namespace string, form celpolicy.Form, installed admissionv1.Mu
 	p := &policies{namespace: namespace, objects: objects}
 	p.limit()
 	if form == celpolicy.Hybrid {
-		installed.NamespaceSelector = p.selector()
+		installed.NamespaceSelector, installed.ClientConfig.Service.Path = p.selector(), new(hybridPath)
 		p.webhook = &admissionv1.MutatingWebhookConfiguration{ObjectMeta: p.meta(), Webhooks: []admissionv1.MutatingWebhook{installed}}
 	}
 	return p, nil

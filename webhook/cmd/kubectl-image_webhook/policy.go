@@ -48,7 +48,7 @@ writes that to standard error. It asks no cluster.
 
 With --hosts-toml, it writes the mirrors as files for containerd instead.`,
 		Example: policyExamples,
-		Args:    cobra.NoArgs,
+		Args:    rejectArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.hostsTOML != "" && (o.validating || cmd.Flags().Changed("for")) {
 				return errors.New("--hosts-toml writes no objects of the API server: omit --validating and --for")

@@ -91,6 +91,7 @@ func TestHybridFormHasThePolicyOfThePolicyFile(t *testing.T) {
 func TestPolicyRefuses(t *testing.T) {
 	writeFiles(t, map[string]string{"policy.yaml": "kind: ImagePolicy\n"})
 	for _, tt := range []struct{ args, want string }{
+		{"policy.yaml", `unexpected argument "policy.yaml"`},
 		{"--for=new", `--for: invalid version "new": use a version such as 1.36`},
 		{"--for=1.35 --registry-mirrors=mirror.example", "Kubernetes 1.35 has no stable MutatingAdmissionPolicy, which mirrors needs: use Kubernetes 1.36 or newer, or add --validating and let the webhook mirror"},
 		{"--hosts-toml=certs.d --validating", "--hosts-toml writes no objects of the API server: omit --validating and --for"},

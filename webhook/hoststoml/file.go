@@ -1,11 +1,11 @@
 package hoststoml
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net"
 	"strings"
+
+	"github.com/image-webhook/image-webhook/webhook/generatedfiles"
 )
 
 // docker.io is only a name: the registry has another one.
@@ -14,30 +14,12 @@ const (
 	dockerHubServer = "registry-1.docker.io"
 )
 
-// marker begins a file that Files returned, and checksumMark its second line.
-const (
-	marker       = "# Written by kubectl image-webhook policy --hosts-toml from "
-	checksumMark = "# Do not edit. Checksum of the lines below: "
-)
+// generator begins the comment of each file.
+const generator generatedfiles.Generator = "kubectl image-webhook policy --hosts-toml"
 
 // newFile returns a file whose head says where it is from.
 func newFile(directory, version, body string) File {
-	source := "flags"
-	if version != "" {
-		source = "version " + version + " of a policy file"
-	}
-	return File{directory, marker + source + ".\n" + checksumMark + checksum(body) + "\n\n" + body}
-}
-
-// isGenerated reports whether content is a file that Files returned, for whichever policy.
-func isGenerated(content string) bool {
-	head, body, _ := strings.Cut(content, "\n\n")
-	return strings.HasPrefix(head, marker) && strings.HasSuffix(head, "\n"+checksumMark+checksum(body))
-}
-
-func checksum(body string) string {
-	sum := sha256.Sum256([]byte(body))
-	return hex.EncodeToString(sum[:])[:12]
+	return File{directory, generator.Content(version, body)}
 }
 
 // directories returns the directories in which containerd searches the file of a registry, in all

@@ -23,7 +23,7 @@ func mirrors(t *testing.T, rules string) image.Mirrors {
 // body returns a file without its head.
 func body(t *testing.T, file File) string {
 	t.Helper()
-	if !isGenerated(file.Content) || !strings.Contains(file.Content, version) {
+	if !generator.Wrote(file.Content) || !strings.Contains(file.Content, version) {
 		t.Errorf("the head of %s says nothing about its origin:\n%s", file.Directory, file.Content)
 	}
 	_, body, _ := strings.Cut(file.Content, "\n\n")
@@ -99,7 +99,7 @@ func TestHeadNamesTheSource(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := files[0].Content; !strings.HasPrefix(got, want) || !isGenerated(got) {
+		if got := files[0].Content; !strings.HasPrefix(got, want) || !generator.Wrote(got) {
 			t.Errorf("%s begins with\n%s, want\n%s", files[0].Path(), got, want)
 		}
 	}

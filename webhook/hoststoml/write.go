@@ -1,13 +1,13 @@
 package hoststoml
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/image-webhook/image-webhook/webhook/generatedfiles"
 )
 
 // Write writes the files into a directory, which may not exist, and removes the files that it wrote for
@@ -22,8 +22,8 @@ func Write(directory string, files []File) error {
 	if err != nil {
 		return err
 	}
-	if err := w.write(files); err != nil {
-		return fmt.Errorf("write the files of containerd: %w: choose a directory to which you can write", err)
+	if err := generatedfiles.Write(directory, generated(files)); err != nil {
+		return err
 	}
 	return w.remove(outdated)
 }
@@ -37,11 +37,11 @@ func (w writer) path(elements ...string) string {
 
 // check returns an error if one of the files must not be written.
 func (w writer) check(files []File) error {
-	if err := w.checkDirectory(""); err != nil {
+	if err := generatedfiles.CheckDirectory(w.directory); err != nil {
 		return err
 	}
 	for _, file := range files {
-		if err := w.checkDirectory(file.Directory); err != nil {
+		if err := generatedfiles.CheckDirectory(w.path(file.Directory)); err != nil {
 			return err
 		}
 		if err := w.checkFile(file); err != nil {
@@ -51,38 +51,14 @@ func (w writer) check(files []File) error {
 	return nil
 }
 
-// checkDirectory returns an error if the path is not a directory. It may not exist.
-func (w writer) checkDirectory(name string) error {
-	info, err := os.Stat(w.path(name))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fmt.Errorf("read the directory for the files of containerd: %w: choose another directory", err)
-	case !info.IsDir():
-		return fmt.Errorf("write into %s: it is not a directory: choose another directory", w.path(name))
-	}
-	return nil
-}
-
 // checkFile returns an error if a file exists that Write did not write, or if containerd would read
 // other files than before.
 func (w writer) checkFile(file File) error {
-	path := w.path(file.Directory, fileName)
-	content, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return w.checkNeighbors(file.Directory)
-	case err != nil:
-		return fmt.Errorf("read the existing file: %w: choose another directory", err)
-	case string(content) == file.Content || isGenerated(string(content)):
-		return nil
+	exists, err := generator.CheckFile(w.path(file.Directory, fileName))
+	if exists || err != nil {
+		return err
 	}
-	return foreign(path)
-}
-
-func foreign(path string) error {
-	return fmt.Errorf("write %s: the file exists, and it is not as this command wrote it: write into an empty directory and merge the files, or remove it", path)
+	return w.checkNeighbors(file.Directory)
 }
 
 // checkNeighbors returns an error if a new file changes what containerd reads: it reads certificates in
@@ -127,54 +103,21 @@ func (w writer) outdated(files []File) (directories []string, err error) {
 		}
 		content, _ := os.ReadFile(w.path(directory, fileName))
 		switch {
-		case isGenerated(string(content)):
+		case generator.Wrote(string(content)):
 			directories = append(directories, directory)
-		case strings.HasPrefix(string(content), marker):
-			return nil, foreign(w.path(directory, fileName))
+		case generator.Began(string(content)):
+			return nil, generatedfiles.Foreign(w.path(directory, fileName))
 		}
 	}
 	return directories, nil
 }
 
-// write writes all files into a new directory whose name is not that of a registry, and then moves
-// them.
-func (w writer) write(files []File) error {
-	if err := os.MkdirAll(w.directory, 0o755); err != nil {
-		return err
-	}
-	stage, err := os.MkdirTemp(w.directory, ".hosts-toml-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(stage)
+// generated returns the files with their paths.
+func generated(files []File) (list []generatedfiles.File) {
 	for _, file := range files {
-		if err := os.Mkdir(filepath.Join(stage, file.Directory), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(stage, file.Directory, fileName), []byte(file.Content), 0o644); err != nil {
-			return err
-		}
+		list = append(list, generatedfiles.File{Path: file.Path(), Content: file.Content})
 	}
-	for _, file := range files {
-		if err := w.move(stage, file); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// move moves a file to its place, with its directory if that does not exist: containerd does not use
-// _default for a registry with an empty directory.
-func (w writer) move(stage string, file File) error {
-	target := w.path(file.Directory)
-	if _, err := os.Stat(target); errors.Is(err, fs.ErrNotExist) {
-		return os.Rename(filepath.Join(stage, file.Directory), target)
-	}
-	path := filepath.Join(target, fileName)
-	if existing, err := os.ReadFile(path); err == nil && string(existing) == file.Content {
-		return nil
-	}
-	return os.Rename(filepath.Join(stage, file.Directory, fileName), path)
+	return list
 }
 
 // remove removes the files in directories, and the directories that are then empty.

@@ -168,8 +168,8 @@ func TestWriteNamesAnUnusableDirectory(t *testing.T) {
 	put(t, filepath.Dir(file), "file", "")
 	for directory, want := range map[string]string{
 		file:                         "write into " + file + ": it is not a directory: choose another directory",
-		filepath.Join(file, "below"): "read the directory for the files of containerd: stat " + file + "/below: not a directory: choose another directory",
-		"/proc/certs.d":              "write the files of containerd: mkdir /proc/certs.d: no such file or directory: choose a directory to which you can write",
+		filepath.Join(file, "below"): "read the directory for the files: stat " + file + "/below: not a directory: choose another directory",
+		"/proc/certs.d":              "write the files: mkdir /proc/certs.d: no such file or directory: choose a directory to which you can write",
 	} {
 		if err := Write(directory, newFiles(t, "quay.io=m.example")); err == nil || err.Error() != want {
 			t.Errorf("%s: got the error %v, want %s", directory, err, want)

@@ -197,13 +197,22 @@ func (o *Objects) Write(out io.Writer) error {
 	return nil
 }
 
-// document returns an object as a YAML document.
-func document(object runtime.Object) ([]byte, error) {
+// Fields returns an object as a map, without its status.
+func Fields(object runtime.Object) (map[string]any, error) {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
 		return nil, fmt.Errorf("encode the policies: %w", err)
 	}
 	delete(fields, "status")
+	return fields, nil
+}
+
+// document returns an object as a YAML document.
+func document(object runtime.Object) ([]byte, error) {
+	fields, err := Fields(object)
+	if err != nil {
+		return nil, err
+	}
 	text, err := yaml.Marshal(fields)
 	if err != nil {
 		return nil, fmt.Errorf("encode the policies: %w", err)

@@ -77,8 +77,8 @@ not healthy: 1 problem, 0 unknown, 0 warnings
 }
 
 func TestHelpHasValidExamples(t *testing.T) {
-	if got := len(clitest.Examples(t, newRoot, program)); got != 23 {
-		t.Errorf("%d examples, want 23", got)
+	if got := len(clitest.Examples(t, newRoot, program)); got != 24 {
+		t.Errorf("%d examples, want 24", got)
 	}
 }
 

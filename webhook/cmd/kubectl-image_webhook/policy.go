@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	utilversion "k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/image-webhook/image-webhook/webhook/admission"
@@ -23,6 +24,9 @@ const policyExamples = `  # Deny and mirror without a webhook
   # Only deny, on Kubernetes 1.35
   kubectl image-webhook policy --config=policy.yaml --validating --for=1.35
 
+  # Write files for control-plane nodes
+  kubectl image-webhook policy --config=policy.yaml --static=image-webhook
+
   # Write the mirrors for containerd on nodes
   kubectl image-webhook policy --config=policy.yaml --hosts-toml=certs.d`
 
@@ -32,6 +36,7 @@ type policyOptions struct {
 	release    string
 	validating bool
 	hostsTOML  string // empty: write objects
+	static     *staticFlags
 }
 
 func newPolicy() *cobra.Command {
@@ -46,12 +51,14 @@ The objects have the namespaces, the modes and the words of the webhook. The com
 that they cannot express. It measures what the API server charges for a pod with 100 images, and
 writes that to standard error. It asks no cluster.
 
-With --hosts-toml, it writes the mirrors as files for containerd instead.`,
+With --static, it writes the objects as files that the API server reads itself, with a policy that
+protects image-webhook's objects in the API. With --hosts-toml, it writes the mirrors as files for
+containerd instead.`,
 		Example: policyExamples,
 		Args:    rejectArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.hostsTOML != "" && (o.validating || cmd.Flags().Changed("for")) {
-				return errors.New("--hosts-toml writes no objects of the API server: omit --validating and --for")
+			if err := o.check(cmd.Flags()); err != nil {
+				return err
 			}
 			return o.run(cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -61,7 +68,22 @@ With --hosts-toml, it writes the mirrors as files for containerd instead.`,
 	f.StringVar(&o.release, "for", "", "write objects for this Kubernetes `version` and newer ones\n(default: "+celpolicy.Complete.Oldest().String()+", with --validating "+celpolicy.Hybrid.Oldest().String()+")")
 	f.BoolVar(&o.validating, "validating", false, "write only the policy that denies, for the hybrid form: the\nwebhook mirrors and warns")
 	f.StringVar(&o.hostsTOML, "hosts-toml", "", hostsTOMLUsage)
+	o.static = addStaticFlags(f)
 	return cmd
+}
+
+// check returns an error if the flags contradict each other.
+func (o policyOptions) check(flags *pflag.FlagSet) error {
+	static := o.static.directory != ""
+	switch {
+	case o.hostsTOML != "" && (o.validating || flags.Changed("for")):
+		return errors.New("--hosts-toml writes no objects of the API server: omit --validating and --for")
+	case o.hostsTOML != "" && static:
+		return errors.New("--hosts-toml and --static write different files: run the command once for each")
+	case o.validating && static:
+		return errors.New("--static writes all policies: omit --validating")
+	}
+	return o.static.check(flags)
 }
 
 func (o policyOptions) run(stdout, stderr io.Writer) error {
@@ -75,6 +97,9 @@ func (o policyOptions) run(stdout, stderr io.Writer) error {
 		if release, err = utilversion.ParseGeneric(o.release); err != nil {
 			return fmt.Errorf("--for: invalid version %q: use a version such as %s", o.release, form.Oldest())
 		}
+	}
+	if err := o.static.checkRelease(release); err != nil {
+		return err
 	}
 	rules, err := o.rules.Load()
 	if err != nil {
@@ -91,10 +116,13 @@ func (o policyOptions) run(stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	fmt.Fprintln(stderr, costText(cost))
+	if o.static.directory != "" {
+		return o.static.write(objects, rules.Version, stdout, stderr)
+	}
 	if err := write(objects, rules, release, stdout); err != nil {
 		return fmt.Errorf("cannot write the policies: %w", err)
 	}
-	fmt.Fprintln(stderr, costText(cost))
 	return nil
 }
 

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	utilversion "k8s.io/apimachinery/pkg/util/version"
+
+	"github.com/image-webhook/image-webhook/webhook/celpolicy"
+	"github.com/image-webhook/image-webhook/webhook/staticpolicy"
+)
+
+// staticFlags are the flags of the verb policy for files of the API server.
+type staticFlags struct {
+	directory string // empty: write objects to standard output
+	path      string
+	admins    []string
+}
+
+func addStaticFlags(f *pflag.FlagSet) *staticFlags {
+	s := &staticFlags{}
+	f.StringVar(&s.directory, "static", "", "write files for the control-plane nodes into this `directory`: policies\nthat no request can change or delete")
+	f.StringVar(&s.path, "static-path", "/etc/kubernetes/image-webhook", "with --static, the `path` of the directory on the control-plane nodes")
+	f.StringArrayVar(&s.admins, "static-admin", nil, "with --static, a `user` who may change and delete image-webhook's objects\nin the API; can be repeated")
+	return s
+}
+
+// check returns an error if the flags contradict each other.
+func (s *staticFlags) check(flags *pflag.FlagSet) error {
+	if s.directory == "" {
+		if flags.Changed("static") {
+			return errors.New(`--static: invalid directory "": use a directory`)
+		}
+		for _, name := range []string{"static-path", "static-admin"} {
+			if flags.Changed(name) {
+				return fmt.Errorf("--%s is only for files: add --static", name)
+			}
+		}
+		return nil
+	}
+	if !path.IsAbs(s.path) {
+		return fmt.Errorf("--static-path: invalid path %q: use an absolute path", s.path)
+	}
+	if slices.ContainsFunc(s.admins, func(user string) bool { return strings.TrimSpace(user) == "" }) {
+		return errors.New(`--static-admin: invalid user "": use the name of a user`)
+	}
+	return nil
+}
+
+// checkRelease returns an error for a Kubernetes version that reads no policies from files.
+func (s *staticFlags) checkRelease(release *utilversion.Version) error {
+	if s.directory != "" && release.LessThan(staticpolicy.Oldest) {
+		return fmt.Errorf("--static: Kubernetes %s reads no policies from files: use Kubernetes %s or newer, or omit --static", release, staticpolicy.Oldest)
+	}
+	return nil
+}
+
+// write writes the files of the objects, and prints their paths.
+func (s *staticFlags) write(objects *celpolicy.Objects, version string, stdout, stderr io.Writer) error {
+	files, err := staticpolicy.Files(objects, staticpolicy.Options{Path: s.path, Admins: s.admins, Version: version})
+	if err == nil {
+		err = staticpolicy.Write(s.directory, files)
+	}
+	if err != nil {
+		return fmt.Errorf("--static: %w", err)
+	}
+	for _, file := range files {
+		fmt.Fprintln(stdout, "wrote", filepath.Join(s.directory, filepath.FromSlash(file.Path)))
+	}
+	_, err = fmt.Fprintf(stderr, "note: every API server needs the files in %s and --admission-control-config-file=%s; Kubernetes %s also needs --feature-gates=%s=true\n",
+		s.path, path.Join(s.path, staticpolicy.ConfigurationFile), staticpolicy.Oldest, staticpolicy.FeatureGate)
+	return err
+}

@@ -44,16 +44,16 @@ func startPolicyServer(t *testing.T, all []testCase) *testServer {
 	if err := server.createExisting(t.Context(), all); err != nil {
 		t.Fatal(err)
 	}
-	server.createObjects(t, policyObjects(t, policyText(t, "--for=1.36")))
+	server.createObjects(t, policyObjects(t, runPolicy(t, matrixPolicy, "--for=1.36")))
 	server.waitForPolicies(t)
 	return server
 }
 
-// policyText returns what `kubectl image-webhook policy` writes for matrixPolicy.
-func policyText(t *testing.T, args ...string) string {
+// runPolicy runs `kubectl image-webhook policy` for a policy file, and returns its output.
+func runPolicy(t *testing.T, policy string, args ...string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "policy.yaml")
-	write(t, file, []byte(matrixPolicy))
+	write(t, file, []byte(policy))
 	output, err := exec.CommandContext(t.Context(), buildPlugin(t), append([]string{"policy", "--config=" + file}, args...)...).Output()
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,24 @@ func (s *testServer) waitForPolicies(t *testing.T) {
 func TestPoliciesHaveTheVerdictsOfTheWebhook(t *testing.T) {
 	all := cases()
 	server := startPolicyServer(t, all)
-	policyCases = caseCounts{}
+	checkPolicies(t, server, all, &policyCases, &policyCorpus)
+}
+
+func TestStaticPoliciesHaveTheVerdictsOfTheWebhook(t *testing.T) {
+	all := cases()
+	server := startStaticServer(t, "")
+	server.createMatrixNamespaces(t)
+	if err := server.createExisting(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	server.writeFiles(t, matrixPolicy)
+	server.waitForPolicies(t)
+	checkPolicies(t, server.testServer, all, &staticCases, &staticCorpus)
+}
+
+// checkPolicies runs the matrix and the corpus on an API server with policies.
+func checkPolicies(t *testing.T, server *testServer, all []testCase, counts *caseCounts, corpus *corpusCounts) {
+	*counts = caseCounts{}
 	for _, c := range all {
 		t.Run(c.title(), func(t *testing.T) {
 			t.Parallel()
@@ -127,11 +144,14 @@ func TestPoliciesHaveTheVerdictsOfTheWebhook(t *testing.T) {
 			if diff := cmp.Diff(c.wantOfPolicies(), got.reduceOfPolicies(c)); diff != "" {
 				t.Errorf("outcome differs (-want +got):\n%s\nmessage: %s\nwarnings: %q", diff, got.message, got.warnings)
 			}
-			policyCases.add(t, c)
+			counts.add(t, c)
 		})
 	}
-	t.Run("check says the same", func(t *testing.T) { checkCorpus(t, &policyCorpus, server.policyVerdicts) })
+	t.Run("check says the same", func(t *testing.T) { checkCorpus(t, corpus, server.policyVerdicts) })
 }
+
+// withoutSuffix returns a text of the API server as it would be without files, where the names have a suffix.
+func withoutSuffix(text string) string { return strings.ReplaceAll(text, ".static.k8s.io'", "'") }
 
 // wantOfPolicies returns the expected outcome of a case. A policy has one warning about all images of a
 // request, instead of one for each. It does not warn if it denies.
@@ -150,9 +170,10 @@ func (c testCase) wantOfPolicies() expectation {
 
 // reduceOfPolicies returns the outcome in the form of wantOfPolicies.
 func (o outcome) reduceOfPolicies(c testCase) expectation {
+	o.message = withoutSuffix(o.message)
 	reduced := expectation{Stored: o.stored, PullPolicy: o.pullPolicy, Secrets: o.secrets, Denied: o.deniesWith(policyDenial, c)}
 	for _, text := range o.warnings {
-		switch {
+		switch text = withoutSuffix(text); {
 		case strings.HasPrefix(text, policyWarning+"image-webhook-unknown-mode'"):
 			text = "mode"
 		case strings.HasPrefix(text, policyWarning+"image-webhook"):
@@ -208,7 +229,7 @@ func (s *testServer) policyVerdicts(t *testing.T, m corpusManifest) verdicts {
 	message := ""
 	if err != nil {
 		var ok bool
-		if _, message, ok = strings.Cut(err.Error(), policyDenial); !ok {
+		if _, message, ok = strings.Cut(withoutSuffix(err.Error()), policyDenial); !ok {
 			t.Fatalf("%s: %v", m.file, err)
 		}
 	}
@@ -258,7 +279,7 @@ func startHybridServer(t *testing.T, all []testCase) *testServer {
 	file := filepath.Join(server.Dir, "matrix-policy.yaml")
 	write(t, file, []byte(matrixPolicy))
 	installed, err := server.installWith(localinstall.Options{
-		Hybrid: true, Policy: policyText(t, "--validating", "--for=1.35"),
+		Hybrid: true, Policy: runPolicy(t, matrixPolicy, "--validating", "--for=1.35"),
 		Args: map[string][]string{"image-webhook": {"--config=" + file}}, // instead of the ConfigMap
 	})
 	if err != nil {

@@ -262,8 +262,8 @@ func (n *caseCounts) add(t *testing.T, c testCase) {
 
 // The results of the matrix and of the corpus, by what decides.
 var (
-	webhookCases, hybridCases, policyCases    caseCounts
-	webhookCorpus, hybridCorpus, policyCorpus corpusCounts
+	webhookCases, hybridCases, policyCases, staticCases     caseCounts
+	webhookCorpus, hybridCorpus, policyCorpus, staticCorpus corpusCounts
 )
 
 // printMatrix prints a summary of the matrix for each form that was run.
@@ -282,7 +282,10 @@ func printMatrix(out io.Writer) {
 		name   string
 		cases  *caseCounts
 		corpus *corpusCounts
-	}{{"the webhook", &webhookCases, &webhookCorpus}, {"the hybrid form", &hybridCases, &hybridCorpus}, {"policies of the API server", &policyCases, &policyCorpus}} {
+	}{
+		{"the webhook", &webhookCases, &webhookCorpus}, {"the hybrid form", &hybridCases, &hybridCorpus},
+		{"policies of the API server", &policyCases, &policyCorpus}, {"static files of the API server", &staticCases, &staticCorpus},
+	} {
 		if form.cases.passed.Load() == 0 {
 			continue
 		}

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -22,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
+	"github.com/image-webhook/image-webhook/tools/controlplane/apiserver"
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 )
 
@@ -193,16 +196,32 @@ type imageVerdict struct {
 // verdicts are those of the images of a manifest, by field.
 type verdicts map[string]imageVerdict
 
-// buildPlugin builds the plugin of kubectl and returns its path.
+// buildPlugin builds the plugin of kubectl once and returns its path.
 func buildPlugin(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "kubectl-image_webhook")
-	build := subprocess.Command{Dir: root, Args: []string{"go", "build", "-o", program, "./webhook/cmd/kubectl-image_webhook"}}
-	if err := build.Run(t.Context()); err != nil {
+	path, err := pluginProgram()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return program
+	return path
 }
+
+var pluginProgram = sync.OnceValues(func() (string, error) {
+	dir, release, err := apiserver.NewRunDir(suiteContext)
+	if err != nil {
+		return "", err
+	}
+	err = stops.push(func() error {
+		defer release()
+		return os.RemoveAll(dir)
+	})
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "kubectl-image_webhook")
+	build := subprocess.Command{Dir: root, Args: []string{"go", "build", "-o", program, "./webhook/cmd/kubectl-image_webhook"}}
+	return program, build.Run(suiteContext)
+})
 
 // pluginVerdicts returns the verdicts of the plugin for the manifests in a directory, by file.
 func pluginVerdicts(t *testing.T, directory, policy string) map[string]verdicts {

@@ -5,15 +5,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"time"
 
-	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
+
+	"github.com/image-webhook/image-webhook/webhook/apiservers"
 )
 
 const (
@@ -35,49 +33,25 @@ type apiServer struct {
 }
 
 // listAPIServers returns a client for each API server in the EndpointSlice of the Service
-// kubernetes. A load balancer in front of the API servers, as managed clusters have, counts as
-// one. Without the EndpointSlice, the configured address is the only one.
+// kubernetes, or for the configured address without it.
 func listAPIServers(ctx context.Context, api apiClients, config *rest.Config) ([]apiServer, error) {
-	slice, err := api.slices.EndpointSlices(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
+	slice, err := api.slices.EndpointSlices(metav1.NamespaceDefault).Get(ctx, apiservers.Slice, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, explain(err, "EndpointSlice default/kubernetes", rightsManifest)
 	}
-	configured, _, err := rest.DefaultServerURL(config.Host, "", schema.GroupVersion{}, true)
+	found, err := apiservers.List(slice, config)
 	if err != nil {
-		return nil, fmt.Errorf("invalid cluster configuration: %w: check the kubeconfig", err)
+		return nil, err
 	}
 	var servers []apiServer
-	for _, address := range addresses(slice) {
-		direct := rest.CopyConfig(config)
-		direct.Host = "https://" + address
-		if direct.ServerName == "" {
-			direct.ServerName = configured.Hostname() // the certificates of all API servers are valid for it
-		}
-		client, err := connect(direct)
+	for _, server := range found {
+		client, err := connect(server.Config)
 		if err != nil {
 			return nil, err
 		}
-		servers = append(servers, apiServer{address, client})
-	}
-	if len(servers) == 0 {
-		servers = []apiServer{{configured.Host, api}} // it may be a load balancer
+		servers = append(servers, apiServer{server.Address, client})
 	}
 	return servers, nil
-}
-
-// addresses returns HOST:PORT for each address of a slice.
-func addresses(slice *discoveryv1.EndpointSlice) []string {
-	var found []string
-	for _, port := range slice.Ports {
-		for _, endpoint := range slice.Endpoints {
-			for _, address := range endpoint.Addresses {
-				if port.Port != nil {
-					found = append(found, net.JoinHostPort(address, strconv.Itoa(int(*port.Port))))
-				}
-			}
-		}
-	}
-	return found
 }
 
 // settle returns when all API servers have had the CAs in the configurations for a time, with

@@ -12,6 +12,8 @@ import (
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/image-webhook/image-webhook/webhook/apiservers"
 )
 
 // replicaLimit is how long the replicas may take to serve a new certificate. The kubelet updates
@@ -43,7 +45,7 @@ func (s session) listReplicas(ctx context.Context, hosts []string) ([]replica, e
 			return nil, explain(err, fmt.Sprintf("EndpointSlices of Service %s/%s", service.namespace, service.name), rightsManifest)
 		}
 		for _, slice := range list.Items {
-			for _, address := range addresses(&slice) {
+			for _, address := range apiservers.Addresses(&slice) {
 				replicas = append(replicas, replica{address, service.host()})
 			}
 		}

@@ -9,8 +9,8 @@
 // contains a List, which can be empty: an API server that has loaded it can be distinguished from one
 // that has read an empty directory.
 //
-// guard.go adds a policy that protects the objects of image-webhook in the API. verify.go asks API servers
-// which files they have loaded.
+// guard.go adds a policy that protects the objects of image-webhook in the API. validate.go asks an API server
+// whether it accepts the objects, and verify.go asks all API servers which files they have loaded.
 package staticpolicy
 
 import (

@@ -15,7 +15,8 @@ type connection struct {
 }
 
 // newConnection adds the flags. They come from client-go, like those of kubectl, so that they
-// keep their names and meanings, except --namespace, whose meaning depends on the verb.
+// keep their names and meanings, except --namespace, whose meaning depends on the verb. A verb without a
+// usage of it does not have it.
 func newConnection(flags *pflag.FlagSet, namespaceUsage string) *connection {
 	c := &connection{rules: clientcmd.NewDefaultClientConfigLoadingRules()}
 	flags.StringVar(&c.rules.ExplicitPath, clientcmd.RecommendedConfigPathFlag, "", "Path to the kubeconfig `file` to use")
@@ -25,6 +26,9 @@ func newConnection(flags *pflag.FlagSet, namespaceUsage string) *connection {
 	names.ClusterOverrideFlags.APIServer.ShortName = "s"
 	names.Timeout.LongName = "" // --timeout limits all requests
 	names.ContextOverrideFlags.Namespace.Description = namespaceUsage
+	if namespaceUsage == "" {
+		names.ContextOverrideFlags.Namespace.LongName = ""
+	}
 	clientcmd.BindOverrideFlags(&c.overrides, flags, names)
 	return c
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -49,7 +50,7 @@ which the API server denies and mirrors images itself.
 
 The objects have the namespaces, the modes and the words of the webhook. The command refuses a policy
 that they cannot express. It measures what the API server charges for a pod with 100 images, and
-writes that to standard error. It asks no cluster.
+writes that to standard error. It asks a cluster only with --verify.
 
 With --static, it writes the objects as files that the API server reads itself, with a policy that
 protects image-webhook's objects in the API. With --hosts-toml, it writes the mirrors as files for
@@ -60,7 +61,7 @@ containerd instead.`,
 			if err := o.check(cmd.Flags()); err != nil {
 				return err
 			}
-			return o.run(cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return o.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	f := cmd.Flags()
@@ -86,7 +87,7 @@ func (o policyOptions) check(flags *pflag.FlagSet) error {
 	return o.static.check(flags)
 }
 
-func (o policyOptions) run(stdout, stderr io.Writer) error {
+func (o policyOptions) run(ctx context.Context, stdout, stderr io.Writer) error {
 	form := celpolicy.Complete
 	if o.validating {
 		form = celpolicy.Hybrid
@@ -118,7 +119,7 @@ func (o policyOptions) run(stdout, stderr io.Writer) error {
 	}
 	fmt.Fprintln(stderr, costText(cost))
 	if o.static.directory != "" {
-		return o.static.write(objects, rules.Version, stdout, stderr)
+		return o.static.write(ctx, objects, rules.Version, stdout, stderr)
 	}
 	if err := write(objects, rules, release, stdout); err != nil {
 		return fmt.Errorf("cannot write the policies: %w", err)

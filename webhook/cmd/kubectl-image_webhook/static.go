@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,11 +10,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 	utilversion "k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/image-webhook/image-webhook/webhook/celpolicy"
+	"github.com/image-webhook/image-webhook/webhook/generatedfiles"
 	"github.com/image-webhook/image-webhook/webhook/staticpolicy"
 )
 
@@ -21,13 +25,19 @@ type staticFlags struct {
 	directory string // empty: write objects to standard output
 	path      string
 	admins    []string
+	verify    bool
+	timeout   time.Duration
+	*connection
 }
 
 func addStaticFlags(f *pflag.FlagSet) *staticFlags {
 	s := &staticFlags{}
 	f.StringVar(&s.directory, "static", "", "write files for the control-plane nodes into this `directory`: policies\nthat no request can change or delete")
-	f.StringVar(&s.path, "static-path", "/etc/kubernetes/image-webhook", "with --static, the `path` of the directory on the control-plane nodes")
+	f.StringVar(&s.path, "static-path", "/etc/kubernetes/image-webhook", "with --static, the `path` of the directory on the control-plane nodes\n")
 	f.StringArrayVar(&s.admins, "static-admin", nil, "with --static, a `user` who may change and delete image-webhook's objects\nin the API; can be repeated")
+	f.BoolVar(&s.verify, "verify", false, "with --static, ask an API server whether it accepts the objects before\nwriting them, and then wait until all API servers have loaded the files")
+	f.DurationVar(&s.timeout, "verify-timeout", 2*time.Minute, "with --verify, wait no longer than this `duration`")
+	s.connection = newConnection(f, "")
 	return s
 }
 
@@ -37,7 +47,7 @@ func (s *staticFlags) check(flags *pflag.FlagSet) error {
 		if flags.Changed("static") {
 			return errors.New(`--static: invalid directory "": use a directory`)
 		}
-		for _, name := range []string{"static-path", "static-admin"} {
+		for _, name := range []string{"static-path", "static-admin", "verify"} {
 			if flags.Changed(name) {
 				return fmt.Errorf("--%s is only for files: add --static", name)
 			}
@@ -46,6 +56,9 @@ func (s *staticFlags) check(flags *pflag.FlagSet) error {
 	}
 	if !path.IsAbs(s.path) {
 		return fmt.Errorf("--static-path: invalid path %q: use an absolute path", s.path)
+	}
+	if s.timeout <= 0 {
+		return fmt.Errorf("--verify-timeout: invalid duration %q: use a positive duration such as 2m", s.timeout)
 	}
 	if slices.ContainsFunc(s.admins, func(user string) bool { return strings.TrimSpace(user) == "" }) {
 		return errors.New(`--static-admin: invalid user "": use the name of a user`)
@@ -62,18 +75,62 @@ func (s *staticFlags) checkRelease(release *utilversion.Version) error {
 }
 
 // write writes the files of the objects, and prints their paths.
-func (s *staticFlags) write(objects *celpolicy.Objects, version string, stdout, stderr io.Writer) error {
+func (s *staticFlags) write(ctx context.Context, objects *celpolicy.Objects, version string, stdout, stderr io.Writer) error {
 	files, err := staticpolicy.Files(objects, staticpolicy.Options{Path: s.path, Admins: s.admins, Version: version})
-	if err == nil {
-		err = staticpolicy.Write(s.directory, files)
-	}
 	if err != nil {
+		return fmt.Errorf("--static: %w", err)
+	}
+	if s.verify {
+		if err := s.validate(ctx, files); err != nil {
+			return err
+		}
+	}
+	if err := staticpolicy.Write(s.directory, files); err != nil {
 		return fmt.Errorf("--static: %w", err)
 	}
 	for _, file := range files {
 		fmt.Fprintln(stdout, "wrote", filepath.Join(s.directory, filepath.FromSlash(file.Path)))
 	}
+	if s.verify {
+		return s.verifyServers(ctx, files, stdout)
+	}
 	_, err = fmt.Fprintf(stderr, "note: every API server needs the files in %s and --admission-control-config-file=%s; Kubernetes %s also needs --feature-gates=%s=true\n",
 		s.path, path.Join(s.path, staticpolicy.ConfigurationFile), staticpolicy.Oldest, staticpolicy.FeatureGate)
+	return err
+}
+
+// validate returns an error if the API server does not accept the objects.
+func (s *staticFlags) validate(ctx context.Context, files []generatedfiles.File) error {
+	config, err := s.load()
+	if err != nil {
+		return err
+	}
+	if err := staticpolicy.Validate(ctx, config, files); err != nil {
+		return fmt.Errorf("--verify: %w: no file was written", err)
+	}
+	return nil
+}
+
+// verifyServers prints what each API server has loaded.
+func (s *staticFlags) verifyServers(ctx context.Context, files []generatedfiles.File, stdout io.Writer) error {
+	config, err := s.load()
+	if err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	states, err := staticpolicy.Verify(limited, config, files)
+	if err != nil {
+		return fmt.Errorf("--verify: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return err // interrupted
+	}
+	for _, state := range states {
+		if state.Fault != "" {
+			err = exitFailure
+		}
+		fmt.Fprintf(stdout, "API server %s: %s\n", state.Server, cmp.Or(state.Fault, "has loaded these files"))
+	}
 	return err
 }

@@ -47,6 +47,8 @@ func TestPolicyRefusesStaticFiles(t *testing.T) {
 		{"--static=out --static-path=etc/x", `--static-path: invalid path "etc/x": use an absolute path`},
 		{"--static=out --static-admin=", `--static-admin: invalid user "": use the name of a user`},
 		{"--static-admin=alice", "--static-admin is only for files: add --static"},
+		{"--verify", "--verify is only for files: add --static"},
+		{"--static=out --verify --verify-timeout=0s", `--verify-timeout: invalid duration "0s": use a positive duration such as 2m`},
 		{"--static-path=/x", "--static-path is only for files: add --static"},
 	} {
 		want := clitest.Result{Code: 2, Stderr: "kubectl image-webhook: " + tt.want + ": see kubectl image-webhook policy --help\n"}

@@ -11,6 +11,7 @@ SHELL := /bin/sh
 #   KIND_NODE_IMAGE=REF    node image of the cluster; K8S is then ignored
 #   PULL_THROUGH=1         the mirror fetches missing images from docker.io and registry.k8s.io
 #   NETWORK_POLICY=1       the nodes of the cluster enforce NetworkPolicies
+#   STATIC=1               make up lets the API server read the policy from files when it starts
 #   HOSTS_TOML=1           make up lets containerd on the nodes use the mirrors for all images
 #   MONITORING=1           make up and make demo start Prometheus in the cluster
 #   KEEP=1                 make e2e keeps a cluster that it created
@@ -30,7 +31,8 @@ export ENGINE K8S HYBRID NODES KIND_NODE_IMAGE FOCUS LABELS
 CLUSTER := bin/cluster
 CONTROLPLANE := bin/controlplane
 UP = $(CLUSTER) up $(if $(filter 1,$(PULL_THROUGH)),--pull-through) $(if $(filter 1,$(NETWORK_POLICY)),--network-policy) \
-	$(if $(filter 1,$(MONITORING)),--monitoring) $(if $(filter 1,$(HOSTS_TOML)),--hosts-toml)
+	$(if $(filter 1,$(MONITORING)),--monitoring) $(if $(filter 1,$(HOSTS_TOML)),--hosts-toml) \
+	$(if $(filter 1,$(STATIC)),--static)
 # Points the following commands at the cluster of `make up`; fails if it is not running.
 ON_CLUSTER = environment=$$($(CLUSTER) env) && eval "$$environment" &&
 # Only KUBECONFIG on make's command line selects another cluster. KUBECONFIG in the

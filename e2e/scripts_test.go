@@ -23,7 +23,7 @@ var _ = Describe("scripts", Label(devCluster), func() {
 		context := succeed(ctx, "config", "current-context")
 		for _, script := range []string{
 			"install.sh", "deny.sh", "rewrite.sh", "mirror.sh", "audit.sh", "outage.sh", "uninstall.sh",
-			"install-namespace-owner.sh", "namespace-owner.sh", "uninstall-namespace-owner.sh",
+			"install-namespace-owner.sh", "namespace-owner.sh", "uninstall-namespace-owner.sh", "undeletable.sh",
 		} {
 			Expect(runScript(ctx, script)).To(Equal(result{
 				Stderr: "../scripts/" + script + ": node \"" + foreignNode + "\" of cluster \"" + context + "\" was not created by kind: set ANY_CLUSTER=1 to use the cluster anyway\n",

@@ -106,7 +106,7 @@ func TestInvalidArguments(t *testing.T) {
 // clusterScripts are the scripts that use the cluster of kubectl's current context.
 var clusterScripts = []string{
 	"outage.sh", "deny.sh", "install.sh", "mirror.sh", "audit.sh", "rewrite.sh", "uninstall.sh",
-	"install-namespace-owner.sh", "namespace-owner.sh", "uninstall-namespace-owner.sh",
+	"install-namespace-owner.sh", "namespace-owner.sh", "uninstall-namespace-owner.sh", "undeletable.sh",
 }
 
 // path returns a PATH with only these programs.

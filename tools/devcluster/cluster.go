@@ -39,6 +39,7 @@ type Cluster struct {
 	report   *progress.Reporter
 	root     string // top of the checkout
 	dir      string // the cluster's directory
+	static   bool   // the API server reads policies from files
 	provider *cluster.Provider
 	kindLog  *kindLog
 }

@@ -34,23 +34,27 @@ import (
 func TestKindConfigHasNodesAndPatches(t *testing.T) {
 	const cluster = "kind: ClusterConfiguration\napiServer:\n  extraArgs:\n    enable-admission-plugins: NodeRestriction,DenyServiceExternalIPs\n" +
 		"etcd:\n  local:\n    extraArgs:\n      unsafe-no-fsync: \"true\"\n"
+	const staticArgs = "    admission-control-config-file: /etc/kubernetes/image-webhook/admission.yaml\n    feature-gates: ManifestBasedAdmissionControlConfig=true\n" +
+		"  extraVolumes:\n  - name: image-webhook\n    hostPath: /etc/kubernetes/image-webhook\n    mountPath: /etc/kubernetes/image-webhook\n    readOnly: true\n"
 	const noTaint = "kind: InitConfiguration\nnodeRegistration:\n  taints: []\n"
 	const worker, controlPlane = v1alpha4.WorkerRole, v1alpha4.ControlPlaneRole
 	tests := []struct {
 		name     string
 		nodes    int
 		cgroupV1 bool
+		static   string
 		roles    []v1alpha4.NodeRole
 		patches  []string // for kubeadm's configuration
 	}{
-		{"one node", 1, false, []v1alpha4.NodeRole{controlPlane}, []string{cluster}},
-		{"three nodes", 3, false, []v1alpha4.NodeRole{controlPlane, worker, worker}, []string{cluster, noTaint}},
-		{"cgroup v1", 1, true, []v1alpha4.NodeRole{controlPlane}, []string{cluster, "kind: KubeletConfiguration\nfailCgroupV1: false\n"}},
+		{"one node", 1, false, "", []v1alpha4.NodeRole{controlPlane}, []string{cluster}},
+		{"three nodes", 3, false, "", []v1alpha4.NodeRole{controlPlane, worker, worker}, []string{cluster, noTaint}},
+		{"cgroup v1", 1, true, "", []v1alpha4.NodeRole{controlPlane}, []string{cluster, "kind: KubeletConfiguration\nfailCgroupV1: false\n"}},
+		{"static files", 1, false, "/a b/static", []v1alpha4.NodeRole{controlPlane}, []string{strings.Replace(cluster, "etcd:\n", staticArgs+"etcd:\n", 1)}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var config v1alpha4.Cluster
-			if err := yaml.UnmarshalStrict([]byte(kindConfig(test.nodes, test.cgroupV1)), &config); err != nil {
+			if err := yaml.UnmarshalStrict([]byte(kindConfig(test.nodes, test.cgroupV1, test.static)), &config); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(test.patches, config.KubeadmConfigPatches); diff != "" {
@@ -59,6 +63,9 @@ func TestKindConfigHasNodesAndPatches(t *testing.T) {
 			hosts := []string{"[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"/etc/containerd/certs.d\"\n"}
 			if diff := cmp.Diff(hosts, config.ContainerdConfigPatches); diff != "" {
 				t.Errorf("patches of containerd's configuration differ (-want +got):\n%s", diff)
+			}
+			if mounts := config.Nodes[0].ExtraMounts; (len(mounts) == 1 && mounts[0].HostPath == test.static) != (test.static != "") {
+				t.Errorf("mounts of the control-plane node: %v, want %q", mounts, test.static)
 			}
 			var roles []v1alpha4.NodeRole
 			for _, node := range config.Nodes {

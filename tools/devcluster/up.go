@@ -69,6 +69,9 @@ func (c *Cluster) checkRunning(requested int) error {
 	if err := c.checkNodes(len(found), requested); err != nil {
 		return err
 	}
+	if err := c.checkStatic(); err != nil {
+		return err
+	}
 	if os.Getenv("KIND_NODE_IMAGE") == "" {
 		version, err := kubebuild.FindFromEnvironment(c.root)
 		if err != nil {
@@ -113,13 +116,16 @@ func (c *Cluster) create(ctx context.Context, image string, nodeCount int) error
 	if err := c.writeEngineFile(); err != nil {
 		return err
 	}
+	if err := c.writeStaticFiles(); err != nil {
+		return err
+	}
 	c.report.Note("Node image: %s", image)
 	err := c.report.Step("create cluster "+c.Name, func(step *progress.Step) error {
 		c.kindLog.setOutput(step)
 		defer c.kindLog.setOutput(nil)
 		return untilDone(ctx, func() error {
 			return c.provider.Create(c.Name,
-				cluster.CreateWithRawConfig([]byte(kindConfig(nodeCount, engine.CgroupV1()))),
+				cluster.CreateWithRawConfig([]byte(kindConfig(nodeCount, engine.CgroupV1(), c.staticFiles()))),
 				cluster.CreateWithNodeImage(image),
 				cluster.CreateWithKubeconfigPath(c.Kubeconfig()),
 				cluster.CreateWithWaitForReady(readyLimit),
@@ -161,17 +167,18 @@ func (c *Cluster) cleanUp(ctx context.Context, cause error) error {
 // control-plane node has no taint, so that two nodes are enough for two replicas; kind itself
 // removes the taint only from a single node.
 //
-// The API server has the admission plugin that docs/operations.md recommends, and kubeadm's.
+// The API server has the admission plugin that docs/operations.md recommends, and kubeadm's. It reads
+// policies from the directory staticFiles, unless that is empty.
 //
 // The patches name no version of kubeadm's API, so kind applies them to each version: up to
 // Kubernetes 1.35, arguments are a map, and then a list.
-func kindConfig(nodeCount int, cgroupV1 bool) string {
+func kindConfig(nodeCount int, cgroupV1 bool, staticFiles string) string {
 	var config strings.Builder
 	config.WriteString(`kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 nodes:
 - role: control-plane
-` + strings.Repeat("- role: worker\n", nodeCount-1) + `containerdConfigPatches:
+` + staticMount(staticFiles) + strings.Repeat("- role: worker\n", nodeCount-1) + `containerdConfigPatches:
 - |
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "` + RegistryHosts + `"
@@ -181,7 +188,7 @@ kubeadmConfigPatches:
   apiServer:
     extraArgs:
       enable-admission-plugins: NodeRestriction,DenyServiceExternalIPs
-  etcd:
+` + staticAPIServer(staticFiles) + `  etcd:
     local:
       extraArgs:
         unsafe-no-fsync: "true"

@@ -34,7 +34,10 @@ func (t tool) addUp(c *cli.Named) {
   bin/cluster up --name=fourth --network-policy
 
   # One whose nodes pull from the mirrors themselves
-  bin/cluster up --name=sixth --hosts-toml`,
+  bin/cluster up --name=sixth --hosts-toml
+
+  # One whose API server reads the policy from files
+  bin/cluster up --name=seventh --static`,
 	}, func(ctx context.Context, name string) error { return t.up(ctx, name, o) })
 	up.Flags().BoolVar(&o.pullThrough, "pull-through", false,
 		"let the mirror fetch missing images from docker.io and registry.k8s.io")
@@ -44,15 +47,20 @@ func (t tool) addUp(c *cli.Named) {
 		"start Prometheus in the cluster, with the rules of deploy/monitoring")
 	up.Flags().BoolVar(&o.hostsTOML, "hosts-toml", false,
 		"let containerd on the nodes use the mirrors of deploy/04 for all images, with hosts.toml files")
+	up.Flags().BoolVar(&o.static, "static", false,
+		"let the API server read the policy of deploy/04 from files when it starts; needs Kubernetes 1.36")
 }
 
 // upOptions are the flags of the verb up.
-type upOptions struct{ pullThrough, networkPolicy, monitoring, hostsTOML bool }
+type upOptions struct{ pullThrough, networkPolicy, monitoring, hostsTOML, static bool }
 
 func (t tool) up(ctx context.Context, name string, o upOptions) error {
 	c, err := devcluster.OpenOrInstall(ctx, name, t.report)
 	if err != nil {
 		return withCode(err)
+	}
+	if o.static {
+		c.UseStaticFiles()
 	}
 	if _, err := c.Up(ctx); err != nil {
 		return err

@@ -20,7 +20,7 @@ show_outage() {
 		expect_failure 'failed calling webhook' "kubectl run nginx --image=nginx:1.25 -n $demo"
 	else
 		heading 'In the hybrid form, a new pod is created with its original image, and latest is still denied:'
-		run "kubectl run nginx --image=nginx:1.25 --dry-run=server -n $demo -o custom-columns=IMAGE:.spec.containers[0].image"
+		run "kubectl run nginx --image=nginx:1.25 --dry-run=server -n $demo -o jsonpath='{.spec.containers[0].image}{\"\\n\"}'"
 		expect_failure 'uses image' "kubectl run nginx --image=nginx:latest -n $demo"
 	fi
 

@@ -57,11 +57,11 @@ func (f Form) Oldest() *version.Version {
 // object for a rule.
 func New(rules *admission.Rules, options Options) (*Objects, error) {
 	if options.For.LessThan(oldest) {
-		return nil, fmt.Errorf("Kubernetes %s lacks CEL functions that the policies need: use Kubernetes %s or newer, or the webhook", options.For, oldest)
+		return nil, fmt.Errorf("cannot write policies for Kubernetes %s: it lacks CEL functions: use Kubernetes %s or newer, or the webhook", options.For, oldest)
 	}
 	if options.Form == Complete && options.For.LessThan(firstMutating) {
 		if field := mutatingField(rules); field != "" {
-			return nil, fmt.Errorf("Kubernetes %s has no stable MutatingAdmissionPolicy, which %s needs: use Kubernetes %s or newer, or add --validating and let the webhook mirror",
+			return nil, fmt.Errorf("cannot write policies for Kubernetes %s: %s needs MutatingAdmissionPolicy, which is not stable there: use Kubernetes %s or newer, or add --validating and let the webhook mirror",
 				options.For, field, firstMutating)
 		}
 	}

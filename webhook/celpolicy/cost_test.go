@@ -67,15 +67,15 @@ func TestRefusesWhatPoliciesCannotExpress(t *testing.T) {
 	}{
 		{
 			"mirrors on Kubernetes 1.35", policies["mirrors"], Options{For: version.MajorMinor(1, 35)},
-			"Kubernetes 1.35 has no stable MutatingAdmissionPolicy, which mirrors needs: use Kubernetes 1.36 or newer, or add --validating and let the webhook mirror",
+			"cannot write policies for Kubernetes 1.35: mirrors needs MutatingAdmissionPolicy, which is not stable there: use Kubernetes 1.36 or newer, or add --validating and let the webhook mirror",
 		},
 		{
 			"imagePullPolicy on Kubernetes 1.35", "imagePullPolicy: Always\n", Options{For: version.MajorMinor(1, 35)},
-			"Kubernetes 1.35 has no stable MutatingAdmissionPolicy, which imagePullPolicy needs: use Kubernetes 1.36 or newer, or add --validating and let the webhook mirror",
+			"cannot write policies for Kubernetes 1.35: imagePullPolicy needs MutatingAdmissionPolicy, which is not stable there: use Kubernetes 1.36 or newer, or add --validating and let the webhook mirror",
 		},
 		{
 			"an old Kubernetes", "", Options{For: version.MajorMinor(1, 34), Form: Hybrid},
-			"Kubernetes 1.34 lacks CEL functions that the policies need: use Kubernetes 1.35 or newer, or the webhook",
+			"cannot write policies for Kubernetes 1.34: it lacks CEL functions: use Kubernetes 1.35 or newer, or the webhook",
 		},
 		{
 			"a list that is too expensive", "allowedRegistries:\n" + items(2500, "r.example/%04d"), Options{For: release},

@@ -93,7 +93,7 @@ func TestPolicyRefuses(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"policy.yaml", `unexpected argument "policy.yaml"`},
 		{"--for=new", `--for: invalid version "new": use a version such as 1.36`},
-		{"--for=1.35 --registry-mirrors=mirror.example", "Kubernetes 1.35 has no stable MutatingAdmissionPolicy, which mirrors needs: use Kubernetes 1.36 or newer, or add --validating and let the webhook mirror"},
+		{"--for=1.35 --registry-mirrors=mirror.example", "cannot write policies for Kubernetes 1.35: mirrors needs MutatingAdmissionPolicy, which is not stable there: use Kubernetes 1.36 or newer, or add --validating and let the webhook mirror"},
 		{"--hosts-toml=certs.d --validating", "--hosts-toml writes no objects of the API server: omit --validating and --for"},
 		{"--hosts-toml=certs.d --for=1.36", "--hosts-toml writes no objects of the API server: omit --validating and --for"},
 		{"--config=policy.yaml", "--config: policy.yaml:1:1: the field apiVersion is missing: add apiVersion: image-webhook.dev/v1alpha1"},

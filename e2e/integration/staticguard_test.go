@@ -25,11 +25,12 @@ import (
 
 // The users of the guard's tests. All have every right.
 const (
-	namedAdmin = "alice, the admin"
-	otherAdmin = "mallory"
-	renewUser  = "system:serviceaccount:image-webhook:renew"
-	collector  = "system:serviceaccount:kube-system:generic-garbage-collector"
-	cleaner    = "system:serviceaccount:kube-system:namespace-controller"
+	namedAdmin     = "alice, the admin"
+	otherAdmin     = "mallory"
+	renewUser      = "system:serviceaccount:image-webhook:renew"
+	collector      = "system:serviceaccount:kube-system:generic-garbage-collector"
+	probeNamespace = "image-webhook-probe"
+	cleaner        = "system:serviceaccount:kube-system:namespace-controller"
 )
 
 // The resources that the guard protects, besides validatingConfigurations.
@@ -57,7 +58,7 @@ func startGuardedServer(t *testing.T) *staticServer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stop(t, s) })
-	for _, namespace := range []string{"image-webhook", "other"} {
+	for _, namespace := range []string{"image-webhook", probeNamespace, "other"} {
 		if _, err := s.createNamespace(t.Context(), metav1.ObjectMeta{Name: namespace}); err != nil {
 			t.Fatal(err)
 		}
@@ -204,6 +205,7 @@ func TestGuardProtectsOnlyTheObjectsOfImageWebhook(t *testing.T) {
 			}
 		})
 	}
+	t.Run("probes", s.checkProbes)
 	t.Run("deletes a collection", s.checkDeleteCollection)
 	t.Run("deletes the namespace", s.checkDeleteNamespace)
 }
@@ -216,6 +218,24 @@ func (s *staticServer) as(t *testing.T, user string) dynamic.Interface {
 		t.Fatal(err)
 	}
 	return client
+}
+
+// checkProbes creates pods as the Jobs do, and as other users. Only the Jobs get the verdict of the webhook, and only
+// in one namespace.
+func (s *staticServer) checkProbes(t *testing.T) {
+	for _, tt := range []struct {
+		user, namespace string
+		denied          bool
+	}{{renewUser, probeNamespace, false}, {renewUser, "other", true}, {otherAdmin, probeNamespace, true}} {
+		pod := &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "probe"},
+			"spec": map[string]any{"containers": []any{map[string]any{"name": "probe", "image": "image-webhook.dev/Probe"}}},
+		}}
+		_, err := s.as(t, tt.user).Resource(pods).Namespace(tt.namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if denied := apierrors.IsForbidden(err); denied != tt.denied || !denied && err != nil {
+			t.Errorf("%s in %s: denied %t, want %t: %v", tt.user, tt.namespace, denied, tt.denied, err)
+		}
+	}
 }
 
 // checkDeleteCollection deletes all registrations with one request, which has no name.

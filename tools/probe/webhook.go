@@ -28,7 +28,7 @@ const servingLimit = time.Minute
 const interval = 100 * time.Millisecond
 
 // WaitServing waits until the API server calls the webhook that mirrors the image of a pod, and the
-// other webhook, or the policy of the hybrid form, denies a pod with the tag latest. It creates the pods
+// other webhook, or a policy of the API server, denies a pod with the tag latest. It creates the pods
 // as a dry run. An available Deployment does not prove that the API server calls the webhooks.
 func WaitServing(ctx context.Context, config *rest.Config, step *progress.Step) error {
 	return poll(ctx, config, step, checkBoth)
@@ -59,6 +59,7 @@ func PolicyDenies(ctx context.Context, config *rest.Config) (bool, error) {
 const (
 	webhookDenial = "validating.image-webhook.dev"
 	policyDenial  = "ValidatingAdmissionPolicy 'image-webhook'"
+	staticDenial  = "ValidatingAdmissionPolicy 'image-webhook.static.k8s.io'"
 )
 
 // poll waits until check succeeds. It shows the last error of check as the detail of step.
@@ -90,7 +91,7 @@ func checkBoth(ctx context.Context, client kubernetes.Interface) error {
 	if err := checkMirrors(ctx, client); err != nil {
 		return err
 	}
-	return checkDenies(ctx, client, webhookDenial, policyDenial)
+	return checkDenies(ctx, client, webhookDenial, policyDenial, staticDenial)
 }
 
 func checkMirrors(ctx context.Context, client kubernetes.Interface) error {

@@ -89,8 +89,8 @@ func TestFilesHaveAllObjectsWithTheSuffix(t *testing.T) {
 			"ValidatingAdmissionPolicyBinding image-webhook-unknown-mode$ of image-webhook-unknown-mode$",
 			"ValidatingAdmissionPolicyBinding image-webhook-workloads$ of image-webhook-workloads$",
 			"ValidatingAdmissionPolicyBinding image-webhook-workloads-warn$ of image-webhook-workloads$",
-			"ValidatingAdmissionPolicyBinding image-webhook-warn$ of image-webhook$",
 			"ValidatingAdmissionPolicyBinding image-webhook$ of image-webhook$",
+			"ValidatingAdmissionPolicyBinding image-webhook-warn$ of image-webhook$",
 			"ValidatingAdmissionPolicyBinding image-webhook-guard$ of image-webhook-guard$",
 		},
 	}

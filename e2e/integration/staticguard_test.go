@@ -63,7 +63,7 @@ func startGuardedServer(t *testing.T) *staticServer {
 			t.Fatal(err)
 		}
 	}
-	s.createObjects(t, policyObjects(t, "--for=1.36"))
+	s.createObjects(t, policyObjects(t, runPolicy(t, matrixPolicy, "--for=1.36")))
 	for _, file := range deploy.Files() {
 		s.createRegistrations(t, file.Content)
 	}

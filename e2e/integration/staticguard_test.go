@@ -191,6 +191,7 @@ func (c guardCase) run(t *testing.T, s *staticServer) error {
 func TestGuardProtectsOnlyTheObjectsOfImageWebhook(t *testing.T) {
 	s := startGuardedServer(t)
 	s.waitForState(t, "judges")
+	t.Run("probes", s.checkProbes)
 	// The webhook that mirrors is on Fail, so that a case can try to set Ignore.
 	fail := guardCase{resource: mutatingConfigurations, object: "image-webhook", patch: failPatch}
 	if _, err := s.as(t, namedAdmin).Resource(fail.resource).Patch(t.Context(), fail.object, types.JSONPatchType, []byte(failPatch), metav1.PatchOptions{}); err != nil {
@@ -205,7 +206,6 @@ func TestGuardProtectsOnlyTheObjectsOfImageWebhook(t *testing.T) {
 			}
 		})
 	}
-	t.Run("probes", s.checkProbes)
 	t.Run("deletes a collection", s.checkDeleteCollection)
 	t.Run("deletes the namespace", s.checkDeleteNamespace)
 }

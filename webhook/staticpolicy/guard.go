@@ -23,13 +23,6 @@ var controllers = []string{
 	"system:serviceaccount:kube-system:namespace-controller",
 }
 
-// programs are the users of the Jobs in deploy/03, 06 and 07.
-var programs = []string{
-	"system:serviceaccount:image-webhook:certgen",
-	"system:serviceaccount:image-webhook:patch-webhookconfigure",
-	"system:serviceaccount:image-webhook:renew",
-}
-
 // The expressions of the guard. The old object is the object of UPDATE and DELETE. Its name is also known if
 // a request deletes a collection.
 const (
@@ -69,7 +62,7 @@ func addGuard(o *celpolicy.Objects, admins []string) {
 			{Name: "protected", Expression: protected},
 			{Name: "other-users", Expression: "!(request.userInfo.username in " + list(slices.Concat(admins, controllers)) + ")"},
 			{Name: "changed", Expression: "!(" + unchanged + ")"},
-			{Name: "not-a-program", Expression: "!(request.userInfo.username in " + list(programs) + " && " + byProgram + ")"},
+			{Name: "not-a-program", Expression: "!(request.userInfo.username in " + list(celpolicy.Programs) + " && " + byProgram + ")"},
 		},
 		Validations: []admissionregistrationv1.Validation{{
 			Expression:        "false",

@@ -23,7 +23,6 @@ import (
 	"slices"
 	"strings"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/version"
@@ -67,7 +66,6 @@ type Options struct {
 // Files returns the files in the order in which they must be replaced.
 func Files(objects *celpolicy.Objects, o Options) ([]generatedfiles.File, error) {
 	objects = static(objects)
-	exemptProbes(objects)
 	addGuard(objects, o.Admins)
 	var files []generatedfiles.File
 	for _, p := range plugins {
@@ -130,18 +128,6 @@ func static(o *celpolicy.Objects) *celpolicy.Objects {
 		binding.Spec.PolicyName += Suffix
 	}
 	return copied
-}
-
-// exemptProbes lets the Jobs of deploy/06 and 07 get the verdict of the webhook, which the API server calls after
-// it has evaluated the policies. They use a namespace whose quota admits no pod.
-func exemptProbes(objects *celpolicy.Objects) {
-	for _, policy := range objects.Validating {
-		if policy.Name == celpolicy.Name+Suffix {
-			policy.Spec.MatchConditions = append(policy.Spec.MatchConditions, admissionregistrationv1.MatchCondition{
-				Name: "not-a-probe", Expression: "!(request.namespace == 'image-webhook-probe' && request.userInfo.username in " + list(programs) + ")",
-			})
-		}
-	}
 }
 
 // renamed returns copies of objects with the suffix in their names.

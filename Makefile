@@ -22,11 +22,12 @@ SHELL := /bin/sh
 #   ANY_CLUSTER=1          make e2e and scripts/*.sh accept a cluster that kind did not create
 #   DEBIAN_MIRROR=URL      mirror of the Debian packages of the node image
 #   FUZZTIME=30s           how long make fuzz runs each target
+#   MATRIX=full            make test sends every request to every form of an installation
 #   SHORT=1                make bench takes seconds and writes no page; make chaos runs some events
 #   OUTPUT=FILE            make chaos writes its report to this Markdown file too
 #   TILT=--sync            make tilt replaces the webhook in its running containers
 #   NO_COLOR=1             no color, not even on a terminal
-export ENGINE K8S HYBRID NODES KIND_NODE_IMAGE FOCUS LABELS
+export ENGINE K8S HYBRID NODES KIND_NODE_IMAGE FOCUS LABELS MATRIX
 
 CLUSTER := bin/cluster
 CONTROLPLANE := bin/controlplane

@@ -119,11 +119,11 @@ func (s *testServer) waitForPolicies(t *testing.T) {
 func TestPoliciesHaveTheVerdictsOfTheWebhook(t *testing.T) {
 	all := cases()
 	server := startPolicyServer(t, all)
-	checkPolicies(t, server, all, &policyCases, &policyCorpus)
+	checkPolicies(t, server, all, corpus(t), &policyCases, &policyCorpus)
 }
 
 func TestStaticPoliciesHaveTheVerdictsOfTheWebhook(t *testing.T) {
-	all := cases()
+	all := sampleCases(cases())
 	server := startStaticServer(t, "")
 	server.createMatrixNamespaces(t)
 	if err := server.createExisting(t.Context(), all); err != nil {
@@ -131,12 +131,12 @@ func TestStaticPoliciesHaveTheVerdictsOfTheWebhook(t *testing.T) {
 	}
 	server.writeFiles(t, matrixPolicy)
 	server.waitForPolicies(t)
-	checkPolicies(t, server.testServer, all, &staticCases, &staticCorpus)
+	checkPolicies(t, server.testServer, all, sampleCorpus(t), &staticCases, &staticCorpus)
 }
 
 // checkPolicies runs the matrix and the corpus on an API server with policies.
-func checkPolicies(t *testing.T, server *testServer, all []testCase, counts *caseCounts, corpus *corpusCounts) {
-	*counts = caseCounts{}
+func checkPolicies(t *testing.T, server *testServer, all []testCase, manifests []corpusManifest, counts *caseCounts, corpus *corpusCounts) {
+	counts.begin(all)
 	for _, c := range all {
 		t.Run(c.title(), func(t *testing.T) {
 			t.Parallel()
@@ -147,7 +147,7 @@ func checkPolicies(t *testing.T, server *testServer, all []testCase, counts *cas
 			counts.add(t, c)
 		})
 	}
-	t.Run("check says the same", func(t *testing.T) { checkCorpus(t, corpus, server.policyVerdicts) })
+	t.Run("check says the same", func(t *testing.T) { checkCorpus(t, manifests, corpus, server.policyVerdicts) })
 }
 
 // withoutSuffix returns a text of the API server as it would be without files, where the names have a suffix.
@@ -290,9 +290,9 @@ func startHybridServer(t *testing.T, all []testCase) *testServer {
 }
 
 func TestHybridFormHasTheVerdictsOfTheWebhook(t *testing.T) {
-	all := cases()
+	all := sampleCases(cases())
 	server := startHybridServer(t, all)
-	hybridCases = caseCounts{}
+	hybridCases.begin(all)
 	for _, c := range all {
 		t.Run(c.title(), func(t *testing.T) {
 			t.Parallel()
@@ -306,7 +306,7 @@ func TestHybridFormHasTheVerdictsOfTheWebhook(t *testing.T) {
 		})
 	}
 	t.Run("check says the same", func(t *testing.T) {
-		checkCorpus(t, &hybridCorpus, func(t *testing.T, m corpusManifest) verdicts { return server.serverVerdicts(t, m) })
+		checkCorpus(t, sampleCorpus(t), &hybridCorpus, func(t *testing.T, m corpusManifest) verdicts { return server.serverVerdicts(t, m) })
 	})
 }
 

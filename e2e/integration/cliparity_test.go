@@ -321,10 +321,9 @@ func (c *corpusCounts) String() string {
 		c.manifests.Load(), c.fields.Load(), c.denied.Load(), c.mirrored.Load())
 }
 
-// checkCorpus compares the verdicts of the plugin and of an API server for the corpus.
-func checkCorpus(t *testing.T, counts *corpusCounts, serverVerdicts func(*testing.T, corpusManifest) verdicts) {
+// checkCorpus compares the verdicts of the plugin and of an API server for manifests.
+func checkCorpus(t *testing.T, manifests []corpusManifest, counts *corpusCounts, serverVerdicts func(*testing.T, corpusManifest) verdicts) {
 	directory := t.TempDir()
-	manifests := corpus(t)
 	for _, m := range manifests {
 		write(t, filepath.Join(directory, m.file), m.text)
 	}

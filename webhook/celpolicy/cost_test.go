@@ -78,7 +78,7 @@ func TestRefusesWhatPoliciesCannotExpress(t *testing.T) {
 			"cannot write policies for Kubernetes 1.34: it lacks CEL functions: use Kubernetes 1.35 or newer, or the webhook",
 		},
 		{
-			"a list that is too expensive", "allowedRegistries:\n" + items(2500, "r.example/%04d"), Options{For: release},
+			"a list that is too expensive", "allowedRegistries:\n" + items(420, "r.example/%04d"+strings.Repeat("/team", 40)), Options{For: release},
 			"allowedRegistries exceeds the API server's cost limit for a pod with 100 images: shorten it, or use the webhook",
 		},
 		{

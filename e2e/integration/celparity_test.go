@@ -32,17 +32,9 @@ const policyWarning = "Validation failed for ValidatingAdmissionPolicy '"
 // has no MutatingAdmissionPolicy.
 func startPolicyServer(t *testing.T, all []testCase) *testServer {
 	t.Helper()
-	server, err := startServer(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { stop(t, server) }) // it uses much memory
+	server := startExistingServer(t, all)
 	if _, err := server.client.AdmissionregistrationV1().MutatingAdmissionPolicies().List(t.Context(), metav1.ListOptions{}); apierrors.IsNotFound(err) {
 		t.Skip("this Kubernetes version has no MutatingAdmissionPolicy v1")
-	}
-	server.createMatrixNamespaces(t)
-	if err := server.createExisting(t.Context(), all); err != nil {
-		t.Fatal(err)
 	}
 	server.createObjects(t, policyObjects(t, runPolicy(t, matrixPolicy, "--for=1.36")))
 	server.waitForPolicies(t)
@@ -218,14 +210,9 @@ func describedRules(message string) map[string][]string {
 // the mode deny denies. A workload gets a warning if its pods break a rule.
 func (s *testServer) policyVerdicts(t *testing.T, m corpusManifest) verdicts {
 	t.Helper()
-	object := m.sent(t)
-	spec, _, err := unstructured.NestedMap(object, strings.Split(m.specPath, ".")...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pod := map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "it"}, "spec": spec}
+	object, pod := m.sentWithPod(t)
 	found := s.storedVerdicts(t, m, pod)
-	_, _, err = s.dryRunObject(t, pods, modes[1], pod)
+	_, _, err := s.dryRunObject(t, pods, modes[1], pod)
 	message := ""
 	if err != nil {
 		var ok bool
@@ -264,34 +251,9 @@ func (s *testServer) storedVerdicts(t *testing.T, m corpusManifest, pod map[stri
 	return found
 }
 
-// startHybridServer starts an API server with the hybrid form and matrixPolicy.
-func startHybridServer(t *testing.T, all []testCase) *testServer {
-	t.Helper()
-	server, err := startServer(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { stop(t, server) }) // it uses much memory
-	server.createMatrixNamespaces(t)
-	if err := server.createExisting(t.Context(), all); err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(server.Dir, "matrix-policy.yaml")
-	write(t, file, []byte(matrixPolicy))
-	installed, err := server.installWith(localinstall.Options{
-		Hybrid: true, Policy: runPolicy(t, matrixPolicy, "--validating", "--for=1.35"),
-		Args: map[string][]string{"image-webhook": {"--config=" + file}}, // instead of the ConfigMap
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { stop(t, installed) })
-	return server
-}
-
 func TestHybridFormHasTheVerdictsOfTheWebhook(t *testing.T) {
 	all := sampleCases(cases())
-	server := startHybridServer(t, all)
+	server := startMatrixServer(t, all, localinstall.Options{Hybrid: true, Policy: runPolicy(t, matrixPolicy, "--validating", "--for=1.35")})
 	hybridCases.begin(all)
 	for _, c := range all {
 		t.Run(c.title(), func(t *testing.T) {

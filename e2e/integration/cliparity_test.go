@@ -187,6 +187,17 @@ func (m corpusManifest) sent(t *testing.T) map[string]any {
 	return nil
 }
 
+// sentWithPod returns the object, and a pod with its pod spec.
+func (m corpusManifest) sentWithPod(t *testing.T) (object, pod map[string]any) {
+	t.Helper()
+	object = m.sent(t)
+	spec, _, err := unstructured.NestedMap(object, strings.Split(m.specPath, ".")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return object, map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "it"}, "spec": spec}
+}
+
 // imageVerdict is what happens to an image.
 type imageVerdict struct {
 	Stored string
@@ -279,12 +290,7 @@ func (s *testServer) dryRunObject(t *testing.T, resource schema.GroupVersionReso
 // that images that would be denied are mirrored too; the mode deny must deny the same fields.
 func (s *testServer) serverVerdicts(t *testing.T, m corpusManifest) verdicts {
 	t.Helper()
-	object := m.sent(t)
-	spec, _, err := unstructured.NestedMap(object, strings.Split(m.specPath, ".")...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pod := map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "it"}, "spec": spec}
+	object, pod := m.sentWithPod(t)
 	warn, deny := modes[2], modes[1]
 	found := s.storedVerdicts(t, m, pod)
 	_, texts, err := s.dryRunObject(t, m.resource, warn, object)

@@ -109,7 +109,7 @@ func (m mode) warning() string { return `namespace "` + m.namespace() + `" is tr
 
 func TestMatrixHasTheExpectedOutcomes(t *testing.T) {
 	all := cases()
-	server := startMatrixServer(t, all)
+	server := startMatrixServer(t, all, localinstall.Options{})
 	webhookCases.begin(all)
 	for _, c := range all {
 		t.Run(c.title(), func(t *testing.T) {
@@ -124,11 +124,26 @@ func TestMatrixHasTheExpectedOutcomes(t *testing.T) {
 	t.Run("the plugin of kubectl says the same", func(t *testing.T) { checkCorpus(t, corpus(t), &webhookCorpus, server.serverVerdicts) })
 }
 
-// startMatrixServer starts an API server with the webhook and matrixPolicy. The objects that the
-// cases update are older than the installation of the webhook, so they can have any image. Unlike
+// startMatrixServer starts an API server with an installation of the webhook that has matrixPolicy. The
+// objects that the cases update are older than the installation, so they can have any image. Unlike
 // the standard server, it does not have the plugin AlwaysPullImages, which does what imagePullPolicy
 // does.
-func startMatrixServer(t *testing.T, all []testCase) *testServer {
+func startMatrixServer(t *testing.T, all []testCase, o localinstall.Options) *testServer {
+	t.Helper()
+	server := startExistingServer(t, all)
+	file := filepath.Join(server.Dir, "matrix-policy.yaml")
+	write(t, file, []byte(matrixPolicy))
+	o.Args = map[string][]string{"image-webhook": {"--config=" + file}} // instead of the ConfigMap
+	installed, err := server.installWith(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, installed) })
+	return server
+}
+
+// startExistingServer starts an API server without an installation, with the objects that the cases update.
+func startExistingServer(t *testing.T, all []testCase) *testServer {
 	t.Helper()
 	server, err := startServer(nil)
 	if err != nil {
@@ -139,14 +154,6 @@ func startMatrixServer(t *testing.T, all []testCase) *testServer {
 	if err := server.createExisting(t.Context(), all); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(server.Dir, "matrix-policy.yaml")
-	write(t, file, []byte(matrixPolicy))
-	args := map[string][]string{"image-webhook": {"--config=" + file}} // instead of the ConfigMap
-	installed, err := server.installWith(localinstall.Options{Args: args})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { stop(t, installed) })
 	return server
 }
 

@@ -10,7 +10,7 @@ import (
 // patches returns the JSON patches of a pod in CEL, and adds their variables. It returns none if the rules
 // do not change pods.
 func (j judge) patches() (expressions []string) {
-	if len(j.tables.Origins) > 0 || len(j.tables.Mirrors) > 0 {
+	if len(j.tables.Mirrors) > 0 {
 		expressions = append(expressions, `variables.images.filter(i, i.image in variables.mirrored).map(i, JSONPatch{
   op: 'replace',
   path: '/spec/' + i.list + '/' + i.index + (i.list == 'volumes' ? '/image/reference' : '/image'),

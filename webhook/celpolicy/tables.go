@@ -1,6 +1,7 @@
 package celpolicy
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -18,19 +19,13 @@ func literal(s string) string {
 		case r == '\'' || r == '\\':
 			b.WriteString(`\` + string(r))
 		case r < ' ' || r == 0x7f:
-			b.WriteString(unicodeEscape(r))
+			fmt.Fprintf(&b, `\x%02x`, r)
 		default:
 			b.WriteRune(r)
 		}
 	}
 	b.WriteByte('\'')
 	return b.String()
-}
-
-// unicodeEscape returns a control character as an escape of CEL.
-func unicodeEscape(r rune) string {
-	const digits = "0123456789abcdef"
-	return `\x` + string([]byte{digits[r>>4&0xf], digits[r&0xf]})
 }
 
 // byRegistry returns a map in CEL from registries to lists of items, with an item in each line. A program that

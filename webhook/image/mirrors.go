@@ -95,8 +95,7 @@ func (m Mirrors) Rules() (rules []string) {
 // default port 443, and docker.io instead of index.docker.io.
 func (m Mirrors) Canonical() (list []Mirror) {
 	for _, r := range m.rules {
-		r.pattern.registry, r.mirror.registry = r.pattern.canonical, r.mirror.canonical
-		list = append(list, Mirror{Source: r.pattern.String(), Mirror: r.mirror.String()})
+		list = append(list, Mirror{Source: r.pattern.canonicalName(), Mirror: r.mirror.canonicalName()})
 	}
 	return list
 }

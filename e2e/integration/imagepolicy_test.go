@@ -137,8 +137,14 @@ allowedRegistries: [docker.io, quay.io/team, docker.mirror.example, k8s.mirror.e
 deniedImages: [{image: quay.io/team/old, reason: CVE-2026-0001}]
 `
 
-// startServer runs the webhook with the arguments of the static pod and with pluginPolicy.
+// startServer runs the webhook with pluginPolicy.
 func (p *imagePolicy) startServer(t *testing.T) {
+	t.Helper()
+	p.startServerWith(t, pluginPolicy)
+}
+
+// startServerWith runs the webhook with the arguments of the static pod and with a policy file.
+func (p *imagePolicy) startServerWith(t *testing.T, policy string) {
 	t.Helper()
 	var pod corev1.Pod
 	if err := yaml.UnmarshalStrict([]byte(p.adaptedFile(t, "static-pod.yaml")), &pod); err != nil {
@@ -148,7 +154,7 @@ func (p *imagePolicy) startServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(p.dir, "policy.yaml"), []byte(pluginPolicy))
+	write(t, filepath.Join(p.dir, "policy.yaml"), []byte(policy))
 	p.process, err = localinstall.StartProcess(t.Context(), path, pod.Spec.Containers[0].Args, t.Output())
 	if err != nil {
 		t.Fatal(err)

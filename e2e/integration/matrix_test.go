@@ -273,8 +273,8 @@ func (n *caseCounts) add(t *testing.T, c testCase) {
 
 // The results of the matrix and of the corpus, by what decides.
 var (
-	webhookCases, hybridCases, policyCases, staticCases     caseCounts
-	webhookCorpus, hybridCorpus, policyCorpus, staticCorpus corpusCounts
+	webhookCases, hybridCases, policyCases, staticCases, staticWebhookCases      caseCounts
+	webhookCorpus, hybridCorpus, policyCorpus, staticCorpus, staticWebhookCorpus corpusCounts
 )
 
 // begin begins to count the results of cases.
@@ -328,6 +328,7 @@ func printMatrix(out io.Writer) {
 	}{
 		{"the webhook", &webhookCases, &webhookCorpus}, {"the hybrid form", &hybridCases, &hybridCorpus},
 		{"policies of the API server", &policyCases, &policyCorpus}, {"static files of the API server", &staticCases, &staticCorpus},
+		{"a webhook in static files", &staticWebhookCases, &staticWebhookCorpus},
 	} {
 		if form.cases.passed.Load() == 0 {
 			continue

@@ -47,17 +47,23 @@ func staticFlags(t *testing.T, directory string) map[string][]string {
 func startStaticServer(t *testing.T, policy string) *staticServer {
 	t.Helper()
 	s := &staticServer{files: filepath.Join(t.TempDir(), "static")}
-	flags := staticFlags(t, s.files)
 	s.writeFiles(t, policy)
 	if policy == "" {
 		s.empty(t)
 	}
+	s.start(t)
+	return s
+}
+
+// start starts the API server with the files.
+func (s *staticServer) start(t *testing.T) {
+	t.Helper()
+	flags := staticFlags(t, s.files)
 	var err error
 	if s.testServer, err = startServer(func(string) (map[string][]string, error) { return flags, nil }); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stop(t, s) })
-	return s
 }
 
 // writeFiles writes the files for a policy file.
@@ -72,7 +78,7 @@ func (s *staticServer) writeFiles(t *testing.T, policy string, args ...string) {
 // empty removes all objects from the directories.
 func (s *staticServer) empty(t *testing.T) {
 	t.Helper()
-	for _, directory := range []string{"mutating", "validating"} {
+	for _, directory := range []string{"mutating", "mutating-webhooks", "validating-webhooks", "validating"} {
 		if err := os.Remove(filepath.Join(s.files, directory, "image-webhook.yaml")); err != nil {
 			t.Fatal(err)
 		}

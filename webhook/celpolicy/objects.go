@@ -47,7 +47,7 @@ func newObjects(rules *admission.Rules, form Form) *Objects {
 		o.addValidating(workloadsName, rules, workloads, workloadSubject, admissionregistrationv1.Ignore)
 		o.bind(workloadsName, workloadsName, workloads.namespaces, admissionregistrationv1.Warn)
 		o.bind(workloadsName+"-warn", workloadsName, warn.namespaces, admissionregistrationv1.Warn)
-		pods.conditions = append(slices.Clip(pods.conditions), notAProbe())
+		pods.conditions = append(slices.Clip(pods.conditions), NotAProbe())
 	} else {
 		// There, certgen must get the verdict of the webhook. A quota admits no pod.
 		pods.exclude(probeNamespace)
@@ -66,9 +66,9 @@ var Programs = []string{
 	"system:serviceaccount:image-webhook:renew",
 }
 
-// notAProbe returns the condition that lets these Jobs get the verdict of a webhook beside the policies: the API
-// server evaluates policies first. They use a namespace whose quota admits no pod.
-func notAProbe() admissionregistrationv1.MatchCondition {
+// NotAProbe returns the condition that lets these Jobs get the verdict of the webhook in the cluster. They use a
+// namespace whose quota admits no pod.
+func NotAProbe() admissionregistrationv1.MatchCondition {
 	return admissionregistrationv1.MatchCondition{
 		Name: "not-a-probe", Expression: "!(request.namespace == " + literal(probeNamespace) + " && request.userInfo.username in [" + literals(Programs) + "])",
 	}

@@ -2,15 +2,16 @@
 // https://kubernetes.io/docs/reference/access-authn-authz/admission-control-config/. They apply to the
 // first request after its start, and no request can read, change or delete them.
 //
-// admission.yaml is the file of the flag --admission-control-config-file. It names a directory for the
-// ValidatingAdmissionPolicy objects and another one for the MutatingAdmissionPolicy objects. Each directory
-// has exactly one file, because the API server loads a directory again whenever one of its files changes:
-// one rename replaces all objects of a kind, so that there is never a set without some of them. The file
-// contains a List, which can be empty: an API server that has loaded it can be distinguished from one
-// that has read an empty directory.
+// admission.yaml is the file of the flag --admission-control-config-file. It names a directory for each
+// admission plugin. Each directory has exactly one file, because the API server loads a directory again
+// whenever one of its files changes: one rename replaces all objects of a plugin, so that there is never a
+// set without some of them. The file contains a List, which can be empty: an API server that has loaded it
+// can be distinguished from one that has read an empty directory. All directories are always named, so that
+// an API server needs no restart when a webhook replaces policies.
 //
-// guard.go adds a policy that protects the objects of image-webhook in the API. validate.go asks an API server
-// whether it accepts the objects, and verify.go asks all API servers which files they have loaded.
+// webhooks.go registers a webhook beside the API server. guard.go adds a policy that protects the objects of
+// image-webhook in the API. validate.go asks an API server whether it accepts the objects, and verify.go asks
+// all API servers which files they have loaded.
 package staticpolicy
 
 import (
@@ -48,10 +49,27 @@ const (
 var Oldest = version.MajorMinor(1, 36)
 
 // plugin is an admission plugin that reads objects from a directory.
-type plugin struct{ name, directory string }
+type plugin struct {
+	name, directory string
+	configuration   string   // the kind of its configuration
+	kinds           []string // of its objects
+}
 
 // plugins are in the order in which their files are replaced: pods are mirrored before they are denied.
-var plugins = []plugin{{"MutatingAdmissionPolicy", "mutating"}, {"ValidatingAdmissionPolicy", "validating"}}
+var plugins = []plugin{
+	policyPlugin("MutatingAdmissionPolicy", "mutating"),
+	webhookPlugin("MutatingAdmissionWebhook", "mutating-webhooks", "MutatingWebhookConfiguration"),
+	webhookPlugin("ValidatingAdmissionWebhook", "validating-webhooks", "ValidatingWebhookConfiguration"),
+	policyPlugin("ValidatingAdmissionPolicy", "validating"),
+}
+
+func policyPlugin(name, directory string) plugin {
+	return plugin{name, directory, name + "Configuration", []string{name, name + "Binding"}}
+}
+
+func webhookPlugin(name, directory, kind string) plugin {
+	return plugin{name, directory, webhookAdmission, []string{kind}}
+}
 
 // file returns the path of the file with the objects, with slashes.
 func (p plugin) file() string { return p.directory + "/" + objectsFile }
@@ -61,58 +79,64 @@ type Options struct {
 	Path    string   // of the directory on the control-plane nodes
 	Admins  []string // the users who may change the objects of image-webhook in the API
 	Version string   // of the policy file; empty: the rules are from flags
+	Webhook *Webhook // nil: no webhook
 }
 
-// Files returns the files in the order in which they must be replaced.
+// Files returns the files in the order in which they must be replaced. The first ones are those of plugins.
 func Files(objects *celpolicy.Objects, o Options) ([]generatedfiles.File, error) {
 	objects = static(objects)
 	addGuard(objects, o.Admins)
-	var files []generatedfiles.File
-	for _, p := range plugins {
-		list, err := p.list(objects)
+	var all []map[string]any
+	for _, object := range objects.All() {
+		fields, err := celpolicy.Fields(object)
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, generatedfiles.File{Path: p.file(), Content: generator.Content(o.Version, list)})
+		all = append(all, fields)
 	}
-	configuration, err := configuration(o.Path)
-	return append(files, generatedfiles.File{Path: ConfigurationFile, Content: generator.Content(o.Version, configuration)}), err
+	if o.Webhook != nil {
+		all = append(all, o.Webhook.configurations()...)
+	}
+	var files []generatedfiles.File
+	add := func(path string, fields map[string]any) error {
+		text, err := yaml.Marshal(fields)
+		if err != nil {
+			return fmt.Errorf("encode the files: %w", err)
+		}
+		files = append(files, generatedfiles.File{Path: path, Content: generator.Content(o.Version, string(text))})
+		return nil
+	}
+	for _, p := range plugins {
+		if err := add(p.file(), p.list(all)); err != nil {
+			return nil, err
+		}
+	}
+	return files, errors.Join(add(kubeconfigFile, kubeconfig(o)), add(ConfigurationFile, configuration(o.Path)))
 }
 
 // list returns a List of the objects of the plugin.
-func (p plugin) list(objects *celpolicy.Objects) (string, error) {
+func (p plugin) list(objects []map[string]any) map[string]any {
 	items := []any{}
-	for _, object := range objects.All() {
-		if !strings.HasPrefix(object.GetObjectKind().GroupVersionKind().Kind, p.name) {
-			continue
+	for _, object := range objects {
+		if slices.Contains(p.kinds, object["kind"].(string)) {
+			items = append(items, object)
 		}
-		fields, err := celpolicy.Fields(object)
-		if err != nil {
-			return "", err
-		}
-		items = append(items, fields)
 	}
-	return document(map[string]any{"apiVersion": "v1", "kind": "List", "items": items})
+	return map[string]any{"apiVersion": "v1", "kind": "List", "items": items}
 }
 
 // configuration returns the AdmissionConfiguration for a directory on the control-plane nodes.
-func configuration(directory string) (string, error) {
+func configuration(directory string) map[string]any {
 	const version = "apiserver.config.k8s.io/v1"
 	var list []any
 	for _, p := range plugins {
-		list = append(list, map[string]any{"name": p.name, "configuration": map[string]any{
-			"apiVersion": version, "kind": p.name + "Configuration", "staticManifestsDir": path.Join(directory, p.directory),
-		}})
+		fields := map[string]any{"apiVersion": version, "kind": p.configuration, "staticManifestsDir": path.Join(directory, p.directory)}
+		if p.configuration == webhookAdmission {
+			fields["kubeConfigFile"] = path.Join(directory, kubeconfigFile)
+		}
+		list = append(list, map[string]any{"name": p.name, "configuration": fields})
 	}
-	return document(map[string]any{"apiVersion": version, "kind": "AdmissionConfiguration", "plugins": list})
-}
-
-func document(fields map[string]any) (string, error) {
-	text, err := yaml.Marshal(fields)
-	if err != nil {
-		return "", fmt.Errorf("encode the files: %w", err)
-	}
-	return string(text), nil
+	return map[string]any{"apiVersion": version, "kind": "AdmissionConfiguration", "plugins": list}
 }
 
 // static returns copies of the objects with names for files.

@@ -3,7 +3,6 @@ package staticpolicy
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -93,9 +92,11 @@ func TestFilesHaveAllObjectsWithTheSuffix(t *testing.T) {
 			"ValidatingAdmissionPolicyBinding image-webhook-warn$ of image-webhook$",
 			"ValidatingAdmissionPolicyBinding image-webhook-guard$ of image-webhook-guard$",
 		},
+		"mutating-webhooks/image-webhook.yaml":   nil,
+		"validating-webhooks/image-webhook.yaml": nil,
 	}
 	got := map[string][]string{}
-	for _, file := range files[:2] {
+	for _, file := range files[:len(plugins)] {
 		got[file.Path] = namesIn(t, file)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -108,8 +109,12 @@ func TestFilesMirrorBeforeTheyDeny(t *testing.T) {
 	for _, file := range newFiles(t, mirrors) {
 		paths = append(paths, file.Path)
 	}
-	if want := []string{"mutating/image-webhook.yaml", "validating/image-webhook.yaml", "admission.yaml"}; !slices.Equal(paths, want) {
-		t.Errorf("files %q, want %q", paths, want)
+	want := []string{
+		"mutating/image-webhook.yaml", "mutating-webhooks/image-webhook.yaml", "validating-webhooks/image-webhook.yaml", "validating/image-webhook.yaml",
+		"webhook-kubeconfig.yaml", "admission.yaml",
+	}
+	if diff := cmp.Diff(want, paths); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }
 
@@ -120,7 +125,8 @@ func TestFileWithoutObjectsIsNotEmpty(t *testing.T) {
 }
 
 func TestConfigurationNamesTheDirectoriesOnTheNode(t *testing.T) {
-	_, got, _ := strings.Cut(newFiles(t, "")[2].Content, "\n\n")
+	files := newFiles(t, "")
+	_, got, _ := strings.Cut(files[len(files)-1].Content, "\n\n")
 	want := `apiVersion: apiserver.config.k8s.io/v1
 kind: AdmissionConfiguration
 plugins:
@@ -129,6 +135,18 @@ plugins:
     kind: MutatingAdmissionPolicyConfiguration
     staticManifestsDir: /etc/x/mutating
   name: MutatingAdmissionPolicy
+- configuration:
+    apiVersion: apiserver.config.k8s.io/v1
+    kind: WebhookAdmissionConfiguration
+    kubeConfigFile: /etc/x/webhook-kubeconfig.yaml
+    staticManifestsDir: /etc/x/mutating-webhooks
+  name: MutatingAdmissionWebhook
+- configuration:
+    apiVersion: apiserver.config.k8s.io/v1
+    kind: WebhookAdmissionConfiguration
+    kubeConfigFile: /etc/x/webhook-kubeconfig.yaml
+    staticManifestsDir: /etc/x/validating-webhooks
+  name: ValidatingAdmissionWebhook
 - configuration:
     apiVersion: apiserver.config.k8s.io/v1
     kind: ValidatingAdmissionPolicyConfiguration
@@ -206,7 +224,7 @@ func TestWriteChangesNothingIfItWouldLoseOrJoinAFile(t *testing.T) {
 	)
 	for _, tt := range []struct{ name, file, content, want string }{
 		{"a configuration of a user", "admission.yaml", "kind: AdmissionConfiguration\n", "write DIR/admission.yaml" + notOurs},
-		{"an edited file", "validating/image-webhook.yaml", newFiles(t, mirrors)[1].Content + "\n", "write DIR/validating/image-webhook.yaml" + notOurs},
+		{"an edited file", "validating/image-webhook.yaml", newFiles(t, mirrors)[3].Content + "\n", "write DIR/validating/image-webhook.yaml" + notOurs},
 		{"an empty file", "mutating/image-webhook.yaml", "", "write DIR/mutating/image-webhook.yaml" + notOurs},
 		{"another policy", "validating/other.yml", "", elseLoaded + "other.yml" + besides},
 		{"a policy in upper case", "validating/OTHER.JSON", "", elseLoaded + "OTHER.JSON" + besides},

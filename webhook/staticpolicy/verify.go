@@ -72,24 +72,32 @@ func fault(ctx context.Context, config *rest.Config, files []generatedfiles.File
 	if err != nil {
 		return fmt.Sprintf("cannot read its metrics: %v", err)
 	}
+	found := loaded(string(metrics))
+	if len(found) == 0 {
+		return "reads no files: start it with --admission-control-config-file"
+	}
 	var faults []string
 	for i, p := range plugins {
-		if f := p.fault(loaded(string(metrics)), hash(files[i].Content)); f != "" {
+		if f := p.fault(found, files[i]); f != "" {
 			faults = append(faults, f)
 		}
 	}
 	return strings.Join(faults, "; ")
 }
 
-// fault returns how the plugin differs from a hash. found are the hashes of what the plugins have loaded.
-func (p plugin) fault(found map[string]string, want string) string {
+// fault returns how what the plugin has loaded differs from its file. found are the hashes of what the plugins
+// have loaded. A user who adds only some plugins to a configuration of others loses no rules while the lists
+// of the other plugins are empty.
+func (p plugin) fault(found map[string]string, file generatedfiles.File) string {
 	got, ok := found[p.name]
 	switch {
+	case !ok && len(objectsOf(file)) == 0:
+		return ""
 	case !ok:
-		return p.name + " reads no files: start the API server with --admission-control-config-file"
+		return p.name + " reads no files: add it to the file of --admission-control-config-file, and restart the API server"
 	case got == "":
 		return p.name + " has loaded an empty directory: copy the files to the node"
-	case got != want:
+	case got != hash(file.Content):
 		return p.name + " has loaded other files: copy the files to the node, or read in the API server's log why it does not load them"
 	}
 	return ""

@@ -3,6 +3,7 @@ package staticpolicy
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/rest"
+
+	"github.com/image-webhook/image-webhook/webhook/generatedfiles"
 )
 
 // metricsOf returns metrics of an API server with these hashes of its plugins.
@@ -39,31 +42,42 @@ func serve(t *testing.T, metrics func() (int, string)) *rest.Config {
 	return &rest.Config{Host: server.URL}
 }
 
-// mutatingName and validatingName are the plugins.
-const (
-	mutatingName   = "MutatingAdmissionPolicy"
-	validatingName = "ValidatingAdmissionPolicy"
-)
+// hashes returns the hashes of the files by plugin.
+func hashes(files []generatedfiles.File) map[string]string {
+	found := map[string]string{}
+	for i, p := range plugins {
+		found[p.name] = hash(files[i].Content)
+	}
+	return found
+}
 
 func TestVerifyReturnsWhatAPIServersHaveLoaded(t *testing.T) {
 	files := newFiles(t, mirrors)
-	mutating, validating := hash(files[0].Content), hash(files[1].Content)
 	const (
-		other = " has loaded other files: copy the files to the node, or read in the API server's log why it does not load them"
-		none  = " reads no files: start the API server with --admission-control-config-file"
+		mutating, validating, webhooks = "MutatingAdmissionPolicy", "ValidatingAdmissionPolicy", "MutatingAdmissionWebhook"
+		other                          = " has loaded other files: copy the files to the node, or read in the API server's log why it does not load them"
+		none                           = " reads no files: add it to the file of --admission-control-config-file, and restart the API server"
 	)
+	loaded := hashes(files)
+	with := func(changed map[string]string) map[string]string {
+		found := maps.Clone(loaded)
+		maps.Copy(found, changed)
+		return found
+	}
 	for _, tt := range []struct {
 		name   string
 		status int
 		hashes map[string]string
 		want   string
 	}{
-		{"the files", 200, map[string]string{mutatingName: mutating, validatingName: validating}, ""},
-		{"an old file", 200, map[string]string{mutatingName: mutating, validatingName: "sha256:0"}, validatingName + other},
-		{"the wrong directories", 200, map[string]string{mutatingName: validating, validatingName: mutating}, mutatingName + other + "; " + validatingName + other},
-		{"an empty directory", 200, map[string]string{mutatingName: mutating, validatingName: ""}, validatingName + " has loaded an empty directory: copy the files to the node"},
-		{"one plugin only", 200, map[string]string{validatingName: validating}, mutatingName + none},
-		{"no plugin", 200, nil, mutatingName + none + "; " + validatingName + none},
+		{"the files", 200, loaded, ""},
+		{"an old file", 200, with(map[string]string{validating: "sha256:0"}), validating + other},
+		{"the wrong directories", 200, with(map[string]string{mutating: loaded[validating], validating: loaded[mutating]}), mutating + other + "; " + validating + other},
+		{"an empty directory", 200, with(map[string]string{validating: ""}), validating + " has loaded an empty directory: copy the files to the node"},
+		{"old webhooks", 200, with(map[string]string{webhooks: "sha256:0"}), webhooks + other},
+		{"only the plugins with objects", 200, map[string]string{mutating: loaded[mutating], validating: loaded[validating]}, ""},
+		{"one plugin only", 200, map[string]string{validating: loaded[validating]}, mutating + none},
+		{"no plugin", 200, nil, "reads no files: start it with --admission-control-config-file"},
 		{"no right", 403, nil, "cannot read its metrics: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -88,7 +102,7 @@ func TestVerifyWaits(t *testing.T) {
 		if asked.Add(1) == 1 {
 			return 503, ""
 		}
-		return 200, metricsOf(map[string]string{mutatingName: hash(files[0].Content), validatingName: hash(files[1].Content)})
+		return 200, metricsOf(hashes(files))
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()

@@ -13,6 +13,7 @@ import (
 	"github.com/image-webhook/image-webhook/webhook/admission"
 	"github.com/image-webhook/image-webhook/webhook/celpolicy"
 	"github.com/image-webhook/image-webhook/webhook/ruleflags"
+	"github.com/image-webhook/image-webhook/webhook/staticpolicy"
 	"github.com/image-webhook/image-webhook/webhook/terminaltext"
 )
 
@@ -81,8 +82,8 @@ func (o policyOptions) check(flags *pflag.FlagSet) error {
 		return errors.New("--hosts-toml writes no objects of the API server: omit --validating and --for")
 	case o.hostsTOML != "" && static:
 		return errors.New("--hosts-toml and --static write different files: run the command once for each")
-	case o.validating && static:
-		return errors.New("--static writes all policies: omit --validating")
+	case o.validating && static && !flags.Changed("static-webhook"):
+		return errors.New("--static writes all policies: omit --validating, or add --static-webhook")
 	}
 	return o.static.check(flags)
 }
@@ -93,6 +94,9 @@ func (o policyOptions) run(ctx context.Context, stdout, stderr io.Writer) error 
 		form = celpolicy.Hybrid
 	}
 	release := form.Oldest()
+	if o.static.directory != "" {
+		release = staticpolicy.Oldest
+	}
 	if o.release != "" {
 		var err error
 		if release, err = utilversion.ParseGeneric(o.release); err != nil {
@@ -109,22 +113,37 @@ func (o policyOptions) run(ctx context.Context, stdout, stderr io.Writer) error 
 	if o.hostsTOML != "" {
 		return writeHostsTOML(rules, o.hostsTOML, stdout, stderr)
 	}
-	objects, err := celpolicy.New(rules, celpolicy.Options{Form: form, For: release})
+	webhook, err := o.static.registration(o.validating)
 	if err != nil {
 		return err
 	}
-	cost, err := objects.Measure(rules, release)
-	if err != nil {
-		return err
+	objects := &celpolicy.Objects{}
+	if webhook == nil || webhook.Hybrid {
+		if objects, err = newObjects(rules, celpolicy.Options{Form: form, For: release}, stderr); err != nil {
+			return err
+		}
 	}
-	fmt.Fprintln(stderr, costText(cost))
 	if o.static.directory != "" {
-		return o.static.write(ctx, objects, rules.Version, stdout, stderr)
+		return o.static.write(ctx, objects, webhook, rules.Version, stdout, stderr)
 	}
 	if err := write(objects, rules, release, stdout); err != nil {
 		return fmt.Errorf("cannot write the policies: %w", err)
 	}
 	return nil
+}
+
+// newObjects returns the objects for the rules, and prints what a pod costs.
+func newObjects(rules *admission.Rules, options celpolicy.Options, stderr io.Writer) (*celpolicy.Objects, error) {
+	objects, err := celpolicy.New(rules, options)
+	if err != nil {
+		return nil, err
+	}
+	cost, err := objects.Measure(rules, options.For)
+	if err != nil {
+		return nil, err
+	}
+	_, err = fmt.Fprintln(stderr, costText(cost))
+	return objects, err
 }
 
 // write writes the objects after a comment that says what they are made from.

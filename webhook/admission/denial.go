@@ -49,7 +49,11 @@ func (v *violations) warnings(suffix string) (warnings []string) {
 			warnings = append(warnings, v.first[shown].warning(broken, suffix))
 		}
 	}
-	if omitted := v.omitted(shown); omitted != "" {
+	switch omitted := v.omitted(shown); omitted {
+	case "":
+	case "1 more":
+		warnings = append(warnings, "and 1 more image is not allowed"+suffix)
+	default:
 		warnings = append(warnings, "and "+omitted+" images are not allowed"+suffix)
 	}
 	return warnings

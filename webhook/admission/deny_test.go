@@ -392,8 +392,8 @@ func TestWarningsCountTheImagesWithoutOne(t *testing.T) {
 		last       string // of them
 	}{
 		{strings.Repeat(several+",", 5), 15, tagWarning + `container "app" (spec.containers[4].image) has image "gcr.io/bad/app"`},
-		{strings.Repeat(several+",", 6), 16, "and 1 more images are not allowed"},
-		{strings.Repeat(several+",", 4) + strings.Repeat(single+",", 4), 16, "and 1 more images are not allowed"},
+		{strings.Repeat(several+",", 6), 16, "and 1 more image is not allowed"},
+		{strings.Repeat(several+",", 4) + strings.Repeat(single+",", 4), 16, "and 1 more image is not allowed"},
 		{strings.Repeat(single+",", 9) + strings.Repeat(several+",", 3), 13, "and 2 more images are not allowed"}, // of the first ten
 	}
 	for _, tt := range tests {

@@ -3,23 +3,14 @@ package devcluster
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 
-	utilversion "k8s.io/apimachinery/pkg/util/version"
-
-	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/tools/kubebuild"
-	"github.com/image-webhook/image-webhook/webhook/celpolicy"
-	"github.com/image-webhook/image-webhook/webhook/policy"
+	"github.com/image-webhook/image-webhook/tools/staticfiles"
 	"github.com/image-webhook/image-webhook/webhook/staticpolicy"
 )
 
-const (
-	// staticPath is the directory of the files on the control-plane node.
-	staticPath = "/etc/kubernetes/image-webhook"
-	// staticAdmin is the user of the kubeconfig. The guard lets it install and uninstall the webhook.
-	staticAdmin = "kubernetes-admin"
-)
+// staticPath is the directory of the files on the control-plane node.
+const staticPath = "/etc/kubernetes/image-webhook"
 
 // UseStaticFiles lets Up create a cluster whose API server reads the policy of the manifests from files, and
 // return an error if the cluster was created without them.
@@ -31,7 +22,7 @@ func (c *Cluster) staticFiles() string {
 	if !c.static {
 		return ""
 	}
-	return filepath.Join(c.dir, "static")
+	return staticfiles.Directory(c.Kubeconfig())
 }
 
 // checkStatic returns an error if a running cluster was created without the files.
@@ -54,26 +45,10 @@ func (c *Cluster) writeStaticFiles() error {
 	if err != nil {
 		return err
 	}
-	if staticpolicy.Oldest.GreaterThan(utilversion.MustParseGeneric(version.Minor)) {
-		return fmt.Errorf("create cluster %s with static files: Kubernetes %s reads none: set K8S=%s or newer", c.Name, version.Minor, staticpolicy.Oldest)
+	if err := staticfiles.CheckVersion(version.Minor); err != nil {
+		return fmt.Errorf("create cluster %s: %w", c.Name, err)
 	}
-	content, err := deploy.PolicyFile()
-	if err != nil {
-		return err
-	}
-	rules, err := policy.Read("policy.yaml", []byte(content), policy.Flags{})
-	if err != nil {
-		return err
-	}
-	objects, err := celpolicy.New(rules, celpolicy.Options{For: staticpolicy.Oldest})
-	if err != nil {
-		return err
-	}
-	files, err := staticpolicy.Files(objects, staticpolicy.Options{Path: staticPath, Admins: []string{staticAdmin}, Version: rules.Version})
-	if err != nil {
-		return err
-	}
-	return staticpolicy.Write(c.staticFiles(), files)
+	return staticfiles.Write(c.staticFiles(), staticPath)
 }
 
 // staticMount returns the field of kind's control-plane node that mounts the files.

@@ -11,7 +11,7 @@ SHELL := /bin/sh
 #   KIND_NODE_IMAGE=REF    node image of the cluster; K8S is then ignored
 #   PULL_THROUGH=1         the mirror fetches missing images from docker.io and registry.k8s.io
 #   NETWORK_POLICY=1       the nodes of the cluster enforce NetworkPolicies
-#   STATIC=1               make up lets the API server read the policy from files when it starts
+#   STATIC=1               make up and make controlplane let the API server read the policy from files
 #   HOSTS_TOML=1           make up lets containerd on the nodes use the mirrors for all images
 #   MONITORING=1           make up and make demo start Prometheus in the cluster
 #   KEEP=1                 make e2e keeps a cluster that it created
@@ -85,7 +85,7 @@ demo-controlplane: bin/controlplane
 
 .PHONY: controlplane
 controlplane: bin/controlplane ## Start an API server with the webhook of this checkout, without containers
-	@$(CONTROLPLANE) up
+	@$(CONTROLPLANE) up $(if $(filter 1,$(STATIC)),--static)
 
 .PHONY: up
 up: bin/cluster ## Create the kind cluster and the mirror in it, unless they are up

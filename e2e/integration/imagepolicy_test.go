@@ -4,13 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -20,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
+	"github.com/image-webhook/image-webhook/tools/controlplane/imageplugin"
 	"github.com/image-webhook/image-webhook/tools/controlplane/localinstall"
 	"github.com/image-webhook/image-webhook/webhook/server/servertest"
 )
@@ -70,20 +68,14 @@ var (
 	cacheDisabled = []string{"allowTTL: 30", "allowTTL: -1", "denyTTL: 5", "denyTTL: -1"} // so that each request gets a new answer
 )
 
-// freeAddress returns an address on which no process listens. Its port is below 32768, where
-// the kernel's ephemeral ports start, so that no other process gets it before the webhook
-// listens.
+// freeAddress returns an address on which no process listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(20000+rand.IntN(12000)))
-		if err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
+	address, err := imageplugin.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("found no free port between 20000 and 32000 in 100 tries")
-	return ""
+	return address
 }
 
 // certificates writes the files that certificates.sh creates, without openssl.

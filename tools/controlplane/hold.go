@@ -11,10 +11,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/image-webhook/image-webhook/tools/controlplane/apiserver"
 	"github.com/image-webhook/image-webhook/tools/controlplane/localinstall"
 	"github.com/image-webhook/image-webhook/tools/kubebuild"
 	"github.com/image-webhook/image-webhook/tools/progress"
+	"github.com/image-webhook/image-webhook/tools/staticfiles"
 	"github.com/image-webhook/image-webhook/tools/subprocess"
 	"github.com/image-webhook/image-webhook/tools/workspace"
 )
@@ -36,14 +36,14 @@ func (p *Plane) Hold(ctx context.Context, programs *kubebuild.Programs, root str
 	if err != nil {
 		return err
 	}
-	state := State{PID: os.Getpid(), Release: programs.Release, ManifestHash: files.hash()}
+	state := State{PID: os.Getpid(), Release: programs.Release, ManifestHash: files.hash(), Static: p.Static}
 	restart := make(chan os.Signal, 1)
 	signal.Notify(restart, syscall.SIGHUP)
 	defer signal.Stop(restart)
 	if err := p.writeState(state); err != nil {
 		return err
 	}
-	return errors.Join(p.run(ctx, state, programs, files, restart), p.removeState())
+	return errors.Join(p.run(ctx, state, programs, root, files, restart), p.removeState())
 }
 
 // controllers are the controllers of kube-controller-manager that namespaces with an owner need.
@@ -51,9 +51,9 @@ func (p *Plane) Hold(ctx context.Context, programs *kubebuild.Programs, root str
 var controllers = []string{"resourcequota-controller", "namespace-controller", "serviceaccount-controller", "clusterrole-aggregation-controller"}
 
 // run starts the programs, and stops them when ctx ends.
-func (p *Plane) run(ctx context.Context, state State, programs *kubebuild.Programs, files manifests, restart <-chan os.Signal) (err error) {
+func (p *Plane) run(ctx context.Context, state State, programs *kubebuild.Programs, root string, files manifests, restart <-chan os.Signal) (err error) {
 	report := progress.New(os.Stderr)
-	server, err := apiserver.Start(ctx, apiserver.Options{Programs: programs, Controllers: controllers}, report)
+	server, plugin, err := p.startServer(ctx, programs, root, report)
 	if err != nil {
 		return err
 	}
@@ -65,6 +65,10 @@ func (p *Plane) run(ctx context.Context, state State, programs *kubebuild.Progra
 		return err
 	}
 	defer func() { err = errors.Join(err, installed.Stop()) }()
+	if err := p.startPlugin(ctx, plugin); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, plugin.Stop()) }()
 	kubeconfig, err := server.Kubeconfig()
 	if err != nil {
 		return fmt.Errorf("create the kubeconfig: %w", err)
@@ -72,12 +76,17 @@ func (p *Plane) run(ctx context.Context, state State, programs *kubebuild.Progra
 	if err := p.writeFile("kubeconfig", kubeconfig); err != nil {
 		return err
 	}
-	return p.handleRestarts(ctx, state, installed, restart)
+	return p.handleRestarts(ctx, state, restart, func() error {
+		if err := installed.Restart(ctx); err != nil {
+			return err
+		}
+		return p.restartPlugin(ctx, plugin)
+	})
 }
 
 // handleRestarts restarts the programs of the checkout on each signal, and writes the state
 // after each start.
-func (p *Plane) handleRestarts(ctx context.Context, state State, installed *localinstall.Installation, restart <-chan os.Signal) error {
+func (p *Plane) handleRestarts(ctx context.Context, state State, restart <-chan os.Signal, restartPrograms func() error) error {
 	for {
 		state.Starts++
 		if err := p.writeState(state); err != nil {
@@ -89,7 +98,7 @@ func (p *Plane) handleRestarts(ctx context.Context, state State, installed *loca
 		case <-restart:
 		}
 		state.RestartError, state.RestartOutput = "", ""
-		if err := installed.Restart(ctx); err != nil {
+		if err := restartPrograms(); err != nil {
 			state.RestartError = err.Error()
 			if failed := (*subprocess.Error)(nil); errors.As(err, &failed) {
 				state.RestartOutput = failed.Output
@@ -107,7 +116,8 @@ func (p *Plane) writeState(state State) error {
 }
 
 // removeState removes the files that exist only while the control plane runs.
-func (p *Plane) removeState() (err error) {
+func (p *Plane) removeState() error {
+	err := os.RemoveAll(staticfiles.Directory(p.Kubeconfig()))
 	for _, path := range []string{p.path("state"), p.Kubeconfig()} {
 		if removed := os.Remove(path); !errors.Is(removed, fs.ErrNotExist) {
 			err = errors.Join(err, removed)

@@ -37,6 +37,9 @@ var errStarting = errors.New("the control plane is starting: try again in a mome
 // Plane is a control plane, running or not.
 type Plane struct {
 	Dir string
+	// Static lets Up start an API server that reads the policy of the manifests from files and runs the plugin
+	// ImagePolicyWebhook, and return an error if it was started without them.
+	Static bool
 }
 
 // Open returns the control plane with a name. It may not exist yet.
@@ -66,6 +69,7 @@ type State struct {
 	PID           int    // process ID of the holder
 	Release       string // Kubernetes version
 	ManifestHash  string // hash of the manifests in deploy/
+	Static        bool   // the API server reads policies from files and runs the plugin ImagePolicyWebhook
 	Starts        int    // number of starts of the checkout's programs, including failed ones; 0: not started yet
 	RestartError  string // error of the last restart of these programs
 	RestartOutput string // output of the program that did not start

@@ -33,6 +33,9 @@ var Programs = append([]string{"kubectl", apiserver.ControllerManager}, apiserve
 // plane; holder is the command line that calls Hold. If the control plane runs, Up only restarts
 // the programs of the checkout, and the API server keeps its objects.
 func (p *Plane) Up(ctx context.Context, programs *kubebuild.Programs, root string, holder []string, report *progress.Reporter) error {
+	if err := p.checkStatic(programs); err != nil {
+		return err
+	}
 	if err := programs.Build(ctx, report, Programs...); err != nil {
 		return err
 	}
@@ -103,6 +106,9 @@ func (p *Plane) checkUnchanged(state State, programs *kubebuild.Programs, root s
 	const remedy = "stop it first with `bin/controlplane down`"
 	if state.Release != programs.Release {
 		return fmt.Errorf("the control plane runs Kubernetes %s, not %s: %s", state.Release, programs.Release, remedy)
+	}
+	if p.Static && !state.Static {
+		return fmt.Errorf("the control plane was started without static files: %s", remedy)
 	}
 	files, err := readManifests(root)
 	if err == nil && files.hash() != state.ManifestHash {

@@ -33,21 +33,23 @@ func TestUpRefusesOtherVersionAndManifests(t *testing.T) {
 	tests := []struct {
 		name    string
 		release string // that the user chose
+		static  bool   // the user asked for static files
 		file    string
 		content string
 		want    string // the error; empty: none
 	}{
-		{"unchanged", "v1.37.1", webhook, "kind: Namespace\n", ""},
-		{"other Kubernetes version", "v1.36.3", webhook, "kind: Namespace\n", "the control plane runs Kubernetes v1.37.1, not v1.36.3" + remedy},
-		{"changed manifest of the webhook", "v1.37.1", webhook, "kind: Pod\n", "deploy/ has changed since the control plane was started" + remedy},
-		{"restored manifest", "v1.37.1", webhook, "kind: Namespace\n", ""},
-		{"changed manifest for owners", "v1.37.1", namespaceOwner, "kind: ClusterRole\n", "deploy/ has changed since the control plane was started" + remedy},
+		{"unchanged", "v1.37.1", false, webhook, "kind: Namespace\n", ""},
+		{"other Kubernetes version", "v1.36.3", false, webhook, "kind: Namespace\n", "the control plane runs Kubernetes v1.37.1, not v1.36.3" + remedy},
+		{"static files", "v1.37.1", true, webhook, "kind: Namespace\n", "the control plane was started without static files" + remedy},
+		{"changed manifest of the webhook", "v1.37.1", false, webhook, "kind: Pod\n", "deploy/ has changed since the control plane was started" + remedy},
+		{"restored manifest", "v1.37.1", false, webhook, "kind: Namespace\n", ""},
+		{"changed manifest for owners", "v1.37.1", false, namespaceOwner, "kind: ClusterRole\n", "deploy/ has changed since the control plane was started" + remedy},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			write(tt.file, tt.content)
 			programs := &kubebuild.Programs{Version: kubebuild.Version{Release: tt.release}}
-			err := (&Plane{}).checkUnchanged(State{Release: "v1.37.1", ManifestHash: hash}, programs, root)
+			err := (&Plane{Static: tt.static}).checkUnchanged(State{Release: "v1.37.1", ManifestHash: hash}, programs, root)
 			if got := errorText(err); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}

@@ -28,8 +28,8 @@ const servingLimit = time.Minute
 const interval = 100 * time.Millisecond
 
 // WaitServing waits until the API server calls the webhook that mirrors the image of a pod, and the
-// other webhook, or a policy of the API server, denies a pod with the tag latest. It creates the pods
-// as a dry run. An available Deployment does not prove that the API server calls the webhooks.
+// other webhook, or a policy or a plugin of the API server, denies a pod with the tag latest. It creates
+// the pods as a dry run. An available Deployment does not prove that the API server calls the webhooks.
 func WaitServing(ctx context.Context, config *rest.Config, step *progress.Step) error {
 	return poll(ctx, config, step, checkBoth)
 }
@@ -60,6 +60,7 @@ const (
 	webhookDenial = "validating.image-webhook.dev"
 	policyDenial  = "ValidatingAdmissionPolicy 'image-webhook'"
 	staticDenial  = "ValidatingAdmissionPolicy 'image-webhook.static.k8s.io'"
+	pluginDenial  = "image policy webhook backend denied"
 )
 
 // poll waits until check succeeds. It shows the last error of check as the detail of step.
@@ -91,7 +92,7 @@ func checkBoth(ctx context.Context, client kubernetes.Interface) error {
 	if err := checkMirrors(ctx, client); err != nil {
 		return err
 	}
-	return checkDenies(ctx, client, webhookDenial, policyDenial, staticDenial)
+	return checkDenies(ctx, client, webhookDenial, policyDenial, staticDenial, pluginDenial)
 }
 
 func checkMirrors(ctx context.Context, client kubernetes.Interface) error {

@@ -35,6 +35,8 @@ const examples = `  # An API server that calls the webhook of this checkout, and
   # Completion of verbs and flags in this shell
   source <(bin/controlplane completion bash)`
 
+const staticHelp = "let the API server read the policy of deploy/04 from files, and also run its\nplugin ImagePolicyWebhook; needs Kubernetes 1.36"
+
 // tool contains the outputs that the verbs share.
 type tool struct {
 	stdout io.Writer
@@ -48,18 +50,26 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		Short:   "Run an API server with the webhook, without containers; K8S=1.36 chooses its version",
 		Example: examples,
 	}, controlplane.DefaultName, "use the control plane with this `name`", stdout, stderr)
-	c.AddVerb(cli.Text{Use: "up", Short: "Start etcd, the API server and the webhook; restart only the webhook if they run", Example: `  # The first time, and after a change in webhook/
+	var static bool
+	up := c.AddVerb(cli.Text{Use: "up", Short: "Start etcd, the API server and the webhook; restart only the webhook if they run", Example: `  # The first time, and after a change in webhook/
   bin/controlplane up
 
   # Another one, with an older Kubernetes version
-  K8S=1.36 bin/controlplane up --name=older`}, t.up)
+  K8S=1.36 bin/controlplane up --name=older
+
+  # One with all forms of an installation, for bin/loadtest
+  bin/controlplane up --name=forms --static`}, func(ctx context.Context, name string) error { return t.up(ctx, name, static) })
+	up.Flags().BoolVar(&static, "static", false, staticHelp)
 	c.AddVerb(cli.Text{Use: "status", Short: "Show whether the API server and the webhook answer", Example: `  # Of another control plane than the default
   bin/controlplane status --name=older`}, t.status)
 	c.AddVerb(cli.Text{Use: "env", Short: "Print shell commands that point kubectl at the API server", Example: `  # In this shell
   eval "$(bin/controlplane env)"`}, t.env)
 	c.AddVerb(cli.Text{Use: "down", Short: "Stop etcd, the API server and the webhook", Example: `  # With all stored objects
   bin/controlplane down`}, t.down)
-	c.AddVerb(cli.Text{Use: "hold", Short: "Run etcd, the API server and the webhook: the process that `up` starts"}, t.hold).Hidden = true
+	hold := c.AddVerb(cli.Text{Use: "hold", Short: "Run etcd, the API server and the webhook: the process that `up` starts"},
+		func(ctx context.Context, name string) error { return t.hold(ctx, name, static) })
+	hold.Flags().BoolVar(&static, "static", false, staticHelp)
+	hold.Hidden = true
 	cli.AddVerb(c.Root, cli.Text{Use: "build", Short: "Build etcd, kube-apiserver, kube-controller-manager and kubectl, and start nothing", Example: `  # Programs of another Kubernetes version, for the tests
   K8S=1.36 bin/controlplane build`}, func(c *cobra.Command) error { return t.build(c.Context()) })
 	return c.Root
@@ -92,11 +102,12 @@ func (t tool) down(ctx context.Context, name string) error {
 	return p.Down(ctx, t.report)
 }
 
-func (t tool) hold(ctx context.Context, name string) error {
+func (t tool) hold(ctx context.Context, name string, static bool) error {
 	p, err := controlplane.Open(name)
 	if err != nil {
 		return err
 	}
+	p.Static = static
 	programs, root, err := pinned(ctx)
 	if err != nil {
 		return err
@@ -123,11 +134,12 @@ func pinned(ctx context.Context) (*kubebuild.Programs, string, error) {
 	return programs, root, err
 }
 
-func (t tool) up(ctx context.Context, name string) error {
+func (t tool) up(ctx context.Context, name string, static bool) error {
 	p, err := controlplane.Open(name)
 	if err != nil {
 		return err
 	}
+	p.Static = static
 	programs, root, err := pinned(ctx)
 	if err != nil {
 		return err
@@ -136,7 +148,11 @@ func (t tool) up(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := p.Up(ctx, programs, root, []string{self, "hold", "--name", name}, t.report); err != nil {
+	holder := []string{self, "hold", "--name", name}
+	if static {
+		holder = append(holder, "--static")
+	}
+	if err := p.Up(ctx, programs, root, holder, t.report); err != nil {
 		return err
 	}
 	flag, version := "", ""
@@ -155,5 +171,8 @@ accounts and aggregated ClusterRoles run.
   %[4]sbin/controlplane up%[2]s              # after a change in webhook/: restarts the webhook
   bin/controlplane down%[2]s            # stops everything
   %[3]s   # the log of the webhook`, programs.Release, flag, p.Log(), version)
+	if static {
+		t.report.Note("\nThe API server also reads the policy from the files in %s,\nand calls another webhook in its plugin ImagePolicyWebhook.", p.StaticFiles())
+	}
 	return nil
 }

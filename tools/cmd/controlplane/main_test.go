@@ -72,6 +72,7 @@ func TestRefusesInvalidCommandLines(t *testing.T) {
 		{"unknown flag", []string{"up", "--x"}, "", 2, "controlplane: unknown flag: --x (see `controlplane --help`)\n"},
 		{"invalid name", []string{"up", "--name=../x"}, "", 2, "controlplane: invalid name \"../x\": use at most 40 lower-case letters, digits and dashes (see `controlplane --help`)\n"},
 		{"unknown version", []string{"up"}, "1.30", 1, "controlplane: K8S: unknown Kubernetes version \"1.30\": use " + knownVersions(t) + "\n"},
+		{"static files of an old version", []string{"up", "--static"}, "1.35", 1, "controlplane: use static files: Kubernetes 1.35 reads none: set K8S=1.36 or newer\n"},
 		{"env while not running", []string{"env", "--name=none"}, "", 1, "controlplane: the control plane is not running: run `bin/controlplane up`\n"},
 		{"down while not running", []string{"down", "--name=none"}, "", 0, ""},
 	}
@@ -116,6 +117,50 @@ func TestUpRestartsWebhookAndKeepsObjects(t *testing.T) {
 	}
 	if got := run(t, "status", name); got.Code != 1 || got.Stdout != "control plane   not running\n" {
 		t.Errorf("status after down: %+v", got)
+	}
+}
+
+func TestUpStartsAllForms(t *testing.T) {
+	if os.Getenv("K8S") == "1.35" {
+		t.Skip("Kubernetes 1.35 reads no policies from files")
+	}
+	plane := uniqueName("static")
+	t.Cleanup(func() { remove(t, plane) })
+	name := "--name=" + plane
+	for range 2 { // the second one restarts the programs
+		if got := run(t, "up", name, "--static"); got.Code != 0 || !strings.Contains(got.Stderr, "reads the policy from the files in ") {
+			t.Fatalf("up: %+v", got)
+		}
+	}
+	if got := run(t, "status", name); got.Code != 0 {
+		t.Errorf("status: %+v", got)
+	}
+	// The webhook, the one of the plugin, and the controller namespace-owner.
+	if starts := strings.Count(readLog(t, plane), "msg=serving"); starts != 3*2 {
+		t.Errorf("%d programs were started, want 3 programs twice:\n%s", starts, readLog(t, plane))
+	}
+	env := run(t, "env", name).Stdout
+	// Only the plugin checks a namespace in the mode off, and only the policies check the image of a volume
+	// before the webhook.
+	for _, tt := range []struct{ mode, pod, want string }{
+		{"off", `{"containers":[{"name":"a","image":"nginx:latest"}]}`, "image policy webhook backend denied"},
+		{"deny", `{"containers":[{"name":"a","image":"nginx:1.25"}],"volumes":[{"name":"b","image":{"reference":"nginx:latest"}}]}`, "ValidatingAdmissionPolicy 'image-webhook.static.k8s.io'"},
+	} {
+		got := shell(t, env, "kubectl create namespace "+tt.mode+" && kubectl label namespace "+tt.mode+" image-webhook.dev/mode="+tt.mode+
+			" && ! kubectl run test -n "+tt.mode+" --image=unused --dry-run=server --overrides='{\"spec\":"+tt.pod+"}'")
+		if !strings.Contains(got, tt.want) {
+			t.Errorf("a pod in the mode %s: %s, want %q", tt.mode, got, tt.want)
+		}
+	}
+	p, err := controlplane.Open(plane)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := run(t, "down", name); got.Code != 0 {
+		t.Errorf("down: %+v", got)
+	}
+	if _, err := os.Stat(p.StaticFiles()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the static files still exist: %v", err)
 	}
 }
 

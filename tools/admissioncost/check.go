@@ -9,30 +9,56 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// checkSameResult returns an error unless the baseline keeps the images of the pod, and all other
-// arms that mutate rewrite them in the same way.
+// checkSameResult creates a pod in each arm, and returns an error unless the arms that mirror rewrite its images,
+// all in the same way, and the others keep them.
 func (c *cluster) checkSameResult(ctx context.Context, arms []*arm) error {
-	images := map[string]string{}
+	mirrored := ""
 	for _, a := range arms {
-		answer, err := c.create(ctx, a)
+		body := a.nextBody()
+		answer, err := c.send(ctx, a.namespace, body)
 		if err != nil {
 			return fmt.Errorf("create a pod in the arm %q: %w", a.name, err)
 		}
-		var pod corev1.Pod
-		if err := runtime.DecodeInto(scheme.Codecs.UniversalDecoder(), answer, &pod); err != nil {
+		sent, err := imagesOf(body)
+		if err != nil {
 			return err
 		}
-		for _, container := range pod.Spec.Containers {
-			images[a.name] += container.Image + " "
+		stored, err := imagesOf(answer)
+		if err != nil {
+			return err
 		}
-	}
-	if images[none] == images[webhook] {
-		return fmt.Errorf("compare the arms: the webhook does not rewrite the images %q: wait until it serves, or install it with the mirrors of deploy/04-webhook.yaml", images[none])
-	}
-	for _, other := range []string{hybrid, policiesOnly} {
-		if images[other] != images[webhook] {
-			return fmt.Errorf("compare the arms: the webhook stores the images %q, but the arm %q stores %q: install the webhook with the mirrors of deploy/04-webhook.yaml", images[webhook], other, images[other])
+		if a.name == webhook {
+			mirrored = stored
+		}
+		if err := checkImages(a.name, sent, stored, mirrored); err != nil {
+			return fmt.Errorf("compare the arms: %w: install the webhook with the mirrors of deploy/04-webhook.yaml", err)
 		}
 	}
 	return nil
+}
+
+// checkImages returns an error unless the images that an arm stores are the mirrored ones, or those that were
+// sent if it does not mirror.
+func checkImages(name, sent, stored, mirrored string) error {
+	switch mirrors := name != none && name != plugin; {
+	case !mirrors && stored != sent:
+		return fmt.Errorf("the arm %q gets the images %q, but stores %q", name, sent, stored)
+	case mirrors && stored == sent:
+		return fmt.Errorf("the arm %q does not rewrite the images %q", name, sent)
+	case mirrors && stored != mirrored:
+		return fmt.Errorf("the webhook stores the images %q, but the arm %q stores %q", mirrored, name, stored)
+	}
+	return nil
+}
+
+// imagesOf returns the images of a pod, in JSON.
+func imagesOf(content []byte) (images string, err error) {
+	var pod corev1.Pod
+	if err := runtime.DecodeInto(scheme.Codecs.UniversalDecoder(), content, &pod); err != nil {
+		return "", err
+	}
+	for _, container := range pod.Spec.Containers {
+		images += container.Image + " "
+	}
+	return images, nil
 }

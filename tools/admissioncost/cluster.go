@@ -22,16 +22,21 @@ const answerLimit = 15 * time.Second
 
 // cluster is the measured cluster.
 type cluster struct {
-	client  kubernetes.Interface
-	host    string
-	release string // Kubernetes version
-	bare    bool   // the API server of `bin/controlplane`, without nodes
+	client    kubernetes.Interface
+	host      string
+	release   string    // Kubernetes version
+	bare      bool      // the API server of `bin/controlplane`, without nodes
+	static    string    // directory of the static files that the API server reads; empty: it reads none
+	plugin    bool      // the API server runs the plugin ImagePolicyWebhook
+	installed *webhooks // nil: not read yet
 }
 
 // connect returns the cluster of a kubeconfig. It returns an error for a cluster that is neither a
 // kind cluster nor the API server of `bin/controlplane`, because others may use it.
 func connect(ctx context.Context, kubeconfig string) (*cluster, error) {
-	config, err := loadConfig(kubeconfig)
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = kubeconfig
+	config, err := loadConfig(rules)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +44,7 @@ func connect(ctx context.Context, kubeconfig string) (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use the kubeconfig: %w", err)
 	}
-	c := &cluster{client: client, host: config.Host}
+	c := &cluster{client: client, host: config.Host, static: findStatic(rules.GetDefaultFilename())}
 	ctx, stop := context.WithTimeout(ctx, answerLimit)
 	defer stop()
 	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
@@ -55,13 +60,12 @@ func connect(ctx context.Context, kubeconfig string) (*cluster, error) {
 		return nil, fmt.Errorf("read the version of cluster %q: %w", c.host, err)
 	}
 	c.release = version.GitVersion
+	c.plugin = runsPlugin(ctx, client)
 	return c, nil
 }
 
 // loadConfig returns a client configuration without limits and warnings.
-func loadConfig(kubeconfig string) (*rest.Config, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = kubeconfig
+func loadConfig(rules *clientcmd.ClientConfigLoadingRules) (*rest.Config, error) {
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
 		err = errors.New(`it is empty: run eval "$(bin/controlplane env)", or use --kubeconfig`)

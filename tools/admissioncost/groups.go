@@ -27,6 +27,7 @@ var groups = []struct {
 	{"policies: evaluate CEL", []string{admissionPlugins + "cel."}},
 	{"policies: apply the patch", []string{admissionPlugins + "policy/mutating/patch."}},
 	{"policies: rest of the plugins", []string{admissionPlugins + "policy/"}},
+	{"plugin: ImagePolicyWebhook", []string{"k8s.io/kubernetes/plugin/pkg/admission/imagepolicy."}},
 	{"other admission plugins", []string{"k8s.io/apiserver/pkg/admission.", "k8s.io/apiserver/pkg/admission/"}},
 	{"managed fields", []string{"k8s.io/apimachinery/pkg/util/managedfields"}},
 	{"goroutine scheduler", []string{"runtime.mcall", "runtime.schedule", "runtime.findRunnable"}},

@@ -30,6 +30,7 @@ var parts = []struct {
 	{"- MutatingAdmissionWebhook", pluginMetric, map[string]string{"name": "MutatingAdmissionWebhook"}},
 	{"- - call of the webhook", webhookMetric, map[string]string{"name": mutatingName}},
 	{"all validating plugins", stepMetric, map[string]string{"type": "validate"}},
+	{"- ImagePolicyWebhook", pluginMetric, map[string]string{"name": "ImagePolicyWebhook"}},
 	{"- ValidatingAdmissionPolicy", pluginMetric, map[string]string{"name": "ValidatingAdmissionPolicy"}},
 	{"- ValidatingAdmissionWebhook", pluginMetric, map[string]string{"name": "ValidatingAdmissionWebhook"}},
 	{"- - call of the webhook", webhookMetric, map[string]string{"name": validatingName}},

@@ -1,12 +1,22 @@
 package admissioncost
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
+
+// image is the image of the first container.
+const image = "nginx:1.29.1"
+
+// numberImage returns a pod of newPod whose first image has another tag, of the same length.
+func numberImage(pod []byte, n int64) []byte {
+	return bytes.Replace(pod, []byte(image), fmt.Appendf(nil, "nginx:%06d", n%1_000_000), 1)
+}
 
 // newPod returns the pod of all arms, in JSON. It is like a pod of a Deployment. The images of two
 // of its three containers have a mirror.
@@ -19,7 +29,7 @@ func newPod() []byte {
 		},
 		Spec: corev1.PodSpec{
 			Containers: []corev1.Container{
-				newContainer("web", "nginx:1.29.1", 8080),
+				newContainer("web", image, 8080),
 				newContainer("metrics", "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.17.0", 9113),
 				newContainer("sidecar", "quay.io/shop/sidecar:1.4", 9000),
 			},

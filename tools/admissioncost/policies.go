@@ -20,18 +20,15 @@ import (
 )
 
 // policies are the objects of `kubectl image-webhook policy` for the policy file of deploy/04, for one
-// namespace. In the hybrid form they include a copy of the installed webhook that mirrors.
+// namespace.
 type policies struct {
 	namespace string
+	name      string // of the objects
 	objects   *celpolicy.Objects
-	webhook   *admissionv1.MutatingWebhookConfiguration // nil: policies mirror
 }
 
-// hybridPath is the path of the webhook that mirrors and warns. See deploy/hybrid.
-const hybridPath = "/mutating/warn"
-
-// newPolicies returns the policies for a namespace.
-func newPolicies(namespace string, form celpolicy.Form, installed admissionv1.MutatingWebhook) (*policies, error) {
+// newPolicies returns the policies for a namespace. Their names are that of the namespace and the suffix.
+func newPolicies(namespace, suffix string, form celpolicy.Form) (*policies, error) {
 	content, err := deploy.PolicyFile()
 	if err != nil {
 		return nil, err
@@ -44,21 +41,32 @@ func newPolicies(namespace string, form celpolicy.Form, installed admissionv1.Mu
 	if err != nil {
 		return nil, err
 	}
-	p := &policies{namespace: namespace, objects: objects}
+	p := &policies{namespace: namespace, name: namespace + suffix, objects: objects}
 	p.limit()
-	if form == celpolicy.Hybrid {
-		installed.NamespaceSelector, installed.ClientConfig.Service.Path = p.selector(), new(hybridPath)
-		p.webhook = &admissionv1.MutatingWebhookConfiguration{ObjectMeta: p.meta(), Webhooks: []admissionv1.MutatingWebhook{installed}}
-	}
 	return p, nil
 }
 
-func (p *policies) meta() metav1.ObjectMeta {
-	return metav1.ObjectMeta{Name: p.namespace, Labels: map[string]string{ownLabel: ownValue}}
+// registerPolicies returns the function that creates the policies of a form and, in the hybrid form, the webhook
+// that mirrors.
+func registerPolicies(form celpolicy.Form) func(context.Context, *cluster, string) error {
+	return func(ctx context.Context, c *cluster, namespace string) error {
+		p, err := newPolicies(namespace, "", form)
+		if err != nil {
+			return err
+		}
+		if err := p.create(ctx, c.client); err != nil || form != celpolicy.Hybrid {
+			return err
+		}
+		return registerMutating(ctx, c, namespace, hybridPath)
+	}
 }
 
-func (p *policies) selector() *metav1.LabelSelector {
-	return &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: p.namespace}}
+func meta(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: name, Labels: map[string]string{ownLabel: ownValue}}
+}
+
+func selector(namespace string) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: namespace}}
 }
 
 // limit keeps the policies about pods, and limits them to the namespace.
@@ -66,13 +74,13 @@ func (p *policies) limit() {
 	o := p.objects
 	o.Validating = slices.DeleteFunc(o.Validating, func(v *admissionv1.ValidatingAdmissionPolicy) bool { return v.Name != celpolicy.Name })
 	o.ValidatingBindings = slices.DeleteFunc(o.ValidatingBindings, func(b *admissionv1.ValidatingAdmissionPolicyBinding) bool { return b.Name != celpolicy.Name })
-	o.Validating[0].ObjectMeta, o.ValidatingBindings[0].ObjectMeta = p.meta(), p.meta()
-	o.ValidatingBindings[0].Spec.PolicyName = p.namespace
-	o.ValidatingBindings[0].Spec.MatchResources.NamespaceSelector = p.selector()
+	o.Validating[0].ObjectMeta, o.ValidatingBindings[0].ObjectMeta = meta(p.name), meta(p.name)
+	o.ValidatingBindings[0].Spec.PolicyName = p.name
+	o.ValidatingBindings[0].Spec.MatchResources.NamespaceSelector = selector(p.namespace)
 	for i := range o.Mutating {
-		o.Mutating[i].ObjectMeta, o.MutatingBindings[i].ObjectMeta = p.meta(), p.meta()
-		o.MutatingBindings[i].Spec.PolicyName = p.namespace
-		o.MutatingBindings[i].Spec.MatchResources.NamespaceSelector = p.selector()
+		o.Mutating[i].ObjectMeta, o.MutatingBindings[i].ObjectMeta = meta(p.name), meta(p.name)
+		o.MutatingBindings[i].Spec.PolicyName = p.name
+		o.MutatingBindings[i].Spec.MatchResources.NamespaceSelector = selector(p.namespace)
 	}
 }
 
@@ -99,10 +107,6 @@ func (p *policies) create(ctx context.Context, client kubernetes.Interface) erro
 		_, bindingErr := api.ValidatingAdmissionPolicyBindings().Create(ctx, p.objects.ValidatingBindings[i], o)
 		errs = append(errs, policyErr, bindingErr)
 	}
-	if p.webhook != nil {
-		_, err := api.MutatingWebhookConfigurations().Create(ctx, p.webhook, o)
-		errs = append(errs, err)
-	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("create the policies: %w", err)
 	}
@@ -118,6 +122,7 @@ func deletePolicies(ctx context.Context, client kubernetes.Interface, selector s
 		api.MutatingAdmissionPolicyBindings().DeleteCollection(ctx, o, list),
 		api.MutatingAdmissionPolicies().DeleteCollection(ctx, o, list),
 		api.MutatingWebhookConfigurations().DeleteCollection(ctx, o, list),
+		api.ValidatingWebhookConfigurations().DeleteCollection(ctx, o, list),
 	} {
 		if !apierrors.IsNotFound(failed) { // Kubernetes 1.35 has no MutatingAdmissionPolicy v1
 			err = errors.Join(err, failed)
@@ -126,33 +131,18 @@ func deletePolicies(ctx context.Context, client kubernetes.Interface, selector s
 	return err
 }
 
-// activeLimit is how long the API server may take to compile and apply new policies.
+// activeLimit is how long the API server may take to compile and apply new policies, or to call new webhooks.
 const activeLimit = time.Minute
 
-// waitActive waits until the API server applies the policies.
-func (p *policies) waitActive(ctx context.Context, client kubernetes.Interface) error {
-	ctx, stop := context.WithTimeoutCause(ctx, activeLimit, fmt.Errorf("the API server does not apply the policies within %s: see its log", activeLimit))
+// waitActive waits until the API server applies the rules to a namespace.
+func waitActive(ctx context.Context, client kubernetes.Interface, namespace string) error {
+	ctx, stop := context.WithTimeoutCause(ctx, activeLimit, fmt.Errorf("the API server does not apply the rules within %s: see its log", activeLimit))
 	defer stop()
 	err := wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-		denied, _ := outcome(ctx, client, p.namespace, "registry.example/app:latest")
-		admitted, image := outcome(ctx, client, p.namespace, "nginx:1.25")
-		return !denied && admitted && image != "nginx:1.25", nil
+		return isMirrored(ctx, client, namespace) && isDenied(ctx, client, namespace), nil
 	})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err
-}
-
-// outcome creates a pod with an image as a dry run. It returns whether the pod is admitted, and its
-// image.
-func outcome(ctx context.Context, client kubernetes.Interface, namespace, image string) (admitted bool, stored string) {
-	pod, err := client.CoreV1().Pods(namespace).Create(ctx, &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "probe"},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "probe", Image: image}}},
-	}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-	if err != nil {
-		return false, ""
-	}
-	return true, pod.Spec.Containers[0].Image
 }

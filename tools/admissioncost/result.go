@@ -2,6 +2,7 @@ package admissioncost
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,10 +24,17 @@ type Result struct {
 	Profiles   [][]time.Duration // by group; nil: not measured
 }
 
+// pluginNote says how to read the figures of the arm plugin.
+const pluginNote = "\nThe plugin ImagePolicyWebhook applies to the pods of all arms: each create pays for a hit in the cache of its\n" +
+	"answers, also in `none`, but in `plugin` each pod has another image, so that the API server calls the webhook.\n"
+
 // Markdown returns the result as Markdown tables that are also aligned as text.
 func (r *Result) Markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Kubernetes %s, client on a machine with %d CPUs, %s. The pod has three containers and %d bytes.\n", r.Release, r.CPUs, r.Date, r.BodySize)
+	if slices.Contains(r.Arms, plugin) {
+		b.WriteString(pluginNote)
+	}
 	fmt.Fprintf(&b, "\n**One client**, %d creates per arm:\n\n%s", r.Iterations, r.sequentialTable())
 	fmt.Fprintf(&b, "\n**%d clients**, %s per arm:\n\n%s", r.Clients, r.Load, r.concurrentTable())
 	fmt.Fprintf(&b, "\n**Time in admission plugins** per create, as the API server measures it, with one client:\n\n%s", r.partsTable())
@@ -82,15 +90,19 @@ func (r *Result) profileTable() string {
 	return markdown.Table(r.perArm("group", titles, columns))
 }
 
-// perArm returns the rows of a table with a column of durations for each arm.
+// perArm returns the rows of a table with a column of durations for each arm, without rows that no arm has.
 func (r *Result) perArm(heading string, titles []string, columns [][]time.Duration) [][]string {
 	rows := [][]string{append([]string{heading}, r.Arms...)}
 	for i, title := range titles {
 		row := []string{title}
+		used := false
 		for _, column := range columns {
 			row = append(row, milliseconds(column[i]))
+			used = used || column[i] != 0
 		}
-		rows = append(rows, row)
+		if used {
+			rows = append(rows, row)
+		}
 	}
 	return rows
 }

@@ -36,11 +36,31 @@ func TestMarkdownTablesAreAligned(t *testing.T) {
 | webhook | 2.000 ms | 10.000 ms |            0.980 ms | 0.970 ms to 0.991 ms |
 `,
 		"| - MutatingAdmissionWebhook   |    - | 1.500 ms |\n",
-		"| total                         | 14.000 ms | 28.000 ms |\n",
+		"| total                         | 15.000 ms | 30.000 ms |\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the result does not contain\n%s\nbut is\n%s", want, text)
 		}
+	}
+}
+
+func TestMarkdownOmitsRowsThatNoArmHas(t *testing.T) {
+	r := newResult()
+	if text := r.Markdown(); strings.Contains(text, pluginNote) {
+		t.Errorf("without the arm plugin, the result is\n%s", text)
+	}
+	r.Arms[1] = plugin
+	for i, part := range parts {
+		if strings.Contains(part.title, "Policy") {
+			r.Parts[1][i] = 0
+		}
+	}
+	text := r.Markdown()
+	if strings.Contains(text, "ValidatingAdmissionPolicy") || !strings.Contains(text, "all validating plugins") {
+		t.Errorf("the table has rows without figures, or lacks others:\n%s", text)
+	}
+	if !strings.Contains(text, pluginNote) {
+		t.Errorf("the result does not explain the arm plugin:\n%s", text)
 	}
 }
 

@@ -16,12 +16,12 @@ import (
 
 var apiserverHelp = cli.Text{
 	Use:   "apiserver",
-	Short: "Measure what the webhook adds to pod creates in an API server, compared with CEL policies",
-	Example: `  # On the API server of "make controlplane"; ANY_CLUSTER=1 allows any other cluster
+	Short: "Measure what each form of an installation adds to pod creates in an API server",
+	Example: `  # On the API server of "make controlplane STATIC=1"; ANY_CLUSTER=1 allows any other cluster
   eval "$(bin/controlplane env)"
   bin/loadtest apiserver
 
-  # On the kind cluster of "make up install"; writes docs/performance.md
+  # On the kind cluster of "make up install STATIC=1"; writes docs/performance.md
   eval "$(bin/cluster env)"
   bin/loadtest apiserver --write
 
@@ -56,7 +56,7 @@ func addAPIServer(root *cobra.Command, stdout, stderr io.Writer) {
 	f.IntVar(&o.Clients, "clients", 8, "create pods with this `number` of clients at the same time")
 	f.DurationVar(&o.Load, "duration", 10*time.Second, "run the clients for this long per arm")
 	f.DurationVar(&o.Profile, "profile", 10*time.Second, "profile the CPU of the API server for this long per arm; 0: not at\nall")
-	f.BoolVar(&o.write, "write", false, "write the figures to "+admissioncost.Page)
+	f.BoolVar(&o.write, "write", false, "write the figures to "+admissioncost.Page+"; fails if the API server does\nnot have all forms")
 }
 
 // check returns a Mistake for invalid flags.
@@ -74,8 +74,9 @@ func (o *apiserverOptions) check(c *cobra.Command) error {
 	return nil
 }
 
-// complete sets the options that --short replaces. Other flags override --short.
+// complete sets the options that depend on --write, and those that --short replaces. Other flags override --short.
 func (o *apiserverOptions) complete(c *cobra.Command) {
+	o.AllArms = o.write
 	if !o.short {
 		return
 	}

@@ -1,7 +1,7 @@
 // Command loadtest measures the webhook and compares it with other programs.
 //
 //	loadtest handlers    compare its HTTP handlers with others
-//	loadtest apiserver   compare its cost in an API server with that of CEL policies
+//	loadtest apiserver   compare the forms of an installation in an API server
 //
 // See the packages loadtest and admissioncost.
 package main
@@ -26,7 +26,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		Example: `  # Compare its HTTP handlers with others
   bin/loadtest handlers
 
-  # Compare its cost in an API server with that of CEL policies
+  # Compare the forms of an installation in an API server
   bin/loadtest apiserver`,
 	}, stdout, stderr, func(c *cobra.Command) error { return c.Help() })
 	addHandlers(root, stdout, stderr)

@@ -23,7 +23,7 @@ SHELL := /bin/sh
 #   DEBIAN_MIRROR=URL      mirror of the Debian packages of the node image
 #   FUZZTIME=30s           how long make fuzz runs each target
 #   MATRIX=full            make test sends every request to every form of an installation
-#   SHORT=1                make bench takes seconds and writes no page; make chaos runs some events
+#   SHORT=1                make bench takes a minute and writes no page; make chaos runs some events
 #   OUTPUT=FILE            make chaos writes its report to this Markdown file too
 #   TILT=--sync            make tilt replaces the webhook in its running containers
 #   NO_COLOR=1             no color, not even on a terminal
@@ -161,8 +161,11 @@ fuzz: bin/fuzz ## Run every fuzz target for FUZZTIME (30s)
 	@bin/fuzz $(if $(FUZZTIME),--time=$(FUZZTIME))
 
 .PHONY: bench
-bench: bin/loadtest ## Compare the webhook with other HTTPS handlers, for docs/performance.md
+bench: bin/loadtest bin/controlplane ## Measure HTTP handlers, and all forms in an API server, for docs/performance.md
 	@bin/loadtest handlers $(if $(filter 1,$(SHORT)),--short,--write)
+	@trap '$(CONTROLPLANE) down --name=bench' EXIT; trap 'exit 130' INT TERM HUP; \
+		$(CONTROLPLANE) up --name=bench --static && environment=$$($(CONTROLPLANE) env --name=bench) && eval "$$environment" && \
+		bin/loadtest apiserver $(if $(filter 1,$(SHORT)),--short,--write)
 
 .PHONY: chaos
 chaos: bin/chaos ## Create pods while replicas and nodes fail, and count what is lost

@@ -286,10 +286,10 @@ func TestImagePolicyWorksWithWebhooks(t *testing.T) {
 	// The plugin gets the mirrored image, and ignores modes.
 	t.Parallel()
 	p := startImagePolicy(t)
+	p.startServer(t) // certgen must get the verdict of the webhook, not that of the plugin
 	if err := p.install("--image-pull-policy=Always"); err != nil {
 		t.Fatal(err)
 	}
-	p.startServer(t)
 	namespace := p.namespace(t, nil)
 	_, err := p.create(t, newPod(namespace, "latest", "nginx:latest"))
 	mustForbid(t, err, pluginDenial+strings.Replace(latestDenial, `"nginx:latest":`, `"nginx:latest" (mirrored to "docker.mirror.example/library/nginx:latest"):`, 1))

@@ -17,6 +17,13 @@ var imageReviewType = reviewType{"imagepolicy.k8s.io/v1alpha1", "ImageReview"}
 // The plugin cannot exclude any.
 var exemptNamespaces = []string{"kube-system", "kube-node-lease", "image-webhook"}
 
+// probeNamespace and probeImage are those of the pods with which certgen tries the webhook. The reference is
+// invalid, so no node could run it.
+const (
+	probeNamespace = "image-webhook-probe"
+	probeImage     = "image-webhook.dev/Probe"
+)
+
 // imageReview contains the fields of an ImageReview that are checked. Its images may already
 // be mirrored.
 type imageReview struct {
@@ -86,7 +93,7 @@ func imageReviews(rules Source) answerFunc {
 
 // status returns the answer: a denial if the policy disallows an image.
 func (r *imageReview) status(policy *image.Policy) imageStatus {
-	if slices.Contains(exemptNamespaces, r.namespace) {
+	if slices.Contains(exemptNamespaces, r.namespace) || r.isProbe() {
 		return imageStatus{allowed: true}
 	}
 	found := violations{policy: policy, ofPod: true}
@@ -97,6 +104,12 @@ func (r *imageReview) status(policy *image.Policy) imageStatus {
 		return imageStatus{allowed: true}
 	}
 	return imageStatus{reason: found.String(), disallowed: found.disallowed}
+}
+
+// isProbe reports whether certgen created the pod. The API server asks the plugin first, so its denial would hide
+// the verdict of the webhook, without which certgen does not set the failurePolicy Fail.
+func (r *imageReview) isProbe() bool {
+	return r.namespace == probeNamespace && slices.Equal(r.references, []string{probeImage})
 }
 
 // imageReview logs a denial. It names neither the pod nor the user, because the review does not.

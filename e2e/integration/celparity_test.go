@@ -109,12 +109,14 @@ func (s *testServer) waitForPolicies(t *testing.T) {
 }
 
 func TestPoliciesHaveTheVerdictsOfTheWebhook(t *testing.T) {
+	t.Parallel()
 	all := cases()
 	server := startPolicyServer(t, all)
 	checkPolicies(t, server, all, corpus(t), &policyCases, &policyCorpus)
 }
 
 func TestStaticPoliciesHaveTheVerdictsOfTheWebhook(t *testing.T) {
+	t.Parallel()
 	all := sampleCases(cases())
 	server := startStaticServer(t, "")
 	server.createMatrixNamespaces(t)
@@ -252,6 +254,7 @@ func (s *testServer) storedVerdicts(t *testing.T, m corpusManifest, pod map[stri
 }
 
 func TestHybridFormHasTheVerdictsOfTheWebhook(t *testing.T) {
+	t.Parallel()
 	all := sampleCases(cases())
 	server := startMatrixServer(t, all, localinstall.Options{Hybrid: true, Policy: runPolicy(t, matrixPolicy, "--validating", "--for=1.35")})
 	hybridCases.begin(all)

@@ -136,6 +136,7 @@ func startWithComponents(t *testing.T, components ...string) *testServer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { stop(t, server) })
 	// The installation creates probe pods in the namespace default.
 	if err := server.setMode(t.Context(), metav1.NamespaceDefault, "deny"); err != nil {
 		t.Fatal(err)

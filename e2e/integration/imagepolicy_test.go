@@ -58,6 +58,7 @@ func startImagePolicy(t *testing.T, replacements ...string) *imagePolicy {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { stop(t, p) })
 	t.Cleanup(func() { p.stopServer(t) })
 	return p
 }

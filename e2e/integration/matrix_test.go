@@ -108,6 +108,7 @@ func (e *expectation) mutate(use imageUse, image imageKind) {
 func (m mode) warning() string { return `namespace "` + m.namespace() + `" is treated as deny: ` }
 
 func TestMatrixHasTheExpectedOutcomes(t *testing.T) {
+	t.Parallel()
 	all := cases()
 	server := startMatrixServer(t, all, localinstall.Options{})
 	webhookCases.begin(all)

@@ -61,6 +61,7 @@ var failures = []failure{
 }
 
 func TestWebhookWorksWhenOtherWebhookFails(t *testing.T) {
+	t.Parallel()
 	for _, test := range failures {
 		for _, policy := range []admissionregistrationv1.FailurePolicyType{admissionregistrationv1.Ignore, admissionregistrationv1.Fail} {
 			for _, side := range []string{"mutating", "validating"} {

@@ -62,10 +62,11 @@ func startWithLimitedPriority(t *testing.T) *testServer {
 			return map[string][]string{"admission-control-config-file": {path}}, os.WriteFile(path, []byte(limitedPriority), 0o600)
 		},
 	})
-	if err == nil {
-		err = server.install()
-	}
 	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, server) })
+	if err := server.install(); err != nil {
 		t.Fatal(err)
 	}
 	err = wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {

@@ -45,6 +45,7 @@ func startRenewal(t *testing.T) *renewal {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { stop(t, server) })
 	installed, err := server.installWith(localinstall.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -317,6 +318,7 @@ func TestRegistrationStaysOnIgnoreWithoutVerdicts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { stop(t, server) })
 	t.Run("created by a GitOps tool", func(t *testing.T) { testGitOpsToolsCreateOnIgnore(t, server) })
 	ca := filepath.Join(server.Dir, "clients.crt")
 	write(t, ca, server.Config.CAData)

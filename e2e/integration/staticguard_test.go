@@ -189,6 +189,7 @@ func (c guardCase) run(t *testing.T, s *staticServer) error {
 }
 
 func TestGuardProtectsOnlyTheObjectsOfImageWebhook(t *testing.T) {
+	t.Parallel()
 	s := startGuardedServer(t)
 	s.waitForState(t, "judges")
 	t.Run("probes", s.checkProbes)

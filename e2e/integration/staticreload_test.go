@@ -46,6 +46,7 @@ func (s *testServer) waitForFailure(t *testing.T, before int) {
 }
 
 func TestReloadOfADamagedDirectory(t *testing.T) {
+	t.Parallel()
 	s := startStaticServer(t, staticPolicy)
 	directory := filepath.Join(s.files, "validating")
 	for _, d := range damages {
@@ -78,6 +79,7 @@ func (s *staticServer) repair(t *testing.T, directory string) {
 }
 
 func TestFileWrittenInPlaceSwitchesTheRulesOff(t *testing.T) {
+	t.Parallel()
 	s := startStaticServer(t, staticPolicy)
 	s.waitForState(t, "judges")
 	path := filepath.Join(s.files, "validating", objectsFile)
@@ -106,6 +108,7 @@ func TestFileWrittenInPlaceSwitchesTheRulesOff(t *testing.T) {
 }
 
 func TestReplacedFilesNeverSwitchTheRulesOff(t *testing.T) {
+	t.Parallel()
 	s := startStaticServer(t, staticPolicy)
 	s.waitForState(t, "judges")
 	before := s.reloads(t, "success")
@@ -154,6 +157,7 @@ func (s *testServer) waitForLoads(t *testing.T, loads int) {
 }
 
 func TestAPIDoesNotHaveStaticObjects(t *testing.T) {
+	t.Parallel()
 	s := startStaticServer(t, staticPolicy)
 	s.waitForState(t, "judges")
 	for _, resource := range []string{"validatingadmissionpolicies", "mutatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicybindings"} {

@@ -95,6 +95,7 @@ func (f *firstAnswers) send(ctx context.Context, body []byte) (stored, message s
 }
 
 func TestFirstPodOfAnAPIServerIsJudged(t *testing.T) {
+	t.Parallel()
 	s := &staticServer{files: filepath.Join(t.TempDir(), "static")}
 	flags := staticFlags(t, s.files)
 	s.writeFiles(t, staticPolicy)
@@ -199,6 +200,7 @@ spec:
 }
 
 func TestStartWithADamagedDirectory(t *testing.T) {
+	t.Parallel()
 	for _, d := range damages {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()

@@ -37,6 +37,7 @@ func (s *testServer) verify(t *testing.T, directory string, args ...string) (cod
 var serverName = regexp.MustCompile(`^API server \S+:\d+: `)
 
 func TestVerifyAsksTheAPIServer(t *testing.T) {
+	t.Parallel()
 	s := startStaticServer(t, staticPolicy)
 	elsewhere := t.TempDir()
 	const (
@@ -75,6 +76,7 @@ func TestVerifyAsksTheAPIServer(t *testing.T) {
 }
 
 func TestVerifyNamesAnAPIServerWithoutFiles(t *testing.T) {
+	t.Parallel()
 	staticFlags(t, "") // skips the test on Kubernetes 1.35
 	code, output := standardServer(t).verify(t, t.TempDir(), "--verify-timeout=1s")
 	if want := "reads no files: start it with --admission-control-config-file\n"; code != 1 || output != want {

@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -60,37 +59,41 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// stopStack contains functions that stop processes after all tests.
-type stopStack struct {
+// stopFunctions stop processes that do not need each other.
+type stopFunctions struct {
 	sync.Mutex
 	functions []func() error
 	ended     bool
 }
 
-var stops stopStack
+// stops stop what the tests share, after all tests.
+var stops stopFunctions
 
-// push adds a function that stops a started process. If the tests have already ended, it
-// calls the function.
-func (s *stopStack) push(stop func() error) error {
+// push adds a function that stops a started process. If stop was already called, it calls the
+// function.
+func (s *stopFunctions) push(stop func() error) error {
 	s.Lock()
 	defer s.Unlock()
 	if s.ended {
-		return errors.Join(errors.New("the tests have ended"), stop())
+		return errors.Join(errors.New("everything was stopped"), stop())
 	}
 	s.functions = append(s.functions, stop)
 	return nil
 }
 
-// stop calls the functions in reverse order.
-func (s *stopStack) stop() (err error) {
+// stop calls the functions at the same time, because each of them waits for seconds.
+func (s *stopFunctions) stop() error {
 	s.Lock()
 	defer s.Unlock()
 	s.ended = true
-	for _, stop := range slices.Backward(s.functions) {
-		err = errors.Join(err, stop())
+	errs := make([]error, len(s.functions))
+	var running sync.WaitGroup
+	for i, stop := range s.functions {
+		running.Go(func() { errs[i] = stop() })
 	}
+	running.Wait()
 	s.functions = nil
-	return err
+	return errors.Join(errs...)
 }
 
 // webhookProgram builds the webhook once and returns its path.
@@ -112,9 +115,13 @@ var webhookProgram = sync.OnceValues(func() (string, error) {
 // testServer is an API server with clients for it.
 type testServer struct {
 	*apiserver.Server
-	client  clientset.Interface
-	objects dynamic.Interface
+	client        clientset.Interface
+	objects       dynamic.Interface
+	installations stopFunctions
 }
+
+// Stop stops the installations, then the API server.
+func (s *testServer) Stop() error { return errors.Join(s.installations.stop(), s.Server.Stop()) }
 
 // reporter returns a reporter that shows progress on standard error.
 func reporter() *progress.Reporter { return progress.New(os.Stderr) }
@@ -134,12 +141,12 @@ func startServerWith(o apiserver.Options) (*testServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := stops.push(apiServer.Stop); err != nil {
+	server := &testServer{Server: apiServer}
+	if err := stops.push(server.Stop); err != nil {
 		return nil, err
 	}
 	config := rest.CopyConfig(apiServer.Config)
 	config.WarningHandlerWithContext = warnings{}
-	server := &testServer{Server: apiServer}
 	if server.client, err = clientset.NewForConfig(config); err != nil {
 		return nil, err
 	}
@@ -169,7 +176,7 @@ func (s *testServer) installWith(o localinstall.Options) (*localinstall.Installa
 	if err != nil {
 		return nil, err
 	}
-	return installed, stops.push(installed.Stop)
+	return installed, s.installations.push(installed.Stop)
 }
 
 // warnings collects the API server's warnings for the context of collectWarnings.

@@ -49,6 +49,7 @@ func (s *staticWebhook) register(t *testing.T, args ...string) {
 }
 
 func TestStaticWebhookHasTheVerdictsOfTheWebhook(t *testing.T) {
+	t.Parallel()
 	all := sampleCases(cases())
 	server := startStaticWebhook(t)
 	server.createMatrixNamespaces(t)

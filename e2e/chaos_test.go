@@ -14,7 +14,7 @@ const (
 	// it.
 	chaosProgram = "../bin/chaos"
 
-	// chaosLimit is far more than the two minutes of a short run, because the machine may be busy.
+	// chaosLimit is far more than the minute of a short run, because the machine may be busy.
 	chaosLimit = 15 * time.Minute
 
 	// chaosCleanupLimit is how long an interrupted run may take to restore the cluster.

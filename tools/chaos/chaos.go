@@ -42,6 +42,7 @@ type run struct {
 	*cluster
 	report  *progress.Reporter
 	clients []*client
+	hurry   bool        // whether the kubelets update volumes at once
 	notes   []string    // of the running event
 	faults  []time.Time // of the running event
 }
@@ -62,6 +63,7 @@ func Run(ctx context.Context, c *devcluster.Cluster, names []string, short bool,
 		if err != nil {
 			return err
 		}
+		r.hurry = short
 		if len(names) == 0 && !short {
 			result.Minimum = minCreates
 		}

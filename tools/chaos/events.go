@@ -153,10 +153,12 @@ func (r *run) runEvent(ctx context.Context, e event, quiet time.Duration, step *
 	}
 	l.next()
 	began := time.Now()
+	stopHurrying := r.hurryKubelets(ctx)
 	failed := e.run(r, ctx, step)
 	if failed == nil {
 		failed = r.waitReady(ctx, step)
 	}
+	stopHurrying()
 	row.Lasted = time.Since(began)
 	l.next()
 	step.SetDetail("after the event")

@@ -35,7 +35,7 @@ var help = cli.Text{
 	Example: `  # All events, on the cluster of "make up install"
   bin/chaos
 
-  # Some events, in two minutes
+  # Some events, in a minute
   bin/chaos --short
 
   # The names of all events, and two of them
@@ -73,7 +73,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	f.StringVar(&o.name, "name", devcluster.DefaultName, "use the kind cluster with this `name`")
 	f.StringSliceVar(&o.events, "events", nil, "run only the events with these comma-separated `names` (default: all)")
 	f.BoolVar(&o.list, "list", false, "list the events and exit")
-	f.BoolVar(&o.short, "short", false, "run only some events, in about two minutes")
+	f.BoolVar(&o.short, "short", false, "run only some events, in about a minute")
 	f.IntVar(&o.Rate, "rate", 10, "create at most this `number` of pods per second with each client")
 	f.IntVar(&o.Store, "store", 10, "store this `percentage` of the pods; the others are created as a dry run")
 	f.DurationVar(&o.Settle, "settle", 5*time.Second, "let a renewal wait this long until the API servers use a new CA")

@@ -159,8 +159,14 @@ var _ = Describe("installation", Label(devCluster), Serial, func() {
 		for _, other := range []string{ownNamespace, "kube-system", warnNamespace, offNamespace} {
 			Expect(dryRun(ctx, newPod(other, "nginx:1.25"))).To(Succeed(), other)
 		}
+		pod := newPod(warnNamespace, "nginx:1.25")
+		Expect(dryRun(ctx, pod)).To(Succeed())
+		Expect(pod.Spec.Containers[0].Image).To(Equal(imageWithoutServers("nginx:1.25", "docker.mirror.example/library/nginx:1.25")))
 		Expect(kubectl(ctx, "create", "deployment", "web", "--image=nginx:latest", "-n", namespace)).
-			To(Equal(result{Stdout: "deployment.apps/web created\n"}), "a webhook that only warns does not block the request")
+			To(Equal(result{
+				Stdout: "deployment.apps/web created\n",
+				Stderr: warningOfFiles("-workloads", "-workloads", latestDenial(`container "nginx" (spec.template.spec.containers[0].image)`, "nginx:latest", "")),
+			}), "a webhook that only warns does not block the request")
 		succeed(ctx, "label", "pod/web", "tier=front", "-n", namespace)
 		succeed(ctx, "patch", "pod/web", "--type=merge", "-p", `{"metadata":{"finalizers":["example.com/hold"]}}`, "-n", namespace)
 		succeed(ctx, "patch", "pod/web", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`, "-n", namespace)

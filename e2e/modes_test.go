@@ -9,8 +9,13 @@ import (
 
 var _ = Describe("mode", func() {
 	const mirrored = "docker.mirror.example/library/nginx:latest"
-	warning := warningPrefix + latestWarning(webContainer, "nginx:latest")
-	denial := denialPrefix("web") + latestDenial(webContainer, "nginx:latest", mirrored)
+	warning := warningOfDenial(webContainer, "nginx:latest")
+	reason := latestDenial(webContainer, "nginx:latest", mirrored)
+	denial := denialPrefix("web") + reason
+	warnings := warningOfFiles("", "-warn", reason) + warningPrefix + latestWarning(webContainer, "nginx:latest")
+	if hybrid { // the webhook that mirrors warns, before the files
+		warnings = warningPrefix + latestWarning(webContainer, "nginx:latest") + warningOfFiles("", "-warn", reason)
+	}
 	DescribeTable("applies to pods of the namespace:",
 		func(ctx SpecContext, mode string, want result) {
 			namespace := newNamespace(ctx)
@@ -19,16 +24,17 @@ var _ = Describe("mode", func() {
 				"-o", "jsonpath={.spec.containers[0].image}")).To(Equal(want))
 		},
 		Entry("deny denies", "deny", result{Stderr: warning + denial, Exit: 1}),
-		Entry("warn warns and mirrors", "warn", result{Stdout: mirrored, Stderr: warning}),
+		Entry("warn warns and mirrors", "warn", result{Stdout: mirrored, Stderr: warnings}),
 		Entry("off does nothing", "off", result{Stdout: "nginx:latest"}),
 	)
 
 	// Serial, because it reads the logs of the servers, which the installation specs replace.
 	It("is treated as deny, with a warning and a log line, if it is unknown", Serial, func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
+		advice := `namespace "` + namespace + `" is treated as deny: set its label image-webhook.dev/mode to deny, warn or off instead of "of"` + "\n"
 		Expect(kubectl(ctx, "label", "namespace", namespace, "image-webhook.dev/mode=of")).To(Equal(result{
 			Stdout: "namespace/" + namespace + " labeled\n",
-			Stderr: `Warning: namespace "` + namespace + `" is treated as deny: set its label image-webhook.dev/mode to deny, warn or off instead of "of"` + "\n",
+			Stderr: warningOfFiles("-unknown-mode", "-unknown-mode", advice) + "Warning: " + advice,
 		}))
 		var got result
 		run := func(image string) string {
@@ -36,7 +42,7 @@ var _ = Describe("mode", func() {
 			return got.Stderr
 		}
 		image := "nginx:latest"
-		if hybrid { // the API server does not call validating webhooks for a pod that a policy denies
+		if hybrid || static { // the API server does not call validating webhooks for a pod that a policy denies
 			image = "nginx:1.25"
 		}
 		Eventually(run).WithContext(ctx).WithArguments(image).Should(ContainSubstring( // the API server may still use the old labels of the namespace

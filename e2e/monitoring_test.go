@@ -56,6 +56,7 @@ var _ = Describe("monitoring", Label(devCluster, "monitoring"), func() {
 
 	// Serial, so that no other spec creates the denial.
 	It("has a denial as a sample within seconds", Serial, func(ctx SpecContext) {
+		skipIfFilesDeny()
 		path, verdict := pathOfPods()
 		denials := fmt.Sprintf(`image_webhook_reviews_total{path=%q,operation="CREATE",verdict=%q}`, path, verdict)
 		before, err := query(ctx, denials)

@@ -70,7 +70,7 @@ func expectDenied(ctx context.Context, reason string) {
 		return
 	}
 	Expect(dryRun(ctx, newPod(dryRuns, deniedImage))).To(MatchError(And(
-		ContainSubstring(denialBy()), ContainSubstring(reason))))
+		ContainSubstring(deniedByWebhook), ContainSubstring(reason))))
 }
 
 // policyVersion returns the version of a policy file.

@@ -154,7 +154,7 @@ func newTerminal(ctx context.Context) terminal {
 // is correct, like a user.
 func (t terminal) expect(ctx context.Context, command terminalCommand) {
 	GinkgoHelper()
-	want := normalize(strings.Join(command.output, "\n"))
+	want := normalize(asInThisForm(strings.Join(command.output, "\n")))
 	diff := func() string { return cmp.Diff(want, normalize(t.run(ctx, command.line))) }
 	if strings.HasPrefix(command.line, "kubectl get ") {
 		Eventually(diff).WithContext(ctx).Should(BeEmpty(), "$ "+command.line+"\n(-manual +terminal)")

@@ -1,19 +1,22 @@
 package e2e
 
 import (
-	"context"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/image-webhook/image-webhook/tools/specrunner/reviewlog"
 )
 
 // The API server of `make up STATIC=1` reads the policy from files.
 //
 // Ordered and Serial, because a spec deletes the registrations of the webhook for some seconds.
 var _ = Describe("static files", Label(devCluster, "static"), Ordered, Serial, func() {
-	BeforeAll(func(ctx SpecContext) {
-		if !hasStaticFiles(ctx) {
+	BeforeAll(func() {
+		if !static {
 			Skip("the API server reads no policies from files: create the cluster with STATIC=1")
 		}
 	})
@@ -24,20 +27,18 @@ var _ = Describe("static files", Label(devCluster, "static"), Ordered, Serial, f
 		Expect(succeed(ctx, "get", "pods", "-n", "kube-system", "-o", "jsonpath={.items[*].spec.containers[*].image}")).
 			NotTo(ContainSubstring(dockerMirror))
 		Expect(dryRun(ctx, newPod(dryRuns, "nginx:latest"))).
-			To(MatchError(ContainSubstring("ValidatingAdmissionPolicy 'image-webhook.static.k8s.io'")))
+			To(MatchError(ContainSubstring(deniedByFiles)))
 	})
 
 	It("deny and mirror when everything else is deleted", func(ctx SpecContext) {
+		cluster, _ := openMirror(ctx)
+		image := get(ctx, &appsv1.Deployment{}, "webhook").Spec.Template.Spec.Containers[0].Image
+		DeferCleanup(func(ctx SpecContext) { // the script installs the webhook form without the flags of the suite
+			Expect(cluster.Refresh(ctx, image, reviewlog.Flags...)).To(Succeed())
+		}, NodeTimeout(5*time.Minute))
 		got := runScript(ctx, "undeletable.sh")
 		Expect(got.Exit).To(BeZero(), got.Stderr)
-		Expect(got.Stdout).To(ContainSubstring("ValidatingAdmissionPolicy 'image-webhook.static.k8s.io' with binding 'image-webhook.static.k8s.io' denied request: "))
+		Expect(got.Stdout).To(ContainSubstring(deniedByFiles))
 		Expect(strings.Split(got.Stdout, "\n")).To(ContainElement(dockerMirror + "/library/nginx:1.25"))
 	})
 })
-
-// hasStaticFiles reports whether the cluster was created with STATIC=1.
-func hasStaticFiles(ctx context.Context) bool {
-	GinkgoHelper()
-	return strings.Contains(succeed(ctx, "get", "--raw", "/metrics"), `plugin="ValidatingAdmissionPolicy",`) &&
-		strings.Contains(succeed(ctx, "get", "--raw", "/metrics"), "apiserver_manifest_admission_config_controller_last_config_info{")
-}

@@ -11,6 +11,7 @@
 //	E2E_CLUSTER     the name of our kind cluster; if it is empty, the suite uses another
 //	                cluster, and specs with the label dev-cluster do not run
 //	E2E_HYBRID      1: the webhook is installed in the hybrid form
+//	E2E_STATIC      1: the API server reads the policy from files
 //	E2E_DEBUG       if it is not empty, the namespaces of failed specs are kept
 //
 // Specs run in parallel and in random order, each in its own namespaces. Specs that change

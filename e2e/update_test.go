@@ -16,7 +16,7 @@ var _ = Describe("update", Label(devCluster), func() {
 		const location = `container "debugger" (spec.ephemeralContainers[0].image)`
 		// Without a profile, kubectl 1.35 prints that its default profile will change.
 		Expect(kubectl(ctx, "debug", "pod/web", "--image=busybox:latest", "--profile=general", "-c", "debugger", "-n", namespace)).To(Equal(result{
-			Stderr: warningPrefix + latestWarning(location, "busybox:latest") +
+			Stderr: warningOfDenial(location, "busybox:latest") +
 				denialPrefix("web") + latestDenial(location, "busybox:latest", "docker.mirror.example/library/busybox:latest"),
 			Exit: 1,
 		}))
@@ -37,7 +37,7 @@ var _ = Describe("update", Label(devCluster), func() {
 		runAndWait(ctx, namespace, "web", "nginx:1.25")
 
 		Expect(kubectl(ctx, "set", "image", "pod/web", "web=nginx:latest", "-n", namespace)).To(Equal(result{
-			Stderr: warningPrefix + latestWarning(webContainer, "nginx:latest") +
+			Stderr: warningOfDenial(webContainer, "nginx:latest") +
 				strings.Replace(denialPrefix("web"), "Error from server (Forbidden)", "error: failed to patch image update to pod template", 1) +
 				latestDenial(webContainer, "nginx:latest", "docker.mirror.example/library/nginx:latest"),
 			Exit: 1,

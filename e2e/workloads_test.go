@@ -10,7 +10,7 @@ var _ = Describe("workload", func() {
 		namespace := newNamespace(ctx)
 		Expect(kubectl(ctx, "create", "deployment", "web", "--image=nginx:latest", "-n", namespace)).To(Equal(result{
 			Stdout: "deployment.apps/web created\n",
-			Stderr: warningPrefix + `container "nginx" (spec.template.spec.containers[0].image) has image "nginx:latest"; its pods will be denied` + "\n",
+			Stderr: warningOfWorkload(`container "nginx" (spec.template.spec.containers[0].image)`),
 		}))
 		Eventually(func() string {
 			return field(ctx, namespace, "deployment/web", `.status.conditions[?(@.type=="ReplicaFailure")].message`)
@@ -42,7 +42,7 @@ var _ = Describe("workload", func() {
 			create := []string{"create", "--dry-run=server", "-f", "testdata/" + file, "-n", dryRuns}
 			Expect(kubectl(ctx, create...)).To(Equal(result{
 				Stdout: created + " created (server dry run)\n",
-				Stderr: warningPrefix + `container "app" (` + path + `.containers[0].image) has image "nginx:latest"; its pods will be denied` + "\n",
+				Stderr: warningOfWorkload(`container "app" (` + path + `.containers[0].image)`),
 			}))
 			Expect(succeed(ctx, append(create, "-o", "yaml")...)).
 				To(And(ContainSubstring("image: nginx:latest"), ContainSubstring("image: busybox:1.36")))

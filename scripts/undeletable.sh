@@ -23,7 +23,7 @@ ours='-l app.kubernetes.io/name=image-webhook'
 admin='--as=other-admin --as-group=system:masters'
 
 heading 'A cluster administrator whom the files do not name cannot delete a registration:'
-expect_failure 'is protected by files' "kubectl delete validatingwebhookconfiguration image-webhook $admin"
+expect_failure 'is protected by files' "kubectl delete validatingwebhookconfiguration image-webhook-warnings $admin"
 
 heading 'Nor can this user change one, or stop the renewal of the certificate:'
 expect_failure 'is protected by files' "kubectl patch mutatingwebhookconfiguration image-webhook --type=merge -p '{\"webhooks\":[]}' $admin"

@@ -63,9 +63,11 @@ func connect(ctx context.Context, c *devcluster.Cluster) (*cluster, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("read the Deployment of the webhook: %w", err)
 	}
-	if connected.hybrid, err = probe.PolicyDenies(ctx, config); err != nil {
+	form, err := probe.FindForm(ctx, config)
+	if err != nil {
 		return nil, fmt.Errorf("create a pod that is denied: %w", err)
 	}
+	connected.hybrid = form.Hybrid
 	return connected, nil
 }
 

@@ -36,11 +36,12 @@ type verdict struct {
 	message string
 }
 
-// denials are in the messages of pods that the webhook, or the policy of the hybrid form, denied, and not
-// in that of a pod that was refused because the webhook did not answer.
+// denials are in the messages of pods that the webhook, or a policy of the hybrid form or of static files, denied,
+// and not in that of a pod that was refused because the webhook did not answer.
 var denials = []string{
 	`admission webhook "validating.image-webhook.dev" denied the request`,
 	`ValidatingAdmissionPolicy 'image-webhook' with binding 'image-webhook' denied request`,
+	`ValidatingAdmissionPolicy 'image-webhook.static.k8s.io' with binding 'image-webhook.static.k8s.io' denied request`,
 }
 
 func isDenial(err error) bool {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/image-webhook/image-webhook/deploy"
 	"github.com/image-webhook/image-webhook/tools/progress"
 )
 
@@ -29,30 +30,48 @@ const interval = 100 * time.Millisecond
 
 // WaitServing waits until the API server calls the webhook that mirrors the image of a pod, and the
 // other webhook, or a policy or a plugin of the API server, denies a pod with the tag latest. It creates
-// the pods as a dry run. An available Deployment does not prove that the API server calls the webhooks.
+// the pods as a dry run. An available Deployment does not prove that the API server calls the webhooks. If
+// static files mirror and deny, a warning about a workload proves that it does.
 func WaitServing(ctx context.Context, config *rest.Config, step *progress.Step) error {
 	return poll(ctx, config, step, checkBoth)
 }
 
-// WaitPolicyDenies waits until the policy of the hybrid form denies. The API server evaluates it before
-// it calls the webhook.
+// WaitPolicyDenies waits until a policy denies: that of the hybrid form, which the API server evaluates
+// before it calls the webhook, or that of static files, which it evaluates first.
 func WaitPolicyDenies(ctx context.Context, config *rest.Config, step *progress.Step) error {
 	return poll(ctx, config, step, func(ctx context.Context, client kubernetes.Interface) error {
-		return checkDenies(ctx, client, policyDenial)
+		return checkDenies(ctx, client, policyDenial, staticDenial)
 	})
 }
 
-// PolicyDenies reports whether the policy of the hybrid form denies.
-func PolicyDenies(ctx context.Context, config *rest.Config) (bool, error) {
+// Form is what judges pods besides or instead of the webhook.
+type Form struct {
+	Hybrid bool // a policy of the API denies
+	Static bool // policies of static files mirror and deny, before everything else
+}
+
+// FindForm returns the form of the installation.
+func FindForm(ctx context.Context, config *rest.Config) (f Form, err error) {
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return false, err
+		return f, err
 	}
 	_, err = createDryRun(ctx, client, deniedImage)
 	if err == nil || !apierrors.IsForbidden(err) {
-		return false, err
+		return f, err
 	}
-	return strings.Contains(err.Error(), policyDenial), nil
+	f.Static = strings.Contains(err.Error(), staticDenial)
+	f.Hybrid = strings.Contains(err.Error(), policyDenial)
+	if !f.Static {
+		return f, nil
+	}
+	// The message names only the policy that denies first.
+	_, err = client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Get(ctx, deploy.DenyingPolicy, metav1.GetOptions{})
+	f.Hybrid = err == nil
+	if apierrors.IsNotFound(err) {
+		err = nil
+	}
+	return f, err
 }
 
 // Parts of the messages of denials.
@@ -66,7 +85,7 @@ const (
 // poll waits until check succeeds. It shows the last error of check as the detail of step.
 func poll(ctx context.Context, config *rest.Config, step *progress.Step, check func(context.Context, kubernetes.Interface) error) error {
 	quiet := rest.CopyConfig(config)
-	quiet.WarningHandler = rest.NoWarnings{}
+	quiet.WarningHandlerWithContext = warnings{}
 	quiet.QPS = -1 // the polling itself is the limit
 	client, err := kubernetes.NewForConfig(quiet)
 	if err != nil {
@@ -92,7 +111,11 @@ func checkBoth(ctx context.Context, client kubernetes.Interface) error {
 	if err := checkMirrors(ctx, client); err != nil {
 		return err
 	}
-	return checkDenies(ctx, client, webhookDenial, policyDenial, staticDenial, pluginDenial)
+	err := checkDenies(ctx, client, staticDenial)
+	if err == nil {
+		return checkWarns(ctx, client)
+	}
+	return checkDenies(ctx, client, webhookDenial, policyDenial, pluginDenial)
 }
 
 func checkMirrors(ctx context.Context, client kubernetes.Interface) error {

@@ -30,7 +30,7 @@ type target struct {
 	kubectl    string
 	kind       *devcluster.Cluster // nil: the cluster of Options.Kubeconfig
 	created    bool                // whether this run created the cluster
-	hybrid     bool                // whether the webhook is installed in the hybrid form
+	form       probe.Form
 }
 
 // env returns the environment variables for the suite.
@@ -39,8 +39,11 @@ func (t target) env() []string {
 	if t.kind != nil {
 		env[2] += t.kind.Name
 	}
-	if t.hybrid {
+	if t.form.Hybrid {
 		env = append(env, "E2E_HYBRID=1")
+	}
+	if t.form.Static {
+		env = append(env, "E2E_STATIC=1")
 	}
 	return env
 }
@@ -66,13 +69,17 @@ func (r *run) startKindCluster(ctx context.Context, c *devcluster.Cluster) (t ta
 	if err := r.phases.Time("cluster", func() (err error) { t.created, err = c.Up(ctx); return err }); err != nil {
 		return t, err
 	}
-	if t.hybrid, err = c.Hybrid(); err != nil {
-		return t, err
-	}
 	waitForMirror, stop := r.background(ctx, "start the mirror", func(ctx context.Context, step *progress.Step) error { return r.installMirror(ctx, c, step) })
 	defer stop()
 	if err := r.installWebhook(ctx, c); err != nil {
 		return t, err
+	}
+	config, err := c.Config()
+	if err != nil {
+		return t, err
+	}
+	if t.form, err = probe.FindForm(ctx, config); err != nil {
+		return t, fmt.Errorf("find the form of the installation: %w", err)
 	}
 	return t, r.phases.Time("mirror", waitForMirror)
 }
@@ -130,8 +137,8 @@ func (r *run) findForeignCluster(ctx context.Context) (prepareTarget, error) {
 		if err := r.checkWebhook(ctx, config); err != nil {
 			return target{}, err
 		}
-		hybrid, err := probe.PolicyDenies(ctx, config)
-		return target{kubeconfig: kubeconfig, kubectl: kubectl, hybrid: hybrid}, err
+		form, err := probe.FindForm(ctx, config)
+		return target{kubeconfig: kubeconfig, kubectl: kubectl, form: form}, err
 	}, nil
 }
 

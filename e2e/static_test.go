@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -31,14 +32,20 @@ var _ = Describe("static files", Label(devCluster, "static"), Ordered, Serial, f
 	})
 
 	It("deny and mirror when everything else is deleted", func(ctx SpecContext) {
-		cluster, _ := openMirror(ctx)
-		image := get(ctx, &appsv1.Deployment{}, "webhook").Spec.Template.Spec.Containers[0].Image
-		DeferCleanup(func(ctx SpecContext) { // the script installs the webhook form without the flags of the suite
-			Expect(cluster.Refresh(ctx, image, reviewlog.Flags...)).To(Succeed())
-		}, NodeTimeout(5*time.Minute))
+		restoreWebhook(ctx) // the script installs the webhook form without the flags of the suite
 		got := runScript(ctx, "undeletable.sh")
 		Expect(got.Exit).To(BeZero(), got.Stderr)
 		Expect(got.Stdout).To(ContainSubstring(deniedByFiles))
 		Expect(strings.Split(got.Stdout, "\n")).To(ContainElement(dockerMirror + "/library/nginx:1.25"))
 	})
 })
+
+// restoreWebhook installs the webhook as it is now when the spec ends.
+func restoreWebhook(ctx context.Context) {
+	GinkgoHelper()
+	cluster, _ := openMirror(ctx)
+	image := get(ctx, &appsv1.Deployment{}, "webhook").Spec.Template.Spec.Containers[0].Image
+	DeferCleanup(func(ctx SpecContext) {
+		Expect(cluster.Refresh(ctx, image, reviewlog.Flags...)).To(Succeed())
+	}, NodeTimeout(5*time.Minute))
+}

@@ -52,7 +52,7 @@ type Form struct {
 
 // FindForm returns the form of the installation.
 func FindForm(ctx context.Context, config *rest.Config) (f Form, err error) {
-	client, err := kubernetes.NewForConfig(config)
+	client, err := newClient(config)
 	if err != nil {
 		return f, err
 	}
@@ -82,12 +82,17 @@ const (
 	pluginDenial  = "image policy webhook backend denied"
 )
 
-// poll waits until check succeeds. It shows the last error of check as the detail of step.
-func poll(ctx context.Context, config *rest.Config, step *progress.Step, check func(context.Context, kubernetes.Interface) error) error {
+// newClient returns a client that prints no warnings and has no limit.
+func newClient(config *rest.Config) (kubernetes.Interface, error) {
 	quiet := rest.CopyConfig(config)
 	quiet.WarningHandlerWithContext = warnings{}
 	quiet.QPS = -1 // the polling itself is the limit
-	client, err := kubernetes.NewForConfig(quiet)
+	return kubernetes.NewForConfig(quiet)
+}
+
+// poll waits until check succeeds. It shows the last error of check as the detail of step.
+func poll(ctx context.Context, config *rest.Config, step *progress.Step, check func(context.Context, kubernetes.Interface) error) error {
+	client, err := newClient(config)
 	if err != nil {
 		return err
 	}

@@ -23,9 +23,9 @@ go run ./tools/cmd/installpackages "to use the race detector" gcc=gcc,libc6-dev 
 scripts/step.sh "compile promtool" go test -timeout=30m -run=TestRulesAreValid ./tools/checks/promtool
 packages=$(go list ./... | grep -Ev '/e2e(/|$)|/tools/checks/')
 scripts/step.sh "compile the tests" scripts/compile-tests.sh $race
-# At least four packages at once, because many tests wait for processes. `make verify` runs vet.
+# At least three packages at once, because many tests wait for processes. `make verify` runs vet.
 at_once=$(nproc)
-[ "$at_once" -ge 4 ] || at_once=4
+[ "$at_once" -ge 3 ] || at_once=3
 # shellcheck disable=SC2086 # a list of packages
 go test $race -vet=off -p="$at_once" $packages
 # Without the race detector, because `make verify` has most of their results in the cache.

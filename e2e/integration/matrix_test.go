@@ -287,8 +287,8 @@ func (n *caseCounts) begin(all []testCase) {
 	*n = caseCounts{cases: len(all), requests: len(requests)}
 }
 
-// sampled reports whether some forms are tested with every fifth request and manifest, so that `make test` stays
-// short. With MATRIX=full, they are tested with all.
+// sampled reports whether some forms are tested with every fifth request and manifest, and starts with every third
+// damage of static files, so that `make test` stays short. With MATRIX=full, they are tested with all.
 func sampled() bool { return os.Getenv("MATRIX") != "full" }
 
 // sampleCorpus returns every fifth manifest of the corpus, or all.

@@ -199,9 +199,13 @@ spec:
 `, name, expression)
 }
 
+// Each damage needs an API server of its own. TestReloadOfADamagedDirectory tries all of them.
 func TestStartWithADamagedDirectory(t *testing.T) {
 	t.Parallel()
-	for _, d := range damages {
+	for i, d := range damages {
+		if sampled() && i%3 != 0 {
+			continue
+		}
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
 			s := &staticServer{files: filepath.Join(t.TempDir(), "static")}

@@ -49,12 +49,12 @@ func (v *violations) warnings(suffix string) (warnings []string) {
 			warnings = append(warnings, v.first[shown].warning(broken, suffix))
 		}
 	}
-	switch omitted := v.omitted(shown); omitted {
-	case "":
-	case "1 more":
-		warnings = append(warnings, "and 1 more image is not allowed"+suffix)
-	default:
-		warnings = append(warnings, "and "+omitted+" images are not allowed"+suffix)
+	if omitted := v.omitted(shown); omitted != "" {
+		images := " images are"
+		if v.disallowed.count()-shown == 1 {
+			images = " image is"
+		}
+		warnings = append(warnings, "and "+omitted+images+" not allowed"+suffix)
 	}
 	return warnings
 }

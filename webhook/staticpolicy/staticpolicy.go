@@ -111,7 +111,11 @@ func Files(objects *celpolicy.Objects, o Options) ([]generatedfiles.File, error)
 			return nil, err
 		}
 	}
-	return files, errors.Join(add(kubeconfigFile, kubeconfig(o)), add(ConfigurationFile, configuration(o.Path)))
+	if err := add(kubeconfigFile, kubeconfig(o)); err != nil {
+		return nil, err
+	}
+	err := add(ConfigurationFile, configuration(o.Path))
+	return files, err
 }
 
 // list returns a List of the objects of the plugin.
